@@ -1,0 +1,50 @@
+/* Carrying out one action: the only place (with state/libvirt for reading) where libvirt is
+ * called. Every function checks what it finds before it acts, can be run again after having
+ * been interrupted, verifies the result, and never improvises. */
+#pragma once
+#include <gio/gio.h>
+#include "reconciler/plan.h"
+#include "state/libvirt/connection.h"
+
+typedef void (*ProgressFunction)(gpointer data, const Action *action, guint64 done, guint64 total /* bytes or 0 */, const char *phase);
+
+typedef struct {
+  Connection *connection;   /* writable */
+  const Plan *plan;
+  const PlanObject *object; /* of the action */
+  GCancellable *cancel;     /* checked in loops and long transfers */
+  ProgressFunction progress;
+  gpointer progress_data;
+} ActionContext;
+
+#define EXECUTE_ERROR (execute_error_quark())
+GQuark execute_error_quark(void);
+typedef enum {
+  EXECUTE_ERROR_STALE,     /* the world isn't as planned: nothing was changed */
+  EXECUTE_ERROR_REFUSED,   /* it would be unsafe, or isn't ours: nothing was changed */
+  EXECUTE_ERROR_FAILED,
+  EXECUTE_ERROR_CANCELLED, /* interrupted; the next run goes on */
+} ExecuteError;
+
+typedef gboolean (*ActionFunction)(const ActionContext *context, const Action *action, GError **error);
+
+typedef struct {
+  const char *name;
+  ActionFunction function;
+  Impact impact;
+  const char *help;
+} ActionInfo;
+extern const ActionInfo action_info[ACTION_N];
+
+#define ACTION(id, name, function, impact, help) \
+  gboolean function(const ActionContext *context, const Action *action, GError **error);
+#include "reconciler/actions.def"
+#undef ACTION
+
+/* Helpers of the actions: handles found by name, arguments. */
+virDomainPtr act_domain(const ActionContext *context, GError **error);          /* by object->name */
+virStoragePoolPtr act_pool(const ActionContext *context, const char *name, GError **error);
+virNetworkPtr act_network(const ActionContext *context, GError **error);
+const char *act_arg(const Action *action, const char *key);                      /* NULL when missing */
+gboolean act_arg_uint64(const Action *action, const char *key, guint64 *ret_value, GError **error);
+gboolean act_cancelled(const ActionContext *context, GError **error);            /* TRUE and error when so */

@@ -1,0 +1,15 @@
+/* The pure comparison of a desired spec with an actual one, by the rows. */
+#pragma once
+#include "reconciler/plan.h"
+
+typedef struct {
+  const FieldTable *table;
+  gconstpointer desired;    /* resolved */
+  gconstpointer applied;    /* last applied; NULL: never */
+  gconstpointer persistent; /* what is defined */
+  gconstpointer live;       /* what runs; NULL: nothing does */
+  gconstpointer started;    /* what the running machine was started with (its record); NULL: unknown */
+} DiffInput;
+
+/* FieldChange *, in row order; empty when in line. */
+GPtrArray *diff_spec(const DiffInput *input);

@@ -1,0 +1,53 @@
+/* The whole pipeline in one function: source → desired, host → actual, diff → plan →
+ * execute → report. A dry run, one apply, a saved plan and the service are this function,
+ * stopped or entered at another place. */
+#pragma once
+#include "reconciler/act/act.h"
+#include "reconciler/plan.h"
+#include "state/observe.h"
+
+typedef struct {
+  const char *source;       /* file, directory or git URL; NULL: "." */
+  const char *uri;          /* NULL: libvirt's default */
+  const char *state_dir;    /* NULL: default */
+  const char *plan_in;      /* --plan FILE */
+  const char *plan_out;     /* --plan-out FILE */
+  gboolean dry_run, preflight, prune;
+  guint allow;              /* bits of Impact beyond none, live, next-start */
+  guint prune_percent;      /* most of what we own that one run may delete; 0: default 30 */
+  guint jobs;               /* parallel objects; 0: default 4 */
+  GCancellable *cancel;
+} RunOptions;
+
+typedef enum { RESULT_PENDING, RESULT_DONE, RESULT_FAILED, RESULT_SKIPPED, RESULT_REFUSED, RESULT_CANCELLED } ResultKind;
+typedef struct {
+  const Action *action;
+  ResultKind kind;
+  char *message; /* error or reason */
+  gint64 milliseconds;
+} ActionResult;
+
+/* What the run tells while it works; called from the run's own thread, one at a time. */
+typedef struct {
+  void (*planned)(gpointer data, const Plan *plan);
+  void (*started)(gpointer data, const Plan *plan, const Action *action);
+  void (*progress)(gpointer data, const Action *action, guint64 done, guint64 total, const char *phase);
+  void (*ended)(gpointer data, const Plan *plan, const ActionResult *result);
+  gpointer data;
+} RunEvents;
+
+typedef struct {
+  Diagnostics *diagnostics; /* of the source */
+  Plan *plan;               /* NULL when there were errors before */
+  GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */
+  int exit_status;          /* 0, 1, 2, 3 as on the command line */
+  GError *error;            /* what stopped the run, if anything did */
+} RunResult;
+void run_result_free(RunResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunResult, run_result_free)
+
+RunResult *pipeline_run(const RunOptions *options, const RunEvents *events);
+
+/* The source stage: files of a directory (or one file) decoded and checked. Any error in any
+ * file is an error of the whole source; an empty one too. ret_source: its identity. */
+Desired *source_read(const char *source, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error);

@@ -1,0 +1,77 @@
+/* The plan: what differs, and the ordered actions that mend it. A value: made by the pure
+ * stages, printed, saved, loaded, and all that execute reads. */
+#pragma once
+#include "schema/document.h"
+
+typedef enum { IMPACT_NONE, IMPACT_LIVE, IMPACT_NEXT_START, IMPACT_RESTART, IMPACT_DATA_LOSS, IMPACT_N } Impact;
+extern const char *const impact_words[IMPACT_N + 1]; /* "none", "live", "next-start", "restart", "data-loss" */
+
+typedef enum {
+#define ACTION(id, name, function, impact, help) ACTION_##id,
+#include "reconciler/actions.def"
+#undef ACTION
+  ACTION_N
+} ActionKind;
+
+typedef struct {
+  ActionKind kind;
+  char *id;          /* "a1": unique in the plan, stable for the same input */
+  char *object;      /* object id: "vm/web-1" */
+  Impact impact;
+  GPtrArray *after;  /* of char *: ids of actions that must have succeeded */
+  StringMap *args;   /* what the action needs beyond its object; see reconciler/actions.def */
+  char *description; /* one line for people, present tense: "grow disk vda from 10GiB to 20GiB" */
+  gboolean permitted; /* the object's own spec permits the impact (powerState, updatePolicy) */
+} Action;
+
+typedef enum { CHANGE_NONE, CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_ORPHAN, CHANGE_ERROR, CHANGE_N } ChangeKind;
+extern const char *const change_words[CHANGE_N + 1]; /* "none", "create", … */
+
+/* One field that differs. Secrets are shown as "(secret)". */
+typedef struct {
+  char *path;          /* "memory.size", "disks[vda].ioLimits.read", "disks[vdb]" for a whole item */
+  char *from, *to;     /* canonical text; NULL: unset */
+  const Field *field;  /* row; may be NULL in a loaded plan */
+  Effect effect;       /* how it will take effect now */
+  gboolean persistent; /* the definition differs */
+  gboolean live;       /* the running machine differs */
+  gboolean pending;    /* waits for the next start */
+  char *why;           /* EFFECT_NEVER: the reason; else NULL or a remark */
+} FieldChange;
+void field_change_free(FieldChange *change);
+
+typedef struct {
+  Kind kind;
+  char *name;
+  ChangeKind change;
+  gboolean adopt;         /* it is taken over: only our record is written for that */
+  GPtrArray *fields;      /* of FieldChange * */
+  char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */
+  GPtrArray *notes;       /* of char *: remarks, such as pending restarts and orphans' fate */
+  char *place;            /* file:line of the declaration; NULL for orphans */
+  Object *desired;        /* resolved: paths, MACs, defaults filled in; NULL for orphans */
+  char *fingerprint;      /* of the object when planned; "absent" when it wasn't there */
+} PlanObject;
+void plan_object_free(PlanObject *object);
+
+typedef struct {
+  char *source, *revision; /* identity of the source, and its commit (NULL for a directory) */
+  char *connection;        /* the URI */
+  GPtrArray *objects;      /* of PlanObject *, by kind, then name */
+  GPtrArray *actions;      /* of Action *, in a total, stable order that respects `after` */
+  char *refused;           /* the whole plan may not be applied: why (deletion guard, space) */
+} Plan;
+Plan *plan_new(void);
+void plan_free(Plan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, plan_free)
+const PlanObject *plan_object(const Plan *plan, const char *object_id);
+void action_free(Action *action);
+
+typedef struct { guint create, update, delete, adopt, unchanged, errors, orphans, pending, actions; } PlanSummary;
+PlanSummary plan_summary(const Plan *plan);
+/* Whether there is something to do beyond adoptions. */
+gboolean plan_in_sync(const Plan *plan);
+
+/* As in the command line's fixed format, plus what applying it later needs. */
+char *plan_to_json(const Plan *plan);
+Plan *plan_from_json(const char *text, const char *what, GError **error);

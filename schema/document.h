@@ -1,0 +1,76 @@
+/* Objects: the kinds, an object of a kind, and the set of objects that a source
+ * declares (the desired state). */
+#pragma once
+#include "schema/diag.h"
+#include "schema/node.h"
+#include "schema/spec.h"
+
+#define API_VERSION "reconcile/v1"
+
+typedef enum {
+  KIND_STORAGE_POOL, /* in the order in which they are created */
+  KIND_NETWORK,
+  KIND_IMAGE,
+  KIND_VOLUME,
+  KIND_PROFILE,
+  KIND_VIRTUAL_MACHINE,
+  KIND_N
+} Kind;
+
+typedef struct {
+  const char *name; /* "VirtualMachine" */
+  const char *word; /* "vm": for people and ids: vm/web-1 */
+  const FieldTable *spec;
+  const char *help;
+} KindInfo;
+extern const KindInfo kinds[KIND_N];
+
+typedef struct {
+  Kind kind;
+  MetadataSpec metadata;
+  gpointer spec; /* of kinds[kind].spec */
+  Place at;      /* of the document */
+} Object;
+
+Object *object_new(Kind kind, const char *name);
+Object *object_copy(const Object *object);
+void object_free(Object *object);
+char *object_id(Kind kind, const char *name); /* "vm/web-1" */
+static inline VmSpec *object_vm(const Object *object) { return object->spec; }
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Object, object_free)
+
+/* The desired state: objects ordered by kind, then name; no two of one kind and name. */
+typedef struct {
+  GPtrArray *objects;  /* of Object *, owned */
+  GHashTable *by_id;   /* object_id → Object * */
+} Desired;
+Desired *desired_new(void);
+void desired_free(Desired *desired);
+const Object *desired_find(const Desired *desired, Kind kind, const char *name); /* NULL when not declared */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Desired, desired_free)
+
+/* Decodes one file's documents into `desired` (envelope, metadata, spec); an object with
+ * errors is diagnosed and left out. Relative paths count from the folder of `file`.
+ * Objects declared twice are diagnosed with both places. Doesn't validate. */
+void desired_decode(Desired *desired, const char *file, const char *data, gsize length, Diagnostics *diagnostics);
+
+/* After all files: sorts, applies profiles (spec_merge), then checks each object and the
+ * set: rules across fields and objects (references to images, profiles, pools declared here;
+ * two VMs with one MAC or UUID; cpu.count <= cpu.max; topology product; one source per disk;
+ * size without pool …). No hypervisor is asked. */
+void desired_finish(Desired *desired, Diagnostics *diagnostics);
+
+/* One struct from a mapping node (decode.c); unknown keys, wrong types and duplicates diagnosed. */
+void decode_spec(const FieldTable *table, const Node *node, const char *base_dir, gpointer spec, Diagnostics *diagnostics);
+
+/* Canonical JSON of a spec: given fields only, in row order, canonical values; what
+ * decode_spec accepts. For metadata, plans and comparison. Compact, one line. */
+char *spec_to_json(const FieldTable *table, gconstpointer spec);
+/* Reads what spec_to_json wrote. `what` names it in errors. Unknown keys are ignored
+ * (a newer version may have written them). */
+gpointer spec_from_json(const FieldTable *table, const char *json, const char *what, GError **error);
+/* YAML of whole documents, for import: comments before a document may be NULL. */
+void object_to_yaml(const Object *object, const char *comment, GString *out);
+/* A UUID (version 5 in reconcile's namespace) and a MAC (52:54:00:…) that never change. */
+char *derive_uuid(const char *kind_word, const char *name);
+char *derive_mac(const char *vm, const char *interface);

@@ -1,0 +1,30 @@
+/* YAML text as a tree with places. The one place that includes <yaml.h>. Every
+ * byte sequence ends in documents or errors; limits bound size, depth, nodes and
+ * what aliases may expand to, so that a bomb ends in milliseconds. */
+#pragma once
+#include "schema/diag.h"
+
+typedef enum { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING } NodeKind;
+typedef enum { SCALAR_STRING, SCALAR_INT, SCALAR_FLOAT, SCALAR_BOOL, SCALAR_NULL } ScalarType; /* YAML 1.2 core schema */
+
+typedef struct Node Node;
+struct Node {
+  NodeKind kind;
+  Place at;
+  ScalarType scalar; /* NODE_SCALAR: quoted ones and blocks are always strings */
+  char *text;        /* NODE_SCALAR: without NUL bytes, valid UTF-8 */
+  GPtrArray *keys;   /* NODE_MAPPING: of Node * (scalars); duplicate keys are diagnosed */
+  GPtrArray *items;  /* NODE_MAPPING: values; NODE_SEQUENCE: items */
+};
+
+typedef struct {
+  gsize max_bytes;  /* of one file */
+  guint max_depth, max_nodes; /* of one file, aliases expanded */
+} NodeLimits;
+extern const NodeLimits node_limits_default; /* 4 MiB, 64, 500,000 */
+
+/* The documents of a file: Node *, possibly none. What is wrong goes to
+ * diagnostics; a file with a syntax error yields no documents at all. */
+GPtrArray *node_parse(const char *file, const char *data, gsize length, const NodeLimits *limits, Diagnostics *diagnostics);
+void node_free(Node *node);
+const char *scalar_type_name(ScalarType type); /* "an integer" */

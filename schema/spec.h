@@ -1,0 +1,60 @@
+/* The spec structs: expanded from the rows in schema/fields/ *.def.
+ *
+ * A row is FIELD(TYPE, member, …), GROUP(Spec, member, …) for a nested struct,
+ * or LIST(Spec, member, …) for a keyed list; what follows are designated
+ * initialisers of struct Field. Each struct starts with `FieldSet given`; use
+ * given(&vm->memory, MemorySpec, size). <Spec>_table describes it. */
+#pragma once
+#include "schema/enums.h"
+#include "schema/field.h"
+
+#define CTYPE_BOOL gboolean
+#define CTYPE_INT gint64
+#define CTYPE_BYTES guint64
+#define CTYPE_RATE guint64
+#define CTYPE_DURATION guint64
+#define CTYPE_ENUM int
+#define CTYPE_STRING char *
+#define CTYPE_TEXT char *
+#define CTYPE_NAME char *
+#define CTYPE_PATH char *
+#define CTYPE_UUID char *
+#define CTYPE_MAC char *
+#define CTYPE_IP char *
+#define CTYPE_CPUSET char *
+#define CTYPE_PCI char *
+#define CTYPE_USB char *
+#define CTYPE_TARGET char *
+#define CTYPE_SHA256 char *
+#define CTYPE_XML char *
+#define CTYPE_STRINGS char **
+#define CTYPE_MAP StringMap *
+
+#define SPEC_CAT_(a, b) a##b
+#define SPEC_CAT(a, b) SPEC_CAT_(a, b)
+
+/* Bit numbers: MemorySpec_size, … */
+#define BEGIN(help_text) enum {
+#define FIELD(TYPE, member, ...) SPEC_CAT(SPEC, _##member),
+#define GROUP(Sub, member, ...) SPEC_CAT(SPEC, _##member),
+#define LIST(Sub, member, ...) SPEC_CAT(SPEC, _##member),
+#define END SPEC_CAT(SPEC, _N) };
+#include "schema/fields/all.def"
+#undef BEGIN
+#undef FIELD
+#undef GROUP
+#undef LIST
+#undef END
+
+/* The structs. */
+#define BEGIN(help_text) typedef struct { FieldSet given;
+#define FIELD(TYPE, member, ...) CTYPE_##TYPE member;
+#define GROUP(Sub, member, ...) Sub member;
+#define LIST(Sub, member, ...) GPtrArray *member; /* of Sub * */
+#define END } SPEC; extern const FieldTable SPEC_CAT(SPEC, _table);
+#include "schema/fields/all.def"
+#undef BEGIN
+#undef FIELD
+#undef GROUP
+#undef LIST
+#undef END

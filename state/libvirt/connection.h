@@ -1,0 +1,35 @@
+/* A connection to one host's libvirt: opened lazily, read-only or writable, checked
+ * before use and opened again when it has died. Thread-safe. */
+#pragma once
+#include <glib.h>
+#include <libvirt/libvirt.h>
+
+typedef struct Connection Connection;
+Connection *connection_new(const char *uri /* NULL: libvirt's default */, gboolean read_only);
+void connection_free(Connection *connection);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
+/* The open handle, borrowed: valid until connection_free or until a later connection_get
+ * finds it dead. NULL with error (LIBVIRT_ERROR). */
+virConnectPtr connection_get(Connection *connection, GError **error);
+const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
+
+#define LIBVIRT_ERROR (libvirt_error_quark())
+GQuark libvirt_error_quark(void); /* codes are virErrorNumber */
+/* Turns the thread's last libvirt error into a GError with context in front; library code
+ * never prints (libvirt's own printing is silenced). Always returns FALSE. */
+gboolean libvirt_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+typedef virDomain VirDomain; typedef virStoragePool VirStoragePool; typedef virStorageVol VirStorageVol;
+typedef virNetwork VirNetwork; typedef virStream VirStream; typedef virSecret VirSecret;
+static inline void vir_domain_release(virDomainPtr p) { if (p) virDomainFree(p); }
+static inline void vir_pool_release(virStoragePoolPtr p) { if (p) virStoragePoolFree(p); }
+static inline void vir_vol_release(virStorageVolPtr p) { if (p) virStorageVolFree(p); }
+static inline void vir_network_release(virNetworkPtr p) { if (p) virNetworkFree(p); }
+static inline void vir_stream_release(virStreamPtr p) { if (p) virStreamFree(p); }
+static inline void vir_secret_release(virSecretPtr p) { if (p) virSecretFree(p); }
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirDomain, vir_domain_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirStoragePool, vir_pool_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirStorageVol, vir_vol_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirNetwork, vir_network_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirStream, vir_stream_release)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirSecret, vir_secret_release)

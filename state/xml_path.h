@@ -1,0 +1,32 @@
+/* Where a field lives in XML, in the notation of the rows.
+ *
+ *   PATH        = ALTERNATIVE [" ?? " ALTERNATIVE] … | ALTERNATIVE " | " ALTERNATIVE
+ *   ALTERNATIVE = [PREDICATE…] STEP ["/" STEP] … ["/@" NAME]
+ *   STEP        = NAME [PREDICATE…]
+ *   PREDICATE   = "[@name='value']" | "[child/@name='value']"
+ *
+ * "A ?? B": read from the first that exists; written to A (of alternatives that differ
+ * in leading predicates, to the one that fits the value: a device path to the one with
+ * type block). "A | B": the same value twice in XML; written to A, and B is removed.
+ * A leading predicate is about the element that the path counts from: it must hold for
+ * reading; writing makes it hold (and drops the first step's element when it did not,
+ * since that belonged to another variant).
+ * Paths are compiled once and cached by their text (thread-safe). */
+#pragma once
+#include "state/xml.h"
+
+typedef struct XmlPath XmlPath;
+const XmlPath *xml_path(const char *text); /* aborts on a malformed row: a programmer's error */
+
+/* The text at the path, to be freed; NULL when absent. For elements their content. */
+char *xml_path_get(const XmlPath *path, xmlNode *from);
+gboolean xml_path_exists(const XmlPath *path, xmlNode *from);
+xmlNode *xml_path_node(const XmlPath *path, xmlNode *from); /* element (for @name its owner); NULL when absent */
+/* Makes what is missing, sets the text (NULL: only the element). Returns the element. */
+xmlNode *xml_path_set(const XmlPath *path, xmlNode *from, const char *text);
+/* Removes the attribute or element, and elements above it that became empty (up to `from`). */
+void xml_path_remove(const XmlPath *path, xmlNode *from);
+/* All elements that the path's last step matches, in document order: xmlNode *. */
+GPtrArray *xml_path_all(const XmlPath *path, xmlNode *from);
+/* A new element for a list's path, predicates made true, after the last of its kind. */
+xmlNode *xml_path_append(const XmlPath *path, xmlNode *from);

@@ -1,0 +1,245 @@
+"""A private libvirt session daemon with real QEMU guests, for one test.
+
+It lives in a directory of its own with its own XDG directories, runs as an
+ordinary user (as `nobody` where the test runs as root) and is ended with all
+its guests when the test ends, however that ends (see guard.py).
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import libvirt
+
+import events
+from product import Product
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(REPOSITORY, "build")
+
+# libvirt prints errors itself otherwise; the tests see them as exceptions.
+libvirt.registerErrorHandler(lambda context, error: None, None)
+
+# No log daemon, no network ports shared with other tests' guests.
+QEMU_CONF = """\
+stdio_handler = "file"
+remote_display_port_min = {port}
+remote_display_port_max = {last_port}
+"""
+
+
+def guest_files():
+    """Builds the guest where that is needed; the directory that holds it."""
+    directory = os.environ.get("LAB_GUEST") or os.path.join(BUILD, "guest")
+    subprocess.run([os.path.join(HERE, "guest"), directory], check=True)
+    return directory
+
+
+class Hypervisor(Product):
+    """Use as a context manager, or call stop().
+
+    uri        to connect with, from this process too
+    conn       a connection (libvirt-python), with events running
+    env        the environment for programs that belong to it
+    directory  its own; with pools/, specs/, consoles/ and guest/ inside
+    """
+
+    uri_template = "qemu:///session?socket={socket}"
+
+    def __init__(self):
+        events.start_event_loop()
+        self.conn = None
+        self.root = os.geteuid() == 0
+        self.directory = tempfile.mkdtemp(prefix="rl-", dir="/tmp")
+        self._guard = subprocess.Popen(
+            [sys.executable, os.path.join(HERE, "guard.py"), self.directory],
+            stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            self._prepare()
+            self._start_daemon()
+        except BaseException:
+            self.stop()
+            raise
+
+    # Directories and environment.
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
+
+    def make_directory(self, *parts):
+        """Inside its directory, belonging to the daemon's user."""
+        path = self.path(*parts)
+        os.makedirs(path, exist_ok=True)
+        self.give(path)
+        return path
+
+    def give(self, path):
+        """Let the daemon's user own what this test made."""
+        if self.root:
+            user = pwd.getpwnam("nobody")
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+    def _prepare(self):
+        os.chmod(self.directory, 0o755)
+        self.give(self.directory)
+        for name in ("home", "run", "config", "cache", "data", "state",
+                     "pools", "specs", "consoles", "guest", "config/libvirt", "cache/libvirt"):
+            self.make_directory(name)
+        os.chmod(self.path("run"), 0o700)
+        self.env = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
+            "LANG": "C.UTF-8",
+            "HOME": self.path("home"),
+            "XDG_RUNTIME_DIR": self.path("run"),
+            "XDG_CONFIG_HOME": self.path("config"),
+            "XDG_CACHE_HOME": self.path("cache"),
+            "XDG_DATA_HOME": self.path("data"),
+            "XDG_STATE_HOME": self.path("state"),
+            "RECONCILE_LAB": self.path(""),
+        }
+        self.socket = self.path("run", "libvirt", "libvirt-sock")
+        self.uri = self.uri_template.format(socket=self.socket)
+        self.env["LIBVIRT_DEFAULT_URI"] = self.uri
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "G_DEBUG", "G_SLICE"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+        source = guest_files()
+        for name in ("kernel", "initrd", "base.qcow2", "base.raw"):
+            shutil.copyfile(os.path.join(source, name), self.path("guest", name))
+            self.give(self.path("guest", name))
+
+    # The daemon.
+
+    def _start_daemon(self):
+        self._load_cache()
+        port = 5900 + os.getpid() % 500 * 100
+        with open(self.path("config/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
+            file.write(QEMU_CONF.format(port=port, last_port=port + 99))
+        self._launch()
+        self.connect()
+        self.conn.getCapabilities()
+        self._save_cache()
+
+    def _launch(self):
+        # A capabilities cache written on another core counts as another
+        # host's, so the daemon always starts on the first one.
+        self._log = open(self.path("libvirtd.log"), "ab")
+        options = {}
+        if self.root:
+            options = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid,
+                       "extra_groups": [g for g in ("kvm",) if _group_exists(g)]}
+        # After half an hour without clients and guests it ends by itself.
+        self.daemon = subprocess.Popen(
+            ["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], env=self.env,
+            cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            start_new_session=True, **options)
+
+    def connect(self, timeout=60):
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.conn = libvirt.open(self.uri)
+                break
+            except libvirt.libvirtError as error:
+                if self.daemon.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"libvirtd does not answer: {error}\n{self.daemon_log()}") from error
+            time.sleep(0.02)
+        self._release_cores()
+        return self.conn
+
+    def _release_cores(self):
+        """Guests inherit the daemon's cores: give all back."""
+        cores = range(os.cpu_count())
+        for thread in os.listdir(f"/proc/{self.daemon.pid}/task"):
+            try:
+                os.sched_setaffinity(int(thread), cores)
+            except ProcessLookupError:
+                pass
+
+    def daemon_log(self):
+        with open(self.path("libvirtd.log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def kill_daemon(self):
+        """SIGKILL to libvirtd alone; the guests run on."""
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def restart_daemon(self):
+        """After kill_daemon(), or instead of it. `conn` is a new one then."""
+        if self.daemon.poll() is None:
+            self.daemon.terminate()
+            self.daemon.wait(30)
+        self._launch()
+        return self.connect()
+
+    # QEMU's capabilities take seconds to find out: keep them between tests.
+
+    CACHE = os.path.join(BUILD, "lab-cache")
+
+    def _load_cache(self):
+        if os.path.isdir(self.CACHE):
+            shutil.copytree(self.CACHE, self.path("cache/libvirt/qemu"), dirs_exist_ok=True)
+        for place, directories, files in os.walk(self.path("cache")):
+            for name in directories + files:
+                self.give(os.path.join(place, name))
+
+    def _save_cache(self):
+        now = self.path("cache/libvirt/qemu")
+        if _contents(now) == _contents(self.CACHE):
+            return
+        os.makedirs(BUILD, exist_ok=True)
+        fresh = tempfile.mkdtemp(prefix="lab-cache.", dir=BUILD)
+        shutil.copytree(now, fresh, dirs_exist_ok=True)
+        os.chmod(fresh, 0o755)
+        shutil.rmtree(self.CACHE, ignore_errors=True)
+        try:
+            os.rename(fresh, self.CACHE)
+        except OSError:  # another test was faster
+            shutil.rmtree(fresh)
+
+    # The end.
+
+    def stop(self):
+        """Ends all guests and the daemon and removes the directory."""
+        if self.conn:
+            try:
+                self.conn.close()
+            except libvirt.libvirtError:
+                pass
+            self.conn = None
+        if self._guard:
+            self._guard.stdin.close()
+            self._guard.wait()
+            self._guard = None
+        if getattr(self, "daemon", None):
+            self.daemon.wait()
+            self._log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+
+def _group_exists(name):
+    try:
+        return bool(grp.getgrnam(name))
+    except KeyError:
+        return False
+
+
+def _contents(directory):
+    found = {}
+    for place, _, files in os.walk(directory):
+        for name in files:
+            with open(os.path.join(place, name), "rb") as file:
+                found[os.path.relpath(os.path.join(place, name), directory)] = file.read()
+    return found

@@ -1,0 +1,76 @@
+"""The laboratory of the integration tests: real libvirt, real guests.
+
+    import lab
+
+    class Create(lab.TestCase):
+        def test_second_run_is_empty(self):
+            self.hv.write("web.yaml", self.hv.vm("web"))
+            self.hv.apply(self.hv.path("specs"))
+            self.hv.guest("web").wait_heartbeat()
+            self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["actions"], [])
+
+    if __name__ == "__main__":
+        lab.main()
+
+A test file starts with `sys.path` set to this directory (see the tests), runs
+alone with python3, and exits with 77 when it is skipped as a whole.
+"""
+
+import os
+import sys
+import unittest
+
+try:
+    import libvirt  # noqa: F401
+    import yaml  # noqa: F401
+except ImportError as error:
+    print(f"skipped: {error}: run scripts/install-packages test")
+    sys.exit(77)
+
+from events import Event, EventRecorder  # noqa: F401
+from guest import Guest  # noqa: F401
+from hypervisor import Hypervisor, guest_files  # noqa: F401
+from product import Product, Result, binary, document, reconcile  # noqa: F401
+
+
+class TestCase(unittest.TestCase):
+    """One hypervisor for all tests of the class, as self.hv; between tests
+    its domains, pools, networks and specifications are removed."""
+
+    hypervisor = Hypervisor
+
+    @classmethod
+    def setUpClass(cls):
+        cls.hv = cls.hypervisor()
+        cls.addClassCleanup(cls.hv.stop)
+
+    def tearDown(self):
+        self.hv.clear()
+
+    def recorder(self):
+        """An EventRecorder that ends with the test."""
+        recorder = EventRecorder(self.hv.uri)
+        self.addCleanup(recorder.close)
+        return recorder
+
+
+def skip_all(reason):
+    """Skip the whole file: says why, exits with 77."""
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def need_binary():
+    if not os.access(binary(), os.X_OK):
+        skip_all(f"{binary()} is not built: cmake --preset asan && cmake --build --preset asan")
+
+
+def main():
+    """Runs the file's tests. Exit status: 0, 1, or 77 when all are skipped."""
+    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.testsRun and len(result.skipped) >= result.testsRun:
+        skip_all(result.skipped[0][1])
+    sys.exit(0)

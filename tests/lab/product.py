@@ -1,0 +1,162 @@
+"""Running `reconcile`, and writing what it reads."""
+
+import json
+import os
+import subprocess
+
+import yaml
+
+from guest import Guest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+API_VERSION = "reconcile/v1"
+CMDLINE = "console=ttyS0 quiet"
+
+
+def binary():
+    """The program under test: $RECONCILE, or that of the asan preset."""
+    return os.environ.get("RECONCILE") or os.path.join(REPOSITORY, "build/asan/reconcile")
+
+
+class Result:
+    """status, stdout, stderr of one run."""
+
+    def __init__(self, arguments, process):
+        self.arguments = arguments
+        self.status = process.returncode
+        self.stdout = process.stdout
+        self.stderr = process.stderr
+
+    def json(self):
+        return json.loads(self.stdout)
+
+    def check(self, status=0):
+        """self, or an AssertionError that shows everything."""
+        assert self.status == status, f"exit status {self.status}, not {status}: {self}"
+        return self
+
+    def __str__(self):
+        return f"{' '.join(self.arguments)}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+
+
+def reconcile(*arguments, env=None, timeout=300, check=None, **options):
+    """One run to its end. check: the exit status it must have."""
+    command = [binary(), *map(str, arguments)]
+    process = subprocess.run(command, env=env, timeout=timeout, stdin=options.pop("stdin", subprocess.DEVNULL),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             encoding="utf-8", errors="replace", check=False, **options)
+    result = Result(command, process)
+    return result if check is None else result.check(check)
+
+
+class Product:
+    """The product with a hypervisor: env, path() and conn are the latter's."""
+
+    def reconcile(self, *arguments, **options):
+        options.setdefault("env", self.env)
+        return reconcile(*arguments, **options)
+
+    def start_reconcile(self, *arguments, **options):
+        """Without waiting for the end: the Popen."""
+        options = {"env": self.env, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE, "encoding": "utf-8", **options}
+        return subprocess.Popen([binary(), *map(str, arguments)], **options)
+
+    def plan(self, *arguments, status=None):
+        """The plan of a dry run, parsed. Exit status 0 and 2 are both fine
+        unless `status` asks for one."""
+        result = self.reconcile("--dry-run", "-o", "json", *arguments)
+        if status is None:
+            assert result.status in (0, 2), str(result)
+        else:
+            result.check(status)
+        return result.json()
+
+    def apply(self, *arguments, status=0):
+        return self.reconcile(*arguments, check=status)
+
+    # Specifications.
+
+    def write(self, name, *documents):
+        """specs/NAME with these documents (dictionaries, or text as it is).
+        Returns its path; its directory is a SOURCE."""
+        path = self.path("specs", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            for document in documents:
+                text = document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False)
+                file.write("---\n" + text)
+        return path
+
+    def vm(self, name, cmdline="", **spec):
+        """A document: the test guest by direct kernel boot, 128 MiB, TCG,
+        its serial console in consoles/NAME. Keywords are keys of spec and
+        replace the given ones; None removes one."""
+        whole = {
+            "type": "qemu",
+            "powerState": "running",
+            "cpu": {"count": 1},
+            "memory": {"size": "128MiB"},
+            "boot": {"kernel": self.path("guest/kernel"), "initrd": self.path("guest/initrd"),
+                     "cmdline": f"{CMDLINE} {cmdline}".strip()},
+            "features": {"tcgCache": "32MiB"},
+            "serials": [{"port": 0, "type": "file", "path": self.console_path(name)}],
+        }
+        whole.update(spec)
+        return document("VirtualMachine", name, {k: v for k, v in whole.items() if v is not None})
+
+    def pool(self, name="lab", **spec):
+        """A document: a pool of type dir in pools/NAME."""
+        path = self.path("pools", name)
+        return document("StoragePool", name, {"type": "dir", "path": path, **spec})
+
+    def image(self, name="base", pool="lab", **spec):
+        """A document: the guest's bootable disk image."""
+        return document("Image", name, {"pool": pool, "path": self.path("guest/base.qcow2"), **spec})
+
+    # Guests.
+
+    def console_path(self, name):
+        return self.path("consoles", name)
+
+    def guest(self, name):
+        return Guest(self.console_path(name))
+
+    def domain(self, name):
+        return self.conn.lookupByName(name)
+
+    def define(self, name, *devices, cmdline="", memory=128, cpus=1, start=False):
+        """A domain of somebody else's making: the same guest as vm(), defined
+        through libvirt. devices: further device XML."""
+        domain = self.conn.defineXML(DOMAIN.format(
+            name=name, memory=memory, cpus=cpus, kernel=self.path("guest/kernel"),
+            initrd=self.path("guest/initrd"), cmdline=f"{CMDLINE} {cmdline}".strip(),
+            console=self.console_path(name), devices="".join(devices)))
+        if start:
+            domain.create()
+        return domain
+
+
+def document(kind, name, spec, **metadata):
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+DOMAIN = """\
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>{memory}</memory>
+  <vcpu>{cpus}</vcpu>
+  <os>
+    <type arch='x86_64'>hvm</type>
+    <kernel>{kernel}</kernel>
+    <initrd>{initrd}</initrd>
+    <cmdline>{cmdline}</cmdline>
+  </os>
+  <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
+  <devices>
+    <serial type='file'><source path='{console}'/><target port='0'/></serial>
+    {devices}
+  </devices>
+</domain>
+"""
