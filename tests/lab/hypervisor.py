@@ -33,6 +33,9 @@ remote_display_port_min = {port}
 remote_display_port_max = {last_port}
 """
 
+UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+            libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
 
 def guest_files():
     """Builds the guest where that is needed; the directory that holds it."""
@@ -129,16 +132,16 @@ class Hypervisor(Product):
     def _launch(self):
         # A capabilities cache written on another core counts as another
         # host's, so the daemon always starts on the first one.
-        self._log = open(self.path("libvirtd.log"), "ab")
         options = {}
         if self.root:
             options = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid,
                        "extra_groups": [g for g in ("kvm",) if _group_exists(g)]}
         # After half an hour without clients and guests it ends by itself.
-        self.daemon = subprocess.Popen(
-            ["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], env=self.env,
-            cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-            start_new_session=True, **options)
+        with open(self.path("libvirtd.log"), "ab") as log:
+            self.daemon = subprocess.Popen(
+                ["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], env=self.env,
+                cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, **options)
 
     def connect(self, timeout=60):
         deadline = time.monotonic() + timeout
@@ -206,6 +209,26 @@ class Hypervisor(Product):
 
     # The end.
 
+    def clear(self):
+        """Removes all domains, pools, networks, secrets and specifications."""
+        if not self.conn.isAlive():
+            self.connect()
+        for domain in self.conn.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            if domain.isPersistent():
+                domain.undefineFlags(UNDEFINE)
+        for each in self.conn.listAllStoragePools() + self.conn.listAllNetworks():
+            if each.isActive():
+                each.destroy()
+            if each.isPersistent():
+                each.undefine()
+        for secret in self.conn.listAllSecrets():
+            secret.undefine()
+        for name in ("pools", "specs", "consoles", "state"):
+            shutil.rmtree(self.path(name))
+            self.make_directory(name)
+
     def stop(self):
         """Ends all guests and the daemon and removes the directory."""
         if self.conn:
@@ -220,7 +243,6 @@ class Hypervisor(Product):
             self._guard = None
         if getattr(self, "daemon", None):
             self.daemon.wait()
-            self._log.close()
 
     def __enter__(self):
         return self

@@ -89,10 +89,11 @@ class Product:
                 file.write("---\n" + text)
         return path
 
-    def vm(self, name, cmdline="", **spec):
+    def vm(self, name, cmdline="", metadata=None, **spec):
         """A document: the test guest by direct kernel boot, 128 MiB, TCG,
         its serial console in consoles/NAME. Keywords are keys of spec and
-        replace the given ones; None removes one."""
+        replace the given ones; None removes one. To boot from a disk with an
+        overlay of image(): boot=None, disks=[{"target": "vda", "image": "base"}]."""
         whole = {
             "type": "qemu",
             "powerState": "running",
@@ -100,20 +101,21 @@ class Product:
             "memory": {"size": "128MiB"},
             "boot": {"kernel": self.path("guest/kernel"), "initrd": self.path("guest/initrd"),
                      "cmdline": f"{CMDLINE} {cmdline}".strip()},
-            "features": {"tcgCache": "32MiB"},
+            "features": {"acpi": True, "apic": True, "tcgCache": "32MiB"},
             "serials": [{"port": 0, "type": "file", "path": self.console_path(name)}],
         }
         whole.update(spec)
-        return document("VirtualMachine", name, {k: v for k, v in whole.items() if v is not None})
+        spec = {key: value for key, value in whole.items() if value is not None}
+        return document("VirtualMachine", name, spec, **(metadata or {}))
 
     def pool(self, name="lab", **spec):
         """A document: a pool of type dir in pools/NAME."""
         path = self.path("pools", name)
-        return document("StoragePool", name, {"type": "dir", "path": path, **spec})
+        return document("StoragePool", name, {"type": "dir", "target": path, **spec})
 
     def image(self, name="base", pool="lab", **spec):
         """A document: the guest's bootable disk image."""
-        return document("Image", name, {"pool": pool, "path": self.path("guest/base.qcow2"), **spec})
+        return document("Image", name, {"pool": pool, "source": self.path("guest/base.qcow2"), **spec})
 
     # Guests.
 
@@ -153,6 +155,21 @@ DOMAIN = """\
     <initrd>{initrd}</initrd>
     <cmdline>{cmdline}</cmdline>
   </os>
+  <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
+  <devices>
+    <serial type='file'><source path='{console}'/><target port='0'/></serial>
+    {devices}
+  </devices>
+</domain>
+"""
+
+# The same guest, booted from its first disk.
+DOMAIN_BY_DISK = """\
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>128</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
   <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
   <devices>
     <serial type='file'><source path='{console}'/><target port='0'/></serial>
