@@ -31,8 +31,12 @@ extern const char *const change_words[CHANGE_N + 1]; /* "none", "create", … */
 typedef struct {
   char *path;          /* "memory.size", "disks[vda].ioLimits.read", "disks[vdb]" for a whole item */
   char *from, *to;     /* canonical text; NULL: unset */
-  const Field *field;  /* row; may be NULL in a loaded plan */
-  Effect effect;       /* how it will take effect now */
+  const Field *field;  /* row; NULL in a loaded plan */
+  const char *list;    /* path of the list or device group it belongs to: "disks"; interned; NULL: none */
+  char *match;         /* match value of the item: "vda", a MAC; NULL: not of a list */
+  Effect effect;       /* how it takes effect here, context considered */
+  Call call;           /* with EFFECT_LIVE_CALL */
+  gboolean whole;      /* the whole item (list) or device (group) appears or goes */
   gboolean persistent; /* the definition differs */
   gboolean live;       /* the running machine differs */
   gboolean pending;    /* waits for the next start */
@@ -49,7 +53,8 @@ typedef struct {
   char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */
   GPtrArray *notes;       /* of char *: remarks, such as pending restarts and orphans' fate */
   char *place;            /* file:line of the declaration; NULL for orphans */
-  Object *desired;        /* resolved: paths, MACs, defaults filled in; NULL for orphans */
+  Object *declared;       /* as the files say, profiles merged, MACs derived: what our record keeps */
+  Object *desired;        /* resolved on this host: paths, formats, type, UUID; NULL for orphans */
   char *fingerprint;      /* of the object when planned; "absent" when it wasn't there */
 } PlanObject;
 void plan_object_free(PlanObject *object);

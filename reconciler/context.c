@@ -1,0 +1,110 @@
+#include "reconciler/context.h"
+
+#include "schema/value.h"
+
+typedef struct {
+  const FieldTable *table;
+  guint row;
+  void (*apply)(const DiffInput *input, FieldChange *change);
+} Rule;
+
+static void at_next_start(FieldChange *change, const char *why) {
+  change->effect = EFFECT_NEXT_START;
+  change->call = CALL_NONE;
+  if (change->live && why != NULL) {
+    g_free(change->why);
+    change->why = g_strdup(why);
+  }
+}
+
+static gconstpointer device_of(const DiffInput *input, const FieldChange *change, const Field *list) {
+  gconstpointer specs[] = {input->desired, input->applied, input->persistent};
+  for (guint i = 0; i < G_N_ELEMENTS(specs) && change->match != NULL; i++) {
+    if (specs[i] == NULL || !field_given(input->table, specs[i], list))
+      continue;
+    GPtrArray *items = *(GPtrArray **)field_member(list, specs[i]);
+    gconstpointer item = list_find(list->sub, items, table_match_field(list->sub), change->match);
+    if (item != NULL)
+      return item;
+  }
+  return NULL;
+}
+
+static gboolean is_drive(const DiskSpec *disk) {
+  return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+}
+
+/* As libvirt's QEMU driver: virtio, scsi and usb disks can be plugged; drives and the old buses can't. */
+static gboolean can_plug(const DiskSpec *disk) {
+  if (is_drive(disk))
+    return FALSE;
+  if (given(disk, DiskSpec, bus))
+    return disk->bus == DiskBus_virtio || disk->bus == DiskBus_scsi || disk->bus == DiskBus_usb;
+  return g_str_has_prefix(disk->target, "vd");
+}
+
+static void disk_plug(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (change->whole && disk != NULL && !can_plug(disk))
+    at_next_start(change, "this kind of drive can't be plugged while the machine runs");
+}
+
+static void disk_medium(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (disk != NULL && is_drive(disk)) {
+    change->effect = EFFECT_LIVE_CALL;
+    change->call = CALL_MEDIA;
+  }
+}
+
+/* vCPUs that were there at boot can't be unplugged (hotpluggable='no'), nor more be had than max. */
+static void vcpus(const DiffInput *input, FieldChange *change) {
+  const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
+  if (live == NULL || !change->live)
+    return;
+  if (desired->cpu.count > live->cpu.max)
+    at_next_start(change, "the running machine can't have more virtual CPUs than it was started with as max");
+  else if (desired->cpu.count < live->cpu.count &&
+           (started == NULL || !given(&started->cpu, CpuSpec, count) || desired->cpu.count < started->cpu.count))
+    at_next_start(change, "virtual CPUs that were there at start can't be unplugged");
+}
+
+static void memory(const DiffInput *input, FieldChange *change) {
+  const VmSpec *desired = input->desired, *live = input->live;
+  if (live == NULL || !change->live)
+    return;
+  if (desired->memory.size > live->memory.max)
+    at_next_start(change, "the running machine can't have more memory than it was started with as max");
+  else if (given(&live->balloon, BalloonSpec, model) && live->balloon.model == BalloonModel_none)
+    at_next_start(change, "the running machine has no memory balloon");
+}
+
+static const Rule rules[] = {
+    {&VmSpec_table, VmSpec_disks, disk_plug},
+    {&DiskSpec_table, DiskSpec_path, disk_medium},
+    {&CpuSpec_table, CpuSpec_count, vcpus},
+    {&MemorySpec_table, MemorySpec_size, memory},
+};
+
+void context_apply(const DiffInput *input, FieldChange *change) {
+  if (change->effect == EFFECT_NEVER && change->field->why != NULL && change->why == NULL)
+    change->why = g_strdup(change->field->why);
+  for (guint i = 0; i < G_N_ELEMENTS(rules); i++)
+    if (change->field == &rules[i].table->fields[rules[i].row])
+      rules[i].apply(input, change);
+  change->pending = change->live && change->effect == EFFECT_NEXT_START;
+}
+
+char *context_item_summary(const FieldTable *table, gconstpointer item) {
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < table->n_fields; i++) {
+    const Field *field = &table->fields[i];
+    if (!field_given(table, item, field) || field->key_field || field->type == VALUE_GROUP || field->type == VALUE_LIST)
+      continue;
+    g_autofree char *value = value_format(field, field_member(field, item));
+    g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "", field->key, value);
+  }
+  if (text->len == 0)
+    g_string_append(text, "present");
+  return g_string_free(text, FALSE);
+}
