@@ -2,8 +2,9 @@
 
 Runs beside each test as a process of its own, `guard.py DIRECTORY`, and waits
 for the end of its standard input, which is the end of the test (also by
-SIGKILL) or its wish. Then it ends the processes that live in DIRECTORY, which
-are known by their environment, by process id, and removes DIRECTORY.
+SIGKILL) or its wish. Then it ends the processes that live in DIRECTORY, by
+process id, and removes DIRECTORY. They are known by their environment or, where
+DIRECTORY/namespace names one ("net:[...]"), by their network namespace.
 """
 
 import os
@@ -18,6 +19,7 @@ def processes_of(directory):
     """Ids of the processes whose environment names DIRECTORY as their home."""
     marks = tuple(f"{name}={directory}/".encode()
                   for name in ("HOME", "XDG_RUNTIME_DIR", "RECONCILE_LAB"))
+    namespace = namespace_of(directory)
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -25,11 +27,22 @@ def processes_of(directory):
         try:
             with open(f"/proc/{entry}/environ", "rb") as file:
                 environment = file.read().split(b"\0")
+            inside = namespace and os.readlink(f"/proc/{entry}/ns/net") == namespace
         except OSError:
             continue
-        if any(line.startswith(marks) for line in environment):
+        if inside or any(line.startswith(marks) for line in environment):
             found.append(int(entry))
     return found
+
+
+def namespace_of(directory):
+    try:
+        with open(os.path.join(directory, "namespace"), encoding="utf-8") as file:
+            namespace = file.read().strip()
+    except OSError:
+        return None
+    # Never our own: that would be every process of the machine.
+    return None if namespace == os.readlink("/proc/self/ns/net") else namespace
 
 
 def end_processes(directory, patience=5.0):

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 import libvirt
 
 import events
+from guard import unmount_below
 from product import Product
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -58,6 +60,7 @@ class Hypervisor(Product):
     def __init__(self):
         events.start_event_loop()
         self.conn = None
+        self.daemon = None
         self.root = os.geteuid() == 0
         self.directory = tempfile.mkdtemp(prefix="rl-", dir="/tmp")
         self._guard = subprocess.Popen(
@@ -88,6 +91,15 @@ class Hypervisor(Product):
             user = pwd.getpwnam("nobody")
             os.chown(path, user.pw_uid, user.pw_gid)
 
+    def small_disk(self, name, size):
+        """pools/NAME as a file system of that size ("8M"); needs root."""
+        if not self.root:
+            raise unittest.SkipTest("mounting a small file system needs root")
+        path = self.make_directory("pools", name)
+        options = f"size={size},mode=777"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
+        return path
+
     def _prepare(self):
         os.chmod(self.directory, 0o755)
         self.give(self.directory)
@@ -106,6 +118,7 @@ class Hypervisor(Product):
             "XDG_STATE_HOME": self.path("state"),
             "RECONCILE_LAB": self.path(""),
         }
+        # The socket's place, and with it the URI, is short enough for sun_path.
         self.socket = self.path("run", "libvirt", "libvirt-sock")
         self.uri = self.uri_template.format(socket=self.socket)
         self.env["LIBVIRT_DEFAULT_URI"] = self.uri
@@ -121,13 +134,16 @@ class Hypervisor(Product):
 
     def _start_daemon(self):
         self._load_cache()
-        port = 5900 + os.getpid() % 500 * 100
-        with open(self.path("config/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
-            file.write(QEMU_CONF.format(port=port, last_port=port + 99))
+        self._configure()
         self._launch()
         self.connect()
         self.conn.getCapabilities()
         self._save_cache()
+
+    def _configure(self):
+        port = 5900 + os.getpid() % 500 * 100
+        with open(self.path("config/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
+            file.write(QEMU_CONF.format(port=port, last_port=port + 99))
 
     def _launch(self):
         # A capabilities cache written on another core counts as another
@@ -137,11 +153,13 @@ class Hypervisor(Product):
             options = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid,
                        "extra_groups": [g for g in ("kvm",) if _group_exists(g)]}
         # After half an hour without clients and guests it ends by itself.
+        self._launch_as(["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], **options)
+
+    def _launch_as(self, command, **options):
         with open(self.path("libvirtd.log"), "ab") as log:
             self.daemon = subprocess.Popen(
-                ["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], env=self.env,
-                cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, **options)
+                command, env=self.env, cwd=self.directory, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True, **options)
 
     def connect(self, timeout=60):
         deadline = time.monotonic() + timeout
@@ -185,16 +203,17 @@ class Hypervisor(Product):
     # QEMU's capabilities take seconds to find out: keep them between tests.
 
     CACHE = os.path.join(BUILD, "lab-cache")
+    cache = "cache/libvirt/qemu"
 
     def _load_cache(self):
         if os.path.isdir(self.CACHE):
-            shutil.copytree(self.CACHE, self.path("cache/libvirt/qemu"), dirs_exist_ok=True)
+            shutil.copytree(self.CACHE, self.path(self.cache), dirs_exist_ok=True)
         for place, directories, files in os.walk(self.path("cache")):
             for name in directories + files:
                 self.give(os.path.join(place, name))
 
     def _save_cache(self):
-        now = self.path("cache/libvirt/qemu")
+        now = self.path(self.cache)
         if _contents(now) == _contents(self.CACHE):
             return
         os.makedirs(BUILD, exist_ok=True)
@@ -225,6 +244,7 @@ class Hypervisor(Product):
                 each.undefine()
         for secret in self.conn.listAllSecrets():
             secret.undefine()
+        unmount_below(self.directory + "/pools")
         for name in ("pools", "specs", "consoles", "state"):
             shutil.rmtree(self.path(name))
             self.make_directory(name)
@@ -241,7 +261,7 @@ class Hypervisor(Product):
             self._guard.stdin.close()
             self._guard.wait()
             self._guard = None
-        if getattr(self, "daemon", None):
+        if self.daemon:
             self.daemon.wait()
 
     def __enter__(self):

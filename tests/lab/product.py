@@ -102,7 +102,7 @@ class Product:
             "boot": {"kernel": self.path("guest/kernel"), "initrd": self.path("guest/initrd"),
                      "cmdline": f"{CMDLINE} {cmdline}".strip()},
             "features": {"acpi": True, "apic": True, "tcgCache": "32MiB"},
-            "serials": [{"port": 0, "type": "file", "path": self.console_path(name)}],
+            "serials": [{"port": 0, "type": "file", "path": self.console_path(name), "append": True}],
         }
         whole.update(spec)
         spec = {key: value for key, value in whole.items() if value is not None}
@@ -128,11 +128,11 @@ class Product:
     def domain(self, name):
         return self.conn.lookupByName(name)
 
-    def define(self, name, *devices, cmdline="", memory=128, cpus=1, start=False):
+    def define(self, name, *devices, cmdline="", memory=128, cpus=1, max_cpus=None, start=False):
         """A domain of somebody else's making: the same guest as vm(), defined
         through libvirt. devices: further device XML."""
         domain = self.conn.defineXML(DOMAIN.format(
-            name=name, memory=memory, cpus=cpus, kernel=self.path("guest/kernel"),
+            name=name, memory=memory, cpus=cpus, max_cpus=max_cpus or cpus, kernel=self.path("guest/kernel"),
             initrd=self.path("guest/initrd"), cmdline=f"{CMDLINE} {cmdline}".strip(),
             console=self.console_path(name), devices="".join(devices)))
         if start:
@@ -148,7 +148,7 @@ DOMAIN = """\
 <domain type='qemu'>
   <name>{name}</name>
   <memory unit='MiB'>{memory}</memory>
-  <vcpu>{cpus}</vcpu>
+  <vcpu current='{cpus}'>{max_cpus}</vcpu>
   <os>
     <type arch='x86_64'>hvm</type>
     <kernel>{kernel}</kernel>
@@ -157,7 +157,7 @@ DOMAIN = """\
   </os>
   <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
   <devices>
-    <serial type='file'><source path='{console}'/><target port='0'/></serial>
+    <serial type='file'><source path='{console}' append='on'/><target port='0'/></serial>
     {devices}
   </devices>
 </domain>
@@ -172,7 +172,7 @@ DOMAIN_BY_DISK = """\
   <os><type arch='x86_64'>hvm</type></os>
   <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
   <devices>
-    <serial type='file'><source path='{console}'/><target port='0'/></serial>
+    <serial type='file'><source path='{console}' append='on'/><target port='0'/></serial>
     {devices}
   </devices>
 </domain>

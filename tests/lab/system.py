@@ -1,0 +1,141 @@
+"""A private libvirt system daemon (privileged) on a host of its own.
+
+The host is a set of namespaces: network, mounts and name. So bridges, dnsmasq
+and firewall rules, /etc/libvirt, /var/lib/libvirt and /run are its own, and
+several such hosts can be joined by a cable (join) to migrate between them.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+import unittest
+import uuid
+
+from hypervisor import BUILD, Hypervisor
+
+LIBVIRTD_CONF = """\
+listen_tls = 0
+listen_tcp = 1
+auth_tcp = "none"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+host_uuid = "{uuid}"
+"""
+
+QEMU_CONF = """\
+user = "root"
+group = "root"
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+"""
+
+# Runs inside the new namespaces: private places, then wait for the end.
+# /sys has to show the new network namespace's interfaces.
+SETUP = """\
+set -eu
+cd "$1"
+mount --bind run /run
+for place in etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
+    mount --bind "$place" "/$place"
+done
+mount --bind etc/hosts /etc/hosts
+mount -t sysfs sysfs /sys
+hostname "$2"
+ip link set lo up
+readlink /proc/self/ns/net >namespace.new
+mv namespace.new namespace
+exec sleep infinity
+"""
+
+
+class SystemHypervisor(Hypervisor):
+    """Like Hypervisor, but privileged. Raises SkipTest, with the reason,
+    where that can't be."""
+
+    uri_template = "qemu+unix:///system?socket={socket}"
+    CACHE = os.path.join(BUILD, "lab-cache-system")
+    cache = "var/cache/libvirt/qemu"
+
+    def __init__(self, name="lab-a", hosts=()):
+        """name: the host's; hosts: (address, name) pairs for its /etc/hosts."""
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("a privileged libvirtd in namespaces of its own needs root")
+        for place in ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
+            if not os.path.isdir(place):
+                raise unittest.SkipTest(f"{place} is missing: run scripts/install-packages test")
+        self.name = name
+        self.hosts = [("127.0.0.1", "localhost"), ("127.0.1.1", name), *hosts]
+        self.keeper = None
+        super().__init__()
+
+    def give(self, path):
+        """Everything belongs to root here."""
+
+    def _prepare(self):
+        super()._prepare()
+        for place in ("etc/libvirt", "var/lib/libvirt", "var/log/libvirt", "var/cache/libvirt"):
+            self.make_directory(place)
+        if os.path.isdir("/etc/libvirt/nwfilter"):
+            shutil.copytree("/etc/libvirt/nwfilter", self.path("etc/libvirt/nwfilter"))
+        with open(self.path("etc/hosts"), "w", encoding="utf-8") as file:
+            # The last entry of a name counts least: real addresses go first.
+            for address, name in reversed(self.hosts):
+                file.write(f"{address} {name}\n")
+        self._unshare()
+
+    def _unshare(self):
+        self.keeper = subprocess.Popen(
+            ["unshare", "-n", "-m", "-u", "--propagation", "private",
+             "sh", "-c", SETUP, "setup", self.directory, self.name],
+            env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not os.path.exists(self.path("namespace")):
+            if self.keeper.poll() is not None:
+                raise unittest.SkipTest(f"no namespaces here: {self.keeper.stderr.read().strip()}")
+            time.sleep(0.01)
+
+    def _configure(self):
+        with open(self.path("etc/libvirt/libvirtd.conf"), "w", encoding="utf-8") as file:
+            file.write(LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
+        with open(self.path("etc/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
+            file.write(QEMU_CONF)
+
+    def _launch(self):
+        self._launch_as([*self.inside(), "taskset", "-c", "0", "libvirtd", "--listen", "--timeout", "1800"])
+
+    def inside(self):
+        """The start of a command line that shall run on this host."""
+        return ["nsenter", "-t", str(self.keeper.pid), "-n", "-m", "-u"]
+
+    def run(self, *command):
+        """A command on this host; its standard output."""
+        return subprocess.run([*self.inside(), *command], check=True, env=self.env,
+                              stdout=subprocess.PIPE, text=True).stdout
+
+    def stop(self):
+        super().stop()
+        if self.keeper:
+            self.keeper.wait()
+            self.keeper.stderr.close()
+            self.keeper = None
+
+
+def two_hosts():
+    """Two hosts with a cable between them, 10.77.0.1 and 10.77.0.2, that know
+    each other as lab-a and lab-b."""
+    addresses = {"lab-a": "10.77.0.1", "lab-b": "10.77.0.2"}
+    hosts = [(address, name) for name, address in addresses.items()]
+    first = SystemHypervisor("lab-a", hosts)
+    try:
+        second = SystemHypervisor("lab-b", hosts)
+    except BaseException:
+        first.stop()
+        raise
+    first.run("ip", "link", "add", "cable", "type", "veth",
+              "peer", "name", "cable", "netns", str(second.keeper.pid))
+    for host in (first, second):
+        host.run("ip", "address", "add", addresses[host.name] + "/24", "dev", "cable")
+        host.run("ip", "link", "set", "cable", "up")
+    return first, second
