@@ -12,6 +12,7 @@ typedef enum {
 #undef ACTION
   ACTION_N
 } ActionKind;
+extern const char *const action_words[ACTION_N + 1]; /* "pool-define", … */
 
 typedef struct {
   ActionKind kind;
@@ -43,6 +44,9 @@ typedef struct {
   char *why;           /* EFFECT_NEVER: the reason; else NULL or a remark */
 } FieldChange;
 void field_change_free(FieldChange *change);
+/* "none", "live", "next-start", "never"; and how live it is: "call", "update", "replug", else NULL. */
+const char *effect_word(Effect effect);
+const char *effect_via(Effect effect);
 
 typedef struct {
   Kind kind;
@@ -74,7 +78,7 @@ void action_free(Action *action);
 
 typedef struct { guint create, update, delete, adopt, unchanged, errors, orphans, pending, actions; } PlanSummary;
 PlanSummary plan_summary(const Plan *plan);
-/* Whether there is something to do beyond adoptions. */
+/* Whether there is nothing to do beyond adoptions. */
 gboolean plan_in_sync(const Plan *plan);
 
 /* As in the command line's fixed format, plus what applying it later needs. */

@@ -1,0 +1,137 @@
+#include "reconciler/plan.h"
+
+#include <string.h>
+
+const char *const impact_words[IMPACT_N + 1] = {"none", "live", "next-start", "restart", "data-loss", NULL};
+const char *const change_words[CHANGE_N + 1] = {"none", "create", "update", "delete", "orphan", "error", NULL};
+const char *const action_words[ACTION_N + 1] = {
+#define ACTION(id, name, function, impact, help) [ACTION_##id] = name,
+#include "reconciler/actions.def"
+#undef ACTION
+};
+
+const char *effect_word(Effect effect) {
+  switch (effect) {
+  case EFFECT_LIVE_CALL:
+  case EFFECT_LIVE_UPDATE:
+  case EFFECT_LIVE_REPLUG: return "live";
+  case EFFECT_NEXT_START: return "next-start";
+  case EFFECT_NEVER: return "never";
+  default: return "none";
+  }
+}
+
+const char *effect_via(Effect effect) {
+  switch (effect) {
+  case EFFECT_LIVE_CALL: return "call";
+  case EFFECT_LIVE_UPDATE: return "update";
+  case EFFECT_LIVE_REPLUG: return "replug";
+  default: return NULL;
+  }
+}
+
+void action_free(Action *action) {
+  if (!action)
+    return;
+  g_free(action->id);
+  g_free(action->object);
+  g_clear_pointer(&action->after, g_ptr_array_unref);
+  g_clear_pointer(&action->args, string_map_free);
+  g_free(action->description);
+  g_free(action);
+}
+
+void field_change_free(FieldChange *change) {
+  if (!change)
+    return;
+  g_free(change->path);
+  g_free(change->from);
+  g_free(change->to);
+  g_free(change->why);
+  g_free(change);
+}
+
+void plan_object_free(PlanObject *object) {
+  if (!object)
+    return;
+  g_free(object->name);
+  g_clear_pointer(&object->fields, g_ptr_array_unref);
+  g_free(object->error);
+  g_clear_pointer(&object->notes, g_ptr_array_unref);
+  g_free(object->place);
+  object_free(object->desired);
+  g_free(object->fingerprint);
+  g_free(object);
+}
+
+Plan *plan_new(void) {
+  Plan *plan = g_new0(Plan, 1);
+  plan->objects = g_ptr_array_new_with_free_func((GDestroyNotify)plan_object_free);
+  plan->actions = g_ptr_array_new_with_free_func((GDestroyNotify)action_free);
+  return plan;
+}
+
+void plan_free(Plan *plan) {
+  if (!plan)
+    return;
+  g_free(plan->source);
+  g_free(plan->revision);
+  g_free(plan->connection);
+  g_ptr_array_unref(plan->objects);
+  g_ptr_array_unref(plan->actions);
+  g_free(plan->refused);
+  g_free(plan);
+}
+
+const PlanObject *plan_object(const Plan *plan, const char *object_id) {
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    const char *word = kinds[object->kind].word;
+    gsize length = strlen(word);
+    if (g_str_has_prefix(object_id, word) && object_id[length] == '/' &&
+        g_str_equal(object_id + length + 1, object->name))
+      return object;
+  }
+  return NULL;
+}
+
+static gboolean is_pending(const PlanObject *object) {
+  for (guint i = 0; object->fields && i < object->fields->len; i++)
+    if (((const FieldChange *)object->fields->pdata[i])->pending)
+      return TRUE;
+  return FALSE;
+}
+
+PlanSummary plan_summary(const Plan *plan) {
+  PlanSummary summary = {.actions = plan->actions->len};
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    switch (object->change) {
+    case CHANGE_CREATE: summary.create++; break;
+    case CHANGE_UPDATE: summary.update++; break;
+    case CHANGE_DELETE: summary.delete++; break;
+    case CHANGE_ORPHAN: summary.orphans++; break;
+    case CHANGE_ERROR: summary.errors++; break;
+    default: summary.unchanged += !object->adopt;
+    }
+    summary.adopt += object->adopt;
+    summary.pending += is_pending(object);
+  }
+  return summary;
+}
+
+/* An adoption writes our record only, so its actions don't count. */
+static gboolean only_adopts(const Plan *plan, const Action *action) {
+  const PlanObject *object = plan_object(plan, action->object);
+  return object && object->adopt && object->change == CHANGE_NONE;
+}
+
+gboolean plan_in_sync(const Plan *plan) {
+  PlanSummary summary = plan_summary(plan);
+  if (summary.create + summary.update + summary.delete + summary.errors > 0)
+    return FALSE;
+  for (guint i = 0; i < plan->actions->len; i++)
+    if (!only_adopts(plan, plan->actions->pdata[i]))
+      return FALSE;
+  return TRUE;
+}
