@@ -9,6 +9,7 @@ typedef struct {
   char *format;         /* "qcow2", "raw", … */
   guint64 capacity, allocation, physical; /* bytes */
   char *backing_path, *backing_format;    /* NULL: no backing store */
+  char *error; /* it is there (name and path), but couldn't be read: why */
 } ActualVolume;
 
 typedef struct {
@@ -25,11 +26,16 @@ typedef struct {
   char *name, *uuid;
   gboolean active, is_persistent;
   char *fingerprint;
+  char *error; /* couldn't be read: why */
 } ActualNetwork;
 
+/* A disk's source as the domain's XML names it, and the chain below it. */
 typedef struct {
-  char *target;           /* vda */
-  GPtrArray *chain;       /* of ActualVolume *, not owned when of a pool, top first; may be cut short */
+  char *target;        /* vda */
+  char *path, *format; /* of the top layer; path is NULL for an empty drive and for what isn't a file or device */
+  char *pool, *volume; /* of a <disk type='volume'>; path is then looked up */
+  GPtrArray *chain;    /* of ActualVolume *, top first, borrowed from a pool or from ActualDomain.volumes.
+                          What runs: as the live XML says. Else from the volumes: ends where none is known */
 } ActualDisk;
 
 typedef struct {
@@ -41,7 +47,10 @@ typedef struct {
   VmSpec live;         /* the machine that runs; only when active */
   Ownership *owner;    /* from the persistent definition; NULL: not ours */
   Ownership *started;  /* record in the live XML: what it was started with; NULL: none */
-  char *fingerprint;   /* hex SHA-256 of live XML, persistent XML and disk chain */
+  GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
+  GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
+  GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
+  char *fingerprint;   /* see state/fingerprint.h; NULL when storage wasn't observed */
   char *error;         /* couldn't be read: why */
 } ActualDomain;
 
@@ -53,7 +62,11 @@ typedef struct {
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
-  GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image_facts.h */
+  char *storage_error, *networks_error; /* this daemon has no such driver, or it cannot be asked: why */
+  GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image_facts.h; NULL until gathered */
+  /* The host offers no storage pools or no networks (no such driver): why; NULL: it does. The
+   * tables are empty then, and nothing is concluded from it. */
+  char *storage_error, *networks_error;
 } Actual;
 
 Actual *actual_new(void);
@@ -63,7 +76,15 @@ void actual_domain_free(ActualDomain *domain);
 void actual_pool_free(ActualPool *pool);
 void actual_network_free(ActualNetwork *network);
 void actual_volume_free(ActualVolume *volume);
+void actual_disk_free(ActualDisk *disk);
+ActualDomain *actual_domain_new(const char *name, const char *uuid);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualDomain, actual_domain_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualVolume, actual_volume_free)
 /* The chain of a path, top first, from volumes_by_path: ActualVolume * (not owned). Ends where
  * a backing file isn't in any pool; loops end too. */
 GPtrArray *actual_chain(const Actual *actual, const char *path);
+/* A disk by its target; NULL when there is none. */
+const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
+/* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */
+gboolean power_state_of(int vir_domain_state, gboolean managed_save, PowerState *ret_power);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

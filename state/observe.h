@@ -1,5 +1,10 @@
 /* Observation: a host's domains, chains, pools and networks in few, parallel round trips
- * on one connection. */
+ * on one connection. Read-only: pools aren't refreshed, so a volume that was made or removed
+ * behind libvirt's back is seen after the next refresh of its pool (actions refresh before
+ * they act); size and format of a volume that libvirt knows are read from the file each time.
+ *
+ * "Cannot read" is never "absent": what can't be listed fails the observation, what can't be
+ * read has its `error` set, and only what vanished between list and read is left out. */
 #pragma once
 #include "state/actual.h"
 

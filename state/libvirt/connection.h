@@ -8,10 +8,18 @@ typedef struct Connection Connection;
 Connection *connection_new(const char *uri /* NULL: libvirt's default */, gboolean read_only);
 void connection_free(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
-/* The open handle, borrowed: valid until connection_free or until a later connection_get
- * finds it dead. NULL with error (LIBVIRT_ERROR). */
+/* The open handle, borrowed: valid until connection_free, also when another thread has found it
+ * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR). Without events a dead
+ * connection is noticed by asking, which costs a round trip. */
 virConnectPtr connection_get(Connection *connection, GError **error);
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
+gboolean connection_is_read_only(const Connection *connection);
+
+/* Registers libvirt's default event loop and runs it in a thread of its own: for streams and
+ * keepalive over remote connections. Once, before the first connection_get; further calls do
+ * nothing. Not for programs that run a GMainLoop on the default context: those register only. */
+void connection_start_events(void);
+void connection_register_events(void);
 
 #define LIBVIRT_ERROR (libvirt_error_quark())
 GQuark libvirt_error_quark(void); /* codes are virErrorNumber */

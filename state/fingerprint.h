@@ -1,0 +1,14 @@
+/* Evidence of what an object looked like: hex SHA-256 over what a plan was made from, so that
+ * an action on something that has changed since can be refused.
+ *
+ * What changes by itself is left out: the live balloon size, a drive's tray, the drift of the
+ * clock, whether an agent's channel is connected, a network's count of users, blanks between
+ * elements. Everything else counts, the order of elements included. */
+#pragma once
+#include "state/actual.h"
+
+/* Of a definition and of what runs (NULL: nothing does). */
+char *fingerprint_xml(xmlNode *persistent, xmlNode *live);
+/* Adds the disk chains (path, format, capacity, backing; not the allocation, which grows as the
+ * guest writes) and whether there is a managed save to `xml_part` of fingerprint_xml. */
+char *fingerprint_domain(const char *xml_part, const ActualDomain *domain);

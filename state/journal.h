@@ -1,0 +1,74 @@
+/* The journal: runs and their actions, written before and after each act, and a cache of
+ * digests. SQLite in the state directory; the only module that includes <sqlite3.h>. Losing it
+ * loses history and time, not truth. Thread-safe. Times are microseconds since 1970, UTC. */
+#pragma once
+#include <glib.h>
+
+typedef struct Journal Journal;
+
+typedef enum {
+  JOURNAL_READ,    /* history; works while another process writes */
+  JOURNAL_DIGESTS, /* a dry run: history, and digests are kept; no lock */
+  JOURNAL_WRITE,   /* the one writer, by a lock that ends with the process */
+} JournalMode;
+
+#define JOURNAL_ERROR (journal_error_quark())
+GQuark journal_error_quark(void);
+typedef enum {
+  JOURNAL_ERROR_LOCKED, /* another process writes; the message says which */
+  JOURNAL_ERROR_ABSENT, /* JOURNAL_READ: there is none yet */
+  JOURNAL_ERROR_CORRUPT,
+  JOURNAL_ERROR_NEWER,  /* written by a newer version */
+  JOURNAL_ERROR_IO,
+} JournalError;
+
+/* $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile; free it. */
+char *journal_default_dir(void);
+
+/* Opens DIR/journal.db; directory (0700) and file are made where the mode writes. In
+ * JOURNAL_WRITE a corrupt file is moved aside to journal.db.corrupt-TIME, a new one made, and
+ * ret_warning (may be NULL) says so; free it. */
+Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GError **error);
+void journal_close(Journal *journal); /* accepts NULL; releases the lock */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_close)
+
+/* Writing: JOURNAL_WRITE only. Old runs beyond the last 1,000 are dropped at run_begin. */
+gboolean journal_run_begin(Journal *journal, const char *source, const char *revision /* or NULL */, const char *uri,
+                           gint64 *ret_run, GError **error);
+gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
+/* Before the act; `action` is unique in the run. */
+gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
+                              const char *description, GError **error);
+gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
+                            const char *message /* or NULL */, GError **error);
+
+/* Reading. */
+typedef struct {
+  gint64 id, started, ended; /* ended 0: it didn't end */
+  gboolean running;          /* not ended, and its process still holds the lock; else it was interrupted */
+  gint64 pid;
+  char *source, *revision, *uri;
+  int exit_status;           /* -1 when not ended */
+  char *summary;
+  guint n_actions, n_failed;
+} JournalRun;
+
+typedef struct {
+  char *id, *object, *kind, *description;
+  gint64 started, ended; /* ended 0: it didn't end, or is under way */
+  char *result, *message; /* NULL when not ended */
+} JournalAction;
+
+GPtrArray *journal_runs(Journal *journal, guint limit /* 0: all */, GError **error);    /* JournalRun *, newest first */
+GPtrArray *journal_actions(Journal *journal, gint64 run, GError **error); /* JournalAction *, as begun */
+
+/* Digests of files, valid while device, inode, size and time of change are the same. */
+typedef struct {
+  guint64 device, inode, size;
+  gint64 mtime_ns;
+} FileIdentity;
+gboolean file_identity_of(int fd, FileIdentity *ret_identity, GError **error);
+/* NULL when unknown or out of date; the caller then computes it. Trouble counts as unknown. */
+char *journal_digest_find(Journal *journal, const char *path, const FileIdentity *identity);
+/* Best effort; nothing in JOURNAL_READ. */
+void journal_digest_store(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256);
