@@ -57,6 +57,22 @@ static void disk_medium(const DiffInput *input, FieldChange *change) {
   }
 }
 
+/* Reading a disk as another format than it has would hand the guest garbage. */
+static void disk_format(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  const VmSpec *found = input->persistent;
+  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
+  const DiskSpec *now = found != NULL && given(found, VmSpec, disks)
+                            ? list_find(&DiskSpec_table, found->disks, key, change->match) : NULL;
+  gboolean other = now != NULL && disk != NULL && given(disk, DiskSpec, path) && given(now, DiskSpec, path) &&
+                   !g_str_equal(disk->path, now->path);
+  if (disk == NULL || is_drive(disk) || other)
+    return;
+  change->effect = EFFECT_NEVER;
+  g_free(change->why);
+  change->why = g_strdup("a disk isn't converted in place; take format out of the file");
+}
+
 /* vCPUs that were there at boot can't be unplugged (hotpluggable='no'), nor more be had than max. */
 static void vcpus(const DiffInput *input, FieldChange *change) {
   const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
@@ -82,6 +98,7 @@ static void memory(const DiffInput *input, FieldChange *change) {
 static const Rule rules[] = {
     {&VmSpec_table, VmSpec_disks, disk_plug},
     {&DiskSpec_table, DiskSpec_path, disk_medium},
+    {&DiskSpec_table, DiskSpec_format, disk_format},
     {&CpuSpec_table, CpuSpec_count, vcpus},
     {&MemorySpec_table, MemorySpec_size, memory},
 };

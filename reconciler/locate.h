@@ -1,0 +1,23 @@
+/* Where things are or will be on the host: pools' paths, names of base volumes and disks. Pure. */
+#pragma once
+#include "reconciler/planner.h"
+
+/* Path of a pool's volumes, from the host or else from the declaration; NULL and *ret_error. */
+const char *locate_pool(const PlanInput *input, const char *pool, char **ret_error);
+const char *locate_image_pool(const Object *image);
+/* "sha256-HEX.qcow2": content-addressed, so equal images share one base. */
+char *locate_image_volume(const ImageFacts *facts);
+/* An image's base volume. NULL and *ret_error when the image can't be had. */
+const ImageFacts *locate_image(const PlanInput *input, const char *image, const Object **ret_object,
+                               char **ret_path, char **ret_error);
+/* The observed volume of a name; NULL when the pool or the volume isn't there. */
+const ActualVolume *locate_volume(const PlanInput *input, const char *pool, const char *volume);
+/* The volume of a VM's disk: "web-1-vda.qcow2". */
+char *locate_disk_volume(const char *vm, const DiskSpec *disk, const char *format);
+/* Name of another volume that is backed by this path; NULL: none. */
+const char *locate_overlay_of(const PlanInput *input, const char *path);
+/* Name of another domain that has this path in a disk; NULL: none. */
+const char *locate_user_of(const PlanInput *input, const char *path, const char *except, gboolean only_active);
+
+/* A marker beside a volume that is being imported or copied: present means incomplete. */
+#define INCOMPLETE_SUFFIX ".incomplete"

@@ -1,0 +1,41 @@
+/* Putting a plan together: objects, actions in order, and what waits for what. */
+#pragma once
+#include "reconciler/resolve.h"
+
+typedef struct {
+  const PlanInput *input;
+  Plan *plan;
+  GHashTable *ready; /* object id → id of the action after which it can be used */
+  GHashTable *failed; /* object id → why nothing may rely on it */
+  guint next;        /* number of the next action */
+} PlanBuilder;
+
+/* A new entry in the plan. place may be empty. */
+PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, ChangeKind change, const Object *declared);
+void build_error(PlanBuilder *builder, PlanObject *object, char *message /* taken */);
+void build_note(PlanObject *object, char *note /* taken */);
+
+/* The next action of an object; arguments are key, value pairs up to NULL (pairs with a NULL
+ * value are left out). It waits for `after` (may be NULL). Description is taken. */
+Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind kind, const char *after,
+                     char *description, ...) G_GNUC_NULL_TERMINATED;
+void build_wait(Action *action, const char *after /* may be NULL */);
+/* From now on, who uses the object waits for this action. */
+void build_ready(PlanBuilder *builder, Kind kind, const char *name, const Action *action);
+/* The action after which an object can be used; NULL: at once. */
+const char *build_needs(const PlanBuilder *builder, Kind kind, const char *name);
+/* Why an object can't be relied on; NULL: it can. */
+const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name);
+
+/* The stages, each in a file of its own, called kind by kind. */
+void plan_storage_pool(PlanBuilder *builder, const Object *object);
+void plan_image(PlanBuilder *builder, const Object *object);
+void plan_volume(PlanBuilder *builder, const Object *object);
+void plan_network(PlanBuilder *builder, const Object *object);
+void plan_vm(PlanBuilder *builder, const Object *object);
+void plan_orphans(PlanBuilder *builder);
+
+/* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
+void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
+/* The power state; waits for all of `before`. Restarts when that is allowed and due. */
+void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, GPtrArray *before);

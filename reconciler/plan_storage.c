@@ -1,0 +1,223 @@
+/* Pools, base images and volumes. */
+#include <string.h>
+
+#include "reconciler/diff.h"
+#include "reconciler/plan_build.h"
+#include "schema/value.h"
+
+/* Fields that changed and can't: the reason as an error. Returns whether there was one. */
+static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->effect == EFFECT_NEVER) {
+      build_error(builder, object, g_strdup_printf("%s is %s and can't become %s: %s", change->path,
+                                                   change->from != NULL ? change->from : "unset",
+                                                   change->to != NULL ? change->to : "unset", change->why));
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+static Action *pool_state(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec, const ActualPool *found, Action *last) {
+  gboolean active = found != NULL && found->active;
+  gboolean wanted = given(spec, StoragePoolSpec, state) ? spec->state == PoolState_active : found == NULL || active;
+  const char *after = last != NULL ? last->id : NULL;
+  if (wanted && !active)
+    last = build_action(builder, object, ACTION_POOL_START, after, g_strdup("start the pool"), NULL);
+  else if (!wanted && active)
+    last = build_action(builder, object, ACTION_POOL_STOP, after, g_strdup("stop the pool"), NULL);
+  gboolean autostart = given(spec, StoragePoolSpec, autostart) ? spec->autostart : found == NULL;
+  gboolean has = found != NULL && given(&found->spec, StoragePoolSpec, autostart) && found->spec.autostart;
+  if ((given(spec, StoragePoolSpec, autostart) || found == NULL) && autostart != has)
+    last = build_action(builder, object, ACTION_POOL_AUTOSTART, last != NULL ? last->id : NULL,
+                        g_strdup(autostart ? "start the pool with the host" : "don't start the pool with the host"),
+                        "value", autostart ? "true" : "false", NULL);
+  return last;
+}
+
+static Action *pool_create(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec) {
+  Action *last = build_action(builder, object, ACTION_POOL_DEFINE, NULL,
+                              g_strdup_printf("define the %s pool", PoolType_words.words[spec->type]), NULL);
+  gboolean build = given(spec, StoragePoolSpec, build) ? spec->build : spec->type == PoolType_dir;
+  if (build)
+    last = build_action(builder, object, ACTION_POOL_BUILD, last->id, g_strdup("make the pool's directory"), NULL);
+  return last;
+}
+
+void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
+  const PlanInput *input = builder->input;
+  const char *name = declared->metadata.name;
+  const ActualPool *found = g_hash_table_lookup(input->actual->pools, name);
+  PlanObject *object = build_object(builder, KIND_STORAGE_POOL, name, CHANGE_NONE, declared);
+  object->desired = object_copy(object->declared);
+  const StoragePoolSpec *spec = object->desired->spec;
+  if (input->actual->storage_error != NULL) {
+    build_error(builder, object, g_strdup_printf("pools can't be looked up: %s", input->actual->storage_error));
+    return;
+  }
+  Action *last = NULL;
+  if (found == NULL) {
+    object->change = CHANGE_CREATE;
+    object->fingerprint = g_strdup("absent");
+    last = pool_create(builder, object, spec);
+  } else {
+    g_autofree char *ours = derive_uuid("pool", name);
+    gboolean adopt = given(&declared->metadata, MetadataSpec, adopt) && declared->metadata.adopt;
+    if (!g_str_equal(found->uuid, ours) && !adopt) {
+      build_error(builder, object, g_strdup("a pool of this name exists that isn't ours: give metadata.adopt: true to use it, or choose another name"));
+      return;
+    }
+    object->fingerprint = g_strdup(found->uuid);
+    DiffInput diff = {.table = &StoragePoolSpec_table, .desired = spec, .persistent = &found->spec};
+    g_ptr_array_unref(object->fields);
+    object->fields = diff_spec(&diff);
+    if (refuse_never(builder, object))
+      return;
+  }
+  last = pool_state(builder, object, spec, found, last);
+  if (found != NULL && last != NULL)
+    object->change = CHANGE_UPDATE;
+  build_ready(builder, KIND_STORAGE_POOL, name, last);
+}
+
+/* What a pool can't give: unknown, failed, or stopped. NULL: it can be used. */
+static char *pool_trouble(PlanBuilder *builder, const char *pool) {
+  const char *failed = build_failed(builder, KIND_STORAGE_POOL, pool);
+  if (failed != NULL)
+    return g_strdup_printf("its pool %s: %s", pool, failed);
+  char *error = NULL;
+  if (locate_pool(builder->input, pool, &error) == NULL)
+    return error;
+  const ActualPool *found = g_hash_table_lookup(builder->input->actual->pools, pool);
+  if (found != NULL && found->error != NULL)
+    return g_strdup_printf("its pool %s can't be read: %s", pool, found->error);
+  if (found != NULL && !found->active && build_needs(builder, KIND_STORAGE_POOL, pool) == NULL)
+    return g_strdup_printf("its pool %s isn't started: start it, or declare it with state: active", pool);
+  return NULL;
+}
+
+void plan_image(PlanBuilder *builder, const Object *declared) {
+  const char *name = declared->metadata.name;
+  PlanObject *object = build_object(builder, KIND_IMAGE, name, CHANGE_NONE, declared);
+  object->desired = object_copy(object->declared);
+  const char *pool = locate_image_pool(declared);
+  char *error = NULL;
+  g_autofree char *path = NULL;
+  const ImageFacts *facts = NULL;
+  const Object *image = NULL;
+  if ((error = pool_trouble(builder, pool)) != NULL ||
+      (facts = locate_image(builder->input, name, &image, &path, &error)) == NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  g_autofree char *volume = locate_image_volume(facts);
+  g_autofree char *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
+  object->fingerprint = g_strdup(facts->sha256);
+  if (locate_volume(builder->input, pool, volume) != NULL && locate_volume(builder->input, pool, marker) == NULL)
+    return;
+  if (build_needs(builder, KIND_IMAGE, volume) != NULL) { /* another Image with the same content brings it */
+    build_note(object, g_strdup("the same content as another image of this plan: imported once"));
+    g_hash_table_replace(builder->ready, object_id(KIND_IMAGE, name), g_strdup(build_needs(builder, KIND_IMAGE, volume)));
+    return;
+  }
+  object->change = CHANGE_CREATE;
+  g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, facts->bytes);
+  g_autofree char *size = bytes_format_short(facts->bytes);
+  Action *action = build_action(builder, object, ACTION_IMAGE_IMPORT, build_needs(builder, KIND_STORAGE_POOL, pool),
+                                g_strdup_printf("import %s (%s) into pool %s", facts->path, size, pool), "pool", pool,
+                                "volume", volume, "source", facts->path, "sha256", facts->sha256, "format",
+                                facts->format, "bytes", bytes, NULL);
+  build_ready(builder, KIND_IMAGE, name, action);
+  build_ready(builder, KIND_IMAGE, volume, action);
+}
+
+static void volume_create(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const char *pool) {
+  const char *name = object->name, *format = Format_words.words[given(spec, VolumeSpec, format) ? spec->format : Format_qcow2];
+  object->change = CHANGE_CREATE;
+  object->fingerprint = g_strdup("absent");
+  Action *action;
+  if (!given(spec, VolumeSpec, image)) {
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size), *size = bytes_format(spec->size);
+    action = build_action(builder, object, ACTION_VOLUME_CREATE, build_needs(builder, KIND_STORAGE_POOL, pool),
+                          g_strdup_printf("create a blank %s volume of %s in pool %s", format, size, pool), "pool", pool,
+                          "volume", name, "format", format, "bytes", bytes, NULL);
+  } else {
+    char *error = NULL;
+    g_autofree char *base = NULL;
+    const Object *image = NULL;
+    const ImageFacts *facts = locate_image(builder->input, spec->image, &image, &base, &error);
+    if (facts == NULL) {
+      build_error(builder, object, error);
+      return;
+    }
+    gboolean copy = given(spec, VolumeSpec, provision) && spec->provision == Provision_copy;
+    guint64 most = given(spec, VolumeSpec, size) ? spec->size : facts->virtual_size;
+    if (most < facts->virtual_size || (!copy && !g_str_equal(format, "qcow2"))) {
+      build_error(builder, object, g_strdup(copy ? "it is smaller than its image" : "an overlay is a qcow2 volume at least as large as its image"));
+      return;
+    }
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, most), *size = bytes_format(most);
+    action = build_action(builder, object, copy ? ACTION_VOLUME_COPY : ACTION_VOLUME_CREATE,
+                          build_needs(builder, KIND_STORAGE_POOL, pool),
+                          g_strdup_printf("create %s of image %s, %s, in pool %s", copy ? "a copy" : "an overlay", spec->image, size, pool),
+                          "pool", pool, "volume", name, "format", format, "bytes", bytes, copy ? "from" : "backingPath",
+                          base, copy ? NULL : "backingFormat", facts->format, NULL);
+    build_wait(action, build_needs(builder, KIND_IMAGE, spec->image));
+  }
+  build_ready(builder, KIND_VOLUME, name, action);
+}
+
+static void volume_update(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const ActualVolume *found) {
+  int format = found->format != NULL ? enum_find(Format_words.words, found->format) : -1;
+  VolumeSpec actual = {.size = found->capacity};
+  set_given(&actual, VolumeSpec, size);
+  if (format >= 0) {
+    actual.format = format;
+    set_given(&actual, VolumeSpec, format);
+  }
+  object->fingerprint = g_strdup_printf("%s %" G_GUINT64_FORMAT, found->path, found->capacity);
+  DiffInput diff = {.table = &VolumeSpec_table, .desired = spec, .persistent = &actual};
+  g_ptr_array_unref(object->fields);
+  object->fields = diff_spec(&diff);
+  if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || spec->size == found->capacity)
+    return;
+  g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
+  const char *overlay = locate_overlay_of(builder->input, found->path);
+  const char *user = locate_user_of(builder->input, found->path, NULL, TRUE);
+  if (spec->size < found->capacity)
+    build_error(builder, object, g_strdup_printf("size %s is less than the %s it has: a volume is never shrunk", size, now));
+  else if (overlay != NULL)
+    build_error(builder, object, g_strdup_printf("it can't grow: %s is an overlay on it", overlay));
+  else if (user != NULL)
+    build_error(builder, object, g_strdup_printf("it is in use by the running machine %s: give the size on that machine's disk", user));
+  else {
+    object->change = CHANGE_UPDATE;
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size);
+    g_autofree char *from = g_strdup_printf("%" G_GUINT64_FORMAT, found->capacity);
+    build_ready(builder, KIND_VOLUME, object->name,
+                build_action(builder, object, ACTION_VOLUME_GROW, NULL, g_strdup_printf("grow from %s to %s", now, size),
+                             "path", found->path, "bytes", bytes, "from", from, NULL));
+  }
+}
+
+void plan_volume(PlanBuilder *builder, const Object *declared) {
+  const char *name = declared->metadata.name;
+  const VolumeSpec *spec = declared->spec;
+  const char *pool = given(spec, VolumeSpec, pool) ? spec->pool : "default";
+  PlanObject *object = build_object(builder, KIND_VOLUME, name, CHANGE_NONE, declared);
+  object->desired = object_copy(object->declared);
+  char *error = pool_trouble(builder, pool);
+  if (error == NULL && given(spec, VolumeSpec, image) && build_failed(builder, KIND_IMAGE, spec->image) != NULL)
+    error = g_strdup_printf("its image %s: %s", spec->image, build_failed(builder, KIND_IMAGE, spec->image));
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  const ActualVolume *found = locate_volume(builder->input, pool, name);
+  g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
+  if (found == NULL || locate_volume(builder->input, pool, marker) != NULL)
+    volume_create(builder, object, spec, pool);
+  else
+    volume_update(builder, object, spec, found);
+}

@@ -1,0 +1,242 @@
+#include "reconciler/resolve.h"
+
+#include "schema/value.h"
+
+Object *resolve_declared(const Object *object) {
+  Object *copy = object_copy(object);
+  if (copy->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(copy), VmSpec, interfaces))
+    return copy;
+  VmSpec *vm = object_vm(copy);
+  for (guint i = 0; i < vm->interfaces->len; i++) {
+    InterfaceSpec *interface = vm->interfaces->pdata[i];
+    if (!given(interface, InterfaceSpec, mac)) {
+      interface->mac = derive_mac(copy->metadata.name, interface->name);
+      set_given(interface, InterfaceSpec, mac);
+    }
+  }
+  return copy;
+}
+
+static void source_free(gpointer data) {
+  DiskSource *source = data;
+  g_free(source->pool);
+  g_free(source->volume);
+  g_free(source->base_path);
+  g_free(source->base_format);
+  g_free(source->image);
+  g_free(source);
+}
+
+void resolved_free(Resolved *resolved) {
+  if (resolved == NULL)
+    return;
+  g_clear_pointer(&resolved->desired, object_free);
+  g_ptr_array_unref(resolved->sources);
+  g_free(resolved->error);
+  g_free(resolved);
+}
+
+static void set_format(DiskSpec *disk, Format format) {
+  disk->format = format;
+  set_given(disk, DiskSpec, format);
+}
+
+static void set_path(DiskSpec *disk, char *path /* taken */) {
+  g_free(disk->path);
+  disk->path = path;
+  set_given(disk, DiskSpec, path);
+}
+
+static const DiskSpec *existing_disk(const ActualDomain *existing, const char *target) {
+  if (existing == NULL || !given(&existing->persistent, VmSpec, disks))
+    return NULL;
+  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
+  return list_find(&DiskSpec_table, existing->persistent.disks, key, target);
+}
+
+/* A volume's format as a word that we know; unknown ones are left to what libvirt has. */
+static void take_format(DiskSpec *disk, const char *format) {
+  int word = format != NULL ? enum_find(Format_words.words, format) : -1;
+  if (!given(disk, DiskSpec, format) && word >= 0)
+    set_format(disk, word);
+}
+
+static char *resolve_image(const PlanInput *input, const char *vm, DiskSpec *disk, DiskSource *source) {
+  char *error = NULL;
+  g_autofree char *base_path = NULL;
+  const Object *image = NULL;
+  const ImageFacts *facts = locate_image(input, disk->image, &image, &base_path, &error);
+  if (facts == NULL)
+    return error;
+  if (!given(disk, DiskSpec, format))
+    set_format(disk, Format_qcow2);
+  gboolean copy = given(disk, DiskSpec, provision) && disk->provision == Provision_copy;
+  if (!copy && disk->format != Format_qcow2)
+    return g_strdup("an overlay is always qcow2: leave out format, or give provision: copy");
+  source->pool = g_strdup(given(disk, DiskSpec, pool) ? disk->pool : locate_image_pool(image));
+  const char *target = locate_pool(input, source->pool, &error);
+  if (target == NULL)
+    return error;
+  if (given(disk, DiskSpec, size) && disk->size < facts->virtual_size) {
+    g_autofree char *size = bytes_format(disk->size), *least = bytes_format(facts->virtual_size);
+    return g_strdup_printf("size %s is less than the %s of image %s", size, least, disk->image);
+  }
+  source->kind = SOURCE_IMAGE;
+  source->volume = locate_disk_volume(vm, disk, Format_words.words[disk->format]);
+  source->base_path = g_steal_pointer(&base_path);
+  source->base_format = g_strdup(facts->format);
+  source->base_bytes = facts->virtual_size;
+  source->image = g_strdup(disk->image);
+  source->image_object = image;
+  set_path(disk, g_build_filename(target, source->volume, NULL));
+  return NULL;
+}
+
+static char *resolve_blank(const PlanInput *input, const char *vm, DiskSpec *disk, DiskSource *source) {
+  char *error = NULL;
+  if (!given(disk, DiskSpec, format))
+    set_format(disk, Format_qcow2);
+  source->pool = g_strdup(given(disk, DiskSpec, pool) ? disk->pool : "default");
+  const char *target = locate_pool(input, source->pool, &error);
+  if (target == NULL)
+    return error;
+  source->kind = SOURCE_BLANK;
+  source->volume = locate_disk_volume(vm, disk, Format_words.words[disk->format]);
+  set_path(disk, g_build_filename(target, source->volume, NULL));
+  return NULL;
+}
+
+static char *resolve_volume(const PlanInput *input, DiskSpec *disk, DiskSource *source) {
+  char *error = NULL;
+  const char *pool = given(disk, DiskSpec, pool) ? disk->pool : "default";
+  const char *target = locate_pool(input, pool, &error);
+  if (target == NULL)
+    return error;
+  const ActualVolume *volume = locate_volume(input, pool, disk->volume);
+  const Object *declared = desired_find(input->desired, KIND_VOLUME, disk->volume);
+  if (volume == NULL && declared == NULL)
+    return g_strdup_printf("there is no volume %s in pool %s: make it, or declare a Volume", disk->volume, pool);
+  if (volume != NULL)
+    take_format(disk, volume->format);
+  else
+    take_format(disk, given((VolumeSpec *)declared->spec, VolumeSpec, format)
+                          ? Format_words.words[((VolumeSpec *)declared->spec)->format]
+                          : "qcow2");
+  source->kind = SOURCE_EXISTING;
+  source->pool = g_strdup(pool);
+  source->volume = g_strdup(disk->volume);
+  set_path(disk, g_build_filename(target, disk->volume, NULL));
+  return NULL;
+}
+
+static char *resolve_path(const PlanInput *input, DiskSpec *disk, DiskSource *source, gboolean is_new) {
+  source->kind = SOURCE_EXISTING;
+  const ActualVolume *volume = g_hash_table_lookup(input->actual->volumes_by_path, disk->path);
+  gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+  if (volume != NULL && !drive)
+    take_format(disk, volume->format);
+  if (!given(disk, DiskSpec, format) && (drive || g_str_has_prefix(disk->path, "/dev/")))
+    set_format(disk, Format_raw);
+  if (!given(disk, DiskSpec, format) && is_new)
+    return g_strdup_printf("%s isn't in a storage pool, so its format can't be read: give format", disk->path);
+  return NULL;
+}
+
+/* A disk that the machine has keeps its path: what is on top of its chain now may be a
+ * snapshot that a person made, and isn't another disk. */
+static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const DiskSpec *found, DiskSource *source) {
+  gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+  if (given(disk, DiskSpec, path))
+    return resolve_path(input, disk, source, found == NULL);
+  if (given(disk, DiskSpec, volume))
+    return resolve_volume(input, disk, source);
+  if (found != NULL && !drive) {
+    source->kind = SOURCE_KEPT;
+    return NULL;
+  }
+  if (given(disk, DiskSpec, image))
+    return resolve_image(input, vm, disk, source);
+  if (drive) {
+    source->kind = SOURCE_EMPTY;
+    return NULL;
+  }
+  if (given(disk, DiskSpec, size))
+    return resolve_blank(input, vm, disk, source);
+  return g_strdup("it has no source: give image, size (a blank disk), volume or path");
+}
+
+static char *resolve_disks(const PlanInput *input, const ActualDomain *existing, VmSpec *vm, const char *name, GPtrArray *sources) {
+  for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++) {
+    DiskSpec *disk = vm->disks->pdata[i];
+    DiskSource *source = g_new0(DiskSource, 1);
+    source->disk = disk;
+    g_ptr_array_add(sources, source);
+    g_autofree char *error = resolve_disk(input, name, disk, existing_disk(existing, disk->target), source);
+    if (error != NULL)
+      return g_strdup_printf("disk %s: %s", disk->target, error);
+  }
+  return NULL;
+}
+
+static void resolve_identity(const PlanInput *input, const ActualDomain *existing, Object *object) {
+  VmSpec *vm = object_vm(object);
+  if (existing == NULL && !given(vm, VmSpec, uuid)) {
+    vm->uuid = derive_uuid("vm", object->metadata.name);
+    set_given(vm, VmSpec, uuid);
+  }
+  gboolean automatic = given(vm, VmSpec, type) ? vm->type == DomainType_auto : TRUE;
+  if (automatic && existing == NULL) {
+    gboolean foreign = given(vm, VmSpec, arch) && g_strcmp0(vm->arch, input->actual->arch) != 0;
+    vm->type = input->actual->has_kvm && !foreign ? DomainType_kvm : DomainType_qemu;
+    set_given(vm, VmSpec, type);
+  } else if (automatic) {
+    spec_unset(&VmSpec_table, vm, &VmSpec_table.fields[VmSpec_type]);
+  }
+  DomainType type = given(vm, VmSpec, type) ? vm->type : existing->persistent.type;
+  if (type == DomainType_kvm)
+    spec_unset(&FeaturesSpec_table, &vm->features, &FeaturesSpec_table.fields[FeaturesSpec_tcgCache]);
+}
+
+/* An alias such as "q35" stands for the version that the machine was made with. */
+static void resolve_machine(const ActualDomain *existing, VmSpec *vm) {
+  if (existing == NULL || !given(vm, VmSpec, machine) || !given(&existing->persistent, VmSpec, machine))
+    return;
+  const char *found = existing->persistent.machine, *asked = vm->machine;
+  gboolean alias = (g_str_equal(asked, "q35") && g_str_has_prefix(found, "pc-q35-")) ||
+                   (g_str_equal(asked, "pc") && g_str_has_prefix(found, "pc-i440fx-"));
+  if (alias)
+    spec_unset(&VmSpec_table, vm, &VmSpec_table.fields[VmSpec_machine]);
+}
+
+/* max follows size (and count) upwards when the file leaves it open. */
+static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
+  const VmSpec *found = existing != NULL ? &existing->persistent : NULL;
+  CpuSpec *cpu = &vm->cpu;
+  if (given(vm, VmSpec, cpu) && given(cpu, CpuSpec, count) && !given(cpu, CpuSpec, max) &&
+      (found == NULL || found->cpu.max < cpu->count)) {
+    cpu->max = cpu->count;
+    set_given(cpu, CpuSpec, max);
+  }
+  MemorySpec *memory = &vm->memory;
+  if (given(vm, VmSpec, memory) && given(memory, MemorySpec, size) && !given(memory, MemorySpec, max) &&
+      (found == NULL || found->memory.max < memory->size)) {
+    memory->max = memory->size;
+    set_given(memory, MemorySpec, max);
+  }
+}
+
+Resolved *resolve_vm(const PlanInput *input, const Object *declared, const ActualDomain *existing) {
+  Resolved *resolved = g_new0(Resolved, 1);
+  resolved->sources = g_ptr_array_new_with_free_func(source_free);
+  resolved->desired = object_copy(declared);
+  VmSpec *vm = object_vm(resolved->desired);
+  if (existing == NULL && !(given(vm, VmSpec, memory) && given(&vm->memory, MemorySpec, size))) {
+    resolved->error = g_strdup("a new machine needs memory: give spec.memory.size");
+    return resolved;
+  }
+  resolve_identity(input, existing, resolved->desired);
+  resolve_machine(existing, vm);
+  resolve_maxima(existing, vm);
+  resolved->error = resolve_disks(input, existing, vm, declared->metadata.name, resolved->sources);
+  return resolved;
+}
