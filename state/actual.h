@@ -62,7 +62,6 @@ typedef struct {
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
-  char *storage_error, *networks_error; /* this daemon has no such driver, or it cannot be asked: why */
   GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image_facts.h; NULL until gathered */
   /* The host offers no storage pools or no networks (no such driver): why; NULL: it does. The
    * tables are empty then, and nothing is concluded from it. */
