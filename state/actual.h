@@ -2,7 +2,7 @@
  * state. Plain data, const after observation; no libvirt handle, no XML node. */
 #pragma once
 #include "schema/document.h"
-#include "state/domain_xml.h"
+#include "state/object_xml.h"
 
 typedef struct {
   char *name, *path, *pool;
@@ -25,8 +25,9 @@ typedef struct {
   NetworkSpec persistent, live;
   char *name, *uuid;
   gboolean active, is_persistent;
-  char *fingerprint;
-  char *error; /* couldn't be read: why */
+  NetworkOwnership *owner; /* from the persistent definition; NULL: not ours */
+  char *fingerprint;       /* see state/fingerprint.h */
+  char *error;             /* couldn't be read: why */
 } ActualNetwork;
 
 /* A disk's source as the domain's XML names it, and the chain below it. */
@@ -63,7 +64,7 @@ typedef struct {
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
   GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image_facts.h; NULL until gathered */
-  /* The host offers no storage pools or no networks (no such driver): why; NULL: it does. The
+  /* The host offers no storage pools or no networks (no such driver or daemon): why; NULL: it does. The
    * tables are empty then, and nothing is concluded from it. */
   char *storage_error, *networks_error;
 } Actual;
