@@ -1,0 +1,11 @@
+/* The field reference, from the rows: for `reconcile explain`, docs/fields.md and
+ * the man page reconcile-spec(5). */
+#pragma once
+#include <glib.h>
+
+/* `path` as a person writes it: "VirtualMachine.spec.disks", "vm.disks.size",
+ * "disks[vda].size"; NULL: the kinds. Unknown: NULL with error (SCHEMA_ERROR) that
+ * names the nearest known field. To be freed. */
+char *reference_text(const char *path, GError **error);
+char *reference_markdown(void);
+char *reference_man(void);
