@@ -78,6 +78,8 @@ void actual_network_free(ActualNetwork *network);
 void actual_volume_free(ActualVolume *volume);
 void actual_disk_free(ActualDisk *disk);
 ActualDomain *actual_domain_new(const char *name, const char *uuid);
+ActualPool *actual_pool_new(const char *name, const char *uuid);
+ActualNetwork *actual_network_new(const char *name, const char *uuid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualDomain, actual_domain_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualVolume, actual_volume_free)
 /* The chain of a path, top first, from volumes_by_path: ActualVolume * (not owned). Ends where
@@ -87,4 +89,6 @@ GPtrArray *actual_chain(const Actual *actual, const char *path);
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 /* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */
 gboolean power_state_of(int vir_domain_state, gboolean managed_save, PowerState *ret_power);
+/* Paused by a person or at its start, rather than by an error or other work on it. */
+gboolean actual_paused_by_choice(const ActualDomain *domain);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

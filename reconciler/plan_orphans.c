@@ -1,0 +1,99 @@
+/* Machines that are ours and that no file declares any more: reported, and deleted only when
+ * asked for, with guards. */
+#include "reconciler/plan_build.h"
+
+typedef struct {
+  const ActualDomain *domain;
+  PlanObject *object;
+} Orphan;
+
+static gboolean is_protected(const Ownership *owner) {
+  return given(&owner->spec, VmSpec, deletionProtection) && owner->spec.deletionProtection;
+}
+
+/* Why this orphan stays although deletion was asked for; NULL: it may go. */
+static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *domain) {
+  if (is_protected(domain->owner))
+    return g_strdup("kept: deletionProtection is set");
+  if (g_strcmp0(domain->owner->source, builder->input->source) != 0)
+    return g_strdup_printf("kept: it was declared by another source, %s", domain->owner->source);
+  if (!domain->is_persistent)
+    return g_strdup("kept: it runs without a definition");
+  return NULL;
+}
+
+/* Volumes that we made for a machine: those of its disks that name an image or just a size. */
+static void delete_disks(PlanBuilder *builder, const Orphan *orphan, const Action *after) {
+  const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
+  for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
+    const DiskSpec *disk = made->disks->pdata[i];
+    gboolean ours = !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
+                    (given(disk, DiskSpec, image) || given(disk, DiskSpec, size));
+    const DiskSpec *now = given(found, VmSpec, disks)
+                              ? list_find(&DiskSpec_table, found->disks, &DiskSpec_table.fields[DiskSpec_target], disk->target) : NULL;
+    if (ours && now != NULL && given(now, DiskSpec, path))
+      build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id,
+                   g_strdup_printf("delete disk %s: %s", disk->target, now->path), "path", now->path, NULL);
+  }
+}
+
+static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
+  orphan->object->change = CHANGE_DELETE;
+  Action *last = NULL;
+  if (orphan->domain->active)
+    last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
+                        "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
+  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup("undefine the machine"), NULL);
+  if (builder->input->allow & ALLOW(IMPACT_DATA_LOSS))
+    delete_disks(builder, orphan, last);
+  else
+    build_note(orphan->object, g_strdup("its disks are kept; --allow data-loss deletes those that were made for it"));
+}
+
+static gint by_name(gconstpointer a, gconstpointer b) {
+  const Orphan *left = a, *right = b;
+  return g_strcmp0(left->domain->name, right->domain->name);
+}
+
+/* Whether so many deletions are believable. A single one always is. */
+static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
+  guint percent = builder->input->prune_percent;
+  gboolean all = deletions == owned && owned > 1;
+  if (deletions <= 1 || (!all && deletions * 100 <= owned * percent))
+    return NULL;
+  return g_strdup_printf("this run would delete %u of the %u machines that are ours, more than the %u %% that one run may: "
+                         "nothing is changed; check the source, or raise --prune-limit",
+                         deletions, owned, percent);
+}
+
+void plan_orphans(PlanBuilder *builder) {
+  const PlanInput *input = builder->input;
+  g_autoptr(GArray) orphans = g_array_new(FALSE, FALSE, sizeof(Orphan));
+  guint owned = 0, deletions = 0;
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, input->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    if (domain->owner == NULL)
+      continue;
+    owned++;
+    Orphan orphan = {.domain = domain};
+    if (desired_find(input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
+      g_array_append_val(orphans, orphan);
+  }
+  g_array_sort(orphans, by_name);
+  for (guint i = 0; i < orphans->len; i++) {
+    Orphan *orphan = &g_array_index(orphans, Orphan, i);
+    orphan->object = build_object(builder, KIND_VIRTUAL_MACHINE, orphan->domain->name, CHANGE_ORPHAN, NULL);
+    orphan->object->fingerprint = g_strdup(orphan->domain->fingerprint);
+    orphan->object->place = g_strdup(orphan->domain->owner->place);
+    g_autofree char *keep = reason_to_keep(builder, orphan->domain);
+    if (keep != NULL || !input->prune) {
+      build_note(orphan->object, keep != NULL ? g_steal_pointer(&keep) : g_strdup("no file declares it any more; --prune deletes it"));
+      continue;
+    }
+    delete_orphan(builder, orphan);
+    deletions++;
+  }
+  builder->plan->refused = guard(builder, deletions, owned);
+}

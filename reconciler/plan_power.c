@@ -1,0 +1,139 @@
+/* From the power state that is to the one that is wanted. An explicit powerState is its own
+ * permission; a restart for pending changes needs the machine's policy or the run's --allow. */
+#include "reconciler/plan_build.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const VmSpec *vm;
+  const ActualDomain *domain; /* NULL: to be created */
+  GPtrArray *before;          /* of Action * */
+} Power;
+
+static void wait_for_all(const Power *power, Action *action) {
+  for (guint i = 0; i < power->before->len; i++)
+    build_wait(action, ((Action *)power->before->pdata[i])->id);
+}
+
+static Action *act(Power *power, ActionKind kind, const char *description, const char *key, const char *value) {
+  Action *action = build_action(power->builder, power->object, kind, NULL, g_strdup(description), value != NULL ? key : NULL, value, NULL);
+  wait_for_all(power, action);
+  action->permitted = TRUE;
+  g_ptr_array_add(power->before, action);
+  return action;
+}
+
+static Action *shut_down(Power *power) {
+  const ShutdownSpec *spec = &power->vm->shutdown;
+  gboolean any = given(power->vm, VmSpec, shutdown);
+  guint64 timeout = any && given(spec, ShutdownSpec, timeout) ? spec->timeout : 90000;
+  guint64 retry = any && given(spec, ShutdownSpec, retryInterval) ? spec->retryInterval : 10000;
+  gboolean force = any && given(spec, ShutdownSpec, force) ? spec->force : TRUE;
+  g_autofree char *text = g_strdup_printf("shut down, waiting up to %" G_GUINT64_FORMAT " s%s", timeout / 1000,
+                                          force ? ", then power off" : "");
+  Action *action = act(power, ACTION_DOMAIN_SHUTDOWN, text, NULL, NULL);
+  g_autofree char *timeout_text = g_strdup_printf("%" G_GUINT64_FORMAT, timeout);
+  g_autofree char *retry_text = g_strdup_printf("%" G_GUINT64_FORMAT, retry);
+  string_map_set(action->args, "timeout", timeout_text);
+  string_map_set(action->args, "retryInterval", retry_text);
+  string_map_set(action->args, "force", force ? "true" : "false");
+  return action;
+}
+
+static void want_running(Power *power, PowerState now) {
+  gboolean start_paused = given(power->vm, VmSpec, startPaused) && power->vm->startPaused;
+  if (now == PowerState_stopped)
+    act(power, ACTION_DOMAIN_START, start_paused ? "start, CPUs stopped" : "start", "paused", start_paused ? "true" : NULL);
+  else if (now == PowerState_hibernated)
+    act(power, ACTION_DOMAIN_START, "restore from the saved memory", NULL, NULL);
+  else if (now == PowerState_paused && start_paused)
+    return;
+  else if (now == PowerState_paused && actual_paused_by_choice(power->domain))
+    act(power, ACTION_DOMAIN_RESUME, "resume", NULL, NULL);
+  else if (now == PowerState_paused)
+    build_error(power->builder, power->object,
+                g_strdup("it is paused by an error or by other work, not by a person: look at 'virsh domstate --reason', mend the cause and resume it"));
+}
+
+static void want_stopped(Power *power, PowerState now) {
+  if (now == PowerState_running || now == PowerState_paused)
+    shut_down(power);
+  else if (now == PowerState_hibernated && (power->builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
+    act(power, ACTION_DOMAIN_DISCARD_SAVE, "discard the saved memory", NULL, NULL);
+  else if (now == PowerState_hibernated)
+    build_note(power->object, g_strdup("it is hibernated: its saved memory is kept; --allow data-loss discards it"));
+}
+
+static void want_paused(Power *power, PowerState now) {
+  if (now == PowerState_running)
+    act(power, ACTION_DOMAIN_PAUSE, "pause", NULL, NULL);
+  else if (now == PowerState_stopped || now == PowerState_hibernated)
+    act(power, ACTION_DOMAIN_START, now == PowerState_stopped ? "start, CPUs stopped" : "restore, CPUs stopped", "paused", "true");
+}
+
+static void want_hibernated(Power *power, PowerState now) {
+  if (now == PowerState_running || now == PowerState_paused)
+    act(power, ACTION_DOMAIN_HIBERNATE, "save the memory and stop", NULL, NULL);
+}
+
+static const char *pending_fields(const PlanObject *object, GString *text) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->pending)
+      g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", change->path);
+  }
+  return text->len > 0 ? text->str : NULL;
+}
+
+/* Changes that wait for the next start: restarted for, or said so. */
+static void pending(Power *power, PowerState now) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  const char *fields = pending_fields(power->object, text);
+  if (fields == NULL || now != PowerState_running)
+    return;
+  gboolean stated = given(power->vm, VmSpec, updatePolicy) && given(&power->vm->updatePolicy, UpdatePolicySpec, restart);
+  RestartPolicy policy = stated ? power->vm->updatePolicy.restart : RestartPolicy_whenStopped;
+  gboolean asked = (power->builder->input->allow & ALLOW(IMPACT_RESTART)) != 0 && !stated;
+  if (policy != RestartPolicy_allowed && !asked) {
+    build_note(power->object, g_strdup_printf("pending restart: %s%s", fields,
+               policy == RestartPolicy_never || stated ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
+    return;
+  }
+  shut_down(power);
+  act(power, ACTION_DOMAIN_START, "start again", NULL, NULL);
+}
+
+/* Drops the powerState change when no action follows from it: a stopped machine needs no
+ * hibernating, and a paused one with startPaused is as declared. */
+static void drop_power_change(PlanObject *object, gboolean acted) {
+  const Field *row = &VmSpec_table.fields[VmSpec_powerState];
+  for (guint i = 0; !acted && i < object->fields->len; i++)
+    if (((FieldChange *)object->fields->pdata[i])->field == row) {
+      g_ptr_array_remove_index(object->fields, i);
+      return;
+    }
+}
+
+void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, GPtrArray *before) {
+  const VmSpec *vm = object_vm(object->desired);
+  Power power = {builder, object, vm, existing, before};
+  PowerState now = PowerState_stopped;
+  if (existing != NULL) {
+    if (!given(&existing->persistent, VmSpec, powerState)) {
+      if (given(vm, VmSpec, powerState))
+        build_error(builder, object, g_strdup_printf("it is %s: not touched until that is over", power_state_word(existing->state, existing->has_managed_save)));
+      return;
+    }
+    now = existing->persistent.powerState;
+  }
+  if (!given(vm, VmSpec, powerState)) {
+    pending(&power, now);
+    return;
+  }
+  guint count = before->len;
+  static void (*const want[PowerState_N])(Power *, PowerState) = {want_running, want_stopped, want_paused, want_hibernated};
+  want[vm->powerState](&power, now);
+  drop_power_change(object, before->len > count || object->change == CHANGE_ERROR);
+  if (before->len == count && object->change != CHANGE_ERROR)
+    pending(&power, now);
+}

@@ -1,0 +1,293 @@
+/* One virtual machine: volumes for its disks, its definition, what changes live, its power. */
+#include "reconciler/diff.h"
+#include "reconciler/plan_build.h"
+#include "schema/value.h"
+
+static char *decimal(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT, value); }
+
+/* A volume of the name that we would make is there already: it is used when it is what we would
+ * make (left by an interrupted run, or kept when the machine was removed), and never overwritten. */
+static char *check_leftover(PlanBuilder *builder, PlanObject *object, const DiskSource *source, const ActualVolume *found) {
+  const DiskSpec *disk = source->disk;
+  const char *user = locate_user_of(builder->input, found->path, object->name, FALSE);
+  if (user != NULL)
+    return g_strdup_printf("volume %s is a disk of the machine %s", source->volume, user);
+  if (g_strcmp0(found->format, Format_words.words[disk->format]) != 0)
+    return g_strdup_printf("volume %s exists with another format (%s): delete or rename it", source->volume, found->format);
+  gboolean overlay = source->kind == SOURCE_IMAGE && !(given(disk, DiskSpec, provision) && disk->provision == Provision_copy);
+  if (g_strcmp0(found->backing_path, overlay ? source->base_path : NULL) != 0)
+    return g_strdup_printf("volume %s exists on another base (%s): delete or rename it", source->volume,
+                           found->backing_path != NULL ? found->backing_path : "none");
+  if (given(disk, DiskSpec, size) && found->capacity > disk->size)
+    return g_strdup_printf("volume %s exists and is larger than the declared size", source->volume);
+  build_note(object, g_strdup_printf("disk %s: the existing volume %s is used as it is", disk->target, source->volume));
+  return NULL;
+}
+
+static Action *create_volume(PlanBuilder *builder, PlanObject *object, const DiskSource *source) {
+  const DiskSpec *disk = source->disk;
+  const char *format = Format_words.words[disk->format];
+  gboolean from_image = source->kind == SOURCE_IMAGE;
+  gboolean copy = from_image && given(disk, DiskSpec, provision) && disk->provision == Provision_copy;
+  guint64 size = given(disk, DiskSpec, size) ? disk->size : source->base_bytes;
+  g_autofree char *bytes = decimal(size), *shown = bytes_format(size);
+  g_autofree char *what = !from_image ? g_strdup_printf("a blank %s volume", format)
+                                      : g_strdup_printf("%s of image %s", copy ? "a copy" : "an overlay", source->image);
+  Action *action = build_action(builder, object, copy ? ACTION_VOLUME_COPY : ACTION_VOLUME_CREATE,
+                                build_needs(builder, KIND_STORAGE_POOL, source->pool),
+                                g_strdup_printf("create %s, %s, for disk %s in pool %s", what, shown, disk->target, source->pool),
+                                "pool", source->pool, "volume", source->volume, "format", format, "bytes", bytes, NULL);
+  if (from_image) {
+    string_map_set(action->args, copy ? "from" : "backingPath", source->base_path);
+    if (!copy)
+      string_map_set(action->args, "backingFormat", source->base_format);
+    build_wait(action, build_needs(builder, KIND_IMAGE, source->image));
+  }
+  return action;
+}
+
+static Action *grow_volume(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+  g_autofree char *bytes = decimal(disk->size), *now = decimal(from), *text_from = bytes_format(from), *text_to = bytes_format(disk->size);
+  char *description = g_strdup_printf("grow disk %s from %s to %s", disk->target, text_from, text_to);
+  if (running)
+    return build_action(builder, object, ACTION_RESIZE_DISK, NULL, description, "target", disk->target, "bytes", bytes, "from", now, NULL);
+  return build_action(builder, object, ACTION_VOLUME_GROW, NULL, description, "path", path, "bytes", bytes, "from", now, NULL);
+}
+
+/* The volume of a new disk. Returns an error or NULL; appends the action, if any. */
+static char *plan_source(PlanBuilder *builder, PlanObject *object, const DiskSource *source, GPtrArray *actions) {
+  const DiskSpec *disk = source->disk;
+  if (source->pool != NULL && build_failed(builder, KIND_STORAGE_POOL, source->pool) != NULL)
+    return g_strdup_printf("its pool %s: %s", source->pool, build_failed(builder, KIND_STORAGE_POOL, source->pool));
+  if (source->image != NULL && build_failed(builder, KIND_IMAGE, source->image) != NULL)
+    return g_strdup_printf("its image %s: %s", source->image, build_failed(builder, KIND_IMAGE, source->image));
+  if (source->kind != SOURCE_IMAGE && source->kind != SOURCE_BLANK)
+    return NULL;
+  const ActualPool *pool = g_hash_table_lookup(builder->input->actual->pools, source->pool);
+  if (pool != NULL && pool->error != NULL)
+    return g_strdup_printf("pool %s can't be read: %s", source->pool, pool->error);
+  if (pool != NULL && !pool->active && build_needs(builder, KIND_STORAGE_POOL, source->pool) == NULL)
+    return g_strdup_printf("pool %s isn't started", source->pool);
+  const ActualVolume *found = locate_volume(builder->input, source->pool, source->volume);
+  g_autofree char *marker = g_strconcat(source->volume, INCOMPLETE_SUFFIX, NULL);
+  if (found == NULL || locate_volume(builder->input, source->pool, marker) != NULL) {
+    g_ptr_array_add(actions, create_volume(builder, object, source));
+    return NULL;
+  }
+  char *error = check_leftover(builder, object, source, found);
+  if (error == NULL && given(disk, DiskSpec, size) && disk->size > found->capacity)
+    g_ptr_array_add(actions, grow_volume(builder, object, disk, found->path, found->capacity, FALSE));
+  return error;
+}
+
+static char *plan_volumes(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, GPtrArray *actions) {
+  for (guint i = 0; i < resolved->sources->len; i++) {
+    const DiskSource *source = resolved->sources->pdata[i];
+    g_autofree char *error = plan_source(builder, object, source, actions);
+    if (error != NULL)
+      return g_strdup_printf("disk %s: %s", source->disk->target, error);
+  }
+  return NULL;
+}
+
+/* Networks, pools and volumes of this plan that the machine uses: its actions wait for them. */
+static char *wait_for_others(PlanBuilder *builder, const PlanObject *object, const Resolved *resolved, Action *action) {
+  const VmSpec *vm = object_vm(object->desired);
+  for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
+    const InterfaceSpec *interface = vm->interfaces->pdata[i];
+    if (!given(interface, InterfaceSpec, network))
+      continue;
+    const char *failed = build_failed(builder, KIND_NETWORK, interface->network);
+    if (failed != NULL)
+      return g_strdup_printf("its network %s: %s", interface->network, failed);
+    build_wait(action, build_needs(builder, KIND_NETWORK, interface->network));
+  }
+  for (guint i = 0; i < resolved->sources->len; i++) {
+    const DiskSource *source = resolved->sources->pdata[i];
+    if (source->kind != SOURCE_EXISTING || source->volume == NULL)
+      continue;
+    const char *failed = build_failed(builder, KIND_VOLUME, source->volume);
+    if (failed != NULL)
+      return g_strdup_printf("its volume %s: %s", source->volume, failed);
+    build_wait(action, build_needs(builder, KIND_VOLUME, source->volume));
+    build_wait(action, build_needs(builder, KIND_STORAGE_POOL, source->pool));
+  }
+  return NULL;
+}
+
+static void autostart(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions, const char *after) {
+  const VmSpec *vm = object_vm(object->desired);
+  gboolean has = found != NULL && found->autostart, wanted = has;
+  if (given(vm, VmSpec, autostart))
+    wanted = vm->autostart;
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->call == CALL_AUTOSTART)
+      wanted = g_strcmp0(change->to, "true") == 0;
+  }
+  if (wanted != has)
+    g_ptr_array_add(actions, build_action(builder, object, ACTION_DOMAIN_AUTOSTART, after,
+                                          g_strdup(wanted ? "start with the host" : "don't start with the host"), "value",
+                                          wanted ? "true" : "false", NULL));
+}
+
+static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved *resolved) {
+  g_autoptr(GPtrArray) actions = g_ptr_array_new();
+  object->change = CHANGE_CREATE;
+  object->fingerprint = g_strdup("absent");
+  char *error = plan_volumes(builder, object, resolved, actions);
+  Action *define = build_action(builder, object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
+  for (guint i = 0; i < actions->len; i++)
+    build_wait(define, ((Action *)actions->pdata[i])->id);
+  if (error == NULL)
+    error = wait_for_others(builder, object, resolved, define);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  g_ptr_array_add(actions, define);
+  autostart(builder, object, NULL, actions, define->id);
+  plan_power(builder, object, NULL, actions);
+  build_ready(builder, KIND_VIRTUAL_MACHINE, object->name, actions->pdata[actions->len - 1]);
+}
+
+static const DiskSpec *found_disk(const VmSpec *spec, const char *target) {
+  return given(spec, VmSpec, disks) ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+}
+
+/* Growing a disk that the machine has. Shrinking and bases are refused. */
+static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
+  const DiskSpec *disk = found_disk(object_vm(object->desired), change->match);
+  const DiskSpec *now = found_disk(found->active ? &found->live : &found->persistent, change->match);
+  if (now == NULL || !given(now, DiskSpec, size) || !given(now, DiskSpec, path))
+    return g_strdup_printf("disk %s: its size can't be read: its file isn't in an active storage pool", change->match);
+  g_autofree char *from = bytes_format(now->size), *to = bytes_format(disk->size);
+  if (disk->size < now->size)
+    return g_strdup_printf("disk %s has %s and can't become %s: a disk is never shrunk", change->match, from, to);
+  const char *overlay = locate_overlay_of(builder->input, now->path);
+  if (overlay != NULL)
+    return g_strdup_printf("disk %s can't grow: %s is an overlay on it", change->match, overlay);
+  if (!found->active && found->has_managed_save)
+    return g_strdup_printf("disk %s can't grow while the machine is hibernated: its saved memory knows the old size", change->match);
+  if (!found->active) {
+    const char *user = locate_user_of(builder->input, now->path, object->name, TRUE);
+    if (user != NULL)
+      return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
+  }
+  g_ptr_array_add(actions, grow_volume(builder, object, disk, now->path, now->size, found->active));
+  return NULL;
+}
+
+static char *refusals_and_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->effect == EFFECT_NEVER)
+      return g_strdup_printf("%s is %s and can't become %s: %s", change->path, change->from != NULL ? change->from : "unset",
+                             change->to != NULL ? change->to : "unset", change->why);
+    char *error = change->call == CALL_RESIZE_DISK && change->match != NULL ? grow_disk(builder, object, found, change, actions) : NULL;
+    if (error != NULL)
+      return error;
+  }
+  return NULL;
+}
+
+static gboolean needs_redefine(const PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    gboolean ours = change->field->xml == NULL && !change->whole && change->effect == EFFECT_NONE;
+    if (change->persistent && !ours && change->call != CALL_POWER && change->call != CALL_AUTOSTART && change->call != CALL_RESIZE_DISK)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean record_differs(const PlanObject *object, const ActualDomain *found) {
+  return found->owner == NULL || !spec_equal(&VmSpec_table, object->declared->spec, &found->owner->spec) ||
+         !spec_equal(&MetadataSpec_table, &object->declared->metadata, &found->owner->metadata);
+}
+
+/* Brings definition and record in line, first of all. Returns the action that does, or NULL. */
+static Action *define_anew(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, const ActualDomain *found,
+                           GPtrArray *actions, char **ret_error) {
+  *ret_error = NULL;
+  Action *action = NULL;
+  gboolean redefine = needs_redefine(object);
+  if (object->adopt || (!redefine && record_differs(object, found)))
+    action = build_action(builder, object, ACTION_DOMAIN_RECORD, NULL,
+                          g_strdup(object->adopt ? "take over: write our record into its metadata" : "update our record in its metadata"), NULL);
+  if (redefine)
+    action = build_action(builder, object, ACTION_DOMAIN_REDEFINE, action != NULL ? action->id : NULL, g_strdup("change the definition"), NULL);
+  if (action == NULL)
+    return NULL;
+  for (guint i = 0; i < actions->len; i++)
+    build_wait(action, ((Action *)actions->pdata[i])->id);
+  *ret_error = wait_for_others(builder, object, resolved, action);
+  g_ptr_array_add(actions, action);
+  return action;
+}
+
+static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, const ActualDomain *found) {
+  g_autoptr(GPtrArray) actions = g_ptr_array_new();
+  object->fingerprint = g_strdup(found->fingerprint);
+  DiffInput diff = {
+      .table = &VmSpec_table,
+      .desired = object->desired->spec,
+      .applied = found->owner != NULL ? &found->owner->spec : NULL,
+      .persistent = &found->persistent,
+      .live = found->active ? &found->live : NULL,
+      .started = found->started != NULL ? &found->started->spec : NULL,
+  };
+  g_ptr_array_unref(object->fields);
+  object->fields = diff_spec(&diff);
+  char *error = refusals_and_growth(builder, object, found, actions);
+  if (error == NULL)
+    error = plan_volumes(builder, object, resolved, actions);
+  Action *define = NULL;
+  if (error == NULL)
+    define = define_anew(builder, object, resolved, found, actions, &error);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  const char *after = define != NULL ? define->id : NULL;
+  autostart(builder, object, found, actions, after);
+  if (found->active)
+    plan_live_changes(builder, object, found, after, actions);
+  plan_power(builder, object, found, actions);
+  if (object->change != CHANGE_ERROR && (object->fields->len > 0 || actions->len > 0)) {
+    gboolean record_only = actions->len == 1 && define != NULL && define->kind == ACTION_DOMAIN_RECORD && object->fields->len == 0;
+    object->change = record_only && object->adopt ? CHANGE_NONE : CHANGE_UPDATE;
+  }
+}
+
+static char *refuse_existing(const Object *declared, const ActualDomain *found) {
+  gboolean adopt = given(&declared->metadata, MetadataSpec, adopt) && declared->metadata.adopt;
+  if (found->error != NULL)
+    return g_strdup_printf("it can't be read: %s", found->error);
+  if (!found->is_persistent)
+    return g_strdup("a transient machine of this name runs: it has no definition to manage");
+  if (found->owner == NULL && !adopt)
+    return g_strdup("a machine of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name");
+  return NULL;
+}
+
+void plan_vm(PlanBuilder *builder, const Object *declared) {
+  const ActualDomain *found = g_hash_table_lookup(builder->input->actual->domains, declared->metadata.name);
+  PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, declared->metadata.name, CHANGE_NONE, declared);
+  char *error = found != NULL ? refuse_existing(declared, found) : NULL;
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  g_autoptr(Resolved) resolved = resolve_vm(builder->input, object->declared, found);
+  if (resolved->error != NULL) {
+    build_error(builder, object, g_strdup(resolved->error));
+    return;
+  }
+  object->desired = g_steal_pointer(&resolved->desired);
+  object->adopt = found != NULL && found->owner == NULL;
+  if (found == NULL)
+    plan_create(builder, object, resolved);
+  else
+    plan_update(builder, object, resolved, found);
+}
