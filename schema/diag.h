@@ -28,6 +28,8 @@ void diag_warning(Diagnostics *diagnostics, Place at, const char *format, ...) G
 void diag_note(Diagnostics *diagnostics, Place at, const char *format, ...) G_GNUC_PRINTF(3, 4);
 char *place_format(Place at);                       /* "web.yaml:3:7" */
 char *diagnostic_format(const Diagnostic *diagnostic); /* without a newline */
+/* Hostile text for a message, to be freed: in quotes, printable, cut when long. */
+char *quoted(const char *text);
 /* The candidate nearest to what was written, or NULL when none is near; for "did you mean". */
 const char *nearest_word(const char *written, const char *const *candidates);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Diagnostics, diagnostics_free)

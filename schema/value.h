@@ -9,12 +9,15 @@ typedef struct {
   const char *json;    /* JSON Schema type: "string", "integer", "boolean", … */
   const char *pattern; /* PCRE and ECMA regular expression of the text, anchored; NULL: any */
   const char *expects; /* for messages: "a size such as 512MiB or 2GiB" */
+  gsize max_bytes;     /* longest text where the row gives no max; 0: not a string type */
 } ValueInfo;
 const ValueInfo *value_info(ValueType type);
 
 /* Parses canonical or user text into the member. On failure leaves it untouched and
  * sets error (SCHEMA_ERROR) with what was expected. Not for groups, lists and maps. */
 gboolean value_parse(const Field *field, const char *text, gpointer member, GError **error);
+/* The same for one item of a VALUE_STRINGS: its canonical text, to be freed, or NULL. */
+char *value_parse_item(const Field *field, const char *text, GError **error);
 /* Canonical text, to be freed; strings lists joined with ", ". Secrets are never shown:
  * "(secret)". Not for groups and lists. */
 char *value_format(const Field *field, gconstpointer member);
