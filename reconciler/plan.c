@@ -47,6 +47,7 @@ void field_change_free(FieldChange *change) {
   g_free(change->path);
   g_free(change->from);
   g_free(change->to);
+  g_free(change->match);
   g_free(change->why);
   g_free(change);
 }
@@ -59,6 +60,7 @@ void plan_object_free(PlanObject *object) {
   g_free(object->error);
   g_clear_pointer(&object->notes, g_ptr_array_unref);
   g_free(object->place);
+  object_free(object->declared);
   object_free(object->desired);
   g_free(object->fingerprint);
   g_free(object);

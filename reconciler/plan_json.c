@@ -38,6 +38,7 @@ static json_t *field_json(const FieldChange *change) {
   json_object_set_new(object, "to", json_text(change->to));
   json_object_set_new(object, "effect", json_text(effect_word(change->effect)));
   set_text(object, "via", effect_via(change->effect));
+  set_true(object, "whole", change->whole);
   set_true(object, "persistent", change->persistent);
   set_true(object, "live", change->live);
   set_true(object, "pending", change->pending);
@@ -50,11 +51,13 @@ static json_t *spec_json(const FieldTable *table, gconstpointer spec) {
   return json_loads(text, JSON_DECODE_ANY, NULL);
 }
 
-static json_t *desired_json(const Object *desired) {
-  json_t *object = json_object();
-  json_object_set_new(object, "metadata", spec_json(&MetadataSpec_table, &desired->metadata));
-  json_object_set_new(object, "spec", spec_json(kinds[desired->kind].spec, desired->spec));
-  return object;
+static void set_state(json_t *object, const char *key, const Object *state) {
+  if (!state)
+    return;
+  json_t *value = json_object();
+  json_object_set_new(value, "metadata", spec_json(&MetadataSpec_table, &state->metadata));
+  json_object_set_new(value, "spec", spec_json(kinds[state->kind].spec, state->spec));
+  json_object_set_new(object, key, value);
 }
 
 static json_t *object_json(const PlanObject *plan_object) {
@@ -72,8 +75,8 @@ static json_t *object_json(const PlanObject *plan_object) {
   if (plan_object->notes && plan_object->notes->len > 0)
     json_object_set_new(object, "notes", texts_json(plan_object->notes));
   set_text(object, "fingerprint", plan_object->fingerprint);
-  if (plan_object->desired)
-    json_object_set_new(object, "desired", desired_json(plan_object->desired));
+  set_state(object, "declared", plan_object->declared);
+  set_state(object, "desired", plan_object->desired);
   return object;
 }
 

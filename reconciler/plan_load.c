@@ -104,6 +104,7 @@ static gboolean load_field(const json_t *json, FieldChange *change, GError **err
   return (json_is_object(json) || invalid(error, "a field must be an object")) &&
          take_text(json, "path", TRUE, &change->path, error) && take_text(json, "from", FALSE, &change->from, error) &&
          take_text(json, "to", FALSE, &change->to, error) && take_effect(json, &change->effect, error) &&
+         take_bool(json, "whole", &change->whole, error) &&
          take_bool(json, "persistent", &change->persistent, error) && take_bool(json, "live", &change->live, error) &&
          take_bool(json, "pending", &change->pending, error) && take_text(json, "why", FALSE, &change->why, error);
 }
@@ -143,33 +144,44 @@ static Place parse_place(const char *text) {
 static gpointer load_spec(const FieldTable *table, const json_t *json, const char *key, GError **error) {
   const json_t *value = json_object_get(json, key);
   if (!json_is_object(value)) {
-    invalid(error, "desired.%s must be an object", key);
+    invalid(error, "%s must be an object", key);
     return NULL;
   }
   g_autofree char *text = json_dumps(value, JSON_COMPACT);
-  g_autofree char *what = g_strdup_printf("desired.%s", key);
-  return spec_from_json(table, text, what, error);
+  return spec_from_json(table, text, key, error);
 }
 
-static gboolean load_desired(const json_t *json, PlanObject *object, GError **error) {
-  const json_t *desired = json_object_get(json, "desired");
-  if (!desired || json_is_null(desired))
-    return TRUE;
-  MetadataSpec *metadata = load_spec(&MetadataSpec_table, desired, "metadata", error);
+/* Metadata and spec, declared or desired. */
+static gboolean load_parts(const json_t *json, Object *state, GError **error) {
+  MetadataSpec *metadata = load_spec(&MetadataSpec_table, json, "metadata", error);
   if (!metadata)
     return FALSE;
-  object->desired = object_new(object->kind, object->name);
-  spec_clear(&MetadataSpec_table, &object->desired->metadata);
-  spec_copy_into(&MetadataSpec_table, metadata, &object->desired->metadata);
+  g_autofree char *name = g_strdup(state->metadata.name);
+  spec_clear(&MetadataSpec_table, &state->metadata);
+  spec_copy_into(&MetadataSpec_table, metadata, &state->metadata);
   spec_free(&MetadataSpec_table, metadata);
-  if (g_strcmp0(object->desired->metadata.name, object->name))
-    return invalid(error, "desired.metadata.name isn't the object's name");
-  gpointer spec = load_spec(kinds[object->kind].spec, desired, "spec", error);
+  if (g_strcmp0(state->metadata.name, name))
+    return invalid(error, "metadata.name isn't the object's name");
+  gpointer spec = load_spec(kinds[state->kind].spec, json, "spec", error);
   if (!spec)
     return FALSE;
-  spec_free(kinds[object->kind].spec, object->desired->spec);
-  object->desired->spec = spec;
-  object->desired->at = parse_place(object->place);
+  spec_free(kinds[state->kind].spec, state->spec);
+  state->spec = spec;
+  return TRUE;
+}
+
+static gboolean load_state(const json_t *json, const char *key, const PlanObject *object, Object **ret_state,
+                           GError **error) {
+  const json_t *value = json_object_get(json, key);
+  if (!value || json_is_null(value))
+    return TRUE;
+  g_autoptr(Object) state = object_new(object->kind, object->name);
+  if (!load_parts(value, state, error)) {
+    g_prefix_error(error, "%s: ", key);
+    return FALSE;
+  }
+  state->at = parse_place(object->place);
+  *ret_state = g_steal_pointer(&state);
   return TRUE;
 }
 
@@ -199,7 +211,9 @@ static gboolean load_object(const json_t *json, PlanObject *object, GError **err
   return take_bool(json, "adopt", &object->adopt, error) && take_text(json, "place", FALSE, &object->place, error) &&
          take_text(json, "error", FALSE, &object->error, error) && load_fields(json, object, error) &&
          take_texts(json, "notes", object->notes, error) &&
-         take_text(json, "fingerprint", FALSE, &object->fingerprint, error) && load_desired(json, object, error);
+         take_text(json, "fingerprint", FALSE, &object->fingerprint, error) &&
+         load_state(json, "declared", object, &object->declared, error) &&
+         load_state(json, "desired", object, &object->desired, error);
 }
 
 static gboolean load_objects(Loader *loader, const json_t *array, GError **error) {
@@ -252,8 +266,8 @@ static gboolean check_object(const PlanObject *object, const Action *action, GEr
     return invalid(error, "\"%s\" is %s, which has no actions", action->object, change_words[object->change]);
   if (!object->fingerprint)
     return invalid(error, "\"%s\" has no fingerprint: what was planned can't be checked", action->object);
-  if (object->change != CHANGE_DELETE && !object->desired)
-    return invalid(error, "\"%s\" has no desired state", action->object);
+  if (object->change != CHANGE_DELETE && (!object->declared || !object->desired))
+    return invalid(error, "\"%s\" has no declared or no desired state", action->object);
   if (object->change != CHANGE_DELETE && g_str_has_suffix(name, "-undefine"))
     return invalid(error, "%s of \"%s\", which isn't to be deleted", name, action->object);
   for (guint i = 0; i < G_N_ELEMENTS(action_kinds); i++)
