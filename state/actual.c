@@ -1,0 +1,142 @@
+/* Life of what was observed, and questions to it. */
+#include "state/actual.h"
+
+static void free_volume(gpointer volume) { actual_volume_free(volume); }
+static void free_pool(gpointer pool) { actual_pool_free(pool); }
+static void free_network(gpointer network) { actual_network_free(network); }
+static void free_domain(gpointer domain) { actual_domain_free(domain); }
+
+Actual *actual_new(void) {
+  Actual *actual = g_new0(Actual, 1);
+  actual->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_domain);
+  actual->pools = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_pool);
+  actual->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_network);
+  actual->volumes_by_path = g_hash_table_new(g_str_hash, g_str_equal);
+  return actual;
+}
+
+void actual_free(Actual *actual) {
+  if (!actual)
+    return;
+  g_clear_pointer(&actual->images, g_hash_table_unref);
+  g_hash_table_unref(actual->domains);
+  g_hash_table_unref(actual->volumes_by_path);
+  g_hash_table_unref(actual->pools);
+  g_hash_table_unref(actual->networks);
+  g_free(actual->uri);
+  g_free(actual->hostname);
+  g_free(actual->arch);
+  g_free(actual->storage_error);
+  g_free(actual->networks_error);
+  g_free(actual);
+}
+
+ActualDomain *actual_domain_new(const char *name, const char *uuid) {
+  ActualDomain *domain = g_new0(ActualDomain, 1);
+  domain->name = g_strdup(name);
+  domain->uuid = g_strdup(uuid);
+  return domain;
+}
+
+void actual_domain_free(ActualDomain *domain) {
+  if (!domain)
+    return;
+  spec_clear(&VmSpec_table, &domain->persistent);
+  spec_clear(&VmSpec_table, &domain->live);
+  ownership_free(domain->owner);
+  ownership_free(domain->started);
+  g_clear_pointer(&domain->disks, g_ptr_array_unref);
+  g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
+  g_clear_pointer(&domain->volumes, g_ptr_array_unref);
+  g_free(domain->name);
+  g_free(domain->uuid);
+  g_free(domain->fingerprint);
+  g_free(domain->error);
+  g_free(domain);
+}
+
+ActualPool *actual_pool_new(const char *name, const char *uuid) {
+  ActualPool *pool = g_new0(ActualPool, 1);
+  pool->name = g_strdup(name);
+  pool->uuid = g_strdup(uuid);
+  pool->volumes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_volume);
+  return pool;
+}
+
+void actual_pool_free(ActualPool *pool) {
+  if (!pool)
+    return;
+  spec_clear(&StoragePoolSpec_table, &pool->spec);
+  g_hash_table_unref(pool->volumes);
+  g_free(pool->name);
+  g_free(pool->uuid);
+  g_free(pool->target);
+  g_free(pool->error);
+  g_free(pool);
+}
+
+ActualNetwork *actual_network_new(const char *name, const char *uuid) {
+  ActualNetwork *network = g_new0(ActualNetwork, 1);
+  network->name = g_strdup(name);
+  network->uuid = g_strdup(uuid);
+  return network;
+}
+
+void actual_network_free(ActualNetwork *network) {
+  if (!network)
+    return;
+  spec_clear(&NetworkSpec_table, &network->persistent);
+  spec_clear(&NetworkSpec_table, &network->live);
+  network_ownership_free(network->owner);
+  g_free(network->name);
+  g_free(network->uuid);
+  g_free(network->fingerprint);
+  g_free(network->error);
+  g_free(network);
+}
+
+void actual_volume_free(ActualVolume *volume) {
+  if (!volume)
+    return;
+  g_free(volume->name);
+  g_free(volume->path);
+  g_free(volume->pool);
+  g_free(volume->format);
+  g_free(volume->backing_path);
+  g_free(volume->backing_format);
+  g_free(volume->error);
+  g_free(volume);
+}
+
+void actual_disk_free(ActualDisk *disk) {
+  if (!disk)
+    return;
+  g_clear_pointer(&disk->chain, g_ptr_array_unref);
+  g_free(disk->target);
+  g_free(disk->path);
+  g_free(disk->format);
+  g_free(disk->pool);
+  g_free(disk->volume);
+  g_free(disk);
+}
+
+const ActualDisk *actual_disk(const GPtrArray *disks, const char *target) {
+  for (guint i = 0; disks && i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    if (g_str_equal(disk->target, target))
+      return disk;
+  }
+  return NULL;
+}
+
+GPtrArray *actual_chain(const Actual *actual, const char *path) {
+  GPtrArray *chain = g_ptr_array_new();
+  while (path) {
+    ActualVolume *volume = g_hash_table_lookup(actual->volumes_by_path, path);
+    if (!volume || g_ptr_array_find(chain, volume, NULL))
+      break;
+    g_ptr_array_add(chain, volume);
+    path = volume->backing_path;
+  }
+  return chain;
+}

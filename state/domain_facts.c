@@ -1,0 +1,122 @@
+#include "state/domain_facts.h"
+
+#include <string.h>
+
+#include "state/disk_chain.h"
+#include "state/fingerprint.h"
+
+gboolean domain_text_is_live(const char *xml) {
+  const char *start = strstr(xml, "<domain");
+  const char *end = start ? strchr(start, '>') : NULL;
+  const char *id = start ? strstr(start, " id=") : NULL;
+  return id && end && id < end;
+}
+
+gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
+  g_autofree char *what = g_strdup_printf("definition of %s", domain->name);
+  g_autoptr(xmlDoc) defined = xml_parse(persistent, what, error);
+  if (!defined)
+    return FALSE;
+  g_autoptr(xmlDoc) running = live ? xml_parse(live, what, error) : NULL;
+  if (live && !running)
+    return FALSE;
+  xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;
+  GError *trouble = NULL;
+  domain->owner = ownership_read(definition, &trouble);
+  if (machine && !trouble)
+    domain->started = ownership_read(machine, &trouble);
+  if (trouble) {
+    g_propagate_error(error, trouble);
+    return FALSE;
+  }
+  const Ownership *record = domain->started ? domain->started : domain->owner;
+  domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
+  domain->defined_disks = disks_read(definition, FALSE, NULL);
+  domain->active = machine != NULL;
+  if (machine) {
+    domain_xml_read(machine, record ? &record->spec : NULL, &domain->live);
+    domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
+    domain->disks = disks_read(machine, TRUE, domain->volumes);
+  }
+  if (!machine)
+    domain->disks = g_ptr_array_ref(domain->defined_disks);
+  domain->fingerprint = fingerprint_xml(definition, machine);
+  return TRUE;
+}
+
+static void set_from_host(const ActualDomain *domain, VmSpec *spec) {
+  PowerState power;
+  if (power_state_of(domain->state, domain->has_managed_save, &power)) {
+    spec->powerState = (int)power;
+    set_given(spec, VmSpec, powerState);
+  }
+  spec->autostart = domain->autostart;
+  set_given(spec, VmSpec, autostart);
+}
+
+gboolean domain_manages_size(const ActualDomain *domain, const char *target) {
+  const GPtrArray *disks = domain->owner ? domain->owner->spec.disks : NULL;
+  for (guint i = 0; disks && i < disks->len; i++) {
+    const DiskSpec *disk = disks->pdata[i];
+    if (g_strcmp0(disk->target, target) == 0)
+      return given(disk, DiskSpec, size);
+  }
+  return FALSE;
+}
+
+/* A volume that is there but can't be read: of a disk whose size we manage that is an error. */
+static void check_volumes(ActualDomain *domain) {
+  for (guint i = 0; i < domain->disks->len && !domain->error; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    const ActualVolume *top = disk->chain->len ? disk->chain->pdata[0] : NULL;
+    if (top && top->error && domain_manages_size(domain, disk->target))
+      domain->error = g_strdup_printf("disk %s: %s", disk->target, top->error);
+  }
+}
+
+/* What is defined and what runs are the same file: then the live chain is the truth. */
+static gboolean take_live_chain(const ActualDomain *domain, ActualDisk *defined) {
+  const ActualDisk *live = actual_disk(domain->disks, defined->target);
+  if (!live || !live->path || g_strcmp0(live->path, defined->path) != 0)
+    return FALSE;
+  g_ptr_array_unref(defined->chain);
+  defined->chain = g_ptr_array_ref(live->chain);
+  return TRUE;
+}
+
+void domain_facts_resolve(ActualDomain *domain, const Actual *actual) {
+  for (guint i = 0; i < domain->disks->len; i++)
+    disk_resolve(domain->disks->pdata[i], actual);
+  for (guint i = 0; domain->active && i < domain->defined_disks->len; i++)
+    if (!take_live_chain(domain, domain->defined_disks->pdata[i]))
+      disk_resolve(domain->defined_disks->pdata[i], actual);
+}
+
+void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes) {
+  if (!disk->chain->len) {
+    ActualVolume *layer = g_new0(ActualVolume, 1);
+    layer->path = g_strdup(disk->path);
+    layer->format = g_strdup(disk->format);
+    if (!domain->volumes)
+      domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
+    g_ptr_array_add(domain->volumes, layer);
+    g_ptr_array_add(disk->chain, layer);
+  }
+  ActualVolume *top = disk->chain->pdata[0];
+  top->capacity = bytes;
+}
+
+void domain_facts_finish(ActualDomain *domain, gboolean storage) {
+  set_from_host(domain, &domain->persistent);
+  if (domain->active)
+    set_from_host(domain, &domain->live);
+  if (storage) {
+    disks_fill(domain->defined_disks, &domain->persistent);
+    if (domain->active)
+      disks_fill(domain->disks, &domain->live);
+    check_volumes(domain);
+  }
+  g_autofree char *xml_part = g_steal_pointer(&domain->fingerprint);
+  if (storage && !domain->error)
+    domain->fingerprint = fingerprint_domain(xml_part, domain);
+}

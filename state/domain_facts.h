@@ -1,0 +1,21 @@
+/* What a domain's XML texts say, put into an ActualDomain. No libvirt call: the texts were
+ * read by state/libvirt. */
+#pragma once
+#include "state/actual.h"
+
+/* `live` NULL: nothing runs. Fills specs, records, disks; `fingerprint` holds the XML's part
+ * until domain_facts_finish. FALSE with error: XML that can't be understood. */
+gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error);
+
+/* Once the volumes are known: paths and chains. */
+void domain_facts_resolve(ActualDomain *domain, const Actual *actual);
+/* A disk whose size the chain doesn't tell: it is told so. */
+void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes);
+/* At last, with state and flags set: power state, autostart, sizes, fingerprint. */
+void domain_facts_finish(ActualDomain *domain, gboolean storage);
+
+/* Whether libvirt's text is of a machine that runs: its root has an id. */
+gboolean domain_text_is_live(const char *xml);
+
+/* Of a disk in `disks`, whether its size is ours to manage: given in the last applied spec. */
+gboolean domain_manages_size(const ActualDomain *domain, const char *target);

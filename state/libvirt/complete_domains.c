@@ -1,0 +1,70 @@
+/* What is known of a domain only when flags, states and volumes have been read. */
+#include <errno.h>
+#include <libvirt/virterror.h>
+
+#include "state/domain_facts.h"
+#include "state/libvirt/domain_reading.h"
+
+static void complete_state(virDomainPtr handle, ActualDomain *domain) {
+  if (!domain->active) {
+    domain->state = VIR_DOMAIN_SHUTOFF;
+    domain->reason = 0;
+  } else if (domain->state == VIR_DOMAIN_NOSTATE && virDomainGetState(handle, &domain->state, &domain->reason, 0) < 0) {
+    domain->error = g_strdup_printf("cannot read the state: %s", virGetLastErrorMessage());
+  }
+  if (domain->snapshots) {
+    int n = virDomainSnapshotNum(handle, 0);
+    domain->snapshots = n > 0 ? (guint)n : domain->snapshots;
+  }
+}
+
+static gboolean size_is_missing(const ActualDomain *domain, const ActualDisk *disk) {
+  const ActualVolume *top = disk->chain->len ? disk->chain->pdata[0] : NULL;
+  return disk->path && !(top && (top->capacity || top->pool)) && domain_manages_size(domain, disk->target);
+}
+
+/* One call for each disk whose size we manage and whose top layer no pool knows: one outside
+ * the pools, or an overlay made behind their back. */
+static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
+  for (guint i = 0; i < domain->disks->len; i++) {
+    ActualDisk *disk = domain->disks->pdata[i];
+    if (!size_is_missing(domain, disk))
+      continue;
+    virDomainBlockInfo info;
+    if (virDomainGetBlockInfo(handle, disk->target, &info, 0) == 0) {
+      domain_facts_set_size(domain, disk, info.capacity);
+      continue;
+    }
+    const virError *last = virGetLastError();
+    gboolean absent = last && last->code == VIR_ERR_SYSTEM_ERROR && last->int1 == ENOENT;
+    if (!absent && !domain->error)
+      domain->error = g_strdup_printf("cannot read the size of disk %s: %s", disk->target, virGetLastErrorMessage());
+  }
+}
+
+void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage) {
+  if (domain->error)
+    return;
+  complete_state(handle, domain);
+  if (storage && !domain->error) {
+    domain_facts_resolve(domain, actual);
+    complete_sizes(handle, domain);
+  }
+  domain_facts_finish(domain, storage);
+}
+
+static void complete(gpointer data, gpointer item) {
+  Reading *reading = data;
+  DomainReading *each = item;
+  domain_complete(each->handle, each->domain, reading->actual, reading->options->storage);
+}
+
+void read_domains_finish(Reading *reading) {
+  for (guint i = 0; i < reading->domains->len; i++) {
+    DomainReading *each = reading->domains->pdata[i];
+    if (each->vanished)
+      g_hash_table_remove(reading->actual->domains, each->domain->name);
+    else
+      work_push(reading->work, complete, reading, each);
+  }
+}

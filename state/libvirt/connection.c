@@ -1,0 +1,140 @@
+/* One host's connection, and libvirt's errors as GErrors. */
+#include "state/libvirt/connection.h"
+
+#include <libvirt/virterror.h>
+#include <string.h>
+
+enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16 };
+
+struct Connection {
+  char *uri;
+  gboolean read_only;
+  GMutex lock;
+  virConnectPtr handle;
+  GQueue retired; /* dead handles that another thread may still hold, oldest first */
+};
+
+static gint events_registered, events_run;
+
+G_DEFINE_QUARK(reconcile-libvirt-error, libvirt_error)
+
+static void ignore_error(void *data G_GNUC_UNUSED, virErrorPtr error G_GNUC_UNUSED) {}
+
+static void initialize(void) {
+  static gsize done;
+  if (g_once_init_enter(&done)) {
+    virSetErrorFunc(NULL, ignore_error); /* libvirt would print to standard error */
+    virInitialize();
+    g_once_init_leave(&done, 1);
+  }
+}
+
+gboolean libvirt_fail(GError **error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *context = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  const virError *last = virGetLastError();
+  if (last && last->code != VIR_ERR_OK)
+    g_set_error(error, LIBVIRT_ERROR, last->code, "%s: %s", context, last->message ? last->message : "unknown error");
+  else
+    g_set_error(error, LIBVIRT_ERROR, VIR_ERR_INTERNAL_ERROR, "%s: libvirt gave no reason", context);
+  return FALSE;
+}
+
+void connection_register_events(void) {
+  initialize();
+  static gsize done;
+  if (g_once_init_enter(&done)) {
+    g_atomic_int_set(&events_registered, virEventRegisterDefaultImpl() == 0);
+    g_once_init_leave(&done, 1);
+  }
+}
+
+static gpointer run_events(gpointer data G_GNUC_UNUSED) {
+  while (virEventRunDefaultImpl() == 0)
+    ;
+  return NULL;
+}
+
+void connection_start_events(void) {
+  connection_register_events();
+  if (g_atomic_int_get(&events_registered) && g_atomic_int_compare_and_exchange(&events_run, FALSE, TRUE))
+    g_thread_unref(g_thread_new("libvirt-events", run_events, NULL));
+}
+
+Connection *connection_new(const char *uri, gboolean read_only) {
+  initialize();
+  Connection *connection = g_new0(Connection, 1);
+  connection->uri = g_strdup(uri);
+  connection->read_only = read_only;
+  g_mutex_init(&connection->lock);
+  g_queue_init(&connection->retired);
+  return connection;
+}
+
+void connection_free(Connection *connection) {
+  if (!connection)
+    return;
+  if (connection->handle)
+    virConnectClose(connection->handle);
+  for (virConnectPtr old; (old = g_queue_pop_head(&connection->retired));)
+    virConnectClose(old);
+  g_mutex_clear(&connection->lock);
+  g_free(connection->uri);
+  g_free(connection);
+}
+
+const char *connection_uri(const Connection *connection) { return connection->uri; }
+gboolean connection_is_read_only(const Connection *connection) { return connection->read_only; }
+
+/* Nobody is at hand to type a password: what needs one fails with libvirt's reason. */
+static int no_credentials(virConnectCredentialPtr credentials G_GNUC_UNUSED, unsigned int n G_GNUC_UNUSED,
+                          void *data G_GNUC_UNUSED) {
+  return -1;
+}
+
+static gboolean is_remote(virConnectPtr handle) {
+  g_autofree char *text = virConnectGetURI(handle);
+  g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
+  return uri && g_uri_get_host(uri) && *g_uri_get_host(uri);
+}
+
+static virConnectPtr open_handle(const Connection *connection, GError **error) {
+  virConnectAuth auth = {.cb = no_credentials};
+  virConnectPtr handle = virConnectOpenAuth(connection->uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
+  if (!handle) {
+    libvirt_fail(error, "cannot connect to %s", connection->uri ? connection->uri : "libvirt");
+    return NULL;
+  }
+  /* Drivers in this process have no keepalive; there is nothing to do about a failure. */
+  if (g_atomic_int_get(&events_registered) && is_remote(handle))
+    virConnectSetKeepAlive(handle, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
+  return handle;
+}
+
+static gboolean is_alive(virConnectPtr handle) {
+  if (virConnectIsAlive(handle) != 1)
+    return FALSE;
+  /* Without events nobody watches the socket: libvirt learns of its end by writing to it. */
+  unsigned long version;
+  return g_atomic_int_get(&events_registered) || virConnectGetLibVersion(handle, &version) == 0 ||
+         virConnectIsAlive(handle) == 1;
+}
+
+static void retire(Connection *connection) {
+  g_queue_push_tail(&connection->retired, g_steal_pointer(&connection->handle));
+  if (g_queue_get_length(&connection->retired) > MOST_RETIRED)
+    virConnectClose(g_queue_pop_head(&connection->retired));
+}
+
+virConnectPtr connection_get(Connection *connection, GError **error) {
+  g_mutex_lock(&connection->lock);
+  if (connection->handle && !is_alive(connection->handle))
+    retire(connection);
+  if (!connection->handle)
+    connection->handle = open_handle(connection, error);
+  virConnectPtr handle = connection->handle;
+  g_mutex_unlock(&connection->lock);
+  return handle;
+}

@@ -1,0 +1,16 @@
+/* One domain while it is observed. Private to state/libvirt. */
+#pragma once
+#include "state/libvirt/reading.h"
+
+typedef struct {
+  virDomainPtr handle;
+  ActualDomain *domain; /* owned by the Actual */
+  gboolean vanished;    /* between list and read */
+} DomainReading;
+
+ActualDomain *domain_of_handle(virDomainPtr handle); /* name, uuid, whether it runs */
+/* Reads and understands the texts. FALSE: it vanished, or error is set. */
+gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error);
+/* What is left once flags and volumes are known: state, number of snapshots, sizes that no
+ * volume tells, and the facts that follow from all. */
+void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage);

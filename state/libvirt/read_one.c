@@ -1,0 +1,126 @@
+/* One domain anew: the same facts as of a whole observation, by calls for this one alone. */
+#include <libvirt/virterror.h>
+
+#include "state/host_facts.h"
+#include "state/libvirt/domain_reading.h"
+
+static gboolean is_absent(void) {
+  switch (virGetLastErrorCode()) {
+  case VIR_ERR_NO_STORAGE_VOL:
+  case VIR_ERR_NO_STORAGE_POOL:
+    return TRUE;
+  default:
+    return reading_lacks_driver();
+  }
+}
+
+/* A volume by the path under which an observation would have found it. FALSE with error: it
+ * can't be told whether there is one. */
+static gboolean find_volume(virConnectPtr conn, const char *path, ActualVolume **ret_volume, GError **error) {
+  g_autoptr(VirStorageVol) handle = virStorageVolLookupByPath(conn, path);
+  if (!handle)
+    return is_absent() || libvirt_fail(error, "cannot look up the volume %s", path);
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(handle);
+  if (!pool)
+    return is_absent() || libvirt_fail(error, "cannot look up the pool of %s", path);
+  g_autoptr(ActualVolume) volume = g_new0(ActualVolume, 1);
+  volume->name = g_strdup(virStorageVolGetName(handle));
+  volume->pool = g_strdup(virStoragePoolGetName(pool));
+  volume->path = g_strdup(virStorageVolGetKey(handle));
+  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
+  if (!xml && is_absent())
+    return TRUE;
+  if (!xml)
+    volume->error = g_strdup_printf("volume %s of pool %s: %s", volume->name, volume->pool, virGetLastErrorMessage());
+  else if (!volume_facts_read(volume, xml, error))
+    return FALSE;
+  if (g_strcmp0(volume->path, path) == 0)
+    *ret_volume = g_steal_pointer(&volume);
+  return TRUE;
+}
+
+/* The volumes below a path, into `found` (its volumes_by_path); the domain owns them. */
+static gboolean find_chain(virConnectPtr conn, const char *path, ActualDomain *domain, Actual *found, GError **error) {
+  while (path && !g_hash_table_contains(found->volumes_by_path, path)) {
+    ActualVolume *volume = NULL;
+    if (!find_volume(conn, path, &volume, error))
+      return FALSE;
+    if (!volume)
+      break;
+    g_ptr_array_add(domain->volumes, volume);
+    g_hash_table_replace(found->volumes_by_path, volume->path, volume);
+    path = volume->backing_path;
+  }
+  return TRUE;
+}
+
+static gboolean find_path(virConnectPtr conn, ActualDisk *disk, GError **error) {
+  if (!disk->volume || !disk->pool || disk->path)
+    return TRUE;
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByName(conn, disk->pool);
+  g_autoptr(VirStorageVol) volume = pool ? virStorageVolLookupByName(pool, disk->volume) : NULL;
+  disk->path = volume ? virStorageVolGetPath(volume) : NULL;
+  /* The volumes of an inactive pool aren't known. */
+  return disk->path || is_absent() || virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
+         libvirt_fail(error, "cannot look up the volume %s of pool %s", disk->volume, disk->pool);
+}
+
+static gboolean find_volumes(virConnectPtr conn, GPtrArray *disks, ActualDomain *domain, Actual *found, GError **error) {
+  for (guint i = 0; i < disks->len; i++) {
+    ActualDisk *disk = disks->pdata[i];
+    if (!find_path(conn, disk, error) || !find_chain(conn, disk->path, domain, found, error))
+      return FALSE;
+    for (guint j = 0; j < disk->chain->len; j++)
+      if (!find_chain(conn, ((ActualVolume *)disk->chain->pdata[j])->path, domain, found, error))
+        return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean read_flags(virDomainPtr handle, ActualDomain *domain, GError **error) {
+  int persistent = virDomainIsPersistent(handle), autostart = 0;
+  if (persistent < 0)
+    return libvirt_fail(error, "cannot read the flags");
+  domain->is_persistent = persistent;
+  if (persistent && virDomainGetAutostart(handle, &autostart) < 0)
+    return libvirt_fail(error, "cannot read the autostart flag");
+  domain->autostart = autostart;
+  int saved = domain->active ? 0 : virDomainHasManagedSaveImage(handle, 0), snapshots = virDomainSnapshotNum(handle, 0);
+  if ((saved < 0 || snapshots < 0) && !reading_lacks_driver())
+    return libvirt_fail(error, "cannot read the managed save and the snapshots");
+  domain->has_managed_save = saved > 0;
+  domain->snapshots = snapshots > 0 ? (guint)snapshots : 0;
+  return TRUE;
+}
+
+ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const char *name, GError **error) {
+  g_autoptr(VirDomain) handle = virDomainLookupByName(conn, name);
+  if (!handle) {
+    if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+      libvirt_fail(error, "cannot look up the domain %s", name);
+    return NULL;
+  }
+  g_autoptr(ActualDomain) domain = domain_of_handle(handle);
+  g_autoptr(Actual) found = actual_new();
+  gboolean vanished = FALSE;
+  if (!domain_read_texts(handle, domain, &vanished, error)) {
+    if (!vanished)
+      g_prefix_error(error, "domain %s: ", name);
+    return NULL;
+  }
+  if (!domain->volumes)
+    domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
+  gboolean storage = !actual || !actual->storage_error;
+  if (!read_flags(handle, domain, error) ||
+      (storage && (!find_volumes(conn, domain->disks, domain, found, error) ||
+                   (domain->active && !find_volumes(conn, domain->defined_disks, domain, found, error))))) {
+    g_prefix_error(error, "domain %s: ", name);
+    return NULL;
+  }
+  domain_complete(handle, domain, found, TRUE);
+  if (domain->error) {
+    g_set_error(error, LIBVIRT_ERROR, VIR_ERR_INTERNAL_ERROR, "domain %s: %s", name, domain->error);
+    return NULL;
+  }
+  return g_steal_pointer(&domain);
+}

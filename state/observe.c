@@ -1,0 +1,62 @@
+/* The order of an observation: everything that can be asked at once in one queue, then what
+ * follows from all answers together. */
+#include "state/libvirt/reading.h"
+
+enum { DEFAULT_THREADS = 4 }; /* libvirt serves five requests of a client at once */
+
+static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOptions *options) {
+  *reading = (Reading){.conn = conn, .options = options};
+  reading->actual = actual_new();
+  reading->work = work_new();
+  reading->domains = g_ptr_array_new_with_free_func(domain_reading_free);
+  g_mutex_init(&reading->lock);
+}
+
+static void reading_release(Reading *reading) {
+  g_ptr_array_unref(reading->domains);
+  work_free(reading->work);
+  actual_free(reading->actual);
+  g_clear_error(&reading->error);
+  g_mutex_clear(&reading->lock);
+}
+
+/* The long work first: it is in the queue while the answers about the host are waited for. */
+static void read_everything(Reading *reading) {
+  const ObserveOptions *options = reading->options;
+  guint threads = options->threads ? options->threads : DEFAULT_THREADS;
+  if (options->domains)
+    read_domains(reading);
+  if (options->storage)
+    read_storage(reading);
+  if (options->networks)
+    read_networks(reading);
+  read_host(reading);
+  work_run(reading->work, threads);
+  if (reading->error)
+    return;
+  read_storage_finish(reading);
+  read_domains_finish(reading);
+  work_run(reading->work, threads);
+}
+
+Actual *observe(Connection *connection, const ObserveOptions *options, GError **error) {
+  virConnectPtr conn = connection_get(connection, error);
+  if (!conn)
+    return NULL;
+  Reading reading;
+  reading_init(&reading, conn, options);
+  read_everything(&reading);
+  /* Objects that couldn't be read because the daemon went away say nothing about them. */
+  if (!reading.error && reading.had_trouble)
+    reading_check_alive(&reading);
+  Actual *actual = reading.error ? NULL : g_steal_pointer(&reading.actual);
+  if (reading.error)
+    g_propagate_error(error, g_steal_pointer(&reading.error));
+  reading_release(&reading);
+  return actual;
+}
+
+ActualDomain *observe_domain(Connection *connection, const Actual *actual, const char *name, GError **error) {
+  virConnectPtr conn = connection_get(connection, error);
+  return conn ? read_one_domain(conn, actual, name, error) : NULL;
+}
