@@ -85,10 +85,13 @@ static gboolean fail(const Reader *reader, const char *expected, GError **error)
   return FALSE;
 }
 
-static gboolean parse_text(Reader *reader, const Field *field, const char *text, gpointer member, GError **error) {
-  if (value_parse(field, text, member, error)) return TRUE;
+static gboolean at_path(const Reader *reader, GError **error) {
   g_prefix_error(error, "%s: %s: ", reader->what, reader->path->str);
   return FALSE;
+}
+
+static gboolean parse_text(Reader *reader, const Field *field, const char *text, gpointer member, GError **error) {
+  return value_parse(field, text, member, error) || at_path(reader, error);
 }
 
 static gboolean read_scalar(Reader *reader, const Field *field, json_t *json, gpointer member, GError **error) {
@@ -110,14 +113,13 @@ static gboolean read_scalar(Reader *reader, const Field *field, json_t *json, gp
 
 static gboolean read_strings(Reader *reader, const Field *field, json_t *json, char ***member, GError **error) {
   if (!json_is_array(json)) return fail(reader, "an array", error);
-  Field item = {.key = field->key, .type = field->item, .words = field->words};
   g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
   for (gsize i = 0; i < json_array_size(json); i++) {
-    union { int word; char *text; } value = {0};
-    if (!read_scalar(reader, &item, json_array_get(json, i), &value, error)) return FALSE;
-    g_autofree char *text = value_format(&item, &value);
+    const char *written = json_string_value(json_array_get(json, i));
+    if (!written) return fail(reader, "strings", error);
+    g_autofree char *text = value_parse_item(field, written, error);
+    if (!text) return at_path(reader, error);
     g_strv_builder_add(builder, text);
-    value_clear(&item, &value);
   }
   *member = g_strv_builder_end(builder);
   return TRUE;

@@ -25,12 +25,13 @@ static json_t *value_schema(ValueType type, const Field *field) {
   json_t *schema = json_object();
   set_string(schema, "type", info->json);
   set_string(schema, "pattern", info->pattern);
-  if (type != field->type || !field_has_bounds(field)) return schema;
-  if (type == VALUE_INT) {
+  gboolean bounded = type == field->type && field_has_bounds(field); /* of a list of strings, max counts items */
+  if (type == VALUE_INT && bounded) {
     json_object_set_new(schema, "minimum", json_integer(field->min));
     json_object_set_new(schema, "maximum", json_integer(field->max));
   } else if (value_is_string(type)) {
-    json_object_set_new(schema, "maxLength", json_integer(field->max));
+    json_int_t most = bounded ? field->max : (json_int_t)info->max_bytes;
+    json_object_set_new(schema, "maxLength", json_integer(most));
   }
   return schema;
 }

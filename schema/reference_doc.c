@@ -18,16 +18,18 @@ static void each_table(GString *out, const char *path, const Field *field, const
   }
 }
 
-/* Machines first: they are what people look for. A kind of another's table refers to it. */
-static void each_kind(GString *out, const char *kind_format, const char *same_format, TableWriter write) {
+/* Before a kind's structs; `same` is a kind before it that has the same ones, or NULL. */
+typedef void (*KindWriter)(GString *out, const KindInfo *kind, const KindInfo *same);
+
+/* Machines first: they are what people look for. */
+static void each_kind(GString *out, KindWriter write_kind, TableWriter write) {
   for (int i = KIND_N - 1; i >= 0; i--) {
     const KindInfo *kind = &kinds[i], *same = NULL;
     for (int j = KIND_N - 1; j > i && !same; j--)
       if (kinds[j].spec == kind->spec) same = &kinds[j];
-    g_string_append_printf(out, kind_format, kind->name, kind->help);
     g_autofree char *path = g_strdup_printf("%s.spec", kind->name);
-    if (same) g_string_append_printf(out, same_format, same->name);
-    else each_table(out, path, NULL, kind->spec, write);
+    write_kind(out, kind, same);
+    if (!same) each_table(out, path, NULL, kind->spec, write);
   }
 }
 
@@ -89,6 +91,11 @@ static void markdown_table(GString *out, const char *path, const Field *field, c
   for (guint i = 0; i < table->n_fields; i++) markdown_row(out, path, &table->fields[i]);
 }
 
+static void markdown_kind(GString *out, const KindInfo *kind, const KindInfo *same) {
+  g_string_append_printf(out, "\n## %s\n\n%s.\n", kind->name, kind->help);
+  if (same) g_string_append_printf(out, "\nThe fields of %s.\n", same->name);
+}
+
 static void markdown_values(GString *out) {
   g_string_append(out, "\n## How values are written\n\n| type | written as |\n|---|---|\n");
   for (ValueType type = 0; type < VALUE_N; type++) {
@@ -113,7 +120,7 @@ char *reference_markdown(void) {
   markdown_values(out);
   g_string_append(out, "\n## Every object\n\n`apiVersion: " API_VERSION "`, `kind`, `metadata` and `spec`.\n");
   each_table(out, "metadata", NULL, &MetadataSpec_table, markdown_table);
-  each_kind(out, "\n## %s\n\n%s.\n", "\nThe fields of %s.\n", markdown_table);
+  each_kind(out, markdown_kind, markdown_table);
   return g_string_free(out, FALSE);
 }
 
@@ -158,6 +165,13 @@ static void groff_table(GString *out, const char *path, const Field *field, cons
   for (guint i = 0; i < table->n_fields; i++) groff_row(out, &table->fields[i]);
 }
 
+static void groff_kind(GString *out, const KindInfo *kind, const KindInfo *same) {
+  g_string_append_printf(out, ".SH KIND %s\n", kind->name);
+  append_groff(out, kind->help);
+  g_string_append(out, ".\n");
+  if (same) g_string_append_printf(out, "Its fields are those of\n.BR %s .\n", same->name);
+}
+
 char *reference_man(void) {
   GString *out = g_string_new(
     ".\\\" Written from schema/fields/*.def by unit/test_reference with REGENERATE=1.\n"
@@ -169,7 +183,7 @@ char *reference_man(void) {
     "A field that isn't given is not managed: what libvirt or a person put there stays.\n"
     ".SH METADATA\n");
   each_table(out, "metadata", NULL, &MetadataSpec_table, groff_table);
-  each_kind(out, ".SH KIND %s\n%s.\n", "Its fields are those of\n.BR %s .\n", groff_table);
+  each_kind(out, groff_kind, groff_table);
   g_string_append(out, ".SH SEE ALSO\n.BR reconcile (1)\n");
   return g_string_free(out, FALSE);
 }
