@@ -137,3 +137,9 @@ gboolean plan_in_sync(const Plan *plan) {
       return FALSE;
   return TRUE;
 }
+
+void plan_drop_actions(Plan *plan, const char *object_id) {
+  for (guint i = plan->actions->len; i-- > 0;)
+    if (g_str_equal(((Action *)plan->actions->pdata[i])->object, object_id))
+      g_ptr_array_remove_index(plan->actions, i);
+}

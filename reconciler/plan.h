@@ -75,6 +75,8 @@ void plan_free(Plan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, plan_free)
 const PlanObject *plan_object(const Plan *plan, const char *object_id);
 void action_free(Action *action);
+/* Takes out what was planned for an object: it is brought in line as a whole or not at all. */
+void plan_drop_actions(Plan *plan, const char *object_id);
 
 typedef struct { guint create, update, delete, adopt, unchanged, errors, orphans, pending, actions; } PlanSummary;
 PlanSummary plan_summary(const Plan *plan);

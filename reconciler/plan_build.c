@@ -17,20 +17,13 @@ PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, Chan
   return object;
 }
 
-/* What was planned for it so far goes: an object is brought in line as a whole or not at all. */
-static void drop_actions(PlanBuilder *builder, const PlanObject *object) {
-  g_autofree char *id = object_id(object->kind, object->name);
-  for (guint i = builder->plan->actions->len; i-- > 0;)
-    if (g_str_equal(((Action *)builder->plan->actions->pdata[i])->object, id))
-      g_ptr_array_remove_index(builder->plan->actions, i);
-}
-
 void build_error(PlanBuilder *builder, PlanObject *object, char *message) {
-  drop_actions(builder, object);
+  g_autofree char *id = object_id(object->kind, object->name);
+  plan_drop_actions(builder->plan, id);
   object->change = CHANGE_ERROR;
   g_free(object->error);
   object->error = message;
-  g_hash_table_replace(builder->failed, object_id(object->kind, object->name), g_strdup(message));
+  g_hash_table_replace(builder->failed, g_steal_pointer(&id), g_strdup(message));
 }
 
 void build_note(PlanObject *object, char *note) { g_ptr_array_add(object->notes, note); }

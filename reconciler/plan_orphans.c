@@ -59,7 +59,7 @@ static gint by_name(gconstpointer a, gconstpointer b) {
 static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
   guint percent = builder->input->prune_percent;
   gboolean all = deletions == owned && owned > 1;
-  if (deletions <= 1 || (!all && deletions * 100 <= owned * percent))
+  if (deletions <= 1 || (deletions * 100 <= owned * percent && (!all || percent >= 100)))
     return NULL;
   return g_strdup_printf("this run would delete %u of the %u machines that are ours, more than the %u %% that one run may: "
                          "nothing is changed; check the source, or raise --prune-limit",

@@ -254,7 +254,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   if (found->active)
     plan_live_changes(builder, object, found, after, actions);
   plan_power(builder, object, found, actions);
-  if (object->change != CHANGE_ERROR && (object->fields->len > 0 || actions->len > 0)) {
+  if (object->change != CHANGE_ERROR && actions->len > 0) {
     gboolean record_only = actions->len == 1 && define != NULL && define->kind == ACTION_DOMAIN_RECORD && object->fields->len == 0;
     object->change = record_only && object->adopt ? CHANGE_NONE : CHANGE_UPDATE;
   }

@@ -1,0 +1,103 @@
+#include "reconciler/act/preflight.h"
+
+#include "reconciler/act/common.h"
+
+typedef struct {
+  const ActionContext *context;
+  GHashTable *shapes;   /* digest of a shape → what was said against it ("" nothing) */
+  GHashTable *verdicts; /* object id → message */
+} Preflight;
+
+/* The definition as it will be: of a new machine, or the present one patched. */
+static char *definition(const ActionContext *context, gboolean is_new, GError **error) {
+  const VmSpec *vm = act_vm(context, error);
+  if (vm == NULL)
+    return NULL;
+  Ownership owner = act_ownership(context);
+  g_autoptr(xmlDoc) doc = NULL;
+  if (is_new) {
+    doc = domain_xml_new(context->object->name, vm, &owner, error);
+    return doc != NULL ? xml_text(doc) : NULL;
+  }
+  g_autoptr(VirDomain) domain = act_domain(context, error);
+  if (domain == NULL || (doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE, error)) == NULL)
+    return NULL;
+  xmlNode *root = xmlDocGetRootElement(doc);
+  g_autoptr(Ownership) before = NULL;
+  g_autoptr(GError) trouble = NULL;
+  before = ownership_read(root, &trouble);
+  gboolean changed = FALSE;
+  if (!domain_xml_patch(root, vm, before != NULL ? &before->spec : NULL, &owner, &changed, error))
+    return NULL;
+  return xml_text(doc);
+}
+
+static void forget(const FieldTable *table, gpointer spec, guint row) { spec_unset(table, spec, &table->fields[row]); }
+
+/* What tells machines of one shape apart is taken out: then equal specs are judged once. */
+static char *shape_of(const VmSpec *vm) {
+  VmSpec *shape = spec_copy(&VmSpec_table, vm);
+  forget(&VmSpec_table, shape, VmSpec_uuid);
+  forget(&VmSpec_table, shape, VmSpec_title);
+  forget(&VmSpec_table, shape, VmSpec_description);
+  for (guint i = 0; given(shape, VmSpec, disks) && i < shape->disks->len; i++)
+    forget(&DiskSpec_table, shape->disks->pdata[i], DiskSpec_path);
+  for (guint i = 0; given(shape, VmSpec, interfaces) && i < shape->interfaces->len; i++)
+    forget(&InterfaceSpec_table, shape->interfaces->pdata[i], InterfaceSpec_mac);
+  for (guint i = 0; given(shape, VmSpec, serials) && i < shape->serials->len; i++)
+    forget(&SerialSpec_table, shape->serials->pdata[i], SerialSpec_path);
+  g_autofree char *json = spec_to_json(&VmSpec_table, shape);
+  spec_free(&VmSpec_table, shape);
+  return g_compute_checksum_for_string(G_CHECKSUM_SHA256, json, -1);
+}
+
+/* NULL: nothing to say against it. */
+static char *judge(virConnectPtr handle, const char *xml) {
+  char *arguments = virConnectDomainXMLToNative(handle, "qemu-argv", xml, 0);
+  if (arguments != NULL) {
+    free(arguments);
+    return NULL;
+  }
+  int code = virGetLastErrorCode();
+  if (code == VIR_ERR_NO_SUPPORT || code == VIR_ERR_OPERATION_DENIED)
+    return NULL; /* a driver that has no opinion */
+  return g_strdup(virGetLastErrorMessage());
+}
+
+static gboolean preflight_object(Preflight *preflight, const PlanObject *object, gboolean is_new, GError **error) {
+  ActionContext context = *preflight->context;
+  context.object = object;
+  g_autofree char *shape = is_new ? shape_of(object_vm(object->desired)) : NULL;
+  const char *known = shape != NULL ? g_hash_table_lookup(preflight->shapes, shape) : NULL;
+  g_autofree char *verdict = NULL;
+  if (known == NULL) {
+    virConnectPtr handle = connection_get(context.connection, error);
+    if (handle == NULL)
+      return FALSE;
+    g_autoptr(GError) trouble = NULL;
+    g_autofree char *xml = definition(&context, is_new, &trouble);
+    verdict = xml != NULL ? judge(handle, xml) : g_strdup(trouble->message);
+    if (shape != NULL)
+      g_hash_table_replace(preflight->shapes, g_steal_pointer(&shape), g_strdup(verdict != NULL ? verdict : ""));
+    known = verdict != NULL ? verdict : "";
+  }
+  if (known[0] != '\0')
+    g_hash_table_replace(preflight->verdicts, object_id(object->kind, object->name), g_strdup(known));
+  return TRUE;
+}
+
+GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *cancel, GError **error) {
+  ActionContext context = {.connection = connection, .plan = plan, .cancel = cancel};
+  g_autoptr(GHashTable) shapes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr(GHashTable) verdicts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  Preflight state = {&context, shapes, verdicts};
+  for (guint i = 0; i < plan->actions->len; i++) {
+    const Action *action = plan->actions->pdata[i];
+    if (action->kind != ACTION_DOMAIN_DEFINE && action->kind != ACTION_DOMAIN_REDEFINE)
+      continue;
+    const PlanObject *object = plan_object(plan, action->object);
+    if (act_cancelled(&context, error) || !preflight_object(&state, object, action->kind == ACTION_DOMAIN_DEFINE, error))
+      return NULL;
+  }
+  return g_steal_pointer(&verdicts);
+}

@@ -1,0 +1,311 @@
+#include "reconciler/execute.h"
+
+typedef struct Run Run;
+
+typedef struct {
+  Run *run;
+  const Action *action;
+  ActionResult *result;
+  GPtrArray *dependents;  /* of Step * */
+  guint waits;            /* predecessors that aren't done */
+  gint64 began;
+} Step;
+
+typedef struct {
+  const PlanObject *object;
+  gboolean busy, verified;
+  GQueue queue; /* of Step *, ready but for the object being busy */
+} Lane;
+
+typedef enum { MESSAGE_PROGRESS, MESSAGE_ENDED } MessageKind;
+typedef struct {
+  MessageKind kind;
+  Step *step;
+  guint64 done, total;
+  char *phase;
+  GError *error; /* MESSAGE_ENDED: NULL is success */
+} Message;
+
+struct Run {
+  const Execution *execution;
+  GHashTable *steps; /* action id → Step * */
+  GHashTable *lanes; /* object id → Lane * */
+  GQueue ready;      /* of Step * */
+  GThreadPool *pool;
+  GAsyncQueue *messages;
+  guint running, limit;
+};
+
+static void message_free(gpointer data) {
+  Message *message = data;
+  g_free(message->phase);
+  g_clear_error(&message->error);
+  g_free(message);
+}
+
+static void step_free(gpointer data) {
+  Step *step = data;
+  g_ptr_array_unref(step->dependents);
+  g_free(step);
+}
+
+static void lane_free(gpointer data) {
+  Lane *lane = data;
+  g_queue_clear(&lane->queue);
+  g_free(lane);
+}
+
+static void result_free(gpointer data) {
+  ActionResult *result = data;
+  g_free(result->message);
+  g_free(result);
+}
+
+/* --- in a worker's thread --- */
+
+static void on_progress(gpointer data, const Action *action, guint64 done, guint64 total, const char *phase) {
+  (void)action;
+  Step *step = data;
+  Message *message = g_new0(Message, 1);
+  message->step = step;
+  message->done = done;
+  message->total = total;
+  message->phase = g_strdup(phase);
+  g_async_queue_push(step->run->messages, message);
+}
+
+/* A VM must be what it was when it was planned. Other kinds are checked by their actions. */
+static gboolean verify(const Execution *execution, const PlanObject *object, GError **error) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
+    return TRUE;
+  GError *trouble = NULL;
+  ActualDomain *now = observe_domain(execution->connection, execution->actual, object->name, &trouble);
+  if (trouble != NULL) {
+    g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
+    return FALSE;
+  }
+  const char *found = now == NULL ? "absent" : now->fingerprint;
+  gboolean same = (now == NULL || now->error == NULL) && g_strcmp0(found, object->fingerprint) == 0;
+  if (now != NULL)
+    actual_domain_free(now);
+  if (!same)
+    g_set_error(error, EXECUTE_ERROR, EXECUTE_ERROR_STALE,
+                "it was changed since this was planned: nothing is done to it; plan again");
+  return same;
+}
+
+static void work(gpointer data, gpointer user_data) {
+  Step *step = data;
+  Run *run = user_data;
+  const Execution *execution = run->execution;
+  Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
+  ActionContext context = {
+      .connection = execution->connection,
+      .plan = execution->plan,
+      .object = lane->object,
+      .cancel = execution->cancel,
+      .progress = on_progress,
+      .progress_data = step,
+  };
+  Message *message = g_new0(Message, 1);
+  message->kind = MESSAGE_ENDED;
+  message->step = step;
+  if (lane->verified || verify(execution, lane->object, &message->error)) {
+    lane->verified = TRUE;
+    action_info[step->action->kind].function(&context, step->action, &message->error);
+  }
+  g_async_queue_push(run->messages, message);
+}
+
+/* --- in the run's own thread --- */
+
+static void end_step(Run *run, Step *step, ResultKind kind, const char *text);
+
+static void skip_dependents(Run *run, Step *step) {
+  for (guint i = 0; i < step->dependents->len; i++) {
+    Step *dependent = step->dependents->pdata[i];
+    if (dependent->result->kind != RESULT_PENDING)
+      continue;
+    g_autofree char *text = g_strdup_printf("needs %s (%s), which wasn't done", step->action->id, step->action->description);
+    end_step(run, dependent, RESULT_SKIPPED, text);
+  }
+}
+
+static void release_dependents(Run *run, Step *step) {
+  for (guint i = 0; i < step->dependents->len; i++) {
+    Step *dependent = step->dependents->pdata[i];
+    if (--dependent->waits == 0 && dependent->result->kind == RESULT_PENDING)
+      g_queue_push_tail(&run->ready, dependent);
+  }
+}
+
+static const char *const journal_results[] = {"pending", "done", "failed", "skipped", "refused", "cancelled"};
+
+static void end_step(Run *run, Step *step, ResultKind kind, const char *text) {
+  const Execution *execution = run->execution;
+  ActionResult *result = step->result;
+  result->kind = kind;
+  result->message = g_strdup(text);
+  result->milliseconds = step->began != 0 ? (g_get_monotonic_time() - step->began) / 1000 : 0;
+  if (step->began != 0 && execution->journal != NULL)
+    journal_action_end(execution->journal, execution->run, step->action->id, journal_results[kind], text, NULL);
+  if (execution->events->ended != NULL)
+    execution->events->ended(execution->events->data, execution->plan, result);
+  if (kind == RESULT_DONE)
+    release_dependents(run, step);
+  else
+    skip_dependents(run, step);
+}
+
+static ResultKind result_of(const GError *error) {
+  if (error == NULL)
+    return RESULT_DONE;
+  if (g_error_matches(error, EXECUTE_ERROR, EXECUTE_ERROR_STALE) || g_error_matches(error, EXECUTE_ERROR, EXECUTE_ERROR_REFUSED))
+    return RESULT_REFUSED;
+  if (g_error_matches(error, EXECUTE_ERROR, EXECUTE_ERROR_CANCELLED) || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return RESULT_CANCELLED;
+  return RESULT_FAILED;
+}
+
+/* Journal before act: what can't be written down isn't begun. */
+static void start_step(Run *run, Step *step) {
+  const Execution *execution = run->execution;
+  const Action *action = step->action;
+  Lane *lane = g_hash_table_lookup(run->lanes, action->object);
+  g_autoptr(GError) error = NULL;
+  step->began = g_get_monotonic_time();
+  if (execution->journal != NULL &&
+      !journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
+                            action->description, &error)) {
+    step->began = 0;
+    g_autofree char *text = g_strdup_printf("the journal can't be written, so it isn't begun: %s", error->message);
+    end_step(run, step, RESULT_FAILED, text);
+    return;
+  }
+  lane->busy = TRUE;
+  run->running++;
+  if (execution->events->started != NULL)
+    execution->events->started(execution->events->data, execution->plan, action);
+  g_thread_pool_push(run->pool, step, NULL);
+}
+
+static void start_what_is_ready(Run *run) {
+  while (run->running < run->limit && !g_cancellable_is_cancelled(run->execution->cancel)) {
+    Step *step = g_queue_pop_head(&run->ready);
+    if (step == NULL)
+      return;
+    Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
+    if (lane->busy)
+      g_queue_push_tail(&lane->queue, step);
+    else
+      start_step(run, step);
+  }
+}
+
+static void on_message(Run *run, Message *message) {
+  Step *step = message->step;
+  const RunEvents *events = run->execution->events;
+  if (message->kind == MESSAGE_PROGRESS) {
+    if (events->progress != NULL)
+      events->progress(events->data, step->action, message->done, message->total, message->phase);
+    return;
+  }
+  Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
+  lane->busy = FALSE;
+  run->running--;
+  Step *next = g_queue_pop_head(&lane->queue);
+  if (next != NULL)
+    g_queue_push_head(&run->ready, next);
+  end_step(run, step, result_of(message->error), message->error != NULL ? message->error->message : NULL);
+}
+
+static void add_step(Run *run, const Action *action, GPtrArray *results) {
+  Step *step = g_new0(Step, 1);
+  step->run = run;
+  step->action = action;
+  step->dependents = g_ptr_array_new();
+  step->result = g_new0(ActionResult, 1);
+  step->result->action = action;
+  g_ptr_array_add(results, step->result);
+  g_hash_table_insert(run->steps, action->id, step);
+  for (guint i = 0; i < action->after->len; i++) {
+    Step *before = g_hash_table_lookup(run->steps, action->after->pdata[i]);
+    if (before != NULL) {
+      g_ptr_array_add(before->dependents, step);
+      step->waits++;
+    }
+  }
+  if (step->waits == 0)
+    g_queue_push_tail(&run->ready, step);
+  if (g_hash_table_lookup(run->lanes, action->object) == NULL) {
+    Lane *lane = g_new0(Lane, 1);
+    lane->object = plan_object(run->execution->plan, action->object);
+    g_queue_init(&lane->queue);
+    g_hash_table_insert(run->lanes, action->object, lane);
+  }
+}
+
+GPtrArray *execute_plan(const Execution *execution) {
+  const GPtrArray *actions = execution->plan->actions;
+  GPtrArray *results = g_ptr_array_new_with_free_func(result_free);
+  Run run = {
+      .execution = execution,
+      .steps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, step_free),
+      .lanes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, lane_free),
+      .messages = g_async_queue_new_full(message_free),
+      .limit = execution->jobs != 0 ? execution->jobs : 4,
+  };
+  g_queue_init(&run.ready);
+  for (guint i = 0; i < actions->len; i++)
+    add_step(&run, actions->pdata[i], results);
+  run.pool = g_thread_pool_new(work, &run, (gint)run.limit, FALSE, NULL);
+  for (;;) {
+    start_what_is_ready(&run);
+    if (run.running == 0)
+      break;
+    Message *message = g_async_queue_timeout_pop(run.messages, 100000);
+    if (message == NULL)
+      continue;
+    on_message(&run, message);
+    message_free(message);
+  }
+  g_thread_pool_free(run.pool, FALSE, TRUE);
+  for (guint i = 0; i < results->len; i++) {
+    ActionResult *result = results->pdata[i];
+    if (result->kind == RESULT_PENDING)
+      end_step(&run, g_hash_table_lookup(run.steps, result->action->id), RESULT_CANCELLED, "not begun");
+  }
+  g_queue_clear(&run.ready);
+  g_async_queue_unref(run.messages);
+  g_hash_table_unref(run.steps);
+  g_hash_table_unref(run.lanes);
+  return results;
+}
+
+static const char *fingerprint_now(const PlanObject *object, const Actual *actual) {
+  if (object->kind == KIND_VIRTUAL_MACHINE) {
+    const ActualDomain *domain = g_hash_table_lookup(actual->domains, object->name);
+    return domain == NULL ? "absent" : domain->error != NULL ? NULL : domain->fingerprint;
+  }
+  if (object->kind == KIND_NETWORK) {
+    const ActualNetwork *network = g_hash_table_lookup(actual->networks, object->name);
+    return network == NULL ? "absent" : network->fingerprint;
+  }
+  if (object->kind == KIND_STORAGE_POOL) {
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, object->name);
+    return pool == NULL ? "absent" : pool->uuid;
+  }
+  return object->fingerprint; /* images and volumes: checked by their actions */
+}
+
+char *execute_stale(const Plan *plan, const Actual *actual) {
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
+      continue;
+    if (g_strcmp0(fingerprint_now(object, actual), object->fingerprint) != 0)
+      return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
+                             kinds[object->kind].name, object->name);
+  }
+  return NULL;
+}

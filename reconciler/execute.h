@@ -1,0 +1,22 @@
+/* Carries out a plan: actions whose predecessors are done, several objects at once, one
+ * action at a time per object. One failure stops what depends on it and nothing else.
+ * Before an object's first action, what it is like is held against what it was when planned. */
+#pragma once
+#include "reconciler/pipeline.h"
+#include "state/journal.h"
+
+typedef struct {
+  Connection *connection; /* writable */
+  const Plan *plan;
+  const Actual *actual;   /* for the chains of a fingerprint */
+  Journal *journal;
+  gint64 run;             /* of the journal */
+  guint jobs;
+  GCancellable *cancel;
+  const RunEvents *events;
+} Execution;
+
+/* One ActionResult per action, in the plan's order. */
+GPtrArray *execute_plan(const Execution *execution);
+/* What isn't any more as it was planned: a message; NULL: all is as planned. */
+char *execute_stale(const Plan *plan, const Actual *actual);

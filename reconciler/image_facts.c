@@ -1,0 +1,182 @@
+#include "reconciler/image_facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reconciler/locate.h"
+#include "schema/value.h"
+#include "state/journal.h"
+
+void image_facts_free(ImageFacts *facts) {
+  if (facts == NULL)
+    return;
+  g_free(facts->path);
+  g_free(facts->sha256);
+  g_free(facts->format);
+  g_free(facts->error);
+  g_free(facts);
+}
+
+static void fail(ImageFacts *facts, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void fail(ImageFacts *facts, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  facts->error = g_strdup_vprintf(format, args);
+  va_end(args);
+}
+
+/* A directory holds NAME.qcow2, NAME.img or NAME.raw: exactly one of them. */
+static char *file_in(const char *directory, const char *name, ImageFacts *facts) {
+  static const char *const endings[] = {".qcow2", ".img", ".raw"};
+  char *found = NULL;
+  for (guint i = 0; i < G_N_ELEMENTS(endings); i++) {
+    g_autofree char *base = g_strconcat(name, endings[i], NULL);
+    g_autofree char *path = g_build_filename(directory, base, NULL);
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR))
+      continue;
+    if (found != NULL) {
+      fail(facts, "%s holds more than one file for it (%s, %s): name the file", directory, found, path);
+      g_free(found);
+      return NULL;
+    }
+    found = g_steal_pointer(&path);
+  }
+  if (found == NULL)
+    fail(facts, "%s holds no %s.qcow2, %s.img or %s.raw", directory, name, name, name);
+  return found;
+}
+
+static guint64 big_endian(const guint8 *bytes, guint count) {
+  guint64 value = 0;
+  for (guint i = 0; i < count; i++)
+    value = value << 8 | bytes[i];
+  return value;
+}
+
+/* The qcow2 header (QEMU, docs/interop/qcow2.txt): magic, version, backing file, virtual size. */
+static void read_header(int fd, guint64 size, ImageFacts *facts) {
+  guint8 header[104] = {0};
+  ssize_t got = pread(fd, header, sizeof header, 0);
+  gboolean qcow2 = got >= 72 && memcmp(header, "QFI\xfb", 4) == 0 && big_endian(header + 4, 4) >= 2;
+  gboolean asked_raw = g_strcmp0(facts->format, "raw") == 0;
+  if (g_strcmp0(facts->format, "qcow2") == 0 && !qcow2)
+    fail(facts, "%s isn't a qcow2 image, as format says", facts->path);
+  else if (!qcow2 || asked_raw) {
+    g_free(facts->format);
+    facts->format = g_strdup("raw");
+    facts->virtual_size = (size + 511) / 512 * 512;
+  } else {
+    g_free(facts->format);
+    facts->format = g_strdup("qcow2");
+    facts->virtual_size = big_endian(header + 24, 8);
+    gboolean external = big_endian(header + 4, 4) >= 3 && (big_endian(header + 72, 8) & 4) != 0;
+    if (big_endian(header + 8, 8) != 0 || external)
+      fail(facts, "%s has a backing or data file of its own: flatten it first (qemu-img convert)", facts->path);
+  }
+}
+
+static char *digest_of(int fd, GCancellable *cancel, GError **error) {
+  g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+  gsize size = 1 << 20;
+  g_autofree guint8 *buffer = g_malloc(size);
+  for (off_t at = 0;;) {
+    if (g_cancellable_set_error_if_cancelled(cancel, error))
+      return NULL;
+    ssize_t got = pread(fd, buffer, size, at);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0) {
+      g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(errno), "%s", g_strerror(errno));
+      return NULL;
+    }
+    if (got == 0)
+      return g_strdup(g_checksum_get_string(checksum));
+    g_checksum_update(checksum, buffer, got);
+    at += got;
+  }
+}
+
+static gboolean read_file(ImageFacts *facts, const char *expected, Journal *journal, GCancellable *cancel, GError **error) {
+  int fd = open(facts->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) < 0) {
+    fail(facts, "%s can't be opened: %s", facts->path, g_strerror(errno));
+  } else if (!S_ISREG(info.st_mode)) {
+    fail(facts, "%s isn't a regular file", facts->path);
+  } else {
+    facts->bytes = info.st_size;
+    read_header(fd, info.st_size, facts);
+  }
+  gboolean going = TRUE;
+  if (facts->error == NULL) {
+    FileIdentity identity;
+    gboolean known = file_identity_of(fd, &identity, NULL) && journal != NULL;
+    g_autoptr(GError) trouble = NULL;
+    facts->sha256 = known ? journal_digest_find(journal, facts->path, &identity) : NULL;
+    if (facts->sha256 == NULL && (facts->sha256 = digest_of(fd, cancel, &trouble)) != NULL && known)
+      journal_digest_store(journal, facts->path, &identity, facts->sha256);
+    if (g_error_matches(trouble, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+      g_propagate_error(error, g_steal_pointer(&trouble));
+      going = FALSE;
+    } else if (trouble != NULL) {
+      fail(facts, "%s can't be read: %s", facts->path, trouble->message);
+    } else if (expected != NULL && !g_str_equal(expected, facts->sha256)) {
+      fail(facts, "%s has the digest %s and not %s, as declared: get the right file, or correct sha256", facts->path,
+           facts->sha256, expected);
+    }
+  }
+  if (fd >= 0)
+    close(fd);
+  return going;
+}
+
+/* A base that is in its pool needs no file any more: the declared digest names it. */
+static gboolean in_pool(const Actual *actual, const Object *image, const char *sha256, ImageFacts *facts) {
+  const ActualPool *pool = g_hash_table_lookup(actual->pools, locate_image_pool(image));
+  for (guint i = 0; pool != NULL && i < Format_N; i++) {
+    g_autofree char *name = g_strdup_printf("sha256-%s.%s", sha256, Format_words.words[i]);
+    g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
+    const ActualVolume *volume = g_hash_table_lookup(pool->volumes, name);
+    if (volume == NULL || g_hash_table_lookup(pool->volumes, marker) != NULL)
+      continue;
+    facts->sha256 = g_strdup(sha256);
+    facts->format = g_strdup(Format_words.words[i]);
+    facts->virtual_size = volume->capacity;
+    facts->bytes = volume->physical;
+    return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean collect(const Object *image, const Actual *actual, ImageFacts *facts, Journal *journal, GCancellable *cancel, GError **error) {
+  const ImageSpec *spec = image->spec;
+  const char *expected = given(spec, ImageSpec, sha256) ? spec->sha256 : NULL;
+  if (expected != NULL && in_pool(actual, image, expected, facts))
+    return TRUE;
+  if (given(spec, ImageSpec, format))
+    facts->format = g_strdup(Format_words.words[spec->format]);
+  if (g_file_test(spec->source, G_FILE_TEST_IS_DIR))
+    facts->path = file_in(spec->source, image->metadata.name, facts);
+  else
+    facts->path = g_strdup(spec->source);
+  return facts->error != NULL || read_file(facts, expected, journal, cancel, error);
+}
+
+gboolean image_facts_collect(const Desired *desired, Actual *actual, Journal *journal, GCancellable *cancel, GError **error) {
+  g_autoptr(GHashTable) images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)image_facts_free);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    const Object *object = desired->objects->pdata[i];
+    if (object->kind != KIND_IMAGE)
+      continue;
+    ImageFacts *facts = g_new0(ImageFacts, 1);
+    g_hash_table_replace(images, g_strdup(object->metadata.name), facts);
+    if (!collect(object, actual, facts, journal, cancel, error))
+      return FALSE;
+  }
+  g_clear_pointer(&actual->images, g_hash_table_unref);
+  actual->images = g_steal_pointer(&images);
+  return TRUE;
+}

@@ -1,0 +1,232 @@
+#include "reconciler/pipeline.h"
+
+#include "reconciler/act/preflight.h"
+#include "reconciler/execute.h"
+#include "reconciler/planner.h"
+
+#define DEFAULT_PRUNE_PERCENT 30
+
+typedef struct {
+  const RunOptions *options;
+  const RunEvents *events;
+  RunResult *result;
+  Connection *connection;
+  Journal *journal;
+  Desired *desired; /* of the source; NULL with a saved plan */
+  Actual *actual;
+  char *source, *revision;
+} Pipeline;
+
+static const RunEvents no_events = {0};
+
+void run_result_free(RunResult *result) {
+  if (result == NULL)
+    return;
+  g_clear_pointer(&result->diagnostics, diagnostics_free);
+  g_clear_pointer(&result->results, g_ptr_array_unref); /* before the plan: it points there */
+  g_clear_pointer(&result->plan, plan_free);
+  g_clear_error(&result->error);
+  g_free(result);
+}
+
+static gboolean stop(Pipeline *pipeline, int exit_status, GError *error /* taken */) {
+  pipeline->result->exit_status = exit_status;
+  pipeline->result->error = error;
+  return FALSE;
+}
+
+static gboolean refuse(Pipeline *pipeline, char *message /* taken */) {
+  gboolean going = stop(pipeline, 3, g_error_new_literal(EXECUTE_ERROR, EXECUTE_ERROR_REFUSED, message));
+  g_free(message);
+  return going;
+}
+
+/* A dry run works without a journal; a run that acts doesn't. */
+static gboolean open_journal(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  g_autofree char *dir = options->state_dir != NULL ? g_strdup(options->state_dir) : journal_default_dir();
+  g_autofree char *warning = NULL;
+  GError *error = NULL;
+  pipeline->journal = journal_open(dir, options->dry_run ? JOURNAL_DIGESTS : JOURNAL_WRITE, &warning, &error);
+  if (warning != NULL)
+    diag_warning(pipeline->result->diagnostics, (Place){0}, "%s", warning);
+  if (pipeline->journal != NULL || options->dry_run) {
+    g_clear_error(&error);
+    return TRUE;
+  }
+  return stop(pipeline, 1, error);
+}
+
+static gpointer read_source(gpointer data) {
+  Pipeline *pipeline = data;
+  GError *error = NULL;
+  pipeline->desired = source_read(pipeline->options->source != NULL ? pipeline->options->source : ".", &pipeline->source,
+                                  &pipeline->revision, pipeline->result->diagnostics, &error);
+  return error;
+}
+
+/* Source and host are read side by side. What is wrong with the source is said first. */
+static gboolean read_both(Pipeline *pipeline) {
+  const ObserveOptions everything = {.domains = TRUE, .storage = TRUE, .networks = TRUE};
+  GThread *reader = pipeline->options->plan_in == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
+  GError *error = NULL;
+  pipeline->actual = observe(pipeline->connection, &everything, &error);
+  GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
+  if (source_error != NULL) {
+    g_clear_error(&error);
+    return stop(pipeline, 1, source_error);
+  }
+  if (pipeline->result->diagnostics->errors > 0) {
+    g_clear_error(&error);
+    return stop(pipeline, 1, NULL);
+  }
+  return error == NULL || stop(pipeline, 1, error);
+}
+
+static gboolean make_plan(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  GError *error = NULL;
+  if (!image_facts_collect(pipeline->desired, pipeline->actual, pipeline->journal, options->cancel, &error))
+    return stop(pipeline, 1, error);
+  PlanInput input = {
+      .desired = pipeline->desired,
+      .actual = pipeline->actual,
+      .source = pipeline->source,
+      .revision = pipeline->revision,
+      .allow = options->allow,
+      .prune = options->prune,
+      .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
+  };
+  pipeline->result->plan = planner_plan(&input);
+  return TRUE;
+}
+
+/* A saved plan is applied as it is or not at all. */
+static gboolean load_plan(Pipeline *pipeline) {
+  const char *path = pipeline->options->plan_in;
+  g_autofree char *text = NULL;
+  GError *error = NULL;
+  if (!g_file_get_contents(path, &text, NULL, &error) ||
+      (pipeline->result->plan = plan_from_json(text, path, &error)) == NULL)
+    return stop(pipeline, 1, error);
+  char *stale = execute_stale(pipeline->result->plan, pipeline->actual);
+  return stale == NULL || refuse(pipeline, stale);
+}
+
+static gboolean save_plan(Pipeline *pipeline) {
+  if (pipeline->options->plan_out == NULL)
+    return TRUE;
+  g_autofree char *text = plan_to_json(pipeline->result->plan);
+  GError *error = NULL;
+  /* A plan names paths and labels: not for everybody. */
+  if (g_file_set_contents_full(pipeline->options->plan_out, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error))
+    return TRUE;
+  return stop(pipeline, 1, error);
+}
+
+/* What the hypervisor judges to be wrong is not begun; the others go on. */
+static gboolean judge(Pipeline *pipeline) {
+  Plan *plan = pipeline->result->plan;
+  if (pipeline->options->dry_run && !pipeline->options->preflight)
+    return TRUE;
+  GError *error = NULL;
+  g_autoptr(GHashTable) verdicts = preflight(pipeline->connection, plan, pipeline->options->cancel, &error);
+  if (verdicts == NULL)
+    return stop(pipeline, 1, error);
+  for (guint i = 0; i < plan->objects->len; i++) {
+    PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *id = object_id(object->kind, object->name);
+    const char *verdict = g_hash_table_lookup(verdicts, id);
+    if (verdict == NULL)
+      continue;
+    object->change = CHANGE_ERROR;
+    g_free(object->error);
+    object->error = g_strdup_printf("the hypervisor refuses the definition: %s", verdict);
+    plan_drop_actions(plan, id);
+  }
+  return TRUE;
+}
+
+static gboolean permit(Pipeline *pipeline) {
+  const Plan *plan = pipeline->result->plan;
+  if (plan->refused != NULL)
+    return refuse(pipeline, g_strdup(plan->refused));
+  char *refusal = planner_refusal(plan, pipeline->options->allow);
+  return refusal == NULL || refuse(pipeline, refusal);
+}
+
+static int status_of_results(const GPtrArray *results) {
+  gboolean refused = FALSE;
+  for (guint i = 0; i < results->len; i++) {
+    const ActionResult *result = results->pdata[i];
+    if (result->kind == RESULT_FAILED || result->kind == RESULT_CANCELLED)
+      return 1;
+    refused |= result->kind == RESULT_REFUSED;
+  }
+  return refused ? 3 : 0;
+}
+
+static void apply(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  RunResult *result = pipeline->result;
+  const Plan *plan = result->plan;
+  gint64 run = 0;
+  GError *error = NULL;
+  if (plan->actions->len > 0 && !journal_run_begin(pipeline->journal, plan->source, plan->revision, plan->connection, &run, &error)) {
+    stop(pipeline, 1, error);
+    return;
+  }
+  Execution execution = {
+      .connection = pipeline->connection,
+      .plan = plan,
+      .actual = pipeline->actual,
+      .journal = pipeline->journal,
+      .run = run,
+      .jobs = options->jobs,
+      .cancel = options->cancel,
+      .events = pipeline->events,
+  };
+  result->results = execute_plan(&execution);
+  result->exit_status = status_of_results(result->results);
+  if (result->exit_status == 0 && plan_summary(plan).errors > 0)
+    result->exit_status = 1;
+  if (plan->actions->len > 0) {
+    g_autofree char *summary = g_strdup_printf("%u actions", result->results->len);
+    journal_run_end(pipeline->journal, run, result->exit_status, summary, NULL);
+  }
+}
+
+static void run(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  RunResult *result = pipeline->result;
+  if (!open_journal(pipeline) || !read_both(pipeline) ||
+      !(options->plan_in != NULL ? load_plan(pipeline) : make_plan(pipeline)) || !judge(pipeline) || !save_plan(pipeline))
+    return;
+  if (pipeline->events->planned != NULL)
+    pipeline->events->planned(pipeline->events->data, result->plan);
+  if (!permit(pipeline))
+    return;
+  if (!options->dry_run) {
+    apply(pipeline);
+    return;
+  }
+  if (plan_summary(result->plan).errors > 0)
+    result->exit_status = 1;
+  else
+    result->exit_status = plan_in_sync(result->plan) ? 0 : 2;
+}
+
+RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
+  Pipeline pipeline = {.options = options, .events = events != NULL ? events : &no_events};
+  pipeline.result = g_new0(RunResult, 1);
+  pipeline.result->diagnostics = diagnostics_new();
+  pipeline.connection = connection_new(options->uri, options->dry_run && !options->preflight);
+  run(&pipeline);
+  g_clear_pointer(&pipeline.desired, desired_free);
+  g_clear_pointer(&pipeline.actual, actual_free);
+  g_clear_pointer(&pipeline.journal, journal_close);
+  g_clear_pointer(&pipeline.connection, connection_free);
+  g_free(pipeline.source);
+  g_free(pipeline.revision);
+  return pipeline.result;
+}
