@@ -1,25 +1,23 @@
-/* Networks. What is ours belongs to us as a whole, so what was there and isn't declared goes. */
+/* Networks: definition, what libvirt can change while they are active, and whether they are. */
 #include "reconciler/diff.h"
 #include "reconciler/plan_build.h"
 
-static Object *resolve_network(const Object *declared, const ActualNetwork *found) {
-  Object *object = object_copy(declared);
-  NetworkSpec *spec = object->spec;
-  if (found == NULL && !given(spec, NetworkSpec, uuid)) {
-    spec->uuid = derive_uuid("network", object->metadata.name);
-    set_given(spec, NetworkSpec, uuid);
-  }
-  return object;
-}
-
+/* By our record, or by a UUID that is ours. */
 static gboolean is_ours(const Object *declared, const ActualNetwork *found) {
+  if (found->owner != NULL)
+    return TRUE;
   const NetworkSpec *spec = declared->spec;
   g_autofree char *derived = derive_uuid("network", declared->metadata.name);
   return g_str_equal(found->uuid, derived) || (given(spec, NetworkSpec, uuid) && g_str_equal(found->uuid, spec->uuid));
 }
 
-static Action *network_changes(PlanBuilder *builder, PlanObject *object) {
-  gboolean define = FALSE, update = FALSE, pending = FALSE;
+static gboolean record_differs(const PlanObject *object, const ActualNetwork *found) {
+  return found->owner == NULL || !spec_equal(&NetworkSpec_table, object->declared->spec, &found->owner->spec) ||
+         !spec_equal(&MetadataSpec_table, &object->declared->metadata, &found->owner->metadata);
+}
+
+static Action *network_changes(PlanBuilder *builder, PlanObject *object, const ActualNetwork *found) {
+  gboolean define = record_differs(object, found), update = FALSE, pending = FALSE;
   for (guint i = 0; i < object->fields->len; i++) {
     FieldChange *change = object->fields->pdata[i];
     if (change->effect == EFFECT_NEVER) {
@@ -28,10 +26,8 @@ static Action *network_changes(PlanBuilder *builder, PlanObject *object) {
     }
     if (change->call == CALL_POWER || change->call == CALL_AUTOSTART)
       continue;
-    if (change->effect == EFFECT_LIVE_CALL)
-      update = TRUE;
-    else
-      define |= change->persistent;
+    define |= change->persistent;
+    update |= change->live && change->effect == EFFECT_LIVE_CALL;
     pending |= change->pending;
   }
   Action *last = NULL;
@@ -63,20 +59,11 @@ static Action *network_state(PlanBuilder *builder, PlanObject *object, const Net
   return last;
 }
 
-/* from_host rows (state, autostart) are no part of what we take away when not declared. */
-static NetworkSpec *applied_of(const ActualNetwork *found) {
-  NetworkSpec *applied = spec_copy(&NetworkSpec_table, &found->persistent);
-  for (guint i = 0; i < NetworkSpec_table.n_fields; i++)
-    if (NetworkSpec_table.fields[i].from_host)
-      spec_unset(&NetworkSpec_table, applied, &NetworkSpec_table.fields[i]);
-  return applied;
-}
-
 void plan_network(PlanBuilder *builder, const Object *declared) {
   const char *name = declared->metadata.name;
   const ActualNetwork *found = g_hash_table_lookup(builder->input->actual->networks, name);
   PlanObject *object = build_object(builder, KIND_NETWORK, name, CHANGE_NONE, declared);
-  object->desired = resolve_network(object->declared, found);
+  object->desired = object_copy(object->declared);
   if (builder->input->actual->networks_error != NULL) {
     build_error(builder, object, g_strdup_printf("networks can't be looked up: %s", builder->input->actual->networks_error));
     return;
@@ -92,20 +79,23 @@ void plan_network(PlanBuilder *builder, const Object *declared) {
   } else if (!is_ours(declared, found) && !adopt) {
     build_error(builder, object, g_strdup("a network of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name"));
     return;
+  } else if (found->error != NULL || !found->is_persistent) {
+    build_error(builder, object, found->error != NULL ? g_strdup_printf("it can't be read: %s", found->error)
+                                                      : g_strdup("a transient network of this name runs: it has no definition to manage"));
+    return;
   } else {
     object->fingerprint = g_strdup(found->fingerprint);
-    NetworkSpec *applied = adopt ? NULL : applied_of(found);
-    DiffInput diff = {.table = &NetworkSpec_table, .desired = spec, .applied = applied,
+    object->adopt = found->owner == NULL && adopt;
+    DiffInput diff = {.table = &NetworkSpec_table, .desired = spec, .applied = found->owner != NULL ? &found->owner->spec : NULL,
                       .persistent = &found->persistent, .live = found->active ? &found->live : NULL};
     g_ptr_array_unref(object->fields);
     object->fields = diff_spec(&diff);
-    spec_free(&NetworkSpec_table, applied);
-    last = network_changes(builder, object);
+    last = network_changes(builder, object, found);
   }
   if (object->change == CHANGE_ERROR)
     return;
   last = network_state(builder, object, spec, found, last);
   if (found != NULL && last != NULL)
-    object->change = CHANGE_UPDATE;
+    object->change = object->adopt && object->fields->len == 0 ? CHANGE_NONE : CHANGE_UPDATE;
   build_ready(builder, KIND_NETWORK, name, last);
 }

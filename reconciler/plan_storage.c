@@ -169,6 +169,10 @@ static void volume_create(PlanBuilder *builder, PlanObject *object, const Volume
 }
 
 static void volume_update(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const ActualVolume *found) {
+  if (found->error != NULL) {
+    build_error(builder, object, g_strdup_printf("it can't be read: %s", found->error));
+    return;
+  }
   int format = found->format != NULL ? enum_find(Format_words.words, found->format) : -1;
   VolumeSpec actual = {.size = found->capacity};
   set_given(&actual, VolumeSpec, size);

@@ -9,6 +9,8 @@ static char *decimal(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMA
  * make (left by an interrupted run, or kept when the machine was removed), and never overwritten. */
 static char *check_leftover(PlanBuilder *builder, PlanObject *object, const DiskSource *source, const ActualVolume *found) {
   const DiskSpec *disk = source->disk;
+  if (found->error != NULL)
+    return g_strdup_printf("volume %s exists and can't be read: %s", source->volume, found->error);
   const char *user = locate_user_of(builder->input, found->path, object->name, FALSE);
   if (user != NULL)
     return g_strdup_printf("volume %s is a disk of the machine %s", source->volume, user);
