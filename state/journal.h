@@ -1,5 +1,5 @@
 /* The journal: runs and their actions, written before and after each act, and a cache of
- * digests. SQLite in the state directory; the only module that includes <sqlite3.h>. Losing it
+ * digests. SQLite (state/database.h) in the state directory. Losing it
  * loses history and time, not truth. Thread-safe. Times are microseconds since 1970, UTC. */
 #pragma once
 #include <glib.h>
@@ -22,7 +22,8 @@ typedef enum {
   JOURNAL_ERROR_IO,
 } JournalError;
 
-/* $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile; free it. */
+/* $XDG_STATE_HOME/reconcile; where that isn't set /var/lib/reconcile for root, and
+ * ~/.local/state/reconcile for others. Free it. */
 char *journal_default_dir(void);
 
 /* Opens DIR/journal.db; directory (0700) and file are made where the mode writes. In
@@ -70,5 +71,5 @@ typedef struct {
 gboolean file_identity_of(int fd, FileIdentity *ret_identity, GError **error);
 /* NULL when unknown or out of date; the caller then computes it. Trouble counts as unknown. */
 char *journal_digest_find(Journal *journal, const char *path, const FileIdentity *identity);
-/* Best effort; nothing in JOURNAL_READ. */
+/* Best effort; nothing in JOURNAL_READ, nor for a file written in the last two seconds. */
 void journal_digest_store(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256);

@@ -1,0 +1,160 @@
+/* The journal's file: made, checked, moved aside when it is beyond use. */
+#include "state/journal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "state/journal_private.h"
+#include "state/writer_lock.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+static const char schema[] =
+  "BEGIN IMMEDIATE;"
+  "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, pid INTEGER NOT NULL,"
+  " source TEXT NOT NULL, revision TEXT, uri TEXT, exit_status INTEGER, summary TEXT) STRICT;"
+  "CREATE TABLE action (run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, id TEXT NOT NULL, object TEXT NOT NULL,"
+  " kind TEXT NOT NULL, description TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, result TEXT, message TEXT,"
+  " PRIMARY KEY (run, id)) STRICT;"
+  "CREATE TABLE digest (path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+  " mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+  "PRAGMA user_version = 1;"
+  "COMMIT;";
+G_STATIC_ASSERT(SCHEMA_VERSION == 1); /* as in the schema */
+
+G_DEFINE_QUARK(reconcile-journal-error, journal_error)
+
+char *journal_default_dir(void) {
+  const char *asked = g_getenv("XDG_STATE_HOME");
+  if (geteuid() == 0 && !(asked && g_path_is_absolute(asked)))
+    return g_strdup("/var/lib/reconcile");
+  return g_build_filename(g_get_user_state_dir(), "reconcile", NULL);
+}
+
+static gboolean version_of(Database *database, gint64 *ret_version, GError **error) {
+  g_autoptr(Rows) rows = database_query(database, error, "PRAGMA user_version", "");
+  GError *trouble = NULL;
+  if (!rows || !rows_next(rows, &trouble)) {
+    if (trouble)
+      g_propagate_error(error, trouble);
+    return FALSE;
+  }
+  *ret_version = rows_int(rows, 0);
+  return TRUE;
+}
+
+static gboolean is_sound(Database *database, GError **error) {
+  g_autoptr(Rows) rows = database_query(database, error, "PRAGMA quick_check(1)", "");
+  if (!rows || !rows_next(rows, error))
+    return FALSE;
+  g_autofree char *verdict = rows_text(rows, 0);
+  if (g_strcmp0(verdict, "ok") == 0)
+    return TRUE;
+  g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT, "%s", verdict);
+  return FALSE;
+}
+
+/* Two processes may find a new file at once: the second one's schema fails, and its version
+ * is then right. */
+static gboolean prepare_schema(Database *database, gboolean writes, GError **error) {
+  gint64 version;
+  if (!version_of(database, &version, error))
+    return FALSE;
+  if (version == 0 && writes && !database_script(database, schema, error)) {
+    database_script(database, "ROLLBACK", NULL);
+    gint64 now;
+    if (!version_of(database, &now, NULL) || now == 0)
+      return FALSE;
+    g_clear_error(error);
+  }
+  if (version > SCHEMA_VERSION) {
+    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_NEWER,
+                "it was written by a newer version of reconcile (format %" G_GINT64_FORMAT "); use that, or another --state-dir",
+                version);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static Database *open_sound(const char *path, JournalMode mode, GError **error) {
+  gboolean writes = mode != JOURNAL_READ;
+  g_autoptr(Database) database = database_open(path, writes, writes, error);
+  if (!database || !prepare_schema(database, writes, error) || (mode == JOURNAL_WRITE && !is_sound(database, error)))
+    return NULL;
+  return g_steal_pointer(&database);
+}
+
+/* The file with what SQLite keeps beside it, so that it can still be looked into. */
+static char *move_aside(const char *path, GError **error) {
+  g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+  g_autofree char *time = g_date_time_format(now, "%Y%m%dT%H%M%S");
+  g_autofree char *aside = g_strdup_printf("%s.corrupt-%s.%06d", path, time, g_date_time_get_microsecond(now));
+  static const char *const parts[] = {"-wal", "-shm", ""};
+  for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
+    g_autofree char *from = g_strconcat(path, parts[i], NULL), *to = g_strconcat(aside, parts[i], NULL);
+    if (rename(from, to) < 0 && errno != ENOENT) {
+      g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "cannot move it aside: %s", g_strerror(errno));
+      return NULL;
+    }
+  }
+  return g_steal_pointer(&aside);
+}
+
+static gboolean open_database(Journal *journal, char **ret_warning, GError **error) {
+  g_autofree char *path = g_build_filename(journal->dir, "journal.db", NULL);
+  g_autoptr(GError) trouble = NULL;
+  journal->database = open_sound(path, journal->mode, &trouble);
+  if (!journal->database && journal->mode == JOURNAL_WRITE && g_error_matches(trouble, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT)) {
+    g_autofree char *aside = move_aside(path, error);
+    if (!aside)
+      return FALSE;
+    if (ret_warning)
+      *ret_warning = g_strdup_printf("the journal %s is corrupt (%s); it was moved to %s and begun anew", path,
+                                     trouble->message, aside);
+    g_clear_error(&trouble);
+    journal->database = open_sound(path, journal->mode, &trouble);
+  }
+  if (!journal->database)
+    g_propagate_prefixed_error(error, g_steal_pointer(&trouble), "journal %s: ", path);
+  return journal->database != NULL;
+}
+
+static gboolean prepare_dir(const char *dir, JournalMode mode, GError **error) {
+  if (mode == JOURNAL_READ) {
+    g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
+    if (g_file_test(path, G_FILE_TEST_EXISTS) || access(path, F_OK) == 0 || errno != ENOENT)
+      return TRUE;
+    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_ABSENT, "there is no journal in %s yet", dir);
+    return FALSE;
+  }
+  if (g_mkdir_with_parents(dir, 0700) == 0)
+    return TRUE;
+  g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "cannot make the state directory %s: %s", dir, g_strerror(errno));
+  return FALSE;
+}
+
+Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GError **error) {
+  if (!prepare_dir(dir, mode, error))
+    return NULL;
+  int lock_fd = -1;
+  if (mode == JOURNAL_WRITE && (lock_fd = writer_lock_take(dir, error)) < 0)
+    return NULL;
+  g_autoptr(Journal) journal = g_new0(Journal, 1);
+  journal->dir = g_strdup(dir);
+  journal->mode = mode;
+  journal->lock_fd = lock_fd;
+  g_mutex_init(&journal->lock);
+  return open_database(journal, ret_warning, error) ? g_steal_pointer(&journal) : NULL;
+}
+
+void journal_close(Journal *journal) {
+  if (!journal)
+    return;
+  database_close(journal->database);
+  if (journal->lock_fd >= 0)
+    close(journal->lock_fd);
+  g_mutex_clear(&journal->lock);
+  g_free(journal->dir);
+  g_free(journal);
+}

@@ -1,0 +1,9 @@
+/* The lock that makes a process the one writer of a state directory. It ends with the process,
+ * however that ends. */
+#pragma once
+#include <glib.h>
+
+/* A file descriptor to be closed, or -1 with error: JOURNAL_ERROR_LOCKED names the process that
+ * holds it and since when. */
+int writer_lock_take(const char *dir, GError **error);
+gboolean writer_lock_is_held(const char *dir); /* by anyone */

@@ -1,0 +1,297 @@
+/* The journal: what is written before and after each act, by one process at a time. */
+#include "tests/unit/check.h"
+#include "state/journal.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int setup(void **state) {
+  *state = g_dir_make_tmp("journal-XXXXXX", NULL);
+  return *state ? 0 : -1;
+}
+
+static int teardown(void **state) {
+  g_autoptr(GDir) dir = g_dir_open(*state, 0, NULL);
+  for (const char *name; dir && (name = g_dir_read_name(dir));) {
+    g_autofree char *path = g_build_filename(*state, name, NULL);
+    g_unlink(path);
+  }
+  g_rmdir(*state);
+  g_free(*state);
+  return 0;
+}
+
+static Journal *open_journal(const char *dir, JournalMode mode) {
+  g_autoptr(GError) error = NULL;
+  Journal *journal = journal_open(dir, mode, NULL, &error);
+  assert_null(error);
+  assert_non_null(journal);
+  return journal;
+}
+
+static gint64 begin(Journal *journal) {
+  gint64 run = 0;
+  assert_true(journal_run_begin(journal, "/srv/vms", NULL, "qemu:///system", &run, NULL));
+  return run;
+}
+
+static void remembers_runs_and_actions(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  gint64 first = begin(journal);
+  assert_true(journal_action_begin(journal, first, "a1", "vm/web", "domain-define", "define it", NULL));
+  assert_true(journal_action_end(journal, first, "a1", "done", NULL, NULL));
+  assert_true(journal_action_begin(journal, first, "a2", "vm/web", "domain-start", "start it", NULL));
+  assert_true(journal_action_end(journal, first, "a2", "failed", "no such file", NULL));
+  assert_true(journal_run_end(journal, first, 1, "1 failed", NULL));
+  gint64 second = begin(journal);
+  assert_true(second > first);
+
+  g_autoptr(Journal) reader = open_journal(*state, JOURNAL_READ);
+  g_autoptr(GPtrArray) runs = journal_runs(reader, 0, NULL);
+  assert_int_equal(runs->len, 2);
+  const JournalRun *running = runs->pdata[0], *ended = runs->pdata[1];
+  assert_true(running->running);
+  assert_int_equal(running->ended, 0);
+  assert_int_equal(running->exit_status, -1);
+  assert_int_equal(running->pid, getpid());
+  assert_false(ended->running);
+  assert_int_equal(ended->exit_status, 1);
+  assert_string_equal(ended->summary, "1 failed");
+  assert_string_equal(ended->source, "/srv/vms");
+  assert_null(ended->revision);
+  assert_int_equal(ended->n_actions, 2);
+  assert_int_equal(ended->n_failed, 1);
+  assert_true(ended->ended >= ended->started);
+
+  g_autoptr(GPtrArray) actions = journal_actions(reader, first, NULL);
+  assert_int_equal(actions->len, 2);
+  const JournalAction *start = actions->pdata[1];
+  assert_string_equal(start->id, "a2");
+  assert_string_equal(start->object, "vm/web");
+  assert_string_equal(start->kind, "domain-start");
+  assert_string_equal(start->result, "failed");
+  assert_string_equal(start->message, "no such file");
+  g_autoptr(GPtrArray) newest = journal_runs(reader, 1, NULL);
+  assert_int_equal(newest->len, 1);
+}
+
+static void an_end_needs_a_beginning(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  g_autoptr(GError) error = NULL;
+  assert_false(journal_action_end(journal, begin(journal), "a9", "done", NULL, &error));
+  assert_non_null(error);
+  g_clear_error(&error);
+  assert_false(journal_action_begin(journal, 12345, "a1", "vm/x", "k", "d", &error));
+  assert_non_null(error);
+}
+
+static void a_reader_writes_nothing(void **state) {
+  g_autoptr(Journal) writer = open_journal(*state, JOURNAL_WRITE);
+  g_autoptr(Journal) reader = open_journal(*state, JOURNAL_READ);
+  gint64 run;
+  g_autoptr(GError) error = NULL;
+  assert_false(journal_run_begin(reader, "s", NULL, "u", &run, &error));
+  assert_non_null(error);
+}
+
+static void nothing_there_yet(void **state) {
+  g_autofree char *dir = g_build_filename(*state, "deeper", NULL);
+  g_autoptr(GError) error = NULL;
+  assert_null(journal_open(dir, JOURNAL_READ, NULL, &error));
+  assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_ABSENT));
+  assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
+}
+
+static void the_directory_is_private(void **state) {
+  g_autofree char *dir = g_build_filename(*state, "made", NULL);
+  g_clear_pointer(&(Journal *){open_journal(dir, JOURNAL_WRITE)}, journal_close);
+  struct stat status;
+  assert_int_equal(stat(dir, &status), 0);
+  assert_int_equal(status.st_mode & 0777, 0700);
+  static const char *const files[] = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"};
+  for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+    g_autofree char *path = g_build_filename(dir, files[i], NULL);
+    g_unlink(path);
+  }
+  g_rmdir(dir);
+}
+
+static void there_is_one_writer(void **state) {
+  g_autoptr(Journal) first = open_journal(*state, JOURNAL_WRITE);
+  g_autoptr(GError) error = NULL;
+  assert_null(journal_open(*state, JOURNAL_WRITE, NULL, &error));
+  assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED));
+  g_autofree char *holder = g_strdup_printf("process %d since 2", (int)getpid());
+  assert_non_null(strstr(error->message, holder));
+  g_autoptr(Journal) dry_run = open_journal(*state, JOURNAL_DIGESTS);
+  g_clear_pointer(&first, journal_close);
+  first = open_journal(*state, JOURNAL_WRITE);
+}
+
+/* As after SIGKILL: no journal_run_end, no journal_close. */
+static void a_killed_run_is_interrupted(void **state) {
+  pid_t child = fork();
+  if (child == 0) {
+    Journal *journal = journal_open(*state, JOURNAL_WRITE, NULL, NULL);
+    gint64 run;
+    _exit(journal && journal_run_begin(journal, "s", NULL, "u", &run, NULL) &&
+              journal_action_begin(journal, run, "a1", "vm/x", "domain-define", "define", NULL)
+            ? 0 : 1);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  g_autoptr(Journal) reader = open_journal(*state, JOURNAL_READ);
+  g_autoptr(GPtrArray) runs = journal_runs(reader, 0, NULL);
+  assert_int_equal(runs->len, 1);
+  const JournalRun *run = runs->pdata[0];
+  assert_int_equal(run->ended, 0);
+  assert_false(run->running);
+  assert_int_equal(run->n_actions, 1);
+  g_autoptr(Journal) next = open_journal(*state, JOURNAL_WRITE);
+  begin(next);
+}
+
+static void damage(const char *dir, gsize at) {
+  g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
+  int fd = open(path, O_WRONLY);
+  static char rubbish[4096];
+  memset(rubbish, 0xa5, sizeof rubbish);
+  assert_int_equal(pwrite(fd, rubbish, sizeof rubbish, (off_t)at), sizeof rubbish);
+  close(fd);
+}
+
+static void check_recovers(const char *dir) {
+  g_autoptr(GError) error = NULL;
+  g_autofree char *warning = NULL;
+  assert_null(journal_open(dir, JOURNAL_DIGESTS, NULL, NULL) ? "opened" : NULL);
+  g_autoptr(Journal) journal = journal_open(dir, JOURNAL_WRITE, &warning, &error);
+  assert_null(error);
+  assert_non_null(warning);
+  assert_non_null(strstr(warning, "journal.db.corrupt-2"));
+  begin(journal);
+  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
+  assert_int_equal(runs->len, 1);
+}
+
+static void a_corrupt_file_is_moved_aside(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  begin(journal);
+  g_clear_pointer(&journal, journal_close);
+  damage(*state, 0);
+  check_recovers(*state);
+}
+
+static void a_damaged_page_is_found(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  begin(journal);
+  g_clear_pointer(&journal, journal_close);
+  damage(*state, 4096);
+  g_autofree char *warning = NULL;
+  journal = journal_open(*state, JOURNAL_WRITE, &warning, NULL);
+  assert_non_null(journal);
+  assert_non_null(warning);
+}
+
+static void old_runs_are_dropped(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  gint64 first = begin(journal);
+  assert_true(journal_action_begin(journal, first, "a1", "vm/x", "k", "d", NULL));
+  for (guint i = 0; i < 1000; i++)
+    begin(journal);
+  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
+  assert_int_equal(runs->len, 1000);
+  g_autoptr(GPtrArray) actions = journal_actions(journal, first, NULL);
+  assert_int_equal(actions->len, 0);
+}
+
+static void digests_follow_the_file(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_DIGESTS);
+  FileIdentity identity = {1, 2, 3, G_GINT64_CONSTANT(1700000000123456789)};
+  assert_null(journal_digest_find(journal, "/a", &identity));
+  journal_digest_store(journal, "/a", &identity, "abc");
+  g_autofree char *found = journal_digest_find(journal, "/a", &identity);
+  assert_string_equal(found, "abc");
+  assert_null(journal_digest_find(journal, "/b", &identity));
+  FileIdentity changed = identity;
+  changed.mtime_ns++;
+  assert_null(journal_digest_find(journal, "/a", &changed));
+  journal_digest_store(journal, "/a", &changed, "def");
+  assert_null(journal_digest_find(journal, "/a", &identity));
+
+  FileIdentity fresh = identity;
+  fresh.mtime_ns = g_get_real_time() * 1000;
+  journal_digest_store(journal, "/fresh", &fresh, "abc");
+  assert_null(journal_digest_find(journal, "/fresh", &fresh));
+}
+
+static void identity_is_of_regular_files(void **state) {
+  g_autofree char *path = g_build_filename(*state, "image", NULL);
+  assert_true(g_file_set_contents(path, "12345", 5, NULL));
+  int fd = open(path, O_RDONLY), directory = open(*state, O_RDONLY);
+  FileIdentity identity;
+  g_autoptr(GError) error = NULL;
+  assert_true(file_identity_of(fd, &identity, NULL));
+  assert_int_equal(identity.size, 5);
+  assert_false(file_identity_of(directory, &identity, &error));
+  close(fd);
+  close(directory);
+}
+
+static gpointer write_actions(gpointer data) {
+  Journal *journal = data;
+  gint64 run = begin(journal);
+  for (guint i = 0; i < 50; i++) {
+    g_autofree char *id = g_strdup_printf("a%u", i);
+    assert_true(journal_action_begin(journal, run, id, "vm/x", "k", "d", NULL));
+    assert_true(journal_action_end(journal, run, id, "done", NULL, NULL));
+  }
+  return GINT_TO_POINTER((gint)run);
+}
+
+static void threads_share_it(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  GThread *threads[4];
+  gint64 runs[4];
+  for (guint i = 0; i < 4; i++)
+    threads[i] = g_thread_new("writer", write_actions, journal);
+  for (guint i = 0; i < 4; i++)
+    runs[i] = GPOINTER_TO_INT(g_thread_join(threads[i]));
+  for (guint i = 0; i < 4; i++) {
+    g_autoptr(GPtrArray) actions = journal_actions(journal, runs[i], NULL);
+    assert_int_equal(actions->len, 50);
+    for (guint j = i + 1; j < 4; j++)
+      assert_int_not_equal(runs[i], runs[j]);
+  }
+}
+
+static void where_it_is_by_default(void **state G_GNUC_UNUSED) {
+  g_setenv("XDG_STATE_HOME", "/x/state", TRUE);
+  g_autofree char *dir = journal_default_dir();
+  assert_string_equal(dir, "/x/state/reconcile");
+}
+
+#define EACH(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(where_it_is_by_default),
+    EACH(remembers_runs_and_actions),
+    EACH(an_end_needs_a_beginning),
+    EACH(a_reader_writes_nothing),
+    EACH(nothing_there_yet),
+    EACH(the_directory_is_private),
+    EACH(there_is_one_writer),
+    EACH(a_killed_run_is_interrupted),
+    EACH(a_corrupt_file_is_moved_aside),
+    EACH(a_damaged_page_is_found),
+    EACH(old_runs_are_dropped),
+    EACH(digests_follow_the_file),
+    EACH(identity_is_of_regular_files),
+    EACH(threads_share_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
