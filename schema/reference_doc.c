@@ -179,7 +179,7 @@ char *reference_man(void) {
     ".SH NAME\nreconcile\\-spec \\- objects of libvirt as YAML\n"
     ".SH DESCRIPTION\n"
     "A source of\n.BR reconcile (1)\nholds YAML files of one or more documents, each an object with\n"
-    ".BR apiVersion \" (\" " API_VERSION "),\n.BR kind ,\n.B metadata\nand\n.BR spec .\n"
+    ".BR apiVersion \" (\" " API_VERSION " \"),\"\n.BR kind ,\n.B metadata\nand\n.BR spec .\n"
     "A field that isn't given is not managed: what libvirt or a person put there stays.\n"
     ".SH METADATA\n");
   each_table(out, "metadata", NULL, &MetadataSpec_table, groff_table);

@@ -84,6 +84,7 @@ static inline char *random_value(const Field *field, ValueType type, GRand *rand
     g_free(parsed);
     return g_steal_pointer(&text);
   }
+  if (type == VALUE_PATH) return g_strdup("/srv/a file");
   gsize length = field->example ? strlen(field->example) : 0;
   gboolean quoted = length && field->example[0] == '\'';
   return g_strndup(field->example + quoted, quoted ? length - 2 : length);
