@@ -1,0 +1,60 @@
+/* The command line: one table of options, one of commands; parsing, --help and the man page's
+ * test stand on the same rows. Commands are in command_*.c; they and this print, nobody else. */
+#pragma once
+#include "reconciler/report.h"
+
+typedef struct {
+  char *connect, *output, *plan_in, *plan_out, *allow, *state_dir, *color;
+  gboolean dry_run, preflight, prune, verbose, quiet, help, version;
+  int prune_limit, jobs; /* 0: not given */
+} CliOptions;
+
+typedef struct Command Command;
+
+typedef struct {
+  CliOptions options;
+  const Command *command;
+  const ReportFormat *format;
+  ReportView view;
+  char **args; /* what follows the command; NULL-terminated */
+} Cli;
+
+struct Command {
+  const char *name; /* NULL: apply, which needs no name */
+  int (*function)(const Cli *cli); /* returns the exit status */
+  const char *synopsis; /* what follows the program's name */
+  const char *help;     /* one line */
+  int max_args;         /* -1: any number */
+};
+
+int cli_main(int argc, char **argv);
+void cli_print_help(void);
+
+/* Exit status of the command line, as the manual has it. */
+enum { EXIT_IN_SYNC = 0, EXIT_ERROR = 1, EXIT_CHANGES = 2, EXIT_REFUSED = 3 };
+
+#define CLI_ERROR (cli_error_quark())
+GQuark cli_error_quark(void);
+typedef enum { CLI_ERROR_USAGE, CLI_ERROR_NOT_FOUND, CLI_ERROR_FAILED } CliError;
+
+/* Standard output. A failed write (a full disk, say) turns success into an error at exit. */
+void cli_print(const char *text);
+/* Standard error: "reconcile: …", escaped. */
+void cli_print_error(const char *message);
+void cli_print_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* Standard error: one line each, then their count. */
+void cli_print_diagnostics(const Diagnostics *diagnostics);
+/* Tells an error that ends a command, in the format asked for. Returns the exit status. */
+int cli_fail(const Cli *cli, const GError *error, const Diagnostics *diagnostics);
+/* "none,live,restart" → bits beyond the harmless ones. */
+gboolean cli_parse_allow(const char *text, guint *ret_allow, GError **error);
+/* Whether the file descriptor is a terminal that understands escapes. */
+gboolean cli_is_terminal(int fd);
+
+int command_apply(const Cli *cli);
+int command_validate(const Cli *cli);
+int command_status(const Cli *cli);
+int command_import(const Cli *cli);
+int command_explain(const Cli *cli);
+int command_schema(const Cli *cli);
+int command_history(const Cli *cli);

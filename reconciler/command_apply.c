@@ -1,0 +1,101 @@
+/* A dry run or an apply: the whole pipeline, and what is shown of it while it works. */
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "reconciler/cli.h"
+#include "reconciler/progress.h"
+#include "reconciler/signals.h"
+
+typedef struct {
+  const Cli *cli;
+  Progress *progress; /* NULL: none is shown */
+  gboolean plan_shown;
+} Apply;
+
+static void show_plan(Apply *apply, const Plan *plan) {
+  const Cli *cli = apply->cli;
+  if (!cli->format->plan || apply->plan_shown)
+    return;
+  g_autoptr(GString) out = g_string_new(NULL);
+  cli->format->plan(out, plan, &cli->view);
+  cli_print(out->str);
+  fflush(stdout);
+  apply->plan_shown = TRUE;
+}
+
+static void planned(gpointer data, const Plan *plan) { show_plan(data, plan); }
+
+static void started(gpointer data, const Plan *plan, const Action *action) {
+  Apply *apply = data;
+  if (apply->progress)
+    progress_started(apply->progress, plan, action);
+}
+
+static void step(gpointer data, const Action *action, guint64 done, guint64 total, const char *phase) {
+  Apply *apply = data;
+  if (apply->progress)
+    progress_step(apply->progress, action, done, total, phase);
+}
+
+static void ended(gpointer data, const Plan *plan, const ActionResult *result) {
+  Apply *apply = data;
+  if (apply->progress)
+    progress_ended(apply->progress, plan, result);
+}
+
+/* Beside a document for programs, progress is for a person at a terminal only. */
+static Progress *make_progress(const Cli *cli) {
+  gboolean text = cli->format->plan != NULL;
+  FILE *out = text ? stdout : stderr;
+  ProgressOutput output = {.out = out, .terminal = cli_is_terminal(fileno(out)), .now = g_get_monotonic_time};
+  if (cli->view.dry_run || cli->view.quiet || (!text && !output.terminal))
+    return NULL;
+  struct winsize size;
+  if (output.terminal && ioctl(fileno(out), TIOCGWINSZ, &size) == 0)
+    output.columns = size.ws_col;
+  return progress_new(&output, &cli->view);
+}
+
+static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
+  const CliOptions *options = &cli->options;
+  return (RunOptions){
+      .source = cli->args[0],
+      .uri = options->connect,
+      .state_dir = options->state_dir,
+      .plan_in = options->plan_in,
+      .plan_out = options->plan_out,
+      .dry_run = options->dry_run,
+      .preflight = options->preflight,
+      .prune = options->prune,
+      .allow = cli->view.allow,
+      .prune_percent = (guint)options->prune_limit,
+      .jobs = (guint)options->jobs,
+      .cancel = cancel,
+  };
+}
+
+static void show_result(Apply *apply, const RunResult *result) {
+  const Cli *cli = apply->cli;
+  if (result->plan)
+    show_plan(apply, result->plan);
+  g_autoptr(GString) out = g_string_new(NULL);
+  cli->format->result(out, result, &cli->view);
+  cli_print(out->str);
+  cli_print_diagnostics(result->diagnostics);
+  if (result->error)
+    cli_print_error(result->error->message);
+}
+
+int command_apply(const Cli *cli) {
+  static GCancellable *cancel; /* the signals' thread keeps using it */
+  cancel = g_cancellable_new();
+  signals_cancel(cancel);
+  Apply apply = {.cli = cli, .progress = make_progress(cli)};
+  RunOptions options = run_options(cli, cancel);
+  RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .data = &apply};
+  g_autoptr(RunResult) result = pipeline_run(&options, &events);
+  g_clear_pointer(&apply.progress, progress_free);
+  show_result(&apply, result);
+  return result->exit_status;
+}
