@@ -15,6 +15,12 @@ void xml_map_read(const FieldTable *table, xmlNode *root, gpointer spec);
  * Returns whether anything changed. */
 gboolean xml_map_patch(const FieldTable *table, xmlNode *root, gconstpointer desired, gconstpointer applied);
 
+/* The same, and `created` is told of each list item and device group whose element was made
+ * (after its fields were set), to complete it. */
+typedef void (*XmlCreated)(const Field *row, xmlNode *element, gconstpointer spec);
+gboolean xml_map_patch_with(const FieldTable *table, xmlNode *root, gconstpointer desired, gconstpointer applied,
+                            XmlCreated created);
+
 /* The XML element of one list item or device group (row with .device) in `root` (a domain):
  * `match` is the item's match value, NULL for a group. NULL when it isn't there. */
 xmlNode *xml_map_find_device(const Field *row, xmlNode *root, const char *match);

@@ -113,8 +113,12 @@ char *xml_path_get(const XmlPath *path, xmlNode *from) {
   return owned ? owned : g_strdup(text);
 }
 
-gboolean xml_path_is_attribute(const XmlPath *path) {
-  return path_alternative(path, 0).attribute != NULL;
+const char *xml_path_attribute(const XmlPath *path) {
+  return path_alternative(path, 0).attribute;
+}
+
+const char *xml_path_name(const XmlPath *path) {
+  return path->text;
 }
 
 const XmlPath *xml_path_fallback(const XmlPath *path) {
@@ -140,7 +144,7 @@ static const Alternative *fitting(const XmlPath *path, const char *text) {
 
 /* libvirt's <vcpu current='2'>2</vcpu> is written <vcpu>2</vcpu>. */
 static gboolean said_by_fallback(const XmlPath *path, xmlNode *from, const char *text) {
-  if (!path->fallback || !xml_path_is_attribute(path))
+  if (!path->fallback || !xml_path_attribute(path))
     return FALSE;
   g_autofree char *other = xml_path_get(path->fallback, from);
   return g_strcmp0(other, text) == 0;
@@ -164,14 +168,6 @@ xmlNode *xml_path_set(const XmlPath *path, xmlNode *from, const char *text) {
   return owner;
 }
 
-static void remove_empty(xmlNode *element, xmlNode *from) {
-  while (element != from && xml_is_empty(element)) {
-    xmlNode *parent = element->parent;
-    xml_remove(element);
-    element = parent;
-  }
-}
-
 static void alternative_remove(const Alternative *alternative, xmlNode *from) {
   xmlNode *owner = alternative_find(alternative, from);
   if (!owner || (owner == from && !alternative->attribute))
@@ -182,11 +178,10 @@ static void alternative_remove(const Alternative *alternative, xmlNode *from) {
     for (guint i = 0; owner == from && i < alternative->leading->len; i++)
       if (!g_array_index(alternative->leading, Predicate, i).child)
         xml_remove_attribute(owner, g_array_index(alternative->leading, Predicate, i).attribute);
-    remove_empty(owner, from);
+    if (owner != from && xml_is_empty(owner))
+      xml_remove_up_to(owner, from);
   } else {
-    xmlNode *parent = owner->parent;
-    xml_remove(owner);
-    remove_empty(parent, from);
+    xml_remove_up_to(owner, from);
   }
 }
 

@@ -37,9 +37,10 @@ GPtrArray *xml_path_all(const XmlPath *path, xmlNode *from);
 xmlNode *xml_path_append(const XmlPath *path, xmlNode *from);
 
 /* For the readers and writers of values. */
-gboolean xml_path_is_attribute(const XmlPath *path);
+const char *xml_path_attribute(const XmlPath *path); /* its name; NULL: the path ends at an element */
 /* "A ?? B" of one value with a default: the path of B; NULL for all others. */
 const XmlPath *xml_path_fallback(const XmlPath *path);
 /* As xml_path_get, but borrowed from the tree where it holds the text in one piece;
  * otherwise *ret_owned is the same text, to be freed. */
 const char *xml_path_text(const XmlPath *path, xmlNode *from, char **ret_owned);
+const char *xml_path_name(const XmlPath *path); /* as the row writes it */

@@ -127,3 +127,10 @@ void xml_remove(xmlNode *element) {
       !parent->children->next)
     xml_set_content(parent, "");
 }
+
+void xml_remove_up_to(xmlNode *element, xmlNode *top) {
+  xmlNode *parent = element->parent;
+  xml_remove(element);
+  if (parent != top && xml_is_empty(parent))
+    xml_remove_up_to(parent, top);
+}

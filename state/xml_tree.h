@@ -21,3 +21,5 @@ xmlNode *xml_add_child(xmlNode *parent, xmlNode *after, const char *name);
 void xml_insert(xmlNode *parent, xmlNode *after, xmlNode *element);
 /* Takes the element and its line out of the tree and frees it. */
 void xml_remove(xmlNode *element);
+/* And elements above it that became empty, below `top`. */
+void xml_remove_up_to(xmlNode *element, xmlNode *top);
