@@ -30,6 +30,7 @@ typedef struct {
   MetadataSpec metadata;
   gpointer spec; /* of kinds[kind].spec */
   Place at;      /* of the document */
+  Node *node;    /* the document, so that rules can point at fields; NULL after desired_finish */
 } Object;
 
 Object *object_new(Kind kind, const char *name);
@@ -43,6 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Object, object_free)
 typedef struct {
   GPtrArray *objects;  /* of Object *, owned */
   GHashTable *by_id;   /* object_id → Object * */
+  GHashTable *broken;  /* object_id → Place * of declared objects that have errors and were left out */
 } Desired;
 Desired *desired_new(void);
 void desired_free(Desired *desired);

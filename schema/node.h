@@ -15,6 +15,9 @@ struct Node {
   char *text;        /* NODE_SCALAR: without NUL bytes, valid UTF-8 */
   GPtrArray *keys;   /* NODE_MAPPING: of Node * (scalars); duplicate keys are diagnosed */
   GPtrArray *items;  /* NODE_MAPPING: values; NODE_SEQUENCE: items */
+  guint refs;        /* aliases share the anchor's node */
+  guint size;        /* nodes below and itself, aliases expanded */
+  guint height;      /* levels below and itself */
 };
 
 typedef struct {
@@ -26,5 +29,9 @@ extern const NodeLimits node_limits_default; /* 4 MiB, 64, 500,000 */
 /* The documents of a file: Node *, possibly none. What is wrong goes to
  * diagnostics; a file with a syntax error yields no documents at all. */
 GPtrArray *node_parse(const char *file, const char *data, gsize length, const NodeLimits *limits, Diagnostics *diagnostics);
-void node_free(Node *node);
+Node *node_ref(Node *node);
+void node_free(Node *node); /* drops a reference; accepts NULL */
+/* The value of a mapping's key; NULL when there is none, or the node isn't a mapping. */
+const Node *node_get(const Node *node, const char *key);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 const char *scalar_type_name(ScalarType type); /* "an integer" */

@@ -1,0 +1,412 @@
+/* YAML events to a tree. libyaml tells syntax; what is accepted of it, and how
+ * much, is decided here. An alias shares its anchor's node and counts with the
+ * anchor's whole size, so a bomb is refused before anything is copied. */
+#include "schema/node.h"
+#include <string.h>
+#include <yaml.h>
+
+const NodeLimits node_limits_default = {.max_bytes = 4 << 20, .max_depth = 64, .max_nodes = 500000};
+
+#define ERRORS_MAX 1000 /* of one file; more help nobody */
+
+typedef struct {
+  yaml_parser_t yaml;
+  const char *file; /* interned */
+  const char *data;
+  const NodeLimits *limits;
+  Diagnostics *diagnostics;
+  guint errors_before;
+  GHashTable *anchors; /* name → Node * (referenced), or NULL while it is still open */
+  guint nodes;         /* of the file so far, aliases expanded */
+} Parser;
+
+typedef yaml_event_t YamlEvent;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(YamlEvent, yaml_event_delete)
+
+Node *node_ref(Node *node) {
+  node->refs++;
+  return node;
+}
+
+void node_free(Node *node) {
+  if (!node || --node->refs > 0)
+    return;
+  g_clear_pointer(&node->keys, g_ptr_array_unref);
+  g_clear_pointer(&node->items, g_ptr_array_unref);
+  g_free(node->text);
+  g_free(node);
+}
+
+static void node_release(gpointer node) { node_free(node); }
+
+const Node *node_get(const Node *node, const char *key) {
+  if (!node || node->kind != NODE_MAPPING)
+    return NULL;
+  for (guint i = 0; i < node->keys->len; i++)
+    if (strcmp(((const Node *)node->keys->pdata[i])->text, key) == 0)
+      return node->items->pdata[i];
+  return NULL;
+}
+
+const char *scalar_type_name(ScalarType type) {
+  static const char *const names[] = {"a string", "an integer", "a number", "a boolean", "null"};
+  return names[type];
+}
+
+static Place place_of(const Parser *parser, yaml_mark_t mark) {
+  return (Place){parser->file, (guint)mark.line + 1, (guint)mark.column + 1};
+}
+
+static gboolean too_many_errors(const Parser *parser, Place at) {
+  if (parser->diagnostics->errors - parser->errors_before < ERRORS_MAX)
+    return FALSE;
+  diag_error(parser->diagnostics, at, "too many errors in this file");
+  return TRUE;
+}
+
+/* Adds to the count of nodes; FALSE when there are too many. */
+static gboolean count_nodes(Parser *parser, Place at, guint nodes) {
+  if (nodes <= parser->limits->max_nodes - parser->nodes) {
+    parser->nodes += nodes;
+    return TRUE;
+  }
+  diag_error(parser->diagnostics, at, "the file has more than %u nodes with its aliases expanded: split it",
+             parser->limits->max_nodes);
+  return FALSE;
+}
+
+static Node *node_new(NodeKind kind, Place at) {
+  Node *node = g_new0(Node, 1);
+  *node = (Node){.kind = kind, .at = at, .refs = 1, .size = 1, .height = 1};
+  if (kind != NODE_SCALAR)
+    node->items = g_ptr_array_new_with_free_func(node_release);
+  if (kind == NODE_MAPPING)
+    node->keys = g_ptr_array_new_with_free_func(node_release);
+  return node;
+}
+
+static void node_holds(Node *node, const Node *child) {
+  node->size += child->size;
+  node->height = MAX(node->height, child->height + 1);
+}
+
+static gboolean is_digits(const char *text, const char *digits) { return *text && text[strspn(text, digits)] == '\0'; }
+
+static gboolean is_int(const char *text) {
+  if (text[0] == '0' && text[1] == 'x')
+    return is_digits(text + 2, "0123456789abcdefABCDEF");
+  if (text[0] == '0' && text[1] == 'o')
+    return is_digits(text + 2, "01234567");
+  return is_digits(text + (*text == '-' || *text == '+'), "0123456789");
+}
+
+static gboolean is_float(const char *text) {
+  static const char *const infinities[] = {".inf", ".Inf", ".INF", NULL}, *const nans[] = {".nan", ".NaN", ".NAN", NULL};
+  if (g_strv_contains(nans, text))
+    return TRUE;
+  text += *text == '-' || *text == '+';
+  if (g_strv_contains(infinities, text))
+    return TRUE;
+  gsize whole = strspn(text, "0123456789"), part = 0;
+  text += whole;
+  if (*text == '.') {
+    part = strspn(++text, "0123456789");
+    text += part;
+  }
+  if (whole + part == 0)
+    return FALSE;
+  if (*text == 'e' || *text == 'E') {
+    text++;
+    text += *text == '-' || *text == '+';
+    return is_digits(text, "0123456789");
+  }
+  return !*text;
+}
+
+/* The YAML 1.2 core schema. */
+static ScalarType resolve(const char *text) {
+  static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
+  static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
+  return g_strv_contains(nulls, text)   ? SCALAR_NULL
+         : g_strv_contains(bools, text) ? SCALAR_BOOL
+         : is_int(text)                 ? SCALAR_INT
+         : is_float(text)               ? SCALAR_FLOAT
+                                        : SCALAR_STRING;
+}
+
+#define TAG "tag:yaml.org,2002:"
+
+static void refuse_tag(Parser *parser, Place at, const char *tag) {
+  g_autofree char *shown = quoted(tag);
+  diag_error(parser->diagnostics, at, "the tag %s isn't supported: remove it", shown);
+}
+
+/* What the tag makes of the text. */
+static ScalarType resolve_tagged(Parser *parser, Place at, const char *tag, const char *text) {
+  static const struct { const char *tag; ScalarType type; } tags[] = {
+      {TAG "str", SCALAR_STRING}, {"!", SCALAR_STRING}, {TAG "int", SCALAR_INT},
+      {TAG "float", SCALAR_FLOAT}, {TAG "bool", SCALAR_BOOL}, {TAG "null", SCALAR_NULL},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(tags); i++) {
+    if (strcmp(tags[i].tag, tag) != 0)
+      continue;
+    ScalarType plain = resolve(text);
+    if (tags[i].type == SCALAR_STRING || tags[i].type == plain || (tags[i].type == SCALAR_FLOAT && plain == SCALAR_INT))
+      return tags[i].type;
+    g_autofree char *shown = quoted(text);
+    diag_error(parser->diagnostics, at, "the tag says %s, but %s is %s", scalar_type_name(tags[i].type), shown,
+               scalar_type_name(plain));
+    return SCALAR_STRING;
+  }
+  refuse_tag(parser, at, tag);
+  return SCALAR_STRING;
+}
+
+static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
+  Place at = place_of(parser, event->start_mark);
+  const char *value = (const char *)event->data.scalar.value, *tag = (const char *)event->data.scalar.tag;
+  gsize length = event->data.scalar.length;
+  if (strlen(value) != length || !g_utf8_validate(value, (gssize)length, NULL)) {
+    diag_error(parser->diagnostics, at, "the text holds a NUL byte or isn't valid UTF-8");
+    return NULL;
+  }
+  g_autoptr(Node) node = node_new(NODE_SCALAR, at);
+  node->text = g_strndup(value, length);
+  if (tag)
+    node->scalar = resolve_tagged(parser, at, tag, node->text);
+  else
+    node->scalar = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? resolve(node->text) : SCALAR_STRING;
+  return count_nodes(parser, at, 1) ? g_steal_pointer(&node) : NULL;
+}
+
+/* Where a byte is, for people. */
+static Place place_of_byte(const char *file, const char *data, const char *byte) {
+  Place at = {file, 1, 1};
+  for (; data < byte; data++) {
+    if (*data == '\n')
+      at = (Place){file, at.line + 1, 1};
+    else if ((*data & 0xc0) != 0x80)
+      at.column++;
+  }
+  return at;
+}
+
+static void report_syntax(Parser *parser) {
+  const yaml_parser_t *yaml = &parser->yaml;
+  Place at = yaml->error == YAML_READER_ERROR ? place_of_byte(parser->file, parser->data, parser->data + yaml->problem_offset)
+                                              : place_of(parser, yaml->problem_mark);
+  const char *problem = yaml->problem ? yaml->problem : "it can't be read";
+  if (yaml->error == YAML_MEMORY_ERROR)
+    diag_error(parser->diagnostics, at, "out of memory");
+  else if (yaml->context && yaml->context_mark.line != yaml->problem_mark.line)
+    diag_error(parser->diagnostics, at, "not valid YAML: %s (%s that begins at line %u)", problem, yaml->context,
+               (guint)yaml->context_mark.line + 1);
+  else if (yaml->context)
+    diag_error(parser->diagnostics, at, "not valid YAML: %s (%s)", problem, yaml->context);
+  else
+    diag_error(parser->diagnostics, at, "not valid YAML: %s", problem);
+}
+
+static gboolean next_event(Parser *parser, yaml_event_t *ret_event) {
+  if (yaml_parser_parse(&parser->yaml, ret_event))
+    return TRUE;
+  report_syntax(parser);
+  return FALSE;
+}
+
+static Node *alias_node(Parser *parser, const yaml_event_t *event, guint depth) {
+  Place at = place_of(parser, event->start_mark);
+  const char *name = (const char *)event->data.alias.anchor;
+  gpointer anchored = NULL;
+  g_autofree char *shown = quoted(name);
+  if (!g_hash_table_lookup_extended(parser->anchors, name, NULL, &anchored)) {
+    diag_error(parser->diagnostics, at, "no anchor is named %s", shown);
+    return NULL;
+  }
+  if (!anchored) {
+    diag_error(parser->diagnostics, at, "the alias %s stands within what it refers to", shown);
+    return NULL;
+  }
+  Node *node = anchored;
+  if (depth + node->height - 1 > parser->limits->max_depth) {
+    diag_error(parser->diagnostics, at, "nested deeper than %u levels", parser->limits->max_depth);
+    return NULL;
+  }
+  return count_nodes(parser, at, node->size) ? node_ref(node) : NULL;
+}
+
+static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth);
+
+static gboolean read_items(Parser *parser, Node *sequence, guint depth) {
+  for (;;) {
+    g_auto(YamlEvent) event = {0};
+    if (!next_event(parser, &event))
+      return FALSE;
+    if (event.type == YAML_SEQUENCE_END_EVENT)
+      return TRUE;
+    Node *item = read_node(parser, &event, depth + 1);
+    if (!item)
+      return FALSE;
+    g_ptr_array_add(sequence->items, item);
+    node_holds(sequence, item);
+  }
+}
+
+/* Whether the key may be kept: a plain word that wasn't there before. */
+static gboolean check_key(Parser *parser, GHashTable *seen, const Node *key, gboolean plain) {
+  if (plain && strcmp(key->text, "<<") == 0) {
+    diag_error(parser->diagnostics, key->at, "merge keys (<<) aren't supported: use a Profile, or repeat the keys");
+    return FALSE;
+  }
+  if (key->scalar == SCALAR_NULL) {
+    diag_error(parser->diagnostics, key->at, "a key can't be empty or null");
+    return FALSE;
+  }
+  const Node *first = g_hash_table_lookup(seen, key->text);
+  if (!first) {
+    g_hash_table_insert(seen, key->text, (gpointer)key);
+    return TRUE;
+  }
+  g_autofree char *shown = quoted(key->text);
+  diag_error(parser->diagnostics, key->at, "the key %s is given twice", shown);
+  diag_note(parser->diagnostics, first->at, "first given here");
+  return FALSE;
+}
+
+static Node *read_key(Parser *parser, const yaml_event_t *event, guint depth) {
+  g_autoptr(Node) key = read_node(parser, event, depth);
+  if (key && key->kind != NODE_SCALAR) {
+    diag_error(parser->diagnostics, place_of(parser, event->start_mark), "a key must be a word, not a %s",
+               key->kind == NODE_MAPPING ? "mapping" : "list");
+    return NULL;
+  }
+  return g_steal_pointer(&key);
+}
+
+static gboolean read_pairs(Parser *parser, Node *mapping, guint depth) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  for (;;) {
+    g_auto(YamlEvent) event = {0};
+    g_auto(YamlEvent) next = {0};
+    if (!next_event(parser, &event))
+      return FALSE;
+    if (event.type == YAML_MAPPING_END_EVENT)
+      return TRUE;
+    g_autoptr(Node) key = read_key(parser, &event, depth + 1);
+    if (!key || too_many_errors(parser, key->at) || !next_event(parser, &next))
+      return FALSE;
+    g_autoptr(Node) value = read_node(parser, &next, depth + 1);
+    if (!value)
+      return FALSE;
+    gboolean plain = event.type == YAML_SCALAR_EVENT && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    if (!check_key(parser, seen, key, plain))
+      continue;
+    node_holds(mapping, key);
+    node_holds(mapping, value);
+    g_ptr_array_add(mapping->keys, g_steal_pointer(&key));
+    g_ptr_array_add(mapping->items, g_steal_pointer(&value));
+  }
+}
+
+static Node *read_collection(Parser *parser, const yaml_event_t *event, guint depth) {
+  gboolean mapping = event->type == YAML_MAPPING_START_EVENT;
+  const char *tag = (const char *)(mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag);
+  Place at = place_of(parser, event->start_mark);
+  if (tag && strcmp(tag, "!") != 0 && strcmp(tag, mapping ? TAG "map" : TAG "seq") != 0)
+    refuse_tag(parser, at, tag);
+  g_autoptr(Node) node = node_new(mapping ? NODE_MAPPING : NODE_SEQUENCE, at);
+  if (!count_nodes(parser, at, 1))
+    return NULL;
+  gboolean ok = mapping ? read_pairs(parser, node, depth) : read_items(parser, node, depth);
+  return ok ? g_steal_pointer(&node) : NULL;
+}
+
+static const char *anchor_of(const yaml_event_t *event) {
+  return (const char *)(event->type == YAML_SCALAR_EVENT           ? event->data.scalar.anchor
+                        : event->type == YAML_MAPPING_START_EVENT  ? event->data.mapping_start.anchor
+                        : event->type == YAML_SEQUENCE_START_EVENT ? event->data.sequence_start.anchor
+                                                                   : NULL);
+}
+
+/* The node that begins with the event; NULL after an error that ends the file. */
+static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth) {
+  Place at = place_of(parser, event->start_mark);
+  if (depth > parser->limits->max_depth) {
+    diag_error(parser->diagnostics, at, "nested deeper than %u levels", parser->limits->max_depth);
+    return NULL;
+  }
+  if (too_many_errors(parser, at))
+    return NULL;
+  if (event->type == YAML_ALIAS_EVENT)
+    return alias_node(parser, event, depth);
+  const char *anchor = anchor_of(event);
+  if (anchor) /* open, until the node is complete */
+    g_hash_table_insert(parser->anchors, g_strdup(anchor), NULL);
+  Node *node = event->type == YAML_SCALAR_EVENT ? scalar_node(parser, event) : read_collection(parser, event, depth);
+  if (anchor && node)
+    g_hash_table_insert(parser->anchors, g_strdup(anchor), node_ref(node));
+  return node;
+}
+
+static gboolean is_nothing(const Node *node) { return node->kind == NODE_SCALAR && node->scalar == SCALAR_NULL; }
+
+/* FALSE after an error. */
+static gboolean read_documents(Parser *parser, GPtrArray *documents) {
+  for (;;) {
+    g_auto(YamlEvent) event = {0};
+    if (!next_event(parser, &event))
+      return FALSE;
+    switch (event.type) {
+    case YAML_STREAM_END_EVENT:
+      return TRUE;
+    case YAML_STREAM_START_EVENT:
+    case YAML_DOCUMENT_END_EVENT:
+      break;
+    case YAML_DOCUMENT_START_EVENT:
+      g_hash_table_remove_all(parser->anchors); /* they count within their document */
+      break;
+    default: {
+      Node *node = read_node(parser, &event, 1);
+      if (!node)
+        return FALSE;
+      if (is_nothing(node))
+        node_free(node);
+      else
+        g_ptr_array_add(documents, node);
+    }
+    }
+  }
+}
+
+static gboolean check_bytes(const char *file, const char *data, gsize length, const NodeLimits *limits, Diagnostics *diagnostics) {
+  const char *end;
+  if (length > limits->max_bytes) {
+    g_autofree char *most = g_format_size_full(limits->max_bytes, G_FORMAT_SIZE_IEC_UNITS);
+    diag_error(diagnostics, (Place){file, 0, 0}, "the file is larger than %s: split it", most);
+    return FALSE;
+  }
+  if (g_utf8_validate_len(data, length, &end))
+    return TRUE;
+  diag_error(diagnostics, place_of_byte(file, data, end), *end ? "not valid UTF-8" : "a NUL byte: this isn't a text file");
+  return FALSE;
+}
+
+GPtrArray *node_parse(const char *file, const char *data, gsize length, const NodeLimits *limits, Diagnostics *diagnostics) {
+  g_autoptr(GPtrArray) documents = g_ptr_array_new_with_free_func(node_release);
+  const char *name = g_intern_string(file);
+  if (length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+    data += 3, length -= 3;
+  if (length == 0 || !check_bytes(name, data, length, limits, diagnostics))
+    return g_steal_pointer(&documents);
+  Parser parser = {.file = name, .data = data, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors};
+  if (!yaml_parser_initialize(&parser.yaml))
+    g_error("out of memory");
+  yaml_parser_set_encoding(&parser.yaml, YAML_UTF8_ENCODING);
+  yaml_parser_set_input_string(&parser.yaml, (const guchar *)data, length);
+  parser.anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, node_release);
+  if (!read_documents(&parser, documents))
+    g_ptr_array_set_size(documents, 0);
+  g_hash_table_unref(parser.anchors);
+  yaml_parser_delete(&parser.yaml);
+  return g_steal_pointer(&documents);
+}
