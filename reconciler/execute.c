@@ -237,12 +237,13 @@ static void add_step(Run *run, const Action *action, GPtrArray *results) {
   }
   if (step->waits == 0)
     g_queue_push_tail(&run->ready, step);
-  if (g_hash_table_lookup(run->lanes, action->object) == NULL) {
-    Lane *lane = g_new0(Lane, 1);
-    lane->object = plan_object(run->execution->plan, action->object);
-    g_queue_init(&lane->queue);
-    g_hash_table_insert(run->lanes, action->object, lane);
-  }
+}
+
+static void add_lane(Run *run, const PlanObject *object) {
+  Lane *lane = g_new0(Lane, 1);
+  lane->object = object;
+  g_queue_init(&lane->queue);
+  g_hash_table_insert(run->lanes, object_id(object->kind, object->name), lane);
 }
 
 GPtrArray *execute_plan(const Execution *execution) {
@@ -251,11 +252,13 @@ GPtrArray *execute_plan(const Execution *execution) {
   Run run = {
       .execution = execution,
       .steps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, step_free),
-      .lanes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, lane_free),
+      .lanes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, lane_free),
       .messages = g_async_queue_new_full(message_free),
       .limit = execution->jobs != 0 ? execution->jobs : 4,
   };
   g_queue_init(&run.ready);
+  for (guint i = 0; i < execution->plan->objects->len; i++)
+    add_lane(&run, execution->plan->objects->pdata[i]);
   for (guint i = 0; i < actions->len; i++)
     add_step(&run, actions->pdata[i], results);
   run.pool = g_thread_pool_new(work, &run, (gint)run.limit, FALSE, NULL);

@@ -86,16 +86,29 @@ static gboolean preflight_object(Preflight *preflight, const PlanObject *object,
   return TRUE;
 }
 
+/* The action that writes an object's definition; NULL: none does. */
+static GHashTable *definitions(const Plan *plan) {
+  GHashTable *writers = g_hash_table_new(g_str_hash, g_str_equal);
+  for (guint i = 0; i < plan->actions->len; i++) {
+    Action *action = plan->actions->pdata[i];
+    if (action->kind == ACTION_DOMAIN_DEFINE || action->kind == ACTION_DOMAIN_REDEFINE)
+      g_hash_table_replace(writers, action->object, action);
+  }
+  return writers;
+}
+
 GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *cancel, GError **error) {
   ActionContext context = {.connection = connection, .plan = plan, .cancel = cancel};
   g_autoptr(GHashTable) shapes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_autoptr(GHashTable) verdicts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr(GHashTable) writers = definitions(plan);
   Preflight state = {&context, shapes, verdicts};
-  for (guint i = 0; i < plan->actions->len; i++) {
-    const Action *action = plan->actions->pdata[i];
-    if (action->kind != ACTION_DOMAIN_DEFINE && action->kind != ACTION_DOMAIN_REDEFINE)
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *id = object_id(object->kind, object->name);
+    const Action *action = g_hash_table_lookup(writers, id);
+    if (action == NULL)
       continue;
-    const PlanObject *object = plan_object(plan, action->object);
     if (act_cancelled(&context, error) || !preflight_object(&state, object, action->kind == ACTION_DOMAIN_DEFINE, error))
       return NULL;
   }

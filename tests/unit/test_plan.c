@@ -1,0 +1,209 @@
+/* Golden cases of diff and plan, without a hypervisor: tests/golden/plan/CASE holds
+ *   *.yaml            the source
+ *   host/domains/NAME.xml, NAME.live.xml   definitions and running machines
+ *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
+ *   options           lines: prune, allow restart, allow data-loss, prune-limit N (optional)
+ *   expected.json     the plan
+ * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
+#include "check.h"
+
+#include <libvirt/libvirt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reconciler/plan_json.h"
+#include "reconciler/planner.h"
+#include "state/domain_facts.h"
+#include "state/host_facts.h"
+
+#define CASES "tests/golden/plan"
+
+static char *read_text(const char *path) {
+  char *text = NULL;
+  return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+static gint by_text(gconstpointer a, gconstpointer b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+typedef void (*FileFunction)(const char *path, const char *name, gpointer data);
+
+/* Files of a directory with an ending, sorted; `name` is without it. */
+static void each_file(const char *directory, const char *ending, FileFunction function, gpointer data) {
+  g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+  for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir))
+    if (g_str_has_suffix(name, ending) && !g_str_has_suffix(name, ".live.xml"))
+      g_ptr_array_add(names, g_strndup(name, strlen(name) - strlen(ending)));
+  g_ptr_array_sort(names, by_text);
+  for (guint i = 0; i < names->len; i++) {
+    const char *name = names->pdata[i];
+    g_autofree char *file = g_strconcat(name, ending, NULL);
+    g_autofree char *path = g_build_filename(directory, file, NULL);
+    function(path, name, data);
+  }
+}
+
+static void add_volume(const char *path, const char *name, gpointer data) {
+  ActualPool *pool = data;
+  g_autofree char *text = read_text(path);
+  ActualVolume *volume = g_new0(ActualVolume, 1);
+  volume->name = g_strdup(name);
+  volume->pool = g_strdup(pool->name);
+  assert_true(volume_facts_read(volume, text, NULL));
+  g_hash_table_replace(pool->volumes, volume->name, volume);
+}
+
+typedef struct {
+  const char *host;
+  Actual *actual;
+} Host;
+
+static void add_pool(const char *path, const char *name, gpointer data) {
+  Host *host = data;
+  g_autofree char *text = read_text(path), *volumes = g_build_filename(host->host, "volumes", name, NULL);
+  g_autofree char *uuid = derive_uuid("pool", name);
+  ActualPool *pool = actual_pool_new(name, uuid);
+  assert_true(pool_facts_read(pool, text, NULL));
+  pool->active = pool->persistent = TRUE;
+  pool->spec.state = PoolState_active;
+  set_given(&pool->spec, StoragePoolSpec, state);
+  each_file(volumes, ".xml", add_volume, pool);
+  GHashTableIter iter;
+  ActualVolume *volume;
+  g_hash_table_iter_init(&iter, pool->volumes);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
+    g_hash_table_replace(host->actual->volumes_by_path, volume->path, volume);
+  g_hash_table_replace(host->actual->pools, pool->name, pool);
+}
+
+static void add_network(const char *path, const char *name, gpointer data) {
+  Host *host = data;
+  g_autofree char *text = read_text(path), *uuid = derive_uuid("network", name);
+  ActualNetwork *network = actual_network_new(name, uuid);
+  assert_true(network_facts_read(network, text, text, NULL));
+  network->active = network->is_persistent = TRUE;
+  g_hash_table_replace(host->actual->networks, network->name, network);
+}
+
+static void add_domain(const char *path, const char *name, gpointer data) {
+  Host *host = data;
+  g_autofree char *defined = read_text(path);
+  g_autofree char *live_path = g_strndup(path, strlen(path) - strlen(".xml"));
+  g_autofree char *live_file = g_strconcat(live_path, ".live.xml", NULL), *live = read_text(live_file);
+  g_autofree char *uuid = derive_uuid("vm", name);
+  ActualDomain *domain = actual_domain_new(name, uuid);
+  domain->is_persistent = TRUE;
+  domain->state = live ? VIR_DOMAIN_RUNNING : VIR_DOMAIN_SHUTOFF;
+  g_autoptr(GError) error = NULL;
+  if (!domain_facts_read(domain, defined, live, &error))
+    domain->error = g_strdup(error->message);
+  domain_facts_resolve(domain, host->actual);
+  domain_facts_finish(domain, TRUE);
+  g_hash_table_replace(host->actual->domains, domain->name, domain);
+}
+
+static Actual *load_host(const char *directory) {
+  Actual *actual = actual_new();
+  actual->uri = g_strdup("golden:///");
+  actual->arch = g_strdup("x86_64");
+  Host host = {directory, actual};
+  g_autofree char *pools = g_build_filename(directory, "pools", NULL), *domains = g_build_filename(directory, "domains", NULL);
+  g_autofree char *networks = g_build_filename(directory, "networks", NULL);
+  each_file(pools, ".xml", add_pool, &host);
+  each_file(networks, ".xml", add_network, &host);
+  each_file(domains, ".xml", add_domain, &host);
+  return actual;
+}
+
+typedef struct {
+  Desired *desired;
+  Diagnostics *diagnostics;
+} Source;
+
+static void add_source(const char *path, const char *name, gpointer data) {
+  Source *source = data;
+  g_autofree char *text = read_text(path), *shown = g_strconcat(name, ".yaml", NULL);
+  desired_decode(source->desired, shown, text, strlen(text), source->diagnostics);
+}
+
+/* Image files aren't read here: an image has the digest that it declares. */
+static void declare_images(const Desired *desired, Actual *actual) {
+  actual->images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)image_facts_free);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    const Object *object = desired->objects->pdata[i];
+    if (object->kind != KIND_IMAGE)
+      continue;
+    const ImageSpec *spec = object->spec;
+    ImageFacts *facts = g_new0(ImageFacts, 1);
+    facts->path = g_strdup(spec->source);
+    facts->sha256 = g_strdup(spec->sha256);
+    facts->format = g_strdup("qcow2");
+    facts->bytes = 1 << 20;
+    facts->virtual_size = 1 << 26;
+    g_hash_table_replace(actual->images, g_strdup(object->metadata.name), facts);
+  }
+}
+
+static void read_options(const char *path, PlanInput *input) {
+  g_autofree char *text = read_text(path);
+  g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+  for (guint i = 0; lines[i]; i++) {
+    input->prune |= g_str_equal(lines[i], "prune");
+    input->allow |= g_str_equal(lines[i], "allow restart") ? ALLOW(IMPACT_RESTART) : 0;
+    input->allow |= g_str_equal(lines[i], "allow data-loss") ? ALLOW(IMPACT_DATA_LOSS) : 0;
+    if (g_str_has_prefix(lines[i], "prune-limit "))
+      input->prune_percent = (guint)atoi(lines[i] + strlen("prune-limit "));
+  }
+}
+
+static char *plan_of(const char *directory) {
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(Desired) desired = desired_new();
+  Source source = {desired, diagnostics};
+  each_file(directory, ".yaml", add_source, &source);
+  desired_finish(desired, diagnostics);
+  if (diagnostics->errors > 0) {
+    g_autofree char *first = diagnostic_format(diagnostics->items->pdata[0]);
+    fail_msg("%s: %s", directory, first);
+  }
+  g_autofree char *host = g_build_filename(directory, "host", NULL), *options = g_build_filename(directory, "options", NULL);
+  g_autoptr(Actual) actual = load_host(host);
+  declare_images(desired, actual);
+  PlanInput input = {.desired = desired, .actual = actual, .source = "/golden", .prune_percent = 30};
+  read_options(options, &input);
+  g_autoptr(Plan) plan = planner_plan(&input);
+  char *text = plan_to_json(plan);
+  /* Saved and loaded, it is the same plan. */
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Plan) loaded = plan_from_json(text, "golden", &error);
+  if (!loaded)
+    fail_msg("%s: %s", directory, error->message);
+  g_autofree char *again = plan_to_json(loaded);
+  assert_string_equal(again, text);
+  return text;
+}
+
+static void test_cases(void **state) {
+  (void)state;
+  g_autoptr(GDir) dir = g_dir_open(CASES, 0, NULL);
+  assert_non_null(dir);
+  guint count = 0;
+  for (const char *name = g_dir_read_name(dir); name; name = g_dir_read_name(dir)) {
+    g_autofree char *directory = g_build_filename(CASES, name, NULL);
+    g_autofree char *path = g_build_filename(directory, "expected.json", NULL);
+    g_autofree char *plan = plan_of(directory), *expected = NULL;
+    if (g_getenv("REGENERATE"))
+      assert_true(g_file_set_contents(path, plan, -1, NULL));
+    expected = read_text(path);
+    if (g_strcmp0(plan, expected) != 0)
+      print_message("%s: the plan differs; REGENERATE=1 writes it for review\n%s\n", name, plan);
+    assert_string_equal(plan, expected);
+    count++;
+  }
+  assert_true(count >= 10);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
