@@ -9,6 +9,11 @@ const char *const action_words[ACTION_N + 1] = {
 #include "reconciler/actions.def"
 #undef ACTION
 };
+const Impact action_least_impact[ACTION_N] = {
+#define ACTION(id, name, function, impact, help) [ACTION_##id] = impact,
+#include "reconciler/actions.def"
+#undef ACTION
+};
 
 const char *effect_word(Effect effect) {
   switch (effect) {

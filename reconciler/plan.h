@@ -13,6 +13,7 @@ typedef enum {
   ACTION_N
 } ActionKind;
 extern const char *const action_words[ACTION_N + 1]; /* "pool-define", … */
+extern const Impact action_least_impact[ACTION_N];    /* what its row says */
 
 typedef struct {
   ActionKind kind;

@@ -1,7 +1,5 @@
 #include "reconciler/plan_build.h"
 
-#include "reconciler/act/act.h"
-
 PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, ChangeKind change, const Object *declared) {
   PlanObject *object = g_new0(PlanObject, 1);
   object->kind = kind;
@@ -34,7 +32,7 @@ Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind 
   action->kind = kind;
   action->id = g_strdup_printf("a%u", ++builder->next);
   action->object = object_id(object->kind, object->name);
-  action->impact = action_info[kind].impact;
+  action->impact = action_least_impact[kind];
   action->after = g_ptr_array_new_with_free_func(g_free);
   action->args = string_map_new();
   action->description = description;

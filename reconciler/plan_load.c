@@ -9,13 +9,6 @@ G_DEFINE_QUARK(reconcile-plan-error, plan_error)
 
 #define PLAN_MAX_ENTRIES 1000000
 
-/* What the row of the action says is the least; a plan can't talk an impact down. */
-static const Impact least_impact[ACTION_N] = {
-#define ACTION(id, name, function, impact, help) [ACTION_##id] = impact,
-#include "reconciler/actions.def"
-#undef ACTION
-};
-
 /* Actions that are about their object itself fit one kind of object only. */
 static const struct {
   const char *prefix;
@@ -282,9 +275,9 @@ static gboolean check_action(const Loader *loader, const Action *action, GError 
     return invalid(error, "id \"%s\" is empty or stands in the plan twice", action->id);
   if (!object)
     return invalid(error, "its object \"%s\" isn't in the plan", action->object);
-  if (action->impact < least_impact[action->kind])
+  if (action->impact < action_least_impact[action->kind]) /* a plan can't talk an impact down */
     return invalid(error, "impact %s of %s is at least %s", impact_words[action->impact], action_words[action->kind],
-                   impact_words[least_impact[action->kind]]);
+                   impact_words[action_least_impact[action->kind]]);
   return check_object(object, action, error) && check_after(loader, action, error);
 }
 
