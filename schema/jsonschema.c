@@ -47,12 +47,19 @@ static json_t *strings_schema(const Field *field) {
   return schema;
 }
 
+/* Keys are one line each; values may be empty. */
+static json_t *map_schema(void) {
+  return json_pack("{s:s, s:{s:s}, s:{s:s, s:[{s:i},{s:s}]}}", "type", "object", "propertyNames", "pattern",
+                   value_info(VALUE_STRING)->pattern, "additionalProperties", "type", "string", "anyOf", "maxLength", 0,
+                   "pattern", value_info(VALUE_TEXT)->pattern);
+}
+
 static json_t *type_schema(const Field *field) {
   switch (field->type) {
     case VALUE_GROUP: return json_pack("{s:[o]}", "allOf", reference(field->sub)); /* keywords beside $ref don't count */
     case VALUE_LIST: return json_pack("{s:s, s:o}", "type", "array", "items", reference(field->sub));
     case VALUE_STRINGS: return strings_schema(field);
-    case VALUE_MAP: return json_pack("{s:s, s:{s:s}}", "type", "object", "additionalProperties", "type", "string");
+    case VALUE_MAP: return map_schema();
     default: return value_schema(field->type, field);
   }
 }
@@ -118,16 +125,9 @@ static void add_definitions(json_t *definitions, const FieldTable *table) {
   json_object_set_new(definitions, table->name, table_schema(table));
 }
 
-static gboolean has_required(const FieldTable *table) {
-  for (guint i = 0; i < table->n_fields; i++)
-    if (table->fields[i].required) return TRUE;
-  return FALSE;
-}
-
 /* if kind is this one, then spec is of its table. */
 static json_t *kind_rule(const KindInfo *kind) {
   json_t *then = json_pack("{s:{s:o}}", "properties", "spec", reference(kind->spec));
-  if (has_required(kind->spec)) json_object_set_new(then, "required", json_pack("[s]", "spec"));
   return json_pack("{s:{s:{s:{s:s}}, s:[s]}, s:o}", "if", "properties", "kind", "const", kind->name, "required",
                    "kind", "then", then);
 }
@@ -148,10 +148,10 @@ char *json_schema(void) {
     json_array_append_new(rules, kind_rule(&kinds[i]));
     add_definitions(definitions, kinds[i].spec);
   }
-  g_autoptr(Json) schema = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s,s,s], s:o, s:o, s:o}",
+  g_autoptr(Json) schema = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s,s,s,s], s:o, s:o, s:o}",
     "$schema", "http://json-schema.org/draft-07/schema#", "title", "reconcile",
     "description", "One document of a reconcile source: an object of libvirt as it shall be",
-    "type", "object", "additionalProperties", 0, "required", "apiVersion", "kind", "metadata",
+    "type", "object", "additionalProperties", 0, "required", "apiVersion", "kind", "metadata", "spec",
     "properties", envelope(names), "allOf", rules, "definitions", definitions);
   char *text = json_dumps(schema, JSON_INDENT(2));
   char *lines = g_strconcat(text, "\n", NULL);
