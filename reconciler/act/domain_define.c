@@ -1,0 +1,111 @@
+/* Definitions of domains: new ones, patched ones, and our record alone. */
+#include "reconciler/act/secret.h"
+
+static gboolean write_definition(const ActionContext *context, xmlDoc *doc, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  if (!connect)
+    return FALSE;
+  g_autofree char *text = xml_text(doc);
+  g_autoptr(VirDomain) domain = virDomainDefineXMLFlags(connect, text, 0);
+  explicit_bzero(text, strlen(text)); /* it may hold a password */
+  return domain || libvirt_fail(error, "cannot define domain %s", context->object->name);
+}
+
+/* Only the persistent record: that of the running machine says what it was started with. */
+static gboolean write_record(virDomainPtr domain, const Ownership *record, GError **error) {
+  g_autofree char *text = ownership_text(record);
+  return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, METADATA_PREFIX, METADATA_NAMESPACE,
+                              VIR_DOMAIN_AFFECT_CONFIG) == 0 ||
+         libvirt_fail(error, "cannot write our record of domain %s", virDomainGetName(domain));
+}
+
+static gboolean same_record(const Ownership *a, const Ownership *b) {
+  g_autofree char *first = ownership_text(a), *second = ownership_text(b);
+  return g_str_equal(first, second);
+}
+
+/* The persistent definition, and our record in it (NULL: not ours). */
+static xmlDoc *read_definition(virDomainPtr domain, Ownership **ret_record, GError **error) {
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, error);
+  if (!doc)
+    return NULL;
+  g_autoptr(GError) unreadable = NULL;
+  *ret_record = ownership_read(xmlDocGetRootElement(doc), &unreadable);
+  if (!unreadable)
+    return g_steal_pointer(&doc);
+  g_propagate_error(error, g_steal_pointer(&unreadable));
+  return NULL;
+}
+
+static gboolean patch(const ActionContext *context, xmlDoc *doc, const VmSpec *applied, const Ownership *record,
+                      gboolean *ret_changed, GError **error) {
+  xmlNode *root = xmlDocGetRootElement(doc);
+  const VmSpec *vm = act_vm(context, error);
+  gboolean changed = FALSE;
+  if (!vm || !domain_xml_patch(root, vm, applied, record, &changed, error) ||
+      !graphics_passwords(context, root, vm, applied, &changed, error))
+    return FALSE;
+  *ret_changed = changed;
+  return TRUE;
+}
+
+/* A domain of the name is there: done when it is ours and what we would define. */
+static gboolean check_existing(const ActionContext *context, virDomainPtr domain, GError **error) {
+  g_autoptr(Ownership) record = NULL;
+  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  if (!doc)
+    return FALSE;
+  const char *name = context->object->name;
+  if (!record)
+    return act_refuse(error, "there is a domain %s already, and it isn't ours", name);
+  Ownership wanted = act_ownership(context);
+  gboolean changed;
+  if (!patch(context, doc, &record->spec, &wanted, &changed, error))
+    return FALSE;
+  if (changed)
+    return act_refuse(error, "there is a domain %s already, with another definition", name);
+  return same_record(record, &wanted) || write_record(domain, &wanted, error);
+}
+
+gboolean act_domain_define(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+  g_autoptr(VirDomain) existing = NULL;
+  const VmSpec *vm = act_vm(context, error);
+  if (!vm || !act_find_domain(context, &existing, error))
+    return FALSE;
+  if (existing)
+    return check_existing(context, existing, error);
+  Ownership record = act_ownership(context);
+  g_autoptr(xmlDoc) doc = domain_xml_new(context->object->name, vm, &record, error);
+  return doc && graphics_passwords(context, xmlDocGetRootElement(doc), vm, NULL, NULL, error) &&
+         write_definition(context, doc, error);
+}
+
+gboolean act_domain_redefine(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+  g_autoptr(VirDomain) domain = act_vm(context, error) ? act_domain(context, error) : NULL;
+  g_autoptr(Ownership) last = NULL;
+  g_autoptr(xmlDoc) doc = domain ? read_definition(domain, &last, error) : NULL;
+  if (!doc)
+    return FALSE;
+  if (!last)
+    return act_not_ours(domain, error);
+  Ownership record = act_ownership(context);
+  gboolean changed;
+  if (!patch(context, doc, &last->spec, &record, &changed, error))
+    return FALSE;
+  /* Every definition costs an fsync on the host. */
+  if (changed)
+    return write_definition(context, doc, error);
+  return same_record(last, &record) || write_record(domain, &record, error);
+}
+
+gboolean act_domain_record(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+  g_autoptr(VirDomain) domain = act_vm(context, error) ? act_domain(context, error) : NULL;
+  g_autoptr(Ownership) last = NULL;
+  g_autoptr(xmlDoc) doc = domain ? read_definition(domain, &last, error) : NULL;
+  if (!doc)
+    return FALSE;
+  if (!last && !act_adopts(context))
+    return act_not_ours(domain, error);
+  Ownership record = act_ownership(context);
+  return (last && same_record(last, &record)) || write_record(domain, &record, error);
+}

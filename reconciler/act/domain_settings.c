@@ -1,0 +1,57 @@
+/* What belongs to a domain as a whole beside its definition and its power: autostart, and its end. */
+#include "reconciler/act/common.h"
+
+gboolean act_domain_autostart(const ActionContext *context, const Action *action, GError **error) {
+  const char *value = act_need(action, "value", error);
+  g_autoptr(VirDomain) domain = value ? act_own_domain(context, error) : NULL;
+  if (!domain)
+    return FALSE;
+  int wanted = g_str_equal(value, "true"), now;
+  if (virDomainGetAutostart(domain, &now) < 0)
+    return libvirt_fail(error, "cannot read autostart of domain %s", context->object->name);
+  if (!!now == wanted || virDomainSetAutostart(domain, wanted) == 0)
+    return TRUE;
+  return libvirt_fail(error, "cannot set autostart of domain %s", context->object->name);
+}
+
+static gboolean check_removable(virDomainPtr domain, GError **error) {
+  const char *name = virDomainGetName(domain);
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE, error);
+  if (!doc)
+    return FALSE;
+  g_autoptr(GError) unreadable = NULL;
+  g_autoptr(Ownership) record = ownership_read(xmlDocGetRootElement(doc), &unreadable);
+  if (unreadable) {
+    g_propagate_error(error, g_steal_pointer(&unreadable));
+    return FALSE;
+  }
+  if (!record)
+    return act_not_ours(domain, error);
+  if (given(&record->spec, VmSpec, deletionProtection) && record->spec.deletionProtection)
+    return act_refuse(error, "domain %s has deletionProtection", name);
+  int active = virDomainIsActive(domain);
+  if (active < 0)
+    return libvirt_fail(error, "cannot see whether domain %s is running", name);
+  return !active || act_refuse(error, "domain %s is running", name);
+}
+
+/* The state of an emulated TPM is kept: keys in it may be the only ones to data elsewhere. */
+#define UNDEFINE_FLAGS                                                                      \
+  (VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |              \
+   VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM)
+
+gboolean act_domain_undefine(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+  g_autoptr(VirDomain) domain = NULL;
+  if (!act_find_domain(context, &domain, error))
+    return FALSE;
+  if (!domain)
+    return TRUE;
+  if (!check_removable(domain, error))
+    return FALSE;
+  if (virDomainUndefineFlags(domain, UNDEFINE_FLAGS) < 0)
+    return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
+  g_autoptr(VirDomain) still = NULL;
+  if (!act_find_domain(context, &still, error))
+    return FALSE;
+  return !still || act_fail(error, "domain %s was undefined but is there: something else started it", context->object->name);
+}

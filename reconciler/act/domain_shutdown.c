@@ -1,0 +1,135 @@
+/* A graceful end: asked for, again and again, until the time is over; then the power goes.
+ *
+ * A machine that doesn't execute (paused, asleep, crashed) can't react, and it isn't resumed for
+ * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
+ * is an error. */
+#include "reconciler/act/common.h"
+
+#define POLL_MILLISECONDS 200
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  virDomainPtr domain;
+  unsigned int id; /* libvirt's number of this run of the machine */
+  guint64 timeout, interval; /* milliseconds */
+  gboolean force;
+} Shutdown;
+
+/* A handle remembers the id it was looked up with: a new one shows what runs now. */
+static gboolean look(const Shutdown *shutdown, gboolean *ret_off, GError **error) {
+  g_autoptr(VirDomain) now = NULL;
+  if (!act_find_domain(shutdown->context, &now, error))
+    return FALSE;
+  const char *name = shutdown->context->object->name;
+  if (!now)
+    return act_stale(error, "domain %s has gone", name);
+  unsigned int id = virDomainGetID(now);
+  if (id != (unsigned int)-1 && id != shutdown->id)
+    return act_fail(error, "domain %s went off, but something else started it again", name);
+  *ret_off = id == (unsigned int)-1;
+  return TRUE;
+}
+
+static gboolean agent_is_connected(virDomainPtr domain) {
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, 0, NULL);
+  return doc && xml_path_exists(xml_path("devices/channel[target/@name='org.qemu.guest_agent.0'][target/@state='connected']"),
+                                xmlDocGetRootElement(doc));
+}
+
+/* The agent is asked once; it waits for an answer, and the button works without it. A guest
+ * that has just gone off refuses, which the next look will show. */
+static void ask(const Shutdown *shutdown, guint attempt) {
+  guint flags = VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
+  if (attempt == 0 && agent_is_connected(shutdown->domain) &&
+      virDomainShutdownFlags(shutdown->domain, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) == 0)
+    return;
+  virDomainShutdownFlags(shutdown->domain, flags);
+}
+
+static void tell(const Shutdown *shutdown, guint64 waited) {
+  g_autofree char *phase = g_strdup_printf("waiting for the guest to shut down (%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " s)",
+                                           waited / 1000, shutdown->timeout / 1000);
+  act_progress(shutdown->context, shutdown->action, 0, 0, phase);
+}
+
+/* Until it is off, or the time is over. */
+static gboolean shut_down(const Shutdown *shutdown, gboolean *ret_off, GError **error) {
+  gint64 start = g_get_monotonic_time();
+  guint64 next = 0, told = 0;
+  for (guint attempt = 0;;) {
+    guint64 waited = (guint64)(g_get_monotonic_time() - start) / 1000;
+    if (waited >= shutdown->timeout)
+      return look(shutdown, ret_off, error);
+    if (waited >= next) {
+      ask(shutdown, attempt++);
+      next = waited + shutdown->interval;
+    }
+    if (waited >= told) {
+      tell(shutdown, waited);
+      told += 1000;
+    }
+    if (!act_sleep(shutdown->context, (guint)MIN(POLL_MILLISECONDS, shutdown->timeout - waited), error) ||
+        !look(shutdown, ret_off, error))
+      return FALSE;
+    if (*ret_off)
+      return TRUE;
+  }
+}
+
+/* QEMU is given the chance to flush its caches first. */
+static gboolean power_off(const Shutdown *shutdown, const char *phase, GError **error) {
+  const char *name = shutdown->context->object->name;
+  act_progress(shutdown->context, shutdown->action, 0, 0, phase);
+  gboolean off;
+  if (virDomainDestroyFlags(shutdown->domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
+      virDomainDestroyFlags(shutdown->domain, 0) == 0)
+    return look(shutdown, &off, error) && (off || act_fail(error, "domain %s was powered off, but runs", name));
+  g_autoptr(GError) failure = NULL;
+  libvirt_fail(&failure, "cannot power off domain %s", name);
+  if (!look(shutdown, &off, error))
+    return FALSE;
+  if (!off)
+    g_propagate_error(error, g_steal_pointer(&failure));
+  return off;
+}
+
+static gboolean read_arguments(Shutdown *shutdown, GError **error) {
+  shutdown->timeout = 90 * 1000;
+  shutdown->interval = 10 * 1000;
+  shutdown->force = g_strcmp0(act_arg(shutdown->action, "force"), "false") != 0;
+  return act_arg_optional(shutdown->action, "timeout", &shutdown->timeout, error) &&
+         act_arg_optional(shutdown->action, "retryInterval", &shutdown->interval, error);
+}
+
+static gboolean executes(int state) {
+  return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED || state == VIR_DOMAIN_SHUTDOWN;
+}
+
+gboolean act_domain_shutdown(const ActionContext *context, const Action *action, GError **error) {
+  g_autoptr(VirDomain) domain = act_own_domain(context, error);
+  Shutdown shutdown = { .context = context, .action = action, .domain = domain };
+  if (!domain || !read_arguments(&shutdown, error))
+    return FALSE;
+  shutdown.id = virDomainGetID(domain);
+  if (shutdown.id == (unsigned int)-1)
+    return TRUE;
+  int state = act_domain_state(domain, NULL, error);
+  if (state < 0)
+    return FALSE;
+  if (!executes(state)) {
+    if (!shutdown.force)
+      return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow shutdown.force",
+                      context->object->name);
+    return power_off(&shutdown, "it is paused and can't react: powering off", error);
+  }
+  gboolean off = FALSE;
+  if (!shut_down(&shutdown, &off, error))
+    return FALSE;
+  if (off)
+    return TRUE;
+  if (!shutdown.force)
+    return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running",
+                    context->object->name, shutdown.timeout / 1000);
+  return power_off(&shutdown, "the guest did not shut down: powering off", error);
+}

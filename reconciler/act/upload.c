@@ -1,0 +1,98 @@
+/* Streams. Blocks of zeros are sent as holes: the volume is new, so what isn't written is zero. */
+#include <errno.h>
+#include <unistd.h>
+#include "reconciler/act/upload.h"
+
+#define BLOCK (256 << 10) /* about what one message of libvirt's protocol carries */
+#define HOLE (4 << 20)    /* progress and cancelling are looked at this often */
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  virStreamPtr stream;
+  GChecksum *checksum;
+  guint64 sent, total, hole, reported;
+} Upload;
+
+static gboolean is_zero(const char *data, gsize length) {
+  return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
+}
+
+static gboolean read_block(int fd, char *data, gsize wanted, gsize *ret_length, GError **error) {
+  gsize have = 0;
+  while (have < wanted) {
+    ssize_t got = read(fd, data + have, wanted - have);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return act_fail(error, "cannot read the image: %s", g_strerror(errno));
+    if (got == 0)
+      break;
+    have += (gsize)got;
+  }
+  *ret_length = have;
+  return TRUE;
+}
+
+static gboolean flush_hole(Upload *upload, GError **error) {
+  if (upload->hole && virStreamSendHole(upload->stream, (long long)upload->hole, 0) < 0)
+    return libvirt_fail(error, "cannot upload");
+  upload->hole = 0;
+  return TRUE;
+}
+
+static gboolean send_block(Upload *upload, const char *data, gsize length, GError **error) {
+  g_checksum_update(upload->checksum, (const guchar *)data, (gssize)length);
+  upload->sent += length;
+  if (is_zero(data, length)) {
+    upload->hole += length;
+    return upload->hole < HOLE || flush_hole(upload, error);
+  }
+  if (!flush_hole(upload, error))
+    return FALSE;
+  while (length) {
+    int sent = virStreamSend(upload->stream, data, length);
+    if (sent < 0)
+      return libvirt_fail(error, "cannot upload");
+    data += sent;
+    length -= (gsize)sent;
+  }
+  return TRUE;
+}
+
+static gboolean send_all(Upload *upload, int fd, GError **error) {
+  g_autofree char *block = g_malloc(BLOCK);
+  while (upload->sent < upload->total) {
+    gsize length;
+    if (act_cancelled(upload->context, error) ||
+        !read_block(fd, block, MIN(BLOCK, upload->total - upload->sent), &length, error))
+      return FALSE;
+    if (!length)
+      return act_stale(error, "the image has become shorter than %" G_GUINT64_FORMAT " bytes", upload->total);
+    if (!send_block(upload, block, length, error))
+      return FALSE;
+    if (upload->sent - upload->reported >= HOLE || upload->sent == upload->total) {
+      act_progress(upload->context, upload->action, upload->sent, upload->total, "uploading");
+      upload->reported = upload->sent;
+    }
+  }
+  return flush_hole(upload, error);
+}
+
+gboolean upload_file(const ActionContext *context, const Action *action, virStorageVolPtr volume, int fd,
+                     guint64 bytes, char **ret_sha256, GError **error) {
+  g_autoptr(VirStream) stream = virStreamNew(virStorageVolGetConnect(volume), 0);
+  if (!stream || virStorageVolUpload(volume, stream, 0, bytes, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)
+    return libvirt_fail(error, "cannot upload");
+  g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+  Upload upload = { .context = context, .action = action, .stream = stream, .checksum = checksum, .total = bytes };
+  if (!send_all(&upload, fd, error)) {
+    virStreamAbort(stream);
+    return FALSE;
+  }
+  act_progress(context, action, bytes, bytes, "finishing");
+  if (virStreamFinish(stream) < 0)
+    return libvirt_fail(error, "cannot upload");
+  *ret_sha256 = g_strdup(g_checksum_get_string(checksum));
+  return TRUE;
+}

@@ -1,0 +1,146 @@
+/* Volumes: found, described, removed, marked. */
+#include "reconciler/act/volume.h"
+#include "reconciler/locate.h"
+
+void volume_facts_clear(VolumeFacts *facts) {
+  g_clear_pointer(&facts->path, g_free);
+  g_clear_pointer(&facts->format, g_free);
+  g_clear_pointer(&facts->backing_path, g_free);
+  g_clear_pointer(&facts->backing_format, g_free);
+}
+
+static guint64 number_at(const char *path, xmlNode *node) {
+  g_autofree char *text = xml_path_get(xml_path(path), node);
+  return text ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **error) {
+  const char *name = virStorageVolGetName(volume);
+  g_autofree char *text = virStorageVolGetXMLDesc(volume, 0);
+  if (!text)
+    return libvirt_fail(error, "cannot read volume %s", name);
+  g_autoptr(xmlDoc) doc = xml_parse(text, name, error);
+  if (!doc)
+    return FALSE;
+  xmlNode *root = xmlDocGetRootElement(doc);
+  *ret_facts = (VolumeFacts){
+    .path = xml_path_get(xml_path("target/path"), root),
+    .format = xml_path_get(xml_path("target/format/@type"), root),
+    .backing_path = xml_path_get(xml_path("backingStore/path"), root),
+    .backing_format = xml_path_get(xml_path("backingStore/format/@type"), root),
+    .capacity = number_at("capacity", root),
+    .physical = number_at("physical", root),
+  };
+  return TRUE;
+}
+
+virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error) {
+  g_autoptr(VirStoragePool) pool = act_pool(context, name, error);
+  if (!pool)
+    return NULL;
+  int active = virStoragePoolIsActive(pool);
+  if (active == 1)
+    return g_steal_pointer(&pool);
+  if (active < 0)
+    libvirt_fail(error, "cannot see whether storage pool %s is active", name);
+  else
+    act_stale(error, "storage pool %s isn't active", name);
+  return NULL;
+}
+
+/* libvirt doesn't refresh a pool while it makes a volume there, whoever asked for that. */
+#define BUSY_WAIT_SECONDS 600
+
+gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
+  gint64 end = g_get_monotonic_time() + BUSY_WAIT_SECONDS * G_USEC_PER_SEC;
+  while (virStoragePoolRefresh(pool, 0) < 0) {
+    virErrorPtr reason = virGetLastError();
+    gboolean busy = reason && reason->code == VIR_ERR_INTERNAL_ERROR && reason->message &&
+                    strstr(reason->message, "asynchronous jobs");
+    if (!busy || g_get_monotonic_time() > end)
+      return libvirt_fail(error, "cannot refresh storage pool %s", virStoragePoolGetName(pool));
+    if (!act_sleep(context, 100, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Looks up by name alone: NULL without error when libvirt knows no such volume. */
+static gboolean lookup(virStoragePoolPtr pool, const char *name, virStorageVolPtr *ret_volume, GError **error) {
+  virStorageVolPtr volume = virStorageVolLookupByName(pool, name);
+  if (!volume && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL)
+    return libvirt_fail(error, "cannot look up volume %s in storage pool %s", name, virStoragePoolGetName(pool));
+  *ret_volume = volume;
+  return TRUE;
+}
+
+gboolean volume_find(const ActionContext *context, virStoragePoolPtr pool, const char *name, gboolean refresh,
+                     virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error) {
+  if (refresh && !volume_refresh(context, pool, error))
+    return FALSE;
+  for (gboolean again = refresh;; again = TRUE) {
+    g_autoptr(VirStorageVol) volume = NULL;
+    if (!lookup(pool, name, &volume, error))
+      return FALSE;
+    g_auto(VolumeFacts) facts = { 0 };
+    g_autoptr(GError) unreadable = NULL;
+    if (!volume || volume_facts(volume, &facts, &unreadable)) {
+      *ret_volume = g_steal_pointer(&volume);
+      if (ret_facts) {
+        *ret_facts = facts;
+        facts = (VolumeFacts){ 0 };
+      }
+      return TRUE;
+    }
+    if (again) {
+      g_propagate_error(error, g_steal_pointer(&unreadable));
+      return FALSE;
+    }
+    /* libvirt remembers a file that is no longer there, perhaps. */
+    if (!volume_refresh(context, pool, error))
+      return FALSE;
+  }
+}
+
+gboolean volume_delete(virStorageVolPtr volume, GError **error) {
+  return virStorageVolDelete(volume, 0) == 0 ||
+         libvirt_fail(error, "cannot delete volume %s", virStorageVolGetName(volume));
+}
+
+static char *marker_name(const char *volume) { return g_strconcat(volume, INCOMPLETE_SUFFIX, NULL); }
+
+gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const char *volume, gboolean *ret_present, GError **error) {
+  g_autofree char *name = marker_name(volume);
+  g_autoptr(VirStorageVol) marker = NULL;
+  if (!volume_find(context, pool, name, FALSE, &marker, NULL, error))
+    return FALSE;
+  *ret_present = marker != NULL;
+  return TRUE;
+}
+
+gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error) {
+  g_autofree char *name = marker_name(volume);
+  g_autoptr(VirStorageVol) marker = NULL;
+  if (!lookup(pool, name, &marker, error))
+    return FALSE;
+  if (marker)
+    return TRUE;
+  g_autoptr(xmlDoc) doc = volume_xml_new(name, "raw", 512, NULL, NULL, 0, error);
+  if (!doc)
+    return FALSE;
+  g_autofree char *text = xml_text(doc);
+  marker = virStorageVolCreateXML(pool, text, 0);
+  return marker || libvirt_fail(error, "cannot make volume %s in storage pool %s", name, virStoragePoolGetName(pool));
+}
+
+gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error) {
+  g_autofree char *name = marker_name(volume);
+  g_autoptr(VirStorageVol) marker = NULL;
+  return lookup(pool, name, &marker, error) && (!marker || volume_delete(marker, error));
+}
+
+void half_made_remove(virStoragePoolPtr pool, const char *name) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (lookup(pool, name, &volume, NULL) && (!volume || volume_delete(volume, NULL)))
+    marker_clear(pool, name, NULL);
+}

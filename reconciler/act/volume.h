@@ -1,0 +1,45 @@
+/* What the storage actions share: volumes as they are on the disk now, who uses them, and
+ * the marker of half-made ones.
+ *
+ * A volume that takes long to fill (a copy, an image) isn't made in one step. Before it,
+ * a small volume NAME.incomplete is made; it goes when the volume is complete. So a volume
+ * with a marker is half-made by us and may be thrown away; one without is complete, or
+ * somebody else's. */
+#pragma once
+#include "reconciler/act/common.h"
+#include "state/object_xml.h"
+
+typedef struct {
+  char *path, *format;
+  char *backing_path, *backing_format; /* NULL: no backing store */
+  guint64 capacity, physical;          /* bytes */
+} VolumeFacts;
+void volume_facts_clear(VolumeFacts *facts);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeFacts, volume_facts_clear)
+/* Reads the volume's file anew. */
+gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **error);
+
+/* An active pool of this name. */
+virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error);
+/* Makes libvirt see files that were changed behind its back. Waits while the pool is busy. */
+gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error);
+/* Succeeds with NULL when there certainly is no such volume. With `refresh`, files that
+ * libvirt doesn't know yet are found too. ret_facts may be NULL. */
+gboolean volume_find(const ActionContext *context, virStoragePoolPtr pool, const char *name, gboolean refresh,
+                     virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error);
+gboolean volume_delete(virStorageVolPtr volume, GError **error);
+
+/* Makes the marker, unless it is there. */
+gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error);
+gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const char *volume, gboolean *ret_present, GError **error);
+gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error);
+/* After a failure: removes the half-made volume, then its marker, as far as that works. */
+void half_made_remove(virStoragePoolPtr pool, const char *volume);
+
+/* Names what is based on the file: a volume of any active pool, or the chain of a running
+ * machine's disk. NULL: nothing. */
+gboolean volume_find_overlay(virConnectPtr connect, const char *path, char **ret_what, GError **error);
+/* The same, and the disks of all domains, live and persistent. With only_live: only of
+ * running machines. `ret_unknown` (may be NULL): a disk whose chain nobody can tell. */
+gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
+                          char **ret_unknown, GError **error);

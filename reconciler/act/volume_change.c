@@ -1,0 +1,97 @@
+/* Volumes that exist: grown, and deleted. Both look for others that use the file first. */
+#include "reconciler/act/volume.h"
+
+/* The volume of a path, its file read anew; NULL without error when libvirt knows none. */
+static gboolean by_path(virConnectPtr connect, const char *path, virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+  if (!volume && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL)
+    return libvirt_fail(error, "cannot look up volume %s", path);
+  if (volume && !volume_facts(volume, ret_facts, error))
+    return FALSE;
+  *ret_volume = g_steal_pointer(&volume);
+  return TRUE;
+}
+
+static gboolean check_grows(const char *path, guint64 now, guint64 wanted, guint64 planned_from, GError **error) {
+  if (now > wanted)
+    return act_refuse(error, "%s has %" G_GUINT64_FORMAT " bytes and would shrink to %" G_GUINT64_FORMAT
+                      ": that is never done", path, now, wanted);
+  if (planned_from && now != planned_from)
+    return act_stale(error, "%s has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT " as planned",
+                     path, now, planned_from);
+  return TRUE;
+}
+
+static gboolean check_no_user(virConnectPtr connect, const char *path, const char *verb, GError **error) {
+  g_autofree char *what = NULL;
+  if (!volume_find_user(connect, path, TRUE, &what, NULL, error))
+    return FALSE;
+  return !what || act_refuse(error, "%s can't be %s: it is used by %s", path, verb, what);
+}
+
+gboolean act_volume_grow(const ActionContext *context, const Action *action, GError **error) {
+  const char *path = act_need(action, "path", error);
+  guint64 bytes, from = 0;
+  if (!path || !act_arg_uint64(action, "bytes", &bytes, error) || !act_arg_optional(action, "from", &from, error))
+    return FALSE;
+  virConnectPtr connect = connection_get(context->connection, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  if (!connect || !by_path(connect, path, &volume, &facts, error))
+    return FALSE;
+  if (!volume)
+    return act_stale(error, "there is no volume %s any more", path);
+  if (facts.capacity == bytes)
+    return TRUE;
+  if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(connect, path, "resized", error))
+    return FALSE;
+  if (virStorageVolResize(volume, bytes, 0) < 0)
+    return libvirt_fail(error, "cannot grow %s", path);
+  volume_facts_clear(&facts);
+  if (!volume_facts(volume, &facts, error))
+    return FALSE;
+  return facts.capacity >= bytes ||
+         act_fail(error, "%s was grown to %" G_GUINT64_FORMAT " bytes but has %" G_GUINT64_FORMAT, path, bytes, facts.capacity);
+}
+
+/* Refreshes the active pool whose directory holds the path, so that its absence is certain.
+ * ret_covered: there is such a pool. */
+static gboolean refresh_around(const ActionContext *context, virConnectPtr connect, const char *path, gboolean *ret_covered, GError **error) {
+  g_autofree char *directory = g_path_get_dirname(path);
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByTargetPath(connect, directory);
+  if (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL)
+    return libvirt_fail(error, "cannot look for the storage pool of %s", path);
+  *ret_covered = pool && virStoragePoolIsActive(pool) == 1;
+  return !*ret_covered || volume_refresh(context, pool, error);
+}
+
+static gboolean check_unused(virConnectPtr connect, const char *path, GError **error) {
+  g_autofree char *what = NULL, *unknown = NULL;
+  if (!volume_find_user(connect, path, FALSE, &what, &unknown, error))
+    return FALSE;
+  if (what)
+    return act_refuse(error, "%s isn't deleted: it is used by %s", path, what);
+  if (unknown)
+    return act_refuse(error, "%s isn't deleted: %s is in no active storage pool, so it can't be told whether it is "
+                      "based on it; define and start a pool over its directory", path, unknown);
+  return TRUE;
+}
+
+gboolean act_volume_delete(const ActionContext *context, const Action *action, GError **error) {
+  const char *path = act_need(action, "path", error);
+  virConnectPtr connect = path ? connection_get(context->connection, error) : NULL;
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  gboolean covered;
+  if (!connect || !refresh_around(context, connect, path, &covered, error) ||
+      !by_path(connect, path, &volume, &facts, error))
+    return FALSE;
+  if (!volume && covered)
+    return TRUE;
+  if (!volume)
+    return act_stale(error, "%s is in no active storage pool", path);
+  if (!check_unused(connect, path, error) || !volume_delete(volume, error))
+    return FALSE;
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
+  return !pool || marker_clear(pool, virStorageVolGetName(volume), error);
+}

@@ -1,0 +1,171 @@
+/* New volumes: blank ones, overlays, and full copies. An existing volume is never overwritten. */
+#include "reconciler/act/volume.h"
+
+typedef struct {
+  const char *pool, *volume, *format;
+  const char *backing_path, *backing_format; /* NULL: none */
+  const char *from;                          /* path of the volume to copy; NULL: none */
+  guint64 bytes;
+} Wanted;
+
+static gboolean read_arguments(const Action *action, Wanted *wanted, GError **error) {
+  *wanted = (Wanted){
+    .pool = act_need(action, "pool", error),
+    .backing_path = act_arg(action, "backingPath"),
+    .backing_format = act_arg(action, "backingFormat"),
+    .from = act_arg(action, "from"),
+  };
+  return wanted->pool && (wanted->volume = act_need(action, "volume", error)) &&
+         (wanted->format = act_need(action, "format", error)) &&
+         act_arg_uint64(action, "bytes", &wanted->bytes, error);
+}
+
+/* Capacities are rounded up: to sectors in files, to extents in volume groups. */
+static gboolean same_capacity(virStorageVolPtr volume, guint64 capacity, guint64 wanted) {
+  virStorageVolInfo info;
+  guint64 rounding = virStorageVolGetInfo(volume, &info) == 0 && info.type == VIR_STORAGE_VOL_BLOCK ? 64 << 20 : 512;
+  return capacity >= wanted && capacity - wanted < rounding;
+}
+
+/* A volume of the name is there: done when it is the wanted one. */
+static gboolean check_existing(virStorageVolPtr volume, const VolumeFacts *facts, const Wanted *wanted, GError **error) {
+  g_autofree char *why = NULL;
+  if (g_strcmp0(facts->format, wanted->format) != 0)
+    why = g_strdup_printf("has format %s, not %s", facts->format ? facts->format : "unknown", wanted->format);
+  else if (!same_capacity(volume, facts->capacity, wanted->bytes))
+    why = g_strdup_printf("has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT, facts->capacity, wanted->bytes);
+  else if (g_strcmp0(facts->backing_path, wanted->backing_path) != 0)
+    why = g_strdup_printf("is based on %s, not on %s", facts->backing_path ? facts->backing_path : "nothing",
+                          wanted->backing_path ? wanted->backing_path : "nothing");
+  if (!why)
+    return TRUE;
+  return act_refuse(error, "there is a volume %s in storage pool %s already, and it %s; it is left alone",
+                    wanted->volume, wanted->pool, why);
+}
+
+static char *volume_text(const Wanted *wanted, GError **error) {
+  g_autoptr(xmlDoc) doc = volume_xml_new(wanted->volume, wanted->format, wanted->bytes, wanted->backing_path,
+                                         wanted->backing_format, 0, error);
+  return doc ? xml_text(doc) : NULL;
+}
+
+/* Whether libvirt said that there is such a file, so that what is there isn't of our making. */
+static gboolean says_exists(const GError *failure) {
+  return failure->domain == LIBVIRT_ERROR &&
+         (failure->code == VIR_ERR_OPERATION_INVALID || failure->code == VIR_ERR_STORAGE_VOL_EXIST);
+}
+
+/* Creating failed: because of a file that libvirt didn't know, or half-way. */
+static gboolean after_failure(const ActionContext *context, virStoragePoolPtr pool, const Wanted *wanted,
+                              GError *failure, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  gboolean seen = volume_find(context, pool, wanted->volume, TRUE, &volume, &facts, NULL) && volume;
+  if (seen && says_exists(failure)) {
+    g_error_free(failure);
+    return check_existing(volume, &facts, wanted, error);
+  }
+  if (seen)
+    volume_delete(volume, NULL);
+  g_propagate_error(error, failure);
+  return FALSE;
+}
+
+gboolean act_volume_create(const ActionContext *context, const Action *action, GError **error) {
+  Wanted wanted;
+  if (!read_arguments(action, &wanted, error))
+    return FALSE;
+  g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  if (!pool || !volume_find(context, pool, wanted.volume, FALSE, &volume, &facts, error))
+    return FALSE;
+  if (volume)
+    return check_existing(volume, &facts, &wanted, error);
+
+  g_autofree char *text = volume_text(&wanted, error);
+  if (!text)
+    return FALSE;
+  volume = virStorageVolCreateXML(pool, text, 0);
+  if (volume)
+    return volume_facts(volume, &facts, error) && check_existing(volume, &facts, &wanted, error);
+  GError *failure = NULL;
+  libvirt_fail(&failure, "cannot create volume %s in storage pool %s", wanted.volume, wanted.pool);
+  return after_failure(context, pool, &wanted, failure, error);
+}
+
+/* Copies. libvirt makes them on the host, in one call that can't be interrupted; another
+ * thread looks how far it has come. */
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  virStoragePoolPtr pool;
+  const char *volume;
+  guint64 total;
+  int done; /* atomic */
+} Watch;
+
+static gpointer watch_copy(gpointer data) {
+  Watch *watch = data;
+  for (guint tick = 1; !g_atomic_int_get(&watch->done); tick++) {
+    g_usleep(50000);
+    if (tick % 10)
+      continue;
+    g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(watch->pool, watch->volume);
+    virStorageVolInfo info;
+    if (volume && virStorageVolGetInfo(volume, &info) == 0)
+      act_progress(watch->context, watch->action, MIN(info.allocation, watch->total), watch->total, "copying");
+  }
+  return NULL;
+}
+
+static gboolean copy(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted,
+                     virStorageVolPtr source, GError **error) {
+  g_auto(VolumeFacts) from = { 0 }, made = { 0 };
+  g_autofree char *text = volume_text(wanted, error);
+  if (!text || !volume_facts(source, &from, error))
+    return FALSE;
+  if (from.capacity > wanted->bytes)
+    return act_refuse(error, "volume %s would be smaller than what it is a copy of, %s", wanted->volume, wanted->from);
+  Watch watch = { context, action, pool, wanted->volume, from.physical, 0 };
+  act_progress(context, action, 0, from.physical, "copying");
+  GThread *watcher = g_thread_new("copy", watch_copy, &watch);
+  g_autoptr(VirStorageVol) volume = virStorageVolCreateXMLFrom(pool, text, source, 0);
+  gboolean fine = volume || libvirt_fail(error, "cannot copy %s to volume %s in storage pool %s",
+                                         wanted->from, wanted->volume, wanted->pool);
+  g_atomic_int_set(&watch.done, 1);
+  g_thread_join(watcher);
+  if (!fine || !volume_facts(volume, &made, error))
+    return FALSE;
+  if (made.capacity < wanted->bytes && virStorageVolResize(volume, wanted->bytes, 0) < 0)
+    return libvirt_fail(error, "cannot grow the copy %s", wanted->volume);
+  volume_facts_clear(&made);
+  return volume_facts(volume, &made, error) && check_existing(volume, &made, wanted, error);
+}
+
+gboolean act_volume_copy(const ActionContext *context, const Action *action, GError **error) {
+  Wanted wanted;
+  if (!read_arguments(action, &wanted, error) || !act_need(action, "from", error))
+    return FALSE;
+  g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  gboolean half_made;
+  if (!pool || !volume_find(context, pool, wanted.volume, TRUE, &volume, &facts, error) ||
+      !marker_find(context, pool, wanted.volume, &half_made, error))
+    return FALSE;
+  if (volume && !half_made)
+    return check_existing(volume, &facts, &wanted, error);
+  if (volume && !volume_delete(volume, error))
+    return FALSE;
+  g_autoptr(VirStorageVol) source = virStorageVolLookupByPath(virStoragePoolGetConnect(pool), wanted.from);
+  if (!source)
+    return libvirt_fail(error, "cannot find what volume %s is to be a copy of, %s", wanted.volume, wanted.from);
+  if (act_cancelled(context, error) || !marker_set(pool, wanted.volume, error))
+    return FALSE;
+  if (copy(context, action, pool, &wanted, source, error))
+    return marker_clear(pool, wanted.volume, error);
+  half_made_remove(pool, wanted.volume);
+  return FALSE;
+}

@@ -1,0 +1,170 @@
+/* Who uses a file: a base image or a disk may only be changed or removed when nobody does. */
+#include "reconciler/act/volume.h"
+
+typedef struct {
+  virConnectPtr connect;
+  const char *path;
+  char *what;          /* the first user found */
+  char *unknown;       /* a disk whose chain can't be told */
+  GHashTable *volumes; /* paths of all volumes of active pools */
+} Search;
+
+static void search_clear(Search *search) {
+  g_free(search->what);
+  g_free(search->unknown);
+  g_clear_pointer(&search->volumes, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Search, search_clear)
+
+static gboolean names_path(xmlNode *node, const char *path) {
+  for (xmlAttr *attribute = node->properties; attribute; attribute = attribute->next) {
+    if (!g_str_equal(attribute->name, "file") && !g_str_equal(attribute->name, "dev"))
+      continue;
+    xmlChar *value = xmlNodeListGetString(node->doc, attribute->children, 1);
+    gboolean same = value && g_str_equal(value, path);
+    xmlFree(value);
+    if (same)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Below a disk: <source>, <backingStore><source>, <mirror><source>, at any depth. */
+static gboolean refers_to(xmlNode *node, const char *path) {
+  for (xmlNode *child = node->children; child; child = child->next) {
+    if (child->type != XML_ELEMENT_NODE)
+      continue;
+    if ((g_str_equal(child->name, "source") || g_str_equal(child->name, "mirror")) && names_path(child, path))
+      return TRUE;
+    if (refers_to(child, path))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* A disk of a stopped machine that isn't in a pool, with a format that can have a backing file. */
+static char *unknown_chain(const Search *search, xmlNode *disk) {
+  g_autofree char *file = xml_path_get(xml_path("source/@file"), disk);
+  g_autofree char *format = xml_path_get(xml_path("driver/@type"), disk);
+  if (!file || g_hash_table_contains(search->volumes, file) || g_strcmp0(format, "raw") == 0 ||
+      xml_path_exists(xml_path("backingStore"), disk))
+    return NULL;
+  return g_steal_pointer(&file);
+}
+
+static gboolean search_document(Search *search, virDomainPtr domain, gboolean live, GError **error) {
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, live ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
+  if (!doc)
+    return FALSE;
+  g_autoptr(GPtrArray) disks = xml_path_all(xml_path("devices/disk"), xmlDocGetRootElement(doc));
+  for (guint i = 0; i < disks->len && !search->what; i++) {
+    g_autofree char *target = xml_path_get(xml_path("target/@dev"), disks->pdata[i]);
+    if (refers_to(disks->pdata[i], search->path)) {
+      search->what = g_strdup_printf("disk %s of %s domain %s", target ? target : "?",
+                                     live ? "running" : "the definition of", virDomainGetName(domain));
+    } else if (!live && !search->unknown && search->volumes) {
+      g_autofree char *file = unknown_chain(search, disks->pdata[i]);
+      if (file)
+        search->unknown = g_strdup_printf("%s (disk %s of domain %s)", file, target ? target : "?", virDomainGetName(domain));
+    }
+  }
+  return TRUE;
+}
+
+/* A domain that goes away while we look is no user. */
+static gboolean gone(virDomainPtr domain, GError **error) {
+  if (!g_error_matches(*error, LIBVIRT_ERROR, VIR_ERR_NO_DOMAIN) &&
+      !(g_error_matches(*error, LIBVIRT_ERROR, VIR_ERR_OPERATION_INVALID) && virDomainIsActive(domain) == 0))
+    return FALSE;
+  g_clear_error(error);
+  return TRUE;
+}
+
+static gboolean search_domains(Search *search, gboolean only_live, GError **error) {
+  virDomainPtr *domains = NULL;
+  int count = virConnectListAllDomains(search->connect, &domains, only_live ? VIR_CONNECT_LIST_DOMAINS_ACTIVE : 0);
+  if (count < 0)
+    return libvirt_fail(error, "cannot list domains");
+  g_autoptr(GError) failure = NULL;
+  for (int i = 0; i < count; i++) {
+    gboolean active = virDomainIsActive(domains[i]) == 1, persistent = virDomainIsPersistent(domains[i]) == 1;
+    if (!failure && !search->what && active && !search_document(search, domains[i], TRUE, &failure))
+      gone(domains[i], &failure);
+    if (!failure && !search->what && !only_live && persistent && !search_document(search, domains[i], FALSE, &failure))
+      gone(domains[i], &failure);
+    virDomainFree(domains[i]);
+  }
+  free(domains);
+  if (failure)
+    g_propagate_error(error, g_steal_pointer(&failure));
+  return failure == NULL;
+}
+
+/* A volume that vanishes or is being made at this moment isn't based on anything that we know of;
+ * any other failure to read is one. */
+static gboolean search_volume(Search *search, virStoragePoolPtr pool, virStorageVolPtr volume, GError **error) {
+  g_auto(VolumeFacts) facts = { 0 };
+  if (!volume_facts(volume, &facts, error)) {
+    g_autoptr(VirStorageVol) again = virStorageVolLookupByName(pool, virStorageVolGetName(volume));
+    if (again && virStoragePoolIsActive(pool) == 1)
+      return FALSE;
+    g_clear_error(error);
+    return TRUE;
+  }
+  if (search->volumes && facts.path)
+    g_hash_table_add(search->volumes, g_strdup(facts.path));
+  if (g_strcmp0(facts.backing_path, search->path) == 0)
+    search->what = g_strdup_printf("volume %s of storage pool %s", virStorageVolGetName(volume), virStoragePoolGetName(pool));
+  return TRUE;
+}
+
+static gboolean search_pool(Search *search, virStoragePoolPtr pool, GError **error) {
+  virStorageVolPtr *volumes = NULL;
+  int count = virStoragePoolListAllVolumes(pool, &volumes, 0);
+  if (count < 0) {
+    if (virStoragePoolIsActive(pool) != 1)
+      return TRUE; /* it was stopped meanwhile */
+    return libvirt_fail(error, "cannot list the volumes of storage pool %s", virStoragePoolGetName(pool));
+  }
+  gboolean fine = TRUE;
+  for (int i = 0; i < count; i++) {
+    fine = fine && (search->what || search_volume(search, pool, volumes[i], error));
+    virStorageVolFree(volumes[i]);
+  }
+  free(volumes);
+  return fine;
+}
+
+static gboolean search_pools(Search *search, GError **error) {
+  virStoragePoolPtr *pools = NULL;
+  int count = virConnectListAllStoragePools(search->connect, &pools, VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE);
+  if (count < 0)
+    return libvirt_fail(error, "cannot list storage pools");
+  gboolean fine = TRUE;
+  for (int i = 0; i < count; i++) {
+    fine = fine && (search->what || search_pool(search, pools[i], error));
+    virStoragePoolFree(pools[i]);
+  }
+  free(pools);
+  return fine;
+}
+
+gboolean volume_find_overlay(virConnectPtr connect, const char *path, char **ret_what, GError **error) {
+  g_auto(Search) search = { .connect = connect, .path = path };
+  if (!search_pools(&search, error))
+    return FALSE;
+  *ret_what = g_steal_pointer(&search.what);
+  return TRUE;
+}
+
+gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
+                          char **ret_unknown, GError **error) {
+  g_auto(Search) search = { .connect = connect, .path = path };
+  search.volumes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  if (!search_pools(&search, error) || !(search.what || search_domains(&search, only_live, error)))
+    return FALSE;
+  *ret_what = g_steal_pointer(&search.what);
+  if (ret_unknown)
+    *ret_unknown = g_steal_pointer(&search.unknown);
+  return TRUE;
+}
