@@ -1,0 +1,139 @@
+/* Past runs, from the journal: newest first, with -v also what each did. */
+#include "reconciler/cli.h"
+#include "reconciler/plan_json.h"
+#include "reconciler/table.h"
+#include "state/journal.h"
+
+#define RUNS_SHOWN 50 /* as text; JSON has all */
+
+static char *time_text(gint64 microseconds) {
+  if (microseconds == 0)
+    return NULL;
+  g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC);
+  return utc ? g_date_time_format(utc, "%Y-%m-%d %H:%M:%SZ") : NULL;
+}
+
+static const char *outcome(const JournalRun *run) {
+  static const char *const words[] = {"applied", "failed", "changes pending", "refused"};
+  if (run->ended == 0)
+    return run->running ? "running" : "interrupted";
+  return run->exit_status >= 0 && run->exit_status < (int)G_N_ELEMENTS(words) ? words[run->exit_status] : "failed";
+}
+
+static void add_action_rows(Table *table, Journal *journal, const JournalRun *run) {
+  g_autoptr(GPtrArray) actions = journal_actions(journal, run->id, NULL);
+  for (guint i = 0; actions && i < actions->len; i++) {
+    const JournalAction *action = actions->pdata[i];
+    g_autofree char *started = time_text(action->started);
+    table_add_printf(table, "  %s", action->id);
+    table_add(table, started);
+    table_add(table, action->result ? action->result : "not ended");
+    table_add(table, NULL);
+    table_add(table, action->object);
+    table_add_printf(table, "%s%s%s", action->description ? action->description : "", action->message ? ": " : "",
+                     action->message ? action->message : "");
+  }
+}
+
+static void print_table(const Cli *cli, Journal *journal, const GPtrArray *runs) {
+  static const char *const headers[] = {"RUN", "STARTED", "RESULT", "ACTIONS", "SOURCE", "CONNECTION", NULL};
+  g_autoptr(Table) table = table_new(headers);
+  for (guint i = 0; i < runs->len; i++) {
+    const JournalRun *run = runs->pdata[i];
+    g_autofree char *started = time_text(run->started);
+    table_add_printf(table, "%" G_GINT64_FORMAT, run->id);
+    table_add(table, started);
+    table_add(table, outcome(run));
+    if (run->n_failed)
+      table_add_printf(table, "%u, %u failed", run->n_actions, run->n_failed);
+    else
+      table_add_printf(table, "%u", run->n_actions);
+    table_add_printf(table, "%s%s%.12s", run->source ? run->source : "", run->revision ? "@" : "",
+                     run->revision ? run->revision : "");
+    table_add(table, run->uri);
+    if (cli->view.verbose)
+      add_action_rows(table, journal, run);
+  }
+  g_autoptr(GString) out = g_string_new(NULL);
+  if (cli->format == &report_markdown)
+    table_markdown(table, out);
+  else
+    table_text(table, out, cli->view.color);
+  cli_print(out->str);
+}
+
+static json_t *time_json(gint64 microseconds) {
+  if (microseconds == 0)
+    return json_null();
+  g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC);
+  g_autofree char *text = utc ? g_date_time_format_iso8601(utc) : NULL;
+  return json_text(text);
+}
+
+static json_t *actions_json(Journal *journal, gint64 run) {
+  json_t *array = json_array();
+  g_autoptr(GPtrArray) actions = journal_actions(journal, run, NULL);
+  for (guint i = 0; actions && i < actions->len; i++) {
+    const JournalAction *action = actions->pdata[i];
+    json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", json_text(action->id),
+                                           "object", json_text(action->object), "kind", json_text(action->kind),
+                                           "description", json_text(action->description), "started",
+                                           time_json(action->started), "ended", time_json(action->ended), "result",
+                                           json_text(action->result), "message", json_text(action->message)));
+  }
+  return array;
+}
+
+static json_t *run_json(Journal *journal, const JournalRun *run) {
+  json_t *object = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", (json_int_t)run->id, "started",
+                             time_json(run->started), "ended", time_json(run->ended), "result",
+                             json_text(outcome(run)), "source", json_text(run->source), "revision",
+                             json_text(run->revision), "connection", json_text(run->uri), "summary",
+                             json_text(run->summary));
+  json_object_set_new(object, "exitStatus", run->ended ? json_integer(run->exit_status) : json_null());
+  json_object_set_new(object, "actions", actions_json(journal, run->id));
+  return object;
+}
+
+static void print_json(Journal *journal, const GPtrArray *runs) {
+  json_auto_t *root = json_object();
+  json_t *array = json_array();
+  json_object_set_new(root, "formatVersion", json_integer(1));
+  for (guint i = 0; i < runs->len; i++)
+    json_array_append_new(array, run_json(journal, runs->pdata[i]));
+  json_object_set_new(root, "runs", array);
+  g_autofree char *text = json_dumps(root, JSON_INDENT(2));
+  cli_print(text);
+  cli_print("\n");
+}
+
+/* Without a journal there were no runs, which isn't an error. */
+static Journal *open_journal(const Cli *cli, gboolean *ret_absent, GError **error) {
+  g_autofree char *dir = cli->options.state_dir ? g_strdup(cli->options.state_dir) : journal_default_dir();
+  GError *trouble = NULL;
+  Journal *journal = journal_open(dir, JOURNAL_READ, NULL, &trouble);
+  *ret_absent = g_error_matches(trouble, JOURNAL_ERROR, JOURNAL_ERROR_ABSENT);
+  if (*ret_absent)
+    g_clear_error(&trouble);
+  if (trouble)
+    g_propagate_error(error, trouble);
+  return journal;
+}
+
+int command_history(const Cli *cli) {
+  g_autoptr(GError) error = NULL;
+  gboolean absent = FALSE, json = cli->format == &report_json;
+  g_autoptr(Journal) journal = open_journal(cli, &absent, &error);
+  if (error)
+    return cli_fail(cli, error, NULL);
+  g_autoptr(GPtrArray) runs = absent ? g_ptr_array_new() : journal_runs(journal, json ? 0 : RUNS_SHOWN, &error);
+  if (!runs)
+    return cli_fail(cli, error, NULL);
+  if (json)
+    print_json(journal, runs);
+  else if (runs->len == 0)
+    cli_print("No runs yet.\n");
+  else
+    print_table(cli, journal, runs);
+  return EXIT_IN_SYNC;
+}

@@ -1,0 +1,38 @@
+#include "reconciler/observe_names.h"
+
+#include <string.h>
+
+#include "state/libvirt/connection.h"
+#include "state/observe.h"
+
+static int compare_domains(gconstpointer a, gconstpointer b) {
+  const ActualDomain *first = *(ActualDomain *const *)a, *second = *(ActualDomain *const *)b;
+  return strcmp(first->name, second->name);
+}
+
+static gboolean find_all(const Actual *actual, char *const *names, GError **error) {
+  for (; *names; names++)
+    if (!g_hash_table_contains(actual->domains, *names)) {
+      g_set_error(error, CLI_ERROR, CLI_ERROR_NOT_FOUND, "there is no domain \"%s\" on %s", *names,
+                  actual->uri ? actual->uri : "this host");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+GPtrArray *observe_named(const Cli *cli, Actual **ret_actual, GError **error) {
+  g_autoptr(Connection) connection = connection_new(cli->options.connect, TRUE);
+  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .names = cli->args[0] ? (const char *const *)cli->args : NULL};
+  g_autoptr(Actual) actual = observe(connection, &options, error);
+  if (!actual || !find_all(actual, cli->args, error))
+    return NULL;
+  GPtrArray *domains = g_ptr_array_new();
+  GHashTableIter iter;
+  gpointer domain;
+  g_hash_table_iter_init(&iter, actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, &domain))
+    g_ptr_array_add(domains, domain);
+  g_ptr_array_sort(domains, compare_domains);
+  *ret_actual = g_steal_pointer(&actual);
+  return domains;
+}

@@ -1,0 +1,8 @@
+/* Observation for commands that take names of domains. */
+#pragma once
+#include "reconciler/cli.h"
+#include "state/actual.h"
+
+/* Through a read-only connection. The domains named (all of them when there are no names) come
+ * sorted by name: const ActualDomain *, owned by ret_actual. A name that no domain has is an error. */
+GPtrArray *observe_named(const Cli *cli, Actual **ret_actual, GError **error);

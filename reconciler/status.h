@@ -1,0 +1,24 @@
+/* What `reconcile status` tells of a domain, computed from an observation: nothing is remembered. */
+#pragma once
+#include <jansson.h>
+#include "reconciler/report.h"
+#include "state/actual.h"
+
+typedef struct {
+  const ActualDomain *domain;
+  const VmSpec *now;   /* of the machine that runs, else the definition */
+  char *state;         /* "running", "paused (I/O error)" */
+  GPtrArray *changes;  /* of FieldChange *: last applied spec against the host; empty when not ours */
+  GPtrArray *pending;  /* of const FieldChange *: waits for the next start */
+  GPtrArray *drift;    /* of const FieldChange *: changed behind our back; the next apply takes it back */
+  char *unknown;       /* drift can't be told: why; else NULL */
+  guint64 disk_bytes;  /* virtual size of all disks */
+} DomainStatus;
+
+DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain);
+void domain_status_free(DomainStatus *status);
+
+/* All of `statuses` (DomainStatus *): a table, and one by one with everything. */
+void status_append_table(GString *out, const GPtrArray *statuses, const ReportView *view, gboolean markdown);
+void status_append_details(GString *out, const DomainStatus *status, const ReportView *view);
+json_t *status_json(const Actual *actual, const GPtrArray *statuses);

@@ -1,0 +1,181 @@
+/* Status for people: one line per domain, or all about one. */
+#include "reconciler/escape.h"
+#include "reconciler/paint.h"
+#include "reconciler/status.h"
+#include "reconciler/table.h"
+#include "schema/value.h"
+
+static char *paths(const GPtrArray *changes) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < changes->len; i++) {
+    const FieldChange *change = changes->pdata[i];
+    g_string_append_printf(text, "%s%s", i ? ", " : "", change->path);
+  }
+  return g_strdup(text->str);
+}
+
+static char *count_of_max(guint64 count, guint64 max) {
+  return max && max != count ? g_strdup_printf("%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, count, max)
+                             : g_strdup_printf("%" G_GUINT64_FORMAT, count);
+}
+
+static char *vcpus(const VmSpec *spec) {
+  guint64 max = given(&spec->cpu, CpuSpec, max) ? (guint64)spec->cpu.max : 0;
+  guint64 count = given(&spec->cpu, CpuSpec, count) ? (guint64)spec->cpu.count : max;
+  return count_of_max(count, max);
+}
+
+static char *memory(const VmSpec *spec) {
+  guint64 max = given(&spec->memory, MemorySpec, max) ? spec->memory.max : 0;
+  guint64 size = given(&spec->memory, MemorySpec, size) ? spec->memory.size : max;
+  g_autofree char *size_text = bytes_format(size), *max_text = bytes_format(max);
+  return max && max != size ? g_strdup_printf("%s/%s", size_text, max_text) : g_steal_pointer(&size_text);
+}
+
+static char *drift_text(const DomainStatus *status) {
+  if (status->unknown)
+    return g_strdup("unknown");
+  return paths(status->drift);
+}
+
+static void add_row(Table *table, const DomainStatus *status) {
+  const ActualDomain *domain = status->domain;
+  table_add(table, domain->name);
+  if (domain->error) {
+    table_add_printf(table, "can't be read: %s", domain->error);
+    for (int i = 0; i < 7; i++)
+      table_add(table, NULL);
+    return;
+  }
+  g_autofree char *cpus = vcpus(status->now), *size = memory(status->now), *pending = paths(status->pending),
+                  *drift = drift_text(status), *disks = bytes_format_short(status->disk_bytes);
+  table_add(table, status->state);
+  table_add(table, domain->owner ? domain->owner->source : "not ours");
+  table_add(table, domain->autostart ? "yes" : "no");
+  table_add(table, cpus);
+  table_add(table, size);
+  table_add(table, status->disk_bytes ? disks : NULL);
+  table_add(table, pending);
+  table_add(table, drift);
+}
+
+void status_append_table(GString *out, const GPtrArray *statuses, const ReportView *view, gboolean markdown) {
+  static const char *const headers[] = {"NAME",  "STATE",           "MANAGED BY", "AUTOSTART", "VCPUS", "MEMORY",
+                                        "DISKS", "PENDING RESTART", "DRIFT",      NULL};
+  g_autoptr(Table) table = table_new(headers);
+  for (guint i = 0; i < statuses->len; i++)
+    add_row(table, statuses->pdata[i]);
+  if (markdown)
+    table_markdown(table, out);
+  else
+    table_text(table, out, view->color);
+}
+
+static void append_line(GString *out, const char *key, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void append_line(GString *out, const char *key, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *value = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  g_string_append_printf(out, "  %-12s ", key);
+  escape_append(out, value);
+  g_string_append_c(out, '\n');
+}
+
+static void append_changes(GString *out, const char *key, const GPtrArray *changes) {
+  for (guint i = 0; i < changes->len; i++) {
+    const FieldChange *change = changes->pdata[i];
+    append_line(out, i ? "" : key, "%s: is %s, declared %s", change->path, change->from ? change->from : "unset",
+                change->to ? change->to : "unset");
+  }
+}
+
+static void append_layer(GString *out, const ActualVolume *volume, gboolean top) {
+  g_autofree char *capacity = bytes_format_short(volume->capacity), *allocation = bytes_format_short(volume->allocation);
+  append_line(out, "", "%s%s (%s, %s, %s allocated%s%s)%s%s", top ? "  " : "  on ", volume->path,
+              volume->format ? volume->format : "unknown format", capacity, allocation, volume->pool ? ", pool " : "",
+              volume->pool ? volume->pool : "", volume->error ? ": " : "", volume->error ? volume->error : "");
+}
+
+static void append_disks(GString *out, const ActualDomain *domain) {
+  for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    append_line(out, i ? "" : "disks", "%s%s%s", disk->target, disk->path ? "" : ": no medium or not a file",
+                disk->path && (!disk->chain || disk->chain->len == 0) ? ": its storage isn't known to libvirt" : "");
+    if (disk->path && (!disk->chain || disk->chain->len == 0))
+      append_line(out, "", "  %s", disk->path);
+    for (guint n = 0; disk->chain && n < disk->chain->len; n++)
+      append_layer(out, disk->chain->pdata[n], n == 0);
+  }
+}
+
+/* Devices and fields as the rows of their tables say. */
+typedef struct {
+  GString *out;
+  const char *title;
+} Section;
+
+static void append_item(gpointer data, const char *key, const char *value) {
+  Section *section = data;
+  append_line(section->out, key ? section->title : "", "%s", value);
+}
+
+static void append_list(GString *out, const char *key, const VmSpec *spec) {
+  const Field *field = table_find(&VmSpec_table, key);
+  VmSpec only = {0};
+  spec_copy_field(&VmSpec_table, field, spec, &only);
+  Section section = {out, key};
+  report_spec(&VmSpec_table, &only, append_item, &section);
+  spec_clear(&VmSpec_table, &only);
+}
+
+static void append_interfaces(GString *out, const DomainStatus *status) {
+  const VmSpec *spec = status->now;
+  for (guint i = 0; given(spec, VmSpec, interfaces) && i < spec->interfaces->len; i++) {
+    const InterfaceSpec *interface = spec->interfaces->pdata[i];
+    const char *to = given(interface, InterfaceSpec, network)  ? interface->network
+                     : given(interface, InterfaceSpec, bridge) ? interface->bridge
+                     : given(interface, InterfaceSpec, direct) ? interface->direct
+                     : given(interface, InterfaceSpec, user)   ? "user"
+                                                               : "other";
+    append_line(out, i ? "" : "interfaces", "%s  %s, %s", given(interface, InterfaceSpec, mac) ? interface->mac : "-", to,
+                given(interface, InterfaceSpec, model) ? interface->model : "default model");
+  }
+}
+
+static void append_ownership(GString *out, const ActualDomain *domain) {
+  if (!domain->owner) {
+    append_line(out, "managed by", "nobody: it isn't ours");
+    return;
+  }
+  append_line(out, "managed by", "%s%s%s", domain->owner->source, domain->owner->revision ? " at " : "",
+              domain->owner->revision ? domain->owner->revision : "");
+  if (domain->owner->place)
+    append_line(out, "declared at", "%s", domain->owner->place);
+}
+
+void status_append_details(GString *out, const DomainStatus *status, const ReportView *view) {
+  const ActualDomain *domain = status->domain;
+  g_autofree char *name = escape_text(domain->name);
+  paint_append(out, view->color, PAINT_BOLD, name);
+  g_string_append_c(out, '\n');
+  if (domain->error) {
+    append_line(out, "error", "can't be read: %s", domain->error);
+    return;
+  }
+  g_autofree char *cpus = vcpus(status->now), *size = memory(status->now);
+  append_line(out, "state", "%s", status->state);
+  append_line(out, "uuid", "%s", domain->uuid);
+  append_ownership(out, domain);
+  append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");
+  append_line(out, "vcpus", "%s", cpus);
+  append_line(out, "memory", "%s", size);
+  append_disks(out, domain);
+  append_interfaces(out, status);
+  append_list(out, "graphics", status->now);
+  append_line(out, "snapshots", "%u", domain->snapshots);
+  append_changes(out, "pending", status->pending);
+  if (status->unknown)
+    append_line(out, "drift", "unknown: %s", status->unknown);
+  append_changes(out, "drift", status->drift);
+}
