@@ -7,8 +7,8 @@
 #define METADATA_NAMESPACE "https://reconcile.dev/xmlns/1"
 #define METADATA_PREFIX "reconcile"
 
-/* Our record in <metadata>: <reconcile:vm owner=… source=… revision=… file=… line=…>JSON</reconcile:vm>
- * where JSON is {"metadata":{…},"spec":{…},"resolved":{…}} as spec_to_json writes them. */
+/* Our record in <metadata>: <reconcile:vm source=… revision=… place=…>JSON</reconcile:vm>
+ * where JSON is {"metadata":{…},"spec":{…}} as spec_to_json writes them (secrets left out). */
 typedef struct {
   char *source;   /* identity of the source that declares it: directory or git URL */
   char *revision; /* commit; NULL for a directory */
@@ -27,12 +27,18 @@ void ownership_write(xmlNode *domain, const Ownership *ownership);
 /* Text of the element alone, for virDomainSetMetadata. */
 char *ownership_text(const Ownership *ownership);
 
-/* A new domain's XML from a resolved spec. `name` is checked already. */
+/* A new domain's XML from a resolved spec (type, paths, formats and MACs filled in); ownership
+ * may be NULL. `name` is checked already. */
 xmlDoc *domain_xml_new(const char *name, const VmSpec *spec, const Ownership *ownership, GError **error);
-/* Patches a persistent definition; applied may be NULL. ret_changed: anything but the record. */
+/* Patches a persistent definition; applied and ownership may be NULL (then the record is left
+ * as it is). ret_changed: anything but the record. A cdrom or floppy whose path was dropped
+ * from the spec is emptied. */
 gboolean domain_xml_patch(xmlNode *domain, const VmSpec *spec, const VmSpec *applied,
                           const Ownership *ownership, gboolean *ret_changed, GError **error);
 /* Reads everything the rows know, and devices.extra as far as `applied` declares it. */
 void domain_xml_read(xmlNode *domain, const VmSpec *applied, VmSpec *spec);
+/* Whether a machine type as defined is the wanted one, or what libvirt made of it as an alias:
+ * "q35" became "pc-q35-7.2" when the machine was made. */
+gboolean machine_matches(const char *wanted, const char *defined);
 /* XML of one device of a spec ("disks" row, "vdb"), as for attach; free it. */
 char *domain_xml_device(const VmSpec *spec, const Field *row, const char *match, GError **error);

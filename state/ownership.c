@@ -1,0 +1,167 @@
+/* Our record in <metadata>: what makes an object ours, and what was last applied to it. */
+#include "state/ownership.h"
+#include "state/xml_tree.h"
+
+#include <jansson.h>
+#include <string.h>
+
+typedef json_t Json;
+static void json_release(json_t *json) {
+  json_decref(json);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Json, json_release)
+
+void record_clear(const Record *record) {
+  g_clear_pointer(record->source, g_free);
+  g_clear_pointer(record->revision, g_free);
+  g_clear_pointer(record->place, g_free);
+  spec_clear(&MetadataSpec_table, record->metadata);
+  spec_clear(record->table, record->spec);
+}
+
+/* Writing. */
+
+static json_t *json_of(const FieldTable *table, gconstpointer spec) {
+  g_autofree char *text = spec_to_json(table, spec); /* leaves secrets out */
+  return json_loads(text, 0, NULL);
+}
+
+static char *content(const Record *record) {
+  g_autoptr(Json) json = json_object();
+  json_object_set_new(json, "metadata", json_of(&MetadataSpec_table, record->metadata));
+  json_object_set_new(json, "spec", json_of(record->table, record->spec));
+  char *text = json_dumps(json, JSON_COMPACT);
+  char *copy = g_strdup(text);
+  free(text);
+  return copy;
+}
+
+static xmlNode *record_element(const Record *record, xmlDoc *doc) {
+  xmlNode *element = xmlNewDocNode(doc, NULL, BAD_CAST record->element, NULL);
+  xmlSetNs(element, xmlNewNs(element, BAD_CAST METADATA_NAMESPACE, BAD_CAST METADATA_PREFIX));
+  const char *const attributes[][2] = {
+      {"source", *record->source}, {"revision", *record->revision}, {"place", *record->place}};
+  for (guint i = 0; i < G_N_ELEMENTS(attributes); i++)
+    if (attributes[i][1])
+      xml_set_attribute(element, attributes[i][0], attributes[i][1]);
+  g_autofree char *text = content(record);
+  xml_set_content(element, text);
+  return element;
+}
+
+char *record_text(const Record *record) {
+  g_autoptr(xmlDoc) doc = xmlNewDoc(BAD_CAST "1.0");
+  xmlDocSetRootElement(doc, record_element(record, doc));
+  return xml_text(doc);
+}
+
+static gboolean is_ours(const xmlNode *node) {
+  return node->type == XML_ELEMENT_NODE && node->ns && g_strcmp0((const char *)node->ns->href, METADATA_NAMESPACE) == 0;
+}
+
+static xmlNode *find_record(xmlNode *object) {
+  for (xmlNode *metadata = xml_first_child(object, "metadata"); metadata;
+       metadata = xml_next_sibling(metadata, "metadata"))
+    for (xmlNode *node = metadata->children; node; node = node->next)
+      if (is_ours(node))
+        return node;
+  return NULL;
+}
+
+void record_write(xmlNode *object, const Record *record) {
+  xmlNode *old = find_record(object);
+  if (old)
+    xml_remove(old);
+  xmlNode *metadata = xml_first_child(object, "metadata");
+  if (!metadata)
+    metadata = xml_add_child(object, NULL, "metadata");
+  xml_insert(metadata, NULL, record_element(record, object->doc));
+}
+
+/* Reading. */
+
+static gboolean unreadable(GError **error, const char *why) {
+  g_set_error(error, XML_ERROR, XML_ERROR_SHAPE, "the record that reconcile keeps in the metadata can't be read: %s", why);
+  return FALSE;
+}
+
+static gboolean spec_from(const FieldTable *table, json_t *root, const char *key, gpointer member, GError **error) {
+  json_t *json = json_object_get(root, key);
+  if (!json) {
+    g_autofree char *why = g_strdup_printf("it has no \"%s\"", key);
+    return unreadable(error, why);
+  }
+  char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+  gpointer spec = spec_from_json(table, text, "the record that reconcile keeps in the metadata", error);
+  free(text);
+  if (!spec)
+    return FALSE;
+  memcpy(member, spec, table->size); /* moved: only the shell of it is freed */
+  g_free(spec);
+  return TRUE;
+}
+
+gboolean record_read(xmlNode *object, const Record *record, GError **error) {
+  xmlNode *element = find_record(object);
+  if (!element)
+    return FALSE;
+  if (strcmp((const char *)element->name, record->element) != 0)
+    return unreadable(error, "it is of another kind of object");
+  g_autofree char *owned = NULL;
+  json_error_t where;
+  g_autoptr(Json) root = json_loads(xml_content(element, &owned), JSON_REJECT_DUPLICATES, &where);
+  if (!root)
+    return unreadable(error, where.text);
+  if (!spec_from(&MetadataSpec_table, root, "metadata", record->metadata, error) ||
+      !spec_from(record->table, root, "spec", record->spec, error)) {
+    record_clear(record);
+    return FALSE;
+  }
+  *record->source = g_strdup(xml_attribute(element, "source"));
+  *record->revision = g_strdup(xml_attribute(element, "revision"));
+  *record->place = g_strdup(xml_attribute(element, "place"));
+  return TRUE;
+}
+
+/* Domains. */
+
+static Record record_of(const Ownership *ownership) {
+  Ownership *parts = (Ownership *)ownership;
+  return (Record){"vm", &VmSpec_table, &parts->source, &parts->revision, &parts->place, &parts->metadata, &parts->spec};
+}
+
+void ownership_free(Ownership *ownership) {
+  if (!ownership)
+    return;
+  Record record = record_of(ownership);
+  record_clear(&record);
+  g_free(ownership);
+}
+
+Ownership *ownership_copy(const Ownership *ownership) {
+  if (!ownership)
+    return NULL;
+  Ownership *copy = g_new0(Ownership, 1);
+  copy->source = g_strdup(ownership->source);
+  copy->revision = g_strdup(ownership->revision);
+  copy->place = g_strdup(ownership->place);
+  spec_copy_into(&MetadataSpec_table, &ownership->metadata, &copy->metadata);
+  spec_copy_into(&VmSpec_table, &ownership->spec, &copy->spec);
+  return copy;
+}
+
+Ownership *ownership_read(xmlNode *domain, GError **error) {
+  g_autoptr(Ownership) ownership = g_new0(Ownership, 1);
+  Record record = record_of(ownership);
+  return record_read(domain, &record, error) ? g_steal_pointer(&ownership) : NULL;
+}
+
+void ownership_write(xmlNode *domain, const Ownership *ownership) {
+  Record record = record_of(ownership);
+  record_write(domain, &record);
+}
+
+char *ownership_text(const Ownership *ownership) {
+  Record record = record_of(ownership);
+  return record_text(&record);
+}
