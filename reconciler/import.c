@@ -42,7 +42,7 @@ static void clean_list(const Field *field, GPtrArray *items, const char *path, G
                                                                         : NULL;
     if (trouble) {
       remark(remarks, "%s[%s] is left out and stays as it is: %s", path, key ? key : "?", trouble);
-      g_ptr_array_remove_index(items, i);
+      spec_free(field->sub, g_ptr_array_remove_index(items, i));
       continue;
     }
     g_autofree char *inner = g_strdup_printf("%s[%s]", path, key);
@@ -81,7 +81,7 @@ static void import_disks(VmSpec *vm, GPtrArray *remarks) {
     if (!drive && !given(disk, DiskSpec, path)) {
       remark(remarks, "disks[%s] is left out and stays as it is: its source isn't a file or a block device",
              disk->target ? disk->target : "?");
-      g_ptr_array_remove_index(vm->disks, i);
+      spec_free(&DiskSpec_table, g_ptr_array_remove_index(vm->disks, i));
       continue;
     }
     spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_size]);
@@ -100,7 +100,7 @@ static void import_interfaces(VmSpec *vm, GPtrArray *remarks) {
     if (!connected || !given(interface, InterfaceSpec, mac)) {
       remark(remarks, "the interface with MAC %s is left out and stays as it is: the files have no words for its connection",
              given(interface, InterfaceSpec, mac) ? interface->mac : "?");
-      g_ptr_array_remove_index(vm->interfaces, i);
+      spec_free(&InterfaceSpec_table, g_ptr_array_remove_index(vm->interfaces, i));
       continue;
     }
     g_free(interface->name);
