@@ -178,8 +178,8 @@ static void read_source(Walk *walk, const char *source, const struct stat *statu
 
 static gboolean check_source(const char *source, const Desired *desired, const Diagnostics *diagnostics, GError **error) {
   if (diagnostics->errors > 0)
-    g_set_error(error, SOURCE_ERROR, SOURCE_ERROR_INVALID, "%s: %u %s: nothing is done until all of it can be read",
-                source, diagnostics->errors, diagnostics->errors == 1 ? "error" : "errors");
+    g_set_error(error, SOURCE_ERROR, SOURCE_ERROR_INVALID, "%s: nothing is done until all of it can be read",
+                source);
   else if (declares_nothing(desired))
     g_set_error(error, SOURCE_ERROR, SOURCE_ERROR_EMPTY,
                 "%s: nothing declared: refusing to treat an empty source as \"delete everything\"", source);
