@@ -2,7 +2,7 @@
 #include "state/libvirt/connection.h"
 
 #include <libvirt/virterror.h>
-#include <string.h>
+#include <signal.h>
 
 enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16 };
 
@@ -20,9 +20,17 @@ G_DEFINE_QUARK(reconcile-libvirt-error, libvirt_error)
 
 static void ignore_error(void *data G_GNUC_UNUSED, virErrorPtr error G_GNUC_UNUSED) {}
 
+/* libvirt writes to sockets whose other end may have died. */
+static void ignore_broken_pipes(void) {
+  struct sigaction now;
+  if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static void initialize(void) {
   static gsize done;
   if (g_once_init_enter(&done)) {
+    ignore_broken_pipes();
     virSetErrorFunc(NULL, ignore_error); /* libvirt would print to standard error */
     virInitialize();
     g_once_init_leave(&done, 1);
@@ -119,7 +127,7 @@ static gboolean is_alive(virConnectPtr handle) {
   /* Without events nobody watches the socket: libvirt learns of its end by writing to it. */
   unsigned long version;
   return g_atomic_int_get(&events_registered) || virConnectGetLibVersion(handle, &version) == 0 ||
-         virConnectIsAlive(handle) == 1;
+         virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
 }
 
 static void retire(Connection *connection) {

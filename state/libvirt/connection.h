@@ -1,5 +1,6 @@
 /* A connection to one host's libvirt: opened lazily, read-only or writable, checked
- * before use and opened again when it has died. Thread-safe. */
+ * before use and opened again when it has died. Thread-safe. The first one makes the process
+ * ignore SIGPIPE where nobody handles it, since libvirt writes to sockets of dead daemons. */
 #pragma once
 #include <glib.h>
 #include <libvirt/libvirt.h>

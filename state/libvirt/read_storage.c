@@ -25,14 +25,14 @@ static void read_volume(gpointer data, gpointer item) {
   Reading *reading = data;
   g_autofree VolumeReading *each = item;
   g_autoptr(VirStorageVol) handle = each->handle;
-  const char *name = virStorageVolGetName(handle);
-  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
+  const char *name = virStorageVolGetName(handle), *key = virStorageVolGetKey(handle);
+  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0); /* last: each call forgets the error before it */
   if (!xml && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL)
     return;
   ActualVolume *volume = g_new0(ActualVolume, 1);
   volume->name = g_strdup(name);
   volume->pool = g_strdup(each->pool->name);
-  volume->path = g_strdup(virStorageVolGetKey(handle)); /* of files and devices it is the path */
+  volume->path = g_strdup(key); /* of files and devices it is the path */
   g_autoptr(GError) error = NULL;
   if (!xml) {
     volume->error = reading_trouble(reading, "volume %s of pool %s", name, each->pool->name);
