@@ -103,12 +103,20 @@ static const Rule rules[] = {
     {&MemorySpec_table, MemorySpec_size, memory},
 };
 
+/* What isn't part of a definition: it is done whether or not something runs. */
+static gboolean acts_at_once(Call call) {
+  return call == CALL_RESIZE_DISK || call == CALL_RESIZE_VOLUME || call == CALL_AUTOSTART || call == CALL_POWER;
+}
+
 void context_apply(const DiffInput *input, FieldChange *change) {
   if (change->effect == EFFECT_NEVER && change->field->why != NULL && change->why == NULL)
     change->why = g_strdup(change->field->why);
   for (guint i = 0; i < G_N_ELEMENTS(rules); i++)
     if (change->field == &rules[i].table->fields[rules[i].row])
       rules[i].apply(input, change);
+  gboolean by_live_call = change->effect == EFFECT_LIVE_CALL || change->effect == EFFECT_LIVE_UPDATE || change->effect == EFFECT_LIVE_REPLUG;
+  if (by_live_call && !change->live && !acts_at_once(change->call))
+    at_next_start(change, NULL);
   change->pending = change->live && change->effect == EFFECT_NEXT_START;
 }
 

@@ -8,6 +8,17 @@ typedef struct {
   GHashTable *verdicts; /* object id → message */
 } Preflight;
 
+/* libvirt turns every interface into a tap device for this and opens it, which an ordinary user
+ * can't and nobody asked for: interfaces are left to the define. */
+static char *without_interfaces(xmlDoc *doc) {
+  g_autoptr(GPtrArray) interfaces = xml_path_all(xml_path("devices/interface"), xmlDocGetRootElement(doc));
+  for (guint i = 0; i < interfaces->len; i++) {
+    xmlUnlinkNode(interfaces->pdata[i]);
+    xmlFreeNode(interfaces->pdata[i]);
+  }
+  return xml_text(doc);
+}
+
 /* The definition as it will be: of a new machine, or the present one patched. */
 static char *definition(const ActionContext *context, gboolean is_new, GError **error) {
   const VmSpec *vm = act_vm(context, error);
@@ -17,7 +28,7 @@ static char *definition(const ActionContext *context, gboolean is_new, GError **
   g_autoptr(xmlDoc) doc = NULL;
   if (is_new) {
     doc = domain_xml_new(context->object->name, vm, &owner, error);
-    return doc != NULL ? xml_text(doc) : NULL;
+    return doc != NULL ? without_interfaces(doc) : NULL;
   }
   g_autoptr(VirDomain) domain = act_domain(context, error);
   if (domain == NULL || (doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE, error)) == NULL)
@@ -29,7 +40,7 @@ static char *definition(const ActionContext *context, gboolean is_new, GError **
   gboolean changed = FALSE;
   if (!domain_xml_patch(root, vm, before != NULL ? &before->spec : NULL, &owner, &changed, error))
     return NULL;
-  return xml_text(doc);
+  return without_interfaces(doc);
 }
 
 static void forget(const FieldTable *table, gpointer spec, guint row) { spec_unset(table, spec, &table->fields[row]); }

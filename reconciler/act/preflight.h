@@ -1,6 +1,7 @@
 /* Before anything is touched, the hypervisor itself judges the planned definitions: each is
  * turned into QEMU's arguments (virConnectDomainXMLToNative), which parses, fills in and
- * validates as a define and start would, and changes nothing. Machines of one shape (equal but
+ * validates as a define and start would, and changes nothing (but for interfaces, which it would
+ * open: those are judged by the define). Machines of one shape (equal but
  * for names, addresses and paths) are judged once. Needs a writable connection. */
 #pragma once
 #include "reconciler/act/act.h"
