@@ -153,12 +153,13 @@ gboolean act_not_ours(virDomainPtr domain, GError **error) {
 }
 
 gboolean act_check_ours(virDomainPtr domain, GError **error) {
+  const char *name = virDomainGetName(domain); /* asking for it forgets the last error */
   g_autofree char *record = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, METADATA_NAMESPACE,
                                                  VIR_DOMAIN_AFFECT_CONFIG);
   if (record)
     return TRUE;
   if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA)
-    return libvirt_fail(error, "cannot read whose domain %s is", virDomainGetName(domain));
+    return libvirt_fail(error, "cannot read whose domain %s is", name);
   return act_not_ours(domain, error);
 }
 
@@ -184,18 +185,20 @@ virDomainPtr act_live_domain(const ActionContext *context, GError **error) {
 }
 
 xmlDoc *act_domain_doc(virDomainPtr domain, guint flags, GError **error) {
+  const char *name = virDomainGetName(domain);
   g_autofree char *text = virDomainGetXMLDesc(domain, flags);
   if (!text) {
-    libvirt_fail(error, "cannot read the definition of domain %s", virDomainGetName(domain));
+    libvirt_fail(error, "cannot read the definition of domain %s", name);
     return NULL;
   }
-  return xml_parse(text, virDomainGetName(domain), error);
+  return xml_parse(text, name, error);
 }
 
 int act_domain_state(virDomainPtr domain, int *ret_reason, GError **error) {
+  const char *name = virDomainGetName(domain);
   int state, reason;
   if (virDomainGetState(domain, &state, &reason, 0) < 0) {
-    libvirt_fail(error, "cannot read the state of domain %s", virDomainGetName(domain));
+    libvirt_fail(error, "cannot read the state of domain %s", name);
     return -1;
   }
   if (ret_reason)

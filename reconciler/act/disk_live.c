@@ -12,9 +12,10 @@ static char *disk_source(xmlNode *disk) {
 }
 
 static gboolean disk_capacity(virDomainPtr domain, const char *target, guint64 *ret_bytes, GError **error) {
+  const char *name = virDomainGetName(domain);
   virDomainBlockInfo info;
   if (virDomainGetBlockInfo(domain, target, &info, 0) < 0)
-    return libvirt_fail(error, "cannot read the size of disk %s of domain %s", target, virDomainGetName(domain));
+    return libvirt_fail(error, "cannot read the size of disk %s of domain %s", target, name);
   *ret_bytes = info.capacity;
   return TRUE;
 }

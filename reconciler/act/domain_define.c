@@ -13,10 +13,11 @@ static gboolean write_definition(const ActionContext *context, xmlDoc *doc, GErr
 
 /* Only the persistent record: that of the running machine says what it was started with. */
 static gboolean write_record(virDomainPtr domain, const Ownership *record, GError **error) {
+  const char *name = virDomainGetName(domain);
   g_autofree char *text = ownership_text(record);
   return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, METADATA_PREFIX, METADATA_NAMESPACE,
                               VIR_DOMAIN_AFFECT_CONFIG) == 0 ||
-         libvirt_fail(error, "cannot write our record of domain %s", virDomainGetName(domain));
+         libvirt_fail(error, "cannot write our record of domain %s", name);
 }
 
 static gboolean same_record(const Ownership *a, const Ownership *b) {

@@ -7,9 +7,10 @@
 #define GUEST_WAIT_SECONDS 10
 
 static gboolean read_vcpus(virDomainPtr domain, int *ret_count, GError **error) {
+  const char *name = virDomainGetName(domain);
   int count = virDomainGetVcpusFlags(domain, VIR_DOMAIN_VCPU_LIVE);
   if (count < 0)
-    return libvirt_fail(error, "cannot read the virtual CPUs of domain %s", virDomainGetName(domain));
+    return libvirt_fail(error, "cannot read the virtual CPUs of domain %s", name);
   *ret_count = count;
   return TRUE;
 }

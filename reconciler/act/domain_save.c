@@ -9,8 +9,9 @@ typedef struct {
 
 static gpointer save(gpointer data) {
   Save *work = data;
+  const char *name = virDomainGetName(work->domain);
   if (virDomainManagedSave(work->domain, 0) < 0)
-    libvirt_fail(&work->error, "cannot save domain %s", virDomainGetName(work->domain));
+    libvirt_fail(&work->error, "cannot save domain %s", name);
   g_atomic_int_set(&work->done, 1);
   return NULL;
 }

@@ -72,14 +72,7 @@ static gboolean open_image(Image *image, GError **error) {
 
 /* A raw volume of the file's size, whatever its format: the content brings that. */
 static virStorageVolPtr create(virStoragePoolPtr pool, const Image *image, guint mode, GError **error) {
-  g_autoptr(xmlDoc) doc = volume_xml_new(image->volume, "raw", image->bytes, NULL, NULL, mode, error);
-  if (!doc)
-    return NULL;
-  g_autofree char *text = xml_text(doc);
-  virStorageVolPtr volume = virStorageVolCreateXML(pool, text, 0);
-  if (!volume)
-    libvirt_fail(error, "cannot create volume %s in storage pool %s", image->volume, image->pool);
-  return volume;
+  return volume_make(pool, image->volume, "raw", image->bytes, NULL, NULL, mode, error);
 }
 
 /* Whether the daemon itself can write to it, which shows without sending anything. */

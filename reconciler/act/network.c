@@ -32,18 +32,20 @@ virNetworkPtr own_network(const ActionContext *context, GError **error) {
 }
 
 xmlDoc *network_doc(virNetworkPtr network, guint flags, GError **error) {
+  const char *name = virNetworkGetName(network); /* asking for it forgets the last error */
   g_autofree char *text = virNetworkGetXMLDesc(network, flags);
   if (!text) {
-    libvirt_fail(error, "cannot read the definition of network %s", virNetworkGetName(network));
+    libvirt_fail(error, "cannot read the definition of network %s", name);
     return NULL;
   }
-  return xml_parse(text, virNetworkGetName(network), error);
+  return xml_parse(text, name, error);
 }
 
 gboolean network_active(virNetworkPtr network, gboolean *ret_active, GError **error) {
+  const char *name = virNetworkGetName(network);
   int active = virNetworkIsActive(network);
   if (active < 0)
-    return libvirt_fail(error, "cannot see whether network %s is active", virNetworkGetName(network));
+    return libvirt_fail(error, "cannot see whether network %s is active", name);
   *ret_active = active;
   return TRUE;
 }
@@ -129,6 +131,7 @@ static gboolean network_check_unused(virNetworkPtr network, GError **error) {
 }
 
 static gboolean network_stop(virNetworkPtr network, GError **error) {
+  const char *name = virNetworkGetName(network);
   gboolean active;
   if (!network_active(network, &active, error))
     return FALSE;
@@ -137,7 +140,7 @@ static gboolean network_stop(virNetworkPtr network, GError **error) {
   if (!network_check_unused(network, error))
     return FALSE;
   return virNetworkDestroy(network) == 0 ||
-         libvirt_fail(error, "cannot stop network %s", virNetworkGetName(network));
+         libvirt_fail(error, "cannot stop network %s", name);
 }
 
 gboolean act_network_stop(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {

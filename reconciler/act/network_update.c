@@ -18,9 +18,10 @@ static char *range_xml(gconstpointer item) { return dhcp_range_xml(item); }
 static char *host_xml(gconstpointer item) { return dhcp_host_xml(item); }
 
 static gboolean update(const DhcpList *list, virNetworkUpdateCommand command, gconstpointer item, GError **error) {
+  const char *name = virNetworkGetName(list->network);
   g_autofree char *text = list->xml(item);
   return virNetworkUpdate(list->network, command, list->section, -1, text, VIR_NETWORK_UPDATE_AFFECT_LIVE) == 0 ||
-         libvirt_fail(error, "cannot update network %s by %s", virNetworkGetName(list->network), text);
+         libvirt_fail(error, "cannot update network %s by %s", name, text);
 }
 
 static gpointer same_key(const DhcpList *list, const GPtrArray *items, gconstpointer item) {

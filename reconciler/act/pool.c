@@ -22,9 +22,10 @@ static virStoragePoolPtr own_pool(const ActionContext *context, GError **error) 
 }
 
 static gboolean pool_active(virStoragePoolPtr pool, gboolean *ret_active, GError **error) {
+  const char *name = virStoragePoolGetName(pool); /* asking for it forgets the last error */
   int active = virStoragePoolIsActive(pool);
   if (active < 0)
-    return libvirt_fail(error, "cannot see whether storage pool %s is active", virStoragePoolGetName(pool));
+    return libvirt_fail(error, "cannot see whether storage pool %s is active", name);
   *ret_active = active;
   return TRUE;
 }
@@ -141,11 +142,12 @@ gboolean act_pool_start(const ActionContext *context, const Action *action G_GNU
 }
 
 static gboolean pool_stop(virStoragePoolPtr pool, GError **error) {
+  const char *name = virStoragePoolGetName(pool);
   gboolean active;
   if (!pool_active(pool, &active, error))
     return FALSE;
   if (active && virStoragePoolDestroy(pool) < 0)
-    return libvirt_fail(error, "cannot stop storage pool %s", virStoragePoolGetName(pool));
+    return libvirt_fail(error, "cannot stop storage pool %s", name);
   return TRUE;
 }
 

@@ -52,13 +52,14 @@ virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GE
 #define BUSY_WAIT_SECONDS 600
 
 gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
+  const char *name = virStoragePoolGetName(pool); /* asking for it forgets the last error */
   gint64 end = g_get_monotonic_time() + BUSY_WAIT_SECONDS * G_USEC_PER_SEC;
   while (virStoragePoolRefresh(pool, 0) < 0) {
     virErrorPtr reason = virGetLastError();
     gboolean busy = reason && reason->code == VIR_ERR_INTERNAL_ERROR && reason->message &&
                     strstr(reason->message, "asynchronous jobs");
     if (!busy || g_get_monotonic_time() > end)
-      return libvirt_fail(error, "cannot refresh storage pool %s", virStoragePoolGetName(pool));
+      return libvirt_fail(error, "cannot refresh storage pool %s", name);
     if (!act_sleep(context, 100, error))
       return FALSE;
   }
@@ -67,9 +68,10 @@ gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GE
 
 /* Looks up by name alone: NULL without error when libvirt knows no such volume. */
 static gboolean lookup(virStoragePoolPtr pool, const char *name, virStorageVolPtr *ret_volume, GError **error) {
+  const char *pool_name = virStoragePoolGetName(pool);
   virStorageVolPtr volume = virStorageVolLookupByName(pool, name);
   if (!volume && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL)
-    return libvirt_fail(error, "cannot look up volume %s in storage pool %s", name, virStoragePoolGetName(pool));
+    return libvirt_fail(error, "cannot look up volume %s in storage pool %s", name, pool_name);
   *ret_volume = volume;
   return TRUE;
 }
@@ -102,9 +104,41 @@ gboolean volume_find(const ActionContext *context, virStoragePoolPtr pool, const
   }
 }
 
+/* Files are made sparse. In a volume group, less allocation than capacity would be a thin
+ * volume that breaks when the group is full. */
+static gboolean pool_has_files(virStoragePoolPtr pool) {
+  g_autofree char *text = virStoragePoolGetXMLDesc(pool, 0);
+  g_autoptr(xmlDoc) doc = text ? xml_parse(text, virStoragePoolGetName(pool), NULL) : NULL;
+  g_autofree char *type = doc ? xml_path_get(xml_path("@type"), xmlDocGetRootElement(doc)) : NULL;
+  return g_strcmp0(type, "dir") == 0 || g_strcmp0(type, "fs") == 0 || g_strcmp0(type, "netfs") == 0;
+}
+
+char *volume_text(virStoragePoolPtr pool, const char *name, const char *format, guint64 bytes,
+                  const char *backing_path, const char *backing_format, guint mode, GError **error) {
+  g_autoptr(xmlDoc) doc = volume_xml_new(name, format, bytes, backing_path, backing_format, mode, error);
+  if (!doc)
+    return NULL;
+  if (g_str_equal(format, "raw") && pool_has_files(pool))
+    xml_path_set(xml_path("allocation"), xmlDocGetRootElement(doc), "0");
+  return xml_text(doc);
+}
+
+virStorageVolPtr volume_make(virStoragePoolPtr pool, const char *name, const char *format, guint64 bytes,
+                             const char *backing_path, const char *backing_format, guint mode, GError **error) {
+  g_autofree char *text = volume_text(pool, name, format, bytes, backing_path, backing_format, mode, error);
+  if (!text)
+    return NULL;
+  const char *pool_name = virStoragePoolGetName(pool);
+  virStorageVolPtr volume = virStorageVolCreateXML(pool, text, 0);
+  if (!volume)
+    libvirt_fail(error, "cannot create volume %s in storage pool %s", name, pool_name);
+  return volume;
+}
+
 gboolean volume_delete(virStorageVolPtr volume, GError **error) {
+  const char *name = virStorageVolGetName(volume);
   return virStorageVolDelete(volume, 0) == 0 ||
-         libvirt_fail(error, "cannot delete volume %s", virStorageVolGetName(volume));
+         libvirt_fail(error, "cannot delete volume %s", name);
 }
 
 static char *marker_name(const char *volume) { return g_strconcat(volume, INCOMPLETE_SUFFIX, NULL); }
@@ -125,12 +159,8 @@ gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error) 
     return FALSE;
   if (marker)
     return TRUE;
-  g_autoptr(xmlDoc) doc = volume_xml_new(name, "raw", 512, NULL, NULL, 0, error);
-  if (!doc)
-    return FALSE;
-  g_autofree char *text = xml_text(doc);
-  marker = virStorageVolCreateXML(pool, text, 0);
-  return marker || libvirt_fail(error, "cannot make volume %s in storage pool %s", name, virStoragePoolGetName(pool));
+  marker = volume_make(pool, name, "raw", 512, NULL, NULL, 0, error);
+  return marker != NULL;
 }
 
 gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error) {

@@ -27,6 +27,12 @@ gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GE
  * libvirt doesn't know yet are found too. ret_facts may be NULL. */
 gboolean volume_find(const ActionContext *context, virStoragePoolPtr pool, const char *name, gboolean refresh,
                      virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error);
+/* Makes a volume that takes up no space yet, where the pool can do that. Arguments as for
+ * volume_xml_new. NULL with error. volume_text is its XML alone. */
+virStorageVolPtr volume_make(virStoragePoolPtr pool, const char *name, const char *format, guint64 bytes,
+                             const char *backing_path, const char *backing_format, guint mode, GError **error);
+char *volume_text(virStoragePoolPtr pool, const char *name, const char *format, guint64 bytes,
+                  const char *backing_path, const char *backing_format, guint mode, GError **error);
 gboolean volume_delete(virStorageVolPtr volume, GError **error);
 
 /* Makes the marker, unless it is there. */

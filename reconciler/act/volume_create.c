@@ -43,12 +43,6 @@ static gboolean check_existing(virStorageVolPtr volume, const VolumeFacts *facts
                     wanted->volume, wanted->pool, why);
 }
 
-static char *volume_text(const Wanted *wanted, GError **error) {
-  g_autoptr(xmlDoc) doc = volume_xml_new(wanted->volume, wanted->format, wanted->bytes, wanted->backing_path,
-                                         wanted->backing_format, 0, error);
-  return doc ? xml_text(doc) : NULL;
-}
-
 /* Whether libvirt said that there is such a file, so that what is there isn't of our making. */
 static gboolean says_exists(const GError *failure) {
   return failure->domain == LIBVIRT_ERROR &&
@@ -83,14 +77,10 @@ gboolean act_volume_create(const ActionContext *context, const Action *action, G
   if (volume)
     return check_existing(volume, &facts, &wanted, error);
 
-  g_autofree char *text = volume_text(&wanted, error);
-  if (!text)
-    return FALSE;
-  volume = virStorageVolCreateXML(pool, text, 0);
+  GError *failure = NULL;
+  volume = volume_make(pool, wanted.volume, wanted.format, wanted.bytes, wanted.backing_path, wanted.backing_format, 0, &failure);
   if (volume)
     return volume_facts(volume, &facts, error) && check_existing(volume, &facts, &wanted, error);
-  GError *failure = NULL;
-  libvirt_fail(&failure, "cannot create volume %s in storage pool %s", wanted.volume, wanted.pool);
   return after_failure(context, pool, &wanted, failure, error);
 }
 
@@ -123,7 +113,7 @@ static gpointer watch_copy(gpointer data) {
 static gboolean copy(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted,
                      virStorageVolPtr source, GError **error) {
   g_auto(VolumeFacts) from = { 0 }, made = { 0 };
-  g_autofree char *text = volume_text(wanted, error);
+  g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
   if (!text || !volume_facts(source, &from, error))
     return FALSE;
   if (from.capacity > wanted->bytes)

@@ -119,12 +119,15 @@ static gboolean search_volume(Search *search, virStoragePoolPtr pool, virStorage
 }
 
 static gboolean search_pool(Search *search, virStoragePoolPtr pool, GError **error) {
+  const char *name = virStoragePoolGetName(pool);
   virStorageVolPtr *volumes = NULL;
   int count = virStoragePoolListAllVolumes(pool, &volumes, 0);
   if (count < 0) {
-    if (virStoragePoolIsActive(pool) != 1)
-      return TRUE; /* it was stopped meanwhile */
-    return libvirt_fail(error, "cannot list the volumes of storage pool %s", virStoragePoolGetName(pool));
+    libvirt_fail(error, "cannot list the volumes of storage pool %s", name);
+    if (virStoragePoolIsActive(pool) == 1)
+      return FALSE;
+    g_clear_error(error); /* it was stopped meanwhile */
+    return TRUE;
   }
   gboolean fine = TRUE;
   for (int i = 0; i < count; i++) {
