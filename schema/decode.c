@@ -30,7 +30,8 @@ static gboolean is_null(const Node *node) { return node->kind == NODE_SCALAR && 
 /* What the node is, as a message shows it: "a list", or "123 is an integer". */
 static void wrong_type(const Decoder *decoder, const Node *node, const char *what, const char *expected, const char *hint) {
   if (is_null(node)) {
-    diag_error(decoder->diagnostics, node->at, "%s has no value: give %s, or remove the key", what, expected);
+    const char *instead = g_str_has_suffix(expected, "mapping") ? "{} for an empty one" : "remove the key";
+    diag_error(decoder->diagnostics, node->at, "%s has no value: give %s, or %s", what, expected, instead);
   } else if (node->kind == NODE_SCALAR) {
     g_autofree char *shown = quoted(node->text);
     diag_error(decoder->diagnostics, node->at, "%s: expected %s, but %s is %s%s%s", what, expected, shown, kind_name(node),

@@ -50,6 +50,45 @@ void diag_note(Diagnostics *diagnostics, Place at, const char *format, ...) {
   va_end(args);
 }
 
+typedef struct {
+  guint first, n; /* an error or warning and its notes */
+  Place at;
+} Group;
+
+static int compare_groups(gconstpointer a, gconstpointer b, gpointer data) {
+  (void)data;
+  const Group *x = a, *y = b;
+  int files = g_strcmp0(x->at.file, y->at.file);
+  if (files != 0)
+    return files;
+  if (x->at.line != y->at.line)
+    return x->at.line < y->at.line ? -1 : 1;
+  if (x->at.column != y->at.column)
+    return x->at.column < y->at.column ? -1 : 1;
+  return x->first < y->first ? -1 : x->first > y->first;
+}
+
+void diagnostics_sort(Diagnostics *diagnostics) {
+  g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(Group));
+  GPtrArray *items = diagnostics->items;
+  for (guint i = 0; i < items->len; i++) {
+    const Diagnostic *item = items->pdata[i];
+    const Group group = {i, 1, item->at};
+    if (item->severity == SEVERITY_NOTE && groups->len)
+      g_array_index(groups, Group, groups->len - 1).n++;
+    else
+      g_array_append_val(groups, group);
+  }
+  g_array_sort_with_data(groups, compare_groups, NULL);
+  g_autofree gpointer *sorted = g_new(gpointer, items->len + 1);
+  guint n = 0;
+  for (guint i = 0; i < groups->len; i++)
+    for (guint j = 0; j < g_array_index(groups, Group, i).n; j++)
+      sorted[n++] = items->pdata[g_array_index(groups, Group, i).first + j];
+  for (guint i = 0; i < n; i++)
+    items->pdata[i] = sorted[i];
+}
+
 char *place_format(Place at) {
   if (!at.file)
     return g_strdup("");

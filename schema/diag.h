@@ -26,6 +26,8 @@ void diagnostics_free(Diagnostics *diagnostics);
 void diag_error(Diagnostics *diagnostics, Place at, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void diag_warning(Diagnostics *diagnostics, Place at, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void diag_note(Diagnostics *diagnostics, Place at, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* By file, line and column; notes stay with what they belong to. */
+void diagnostics_sort(Diagnostics *diagnostics);
 char *place_format(Place at);                       /* "web.yaml:3:7" */
 char *diagnostic_format(const Diagnostic *diagnostic); /* without a newline */
 /* Hostile text for a message, to be freed: in quotes, printable, cut when long. */

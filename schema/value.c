@@ -114,8 +114,11 @@ static gboolean read_int(const char *text, gint64 *ret_value) {
 
 static gboolean parse_int(const Field *field, const char *text, gint64 *ret_value, GError **error) {
   gint64 value;
-  if (!read_int(text, &value))
-    return fail(error, text, infos[VALUE_INT].expects, NULL);
+  if (!read_int(text, &value)) {
+    const char *digits = text + (*text == '-' || *text == '+');
+    gboolean large = *digits && strspn(digits, "0123456789") == strlen(digits);
+    return fail(error, text, infos[VALUE_INT].expects, large ? "it is too large" : NULL);
+  }
   if (!in_bounds(field, value, text, error))
     return FALSE;
   *ret_value = value;
@@ -125,10 +128,11 @@ static gboolean parse_int(const Field *field, const char *text, gint64 *ret_valu
 static gboolean parse_quantity(const Field *field, const char *text, guint64 *ret_value, GError **error) {
   guint64 value;
   if (!quantity_parse(field->type, text, &value)) {
-    g_autofree char *near = quantity_suggest(field->type, text);
+    g_autofree char *near = quantity_too_large(field->type, text) ? NULL : quantity_suggest(field->type, text);
     g_autofree char *hint = near ? g_strconcat("write ", near, NULL) : NULL;
     gboolean bare = *text && strspn(text, "0123456789.") == strlen(text);
-    return fail(error, text, infos[field->type].expects, hint ? hint : bare ? "the unit is missing" : NULL);
+    const char *why = hint ? hint : bare ? "the unit is missing" : quantity_too_large(field->type, text) ? "it is too large" : NULL;
+    return fail(error, text, infos[field->type].expects, why);
   }
   if (!in_bounds(field, (gint64)value, text, error))
     return FALSE;

@@ -54,6 +54,15 @@ gboolean quantity_parse(ValueType type, const char *text, guint64 *ret_value) {
   return FALSE;
 }
 
+gboolean quantity_too_large(ValueType type, const char *text) {
+  guint64 value;
+  gsize digits = strspn(text, "0123456789");
+  for (const Unit *unit = units_of(type); unit->name; unit++)
+    if (digits > 0 && *text != '0' && strcmp(text + digits, unit->name) == 0)
+      return !quantity_parse(type, text, &value);
+  return FALSE;
+}
+
 char *quantity_format(ValueType type, guint64 value) {
   const Unit *best = units_of(type);
   if (value == 0)

@@ -1,0 +1,54 @@
+/* From decoded objects to the desired state: order, profiles, rules. */
+#include "schema/validate.h"
+#include <string.h>
+
+static int compare_objects(gconstpointer a, gconstpointer b) {
+  const Object *x = *(Object *const *)a, *y = *(Object *const *)b;
+  return x->kind != y->kind ? (int)x->kind - (int)y->kind : strcmp(x->metadata.name, y->metadata.name);
+}
+
+static void validate_object(const Check *check) {
+  if (*check->object->metadata.name == '.')
+    check_error(check, "metadata.name", "a name can't start with a dot: libvirt passes over such files");
+  switch (check->object->kind) {
+  case KIND_STORAGE_POOL:
+    validate_pool(check);
+    break;
+  case KIND_NETWORK:
+    validate_network(check);
+    break;
+  case KIND_VOLUME:
+    validate_volume(check);
+    break;
+  case KIND_PROFILE:
+    validate_profile(check);
+    break;
+  case KIND_VIRTUAL_MACHINE:
+    validate_machine(check);
+    validate_disks(check);
+    validate_interfaces(check);
+    validate_devices(check);
+    break;
+  case KIND_IMAGE:
+  case KIND_N:
+    break;
+  }
+}
+
+void desired_finish(Desired *desired, Diagnostics *diagnostics) {
+  g_autoptr(GHashTable) said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  g_ptr_array_sort(desired->objects, compare_objects);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    Object *object = desired->objects->pdata[i];
+    const Object *profile = object->kind == KIND_VIRTUAL_MACHINE ? profile_apply(desired, object, diagnostics) : NULL;
+    const Check check = {.desired = desired, .object = object, .profile = profile, .said = said, .diagnostics = diagnostics,
+                         .within = "", .adopt = object->metadata.adopt};
+    /* without its profile a machine says too little to be judged */
+    if (profile || object->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(object), VmSpec, profile))
+      validate_object(&check);
+  }
+  validate_set(desired, diagnostics);
+  for (guint i = 0; i < desired->objects->len; i++)
+    g_clear_pointer(&((Object *)desired->objects->pdata[i])->node, node_free);
+  diagnostics_sort(diagnostics);
+}

@@ -1,0 +1,41 @@
+/* Rules across fields and objects, after decoding and applying profiles. No
+ * hypervisor is asked. An error points at the field that it is about: in the
+ * object's file, or in its profile's where the value comes from there. */
+#pragma once
+#include "schema/document.h"
+
+typedef struct {
+  const Desired *desired;
+  const Object *object;
+  const Object *profile; /* that the machine builds on; NULL: none */
+  GHashTable *said;      /* what was said about profiles: once for all machines that build on one */
+  Diagnostics *diagnostics;
+  const char *within;    /* of the list item that is looked at: "disks[vda]."; "" otherwise */
+  gboolean adopt;        /* an existing object is taken over: what the files don't say, it has */
+} Check;
+
+/* `path` such as "cpu.max" counts from check->within; "metadata.name" from the document. */
+void check_error(const Check *check, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void check_warning(const Check *check, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void check_note(const Check *check, const Object *other, const char *path, const char *format, ...) G_GNUC_PRINTF(4, 5);
+/* Diagnoses a name of an object of the kind that isn't declared, with the nearest one. */
+void check_reference(const Check *check, const char *path, Kind kind, const char *name);
+/* A quantity that libvirt counts in larger units. */
+void check_multiple(const Check *check, const char *path, guint64 value, guint64 unit, const char *unit_name);
+
+void validate_machine(const Check *check);
+void validate_disks(const Check *check);
+void validate_interfaces(const Check *check);
+void validate_devices(const Check *check);
+void validate_profile(const Check *check);
+void validate_network(const Check *check);
+void validate_pool(const Check *check);
+void validate_volume(const Check *check);
+/* MACs and UUIDs that two objects have, disks that two machines write to. */
+void validate_set(const Desired *desired, Diagnostics *diagnostics);
+
+/* Where the path of a spec stands in the object's file, or the nearest that is above it. */
+Place object_place(const Object *object, const char *path, gboolean *ret_exact);
+
+/* profile.c: fills what the machine doesn't give. Returns the profile; NULL: none, or diagnosed. */
+const Object *profile_apply(const Desired *desired, Object *machine, Diagnostics *diagnostics);

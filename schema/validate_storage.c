@@ -1,0 +1,40 @@
+/* Rules for pools and volumes. */
+#include "schema/validate.h"
+
+/* Which parts of `source` each type of pool takes, in the order of the rows. */
+typedef enum { PART_NO, PART_MAY, PART_MUST } Part;
+static const Part parts[PoolType_N][PoolSourceSpec_N] = {
+    [PoolType_dir] = {0},
+    [PoolType_fs] = {[PoolSourceSpec_device] = PART_MUST, [PoolSourceSpec_format] = PART_MAY},
+    [PoolType_netfs] = {[PoolSourceSpec_host] = PART_MUST, [PoolSourceSpec_dir] = PART_MUST, [PoolSourceSpec_format] = PART_MAY},
+    [PoolType_logical] = {[PoolSourceSpec_device] = PART_MAY, [PoolSourceSpec_name] = PART_MUST, [PoolSourceSpec_format] = PART_MAY},
+};
+
+void validate_pool(const Check *check) {
+  const StoragePoolSpec *pool = check->object->spec;
+  const char *type = PoolType_words.words[pool->type];
+  if (!given(pool, StoragePoolSpec, target) && pool->type != PoolType_logical && !check->adopt)
+    check_error(check, "target", "type %s needs target: the directory where its volumes appear", type);
+  for (guint i = 0; i < PoolSourceSpec_N; i++) {
+    const Field *part = &PoolSourceSpec_table.fields[i];
+    gboolean has = field_given(&PoolSourceSpec_table, &pool->source, part);
+    g_autofree char *path = g_strconcat("source.", part->key, NULL);
+    if (has && parts[pool->type][i] == PART_NO)
+      check_error(check, path, "type %s has no %s", type, path);
+    else if (!has && parts[pool->type][i] == PART_MUST && !check->adopt)
+      check_error(check, path, "type %s needs %s: %s", type, path, part->help);
+  }
+}
+
+void validate_volume(const Check *check) {
+  const VolumeSpec *volume = check->object->spec;
+  gboolean image = given(volume, VolumeSpec, image);
+  if (image)
+    check_reference(check, "image", KIND_IMAGE, volume->image);
+  else if (!given(volume, VolumeSpec, size))
+    check_error(check, "size", "a volume needs a size, or an image that it is made from");
+  if (given(volume, VolumeSpec, provision) && !image)
+    check_error(check, "provision", "provision says how a volume is made from an image: give the image, or remove it");
+  if (image && volume->provision == Provision_overlay && given(volume, VolumeSpec, format) && volume->format == Format_raw)
+    check_error(check, "format", "an overlay can't be raw: use qcow2, or provision: copy");
+}
