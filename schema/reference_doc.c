@@ -127,11 +127,13 @@ char *reference_markdown(void) {
 /* groff */
 
 static void append_groff(GString *out, const char *text) {
-  if (text && (*text == '.' || *text == '\'')) g_string_append(out, "\\&");
-  for (; text && *text; text++) {
-    if (*text == '\\') g_string_append(out, "\\e");
-    else if (*text == '-') g_string_append(out, "\\-");
-    else g_string_append_c(out, *text);
+  if (*text == '.' || *text == '\'') g_string_append(out, "\\&");
+  for (; *text; text = g_utf8_next_char(text)) {
+    gunichar c = g_utf8_get_char(text);
+    if (c == '\\') g_string_append(out, "\\e");
+    else if (c == '-') g_string_append(out, "\\-");
+    else if (c > 0x7e) g_string_append_printf(out, "\\[u%04X]", c);
+    else g_string_append_c(out, (char)c);
   }
 }
 
@@ -141,7 +143,9 @@ static void groff_row(GString *out, const Field *field) {
   g_autofree char *effect = describe_effect(field);
   g_string_append(out, ".TP\n.B ");
   append_groff(out, field->key);
-  g_string_append_printf(out, "\n%s%s%s%s. ", type, *values ? ": " : "", values, field->required ? "; required" : "");
+  g_string_append_printf(out, "\n%s%s", type, *values ? ": " : "");
+  if (*values) append_groff(out, values);
+  g_string_append(out, field->required ? "; required. " : ". ");
   append_groff(out, field->help);
   g_string_append(out, ".\n");
   if (effect) {

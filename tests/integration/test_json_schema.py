@@ -18,7 +18,8 @@ except ImportError as error:
     print(f"skipped: {error} (install python3-jsonschema and python3-yaml)")
     sys.exit(77)
 
-from product import REPOSITORY, reconcile
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from product import REPOSITORY, reconcile  # noqa: E402
 
 # Rules across fields and the bounds of quantities are beyond a schema. All else that is
 # wrong in a document must be wrong to both.

@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 
-from product import REPOSITORY, reconcile
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from product import REPOSITORY, reconcile  # noqa: E402
 
 PAGE = os.path.join(REPOSITORY, "packaging/reconcile.1")
 
