@@ -1,0 +1,165 @@
+"""Tries fields of FIELDS in rounds: one field of each of several machines at a
+time, so that a round takes as many runs of the program as a single field would."""
+
+import difflib
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import libvirt
+
+import fields
+import lab
+
+TAG = re.compile(r"<(/?)([\w:.-]+)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(/?)>")
+METADATA = re.compile(r"\n  <metadata>.*?</metadata>", re.S)
+
+
+def without_metadata(xml):
+    return METADATA.sub("", xml)
+
+
+def lines_with_elements(xml):
+    """Each line, and the names of the elements that it belongs to."""
+    open_elements, lines = [], []
+    for line in xml.split("\n"):
+        inside = set(open_elements)
+        for end, name, alone in TAG.findall(line):
+            inside.add(name)
+            if end:
+                open_elements.pop()
+            elif not alone:
+                open_elements.append(name)
+        # Everything is inside the root element: only its own line counts as its.
+        if not re.match(r"</?domain\b", line):
+            inside.discard("domain")
+        lines.append((line, inside))
+    return lines
+
+
+def changed_outside(before, after, allowed):
+    """The lines that differ and belong to none of the allowed elements."""
+    old, new = lines_with_elements(before), lines_with_elements(after)
+    texts = [line for line, _ in old], [line for line, _ in new]
+    outside = []
+    for kind, i, j, k, l in difflib.SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+        if kind != "equal":
+            outside += [f"-{line}" for line, inside in old[i:j] if not inside & allowed]
+            outside += [f"+{line}" for line, inside in new[k:l] if not inside & allowed]
+    return outside
+
+
+def difference(before, after):
+    return "\n".join(difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=1))
+
+
+class FieldRounds(lab.TestCase):
+    machines = 6
+    power = "stopped"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls):
+        """What the values name: files, pools, images, volumes, secrets."""
+        hv = cls.hv
+        hv.make_directory("files")
+        hv.names = [f"m{i}" for i in range(cls.machines)]
+        for name in ("1.iso", "2.iso", "kernel"):
+            cls.make_file(name, 1)
+        for name in hv.names:
+            for letter in "bcdz":
+                cls.make_file(f"{name}-{letter}.raw", 16)
+        for name in ("first", "second"):
+            secret = hv.conn.secretDefineXML(f"<secret><usage type='ceph'><name>{name}</name></usage></secret>")
+            secret.setValue(name.encode())
+        volumes = [lab.document("Volume", f"{name}-{i}", {"pool": "lab", "size": "1MiB"})
+                   for name in hv.names for i in (1, 2)]
+        hv.write("shared.yaml", hv.pool(), hv.pool("other"), hv.image("first"),
+                 hv.image("second", source=hv.path("guest/base.raw")), *volumes, lab.document("Profile", "plain", {}))
+
+    @classmethod
+    def make_file(cls, name, mebibytes):
+        path = cls.hv.path("files", name)
+        with open(path, "wb") as file:
+            file.truncate(mebibytes << 20)
+        cls.hv.give(path)
+
+    def tearDown(self):
+        pass  # the machines stay for the next round
+
+    # Machines.
+
+    def document(self, name, field, value):
+        document = fields.base(self.hv, name, field.variant)
+        document["spec"]["powerState"] = self.power
+        field.document(document, value)
+        return fields.fill(document, dir=self.hv.directory, name=name)
+
+    def write(self, batch, choose):
+        """machines.yaml: each machine with its field's value."""
+        self.hv.write("machines.yaml", *[self.document(name, field, choose(field)) for name, field in batch])
+
+    def plan(self, status):
+        return self.hv.plan(self.hv.path("specs"), status=status)
+
+    def apply(self):
+        return self.hv.apply("-q", self.hv.path("specs"))
+
+    def dump(self, batch, flags=libvirt.VIR_DOMAIN_XML_INACTIVE):
+        return {name: without_metadata(self.hv.domain(name).XMLDesc(flags)) for name, _ in batch}
+
+    def object_of(self, plan, name):
+        return next(each for each in plan["objects"] if each["kind"] == "VirtualMachine" and each["name"] == name)
+
+    def forget(self):
+        """Takes all machines away, with the disks that were made for them."""
+        for domain in self.hv.conn.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        for pool in self.hv.conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+            pool.refresh()
+            for volume in pool.listAllVolumes():
+                if re.match(r"m\d+-v", volume.name()):
+                    volume.delete()
+
+    # Rounds.
+
+    def try_all(self, wanted, attempt):
+        """All fields that are wanted, in batches of one variant; what fails in
+        a batch is tried again alone, to tell which it is."""
+        chosen = os.environ.get("FIELD")
+        wanted = [field for field in wanted if not chosen or re.search(chosen, field.path)]
+        for variant in sorted({field.variant for field in wanted}):
+            todo = [field for field in wanted if field.variant == variant]
+            while todo:
+                batch, todo = todo[:self.machines], todo[self.machines:]
+                self.try_batch(batch, attempt)
+            self.forget()
+
+    def try_batch(self, batch, attempt):
+        try:
+            attempt(list(zip(self.hv.names, batch)))
+        except AssertionError:
+            for field in batch:
+                with self.subTest(field=field.path):
+                    self.forget()
+                    attempt([(self.hv.names[0], field)])
+            self.forget()
+
+    def assert_plan(self, batch, plan, only=lambda change: True):
+        """The plan names exactly the field of each machine, and its effect."""
+        for name, field in batch:
+            found = self.object_of(plan, name)
+            self.assertNotIn("error", found, f"{field}: {found}")
+            changes = [change for change in found["fields"] if only(change)]
+            self.assertEqual({change["path"] for change in changes}, field.paths, f"{field}: {changes}")
+            self.assertEqual(found["change"], "update", f"{field}: {found}")
+
+    def assert_in_sync(self, plan):
+        self.assertEqual(plan["actions"], [])
