@@ -1,6 +1,7 @@
 /* A domain as a whole: the rows, and what they don't say. */
 #include "state/domain_xml.h"
 #include "state/device_defaults.h"
+#include "state/domain_settle.h"
 #include "state/extra_devices.h"
 #include "state/xml_tree.h"
 
@@ -60,22 +61,16 @@ static gboolean eject_dropped(xmlNode *domain, const VmSpec *spec, const VmSpec 
   return changed;
 }
 
-/* The balloon's row for statistics may be what made the element. */
-static void complete_balloon(xmlNode *domain) {
-  xmlNode *balloon = xml_path_node(xml_path("devices/memballoon"), domain);
-  if (balloon && !xml_attribute(balloon, "model"))
-    xml_set_attribute(balloon, "model", "virtio");
-}
-
 gboolean domain_xml_patch(xmlNode *domain, const VmSpec *spec, const VmSpec *applied, const Ownership *ownership,
                           gboolean *ret_changed, GError **error) {
   gboolean changed = FALSE;
   if (!extra_devices_patch(domain, extras_of(spec), extras_of(applied), &changed, error))
     return FALSE;
   changed |= eject_dropped(domain, spec, applied);
+  domain_drop_stale_addresses(domain, spec);
   VmSpec wanted = without_aliases(spec, domain);
   changed |= xml_map_patch_with(&VmSpec_table, domain, &wanted, applied, device_complete);
-  complete_balloon(domain);
+  changed |= domain_settle(domain, spec, applied);
   if (ownership)
     ownership_write(domain, ownership);
   *ret_changed = changed;

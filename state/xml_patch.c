@@ -31,16 +31,7 @@ static gboolean patch_leaf(const Patch *patch, const Field *field) {
   gconstpointer wanted = given_member(patch->table, field, patch->desired);
   if (wanted)
     return !holds_already(field, patch->base, wanted) && xml_value_write(field, patch->base, wanted);
-  const XmlPath *path = xml_path(field->xml);
-  if (field->unmanage || !given_member(patch->table, field, patch->applied) || !xml_path_exists(path, patch->base))
-    return FALSE;
-  if (field->type == VALUE_STRINGS) {
-    static char *none[] = {NULL};
-    char **nothing = none;
-    return xml_value_write(field, patch->base, &nothing);
-  }
-  xml_path_remove(path, patch->base);
-  return TRUE;
+  return !field->unmanage && given_member(patch->table, field, patch->applied) && xml_value_remove(field, patch->base);
 }
 
 /* A group that has its own element. */

@@ -253,20 +253,32 @@ static void write_strings(const Field *field, xmlNode *base, char *const *string
     xml_remove_up_to(elements->pdata[i], base);
 }
 
+static const char *unit_of(const Field *field) {
+  return field->type == VALUE_BYTES ? shape_scale(field->shape).unit : NULL;
+}
+
 static void write_text(const Field *field, xmlNode *base, const char *text) {
   const XmlPath *path = xml_path(field->xml);
   xmlNode *element = xml_path_set(path, base, text);
-  const char *unit = field->type == VALUE_BYTES ? shape_scale(field->shape).unit : NULL;
+  const char *unit = unit_of(field);
   /* An attribute has a unit only where libvirt gives it one, as <page size= unit=>. */
   if (unit && (!xml_path_attribute(path) || xml_attribute(element, "unit")))
     xml_set_attribute(element, "unit", unit);
 }
 
-static gboolean remove_node(const Field *field, xmlNode *base) {
+gboolean xml_value_remove(const Field *field, xmlNode *base) {
   const XmlPath *path = xml_path(field->xml);
-  gboolean there = xml_path_exists(path, base);
+  if (field->type == VALUE_STRINGS) {
+    static char *none[] = {NULL};
+    g_autoptr(GPtrArray) elements = xml_path_all(path, base);
+    write_strings(field, base, none);
+    return elements->len > 0;
+  }
+  xmlNode *node = xml_path_node(path, base);
+  if (node && unit_of(field) && xml_path_attribute(path))
+    xml_remove_attribute(node, "unit");
   xml_path_remove(path, base);
-  return there;
+  return node != NULL;
 }
 
 gboolean xml_value_write(const Field *field, xmlNode *base, gconstpointer member) {
@@ -280,13 +292,13 @@ gboolean xml_value_write(const Field *field, xmlNode *base, gconstpointer member
   }
   if (field->type == VALUE_BOOL && field->shape == SHAPE_PRESENT) {
     if (!*(const gboolean *)member)
-      return remove_node(field, base);
+      return xml_value_remove(field, base);
     xml_path_set(xml_path(field->xml), base, NULL);
     return TRUE;
   }
   g_autofree char *text = to_text(field, member);
   if (!text) /* a word that absence means */
-    return remove_node(field, base);
+    return xml_value_remove(field, base);
   write_text(field, base, text);
   return TRUE;
 }

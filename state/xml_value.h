@@ -18,5 +18,8 @@ gboolean xml_value_read(const Field *field, xmlNode *base, gpointer member);
 /* Sets it; returns whether the tree changed. */
 gboolean xml_value_write(const Field *field, xmlNode *base, gconstpointer member);
 
+/* Takes it out, back to what absence means; returns whether it was there. */
+gboolean xml_value_remove(const Field *field, xmlNode *base);
+
 /* A number with libvirt's units: "KiB", "k", "MB", …; unit NULL or "": default_scale. */
 gboolean xml_scaled(const char *number, const char *unit, guint64 default_scale, guint64 *ret_bytes);
