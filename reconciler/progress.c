@@ -63,14 +63,6 @@ static void append_amount(GString *out, const Running *running) {
   }
 }
 
-static char *running_text(const Running *running, gint64 now) {
-  g_autofree char *text = action_text(running->action);
-  g_autoptr(GString) amount = g_string_new(NULL);
-  append_amount(amount, running);
-  return g_strdup_printf("%s  %s%s%d s", text, amount->str, amount->len ? ", " : "",
-                         (int)((now - running->since) / G_USEC_PER_SEC));
-}
-
 /* A line must not wrap, or the next drawing would start at the wrong one. */
 static char *cut(const char *text, guint columns) {
   guint width = 0;
@@ -78,10 +70,24 @@ static char *cut(const char *text, guint columns) {
   for (; *at; at = g_utf8_next_char(at)) {
     gunichar c = g_utf8_get_char(at);
     width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-    if (columns && width >= columns)
+    if (width > columns)
       break;
   }
   return g_strndup(text, (gsize)(at - text));
+}
+
+/* columns 0: as long as it is. Otherwise the description is cut rather than the amount. */
+static char *running_text(const Running *running, gint64 now, guint columns) {
+  g_autofree char *text = action_text(running->action);
+  g_autoptr(GString) amount = g_string_new(NULL);
+  append_amount(amount, running);
+  g_string_append_printf(amount, "%s%d s", amount->len ? ", " : "", (int)((now - running->since) / G_USEC_PER_SEC));
+  if (columns == 0)
+    return g_strdup_printf("%s  %s", text, amount->str);
+  guint room = columns - 1, amount_width = text_width(amount->str) + 2;
+  g_autofree char *head = cut(text, room > amount_width ? room - amount_width : 0);
+  g_autofree char *line = g_strdup_printf("%s  %s", head, amount->str);
+  return cut(line, room);
 }
 
 static void erase(Progress *progress) {
@@ -92,8 +98,8 @@ static void erase(Progress *progress) {
 static void draw(Progress *progress, gint64 now) {
   erase(progress);
   for (guint i = 0; i < progress->running->len; i++) {
-    g_autofree char *text = running_text(progress->running->pdata[i], now), *line = cut(text, progress->output.columns);
-    fprintf(progress->output.out, "%s\n", line);
+    g_autofree char *text = running_text(progress->running->pdata[i], now, progress->output.columns);
+    fprintf(progress->output.out, "%s\n", text);
     progress->drawn++;
   }
   progress->drawn_at = now;
@@ -132,7 +138,7 @@ void progress_step(gpointer data, const Action *action, guint64 done, guint64 to
     if (now - progress->drawn_at >= DRAW_INTERVAL)
       draw(progress, now);
   } else if (now - running->said >= LOG_INTERVAL) {
-    g_autofree char *text = running_text(running, now);
+    g_autofree char *text = running_text(running, now, 0);
     fprintf(progress->output.out, "%s\n", text);
     fflush(progress->output.out);
     running->said = now;
