@@ -29,6 +29,8 @@ static gboolean is_complete(const FieldTable *table, gconstpointer spec) {
   return TRUE;
 }
 
+/* Leaves out what can't be written, and what says nothing: defaults that a definition has by
+ * not mentioning them. */
 static void clean_spec(const FieldTable *table, gpointer spec, const char *path, GPtrArray *remarks);
 
 /* Items that can't be told apart, or have a value that no word stands for. */
@@ -52,11 +54,30 @@ static void clean_list(const Field *field, GPtrArray *items, const char *path, G
   }
 }
 
+static gboolean is_default(const Field *field, gconstpointer member) {
+  if (!field->absent || field->required)
+    return FALSE;
+  g_autofree char *text = value_format(field, member);
+  return g_str_equal(text, field->absent);
+}
+
+static gboolean is_empty(const FieldTable *table, gconstpointer spec) {
+  for (guint i = 0; i < table->n_fields; i++)
+    if (field_given(table, spec, &table->fields[i]))
+      return FALSE;
+  return TRUE;
+}
+
 static void clean_spec(const FieldTable *table, gpointer spec, const char *path, GPtrArray *remarks) {
   for (guint i = 0; i < table->n_fields; i++) {
     const Field *field = &table->fields[i];
-    if (!field_given(table, spec, field) || (field->type != VALUE_GROUP && field->type != VALUE_LIST))
+    if (!field_given(table, spec, field))
       continue;
+    if (field->type != VALUE_GROUP && field->type != VALUE_LIST) {
+      if (is_default(field, field_member(field, spec)))
+        spec_unset(table, spec, field);
+      continue;
+    }
     g_autofree char *inner = g_strdup_printf("%s%s%s", path, *path ? "." : "", field->key);
     gpointer member = field_member(field, spec);
     if (field->type == VALUE_LIST) {
@@ -69,6 +90,8 @@ static void clean_spec(const FieldTable *table, gpointer spec, const char *path,
       spec_unset(table, spec, field);
     } else {
       clean_spec(field->sub, member, inner, remarks);
+      if (is_empty(field->sub, member) && !field->device)
+        spec_unset(table, spec, field);
     }
   }
 }
