@@ -36,9 +36,8 @@ static char *content(const Record *record) {
   return copy;
 }
 
-static xmlNode *record_element(const Record *record, xmlDoc *doc) {
+static xmlNode *plain_element(const Record *record, xmlDoc *doc) {
   xmlNode *element = xmlNewDocNode(doc, NULL, BAD_CAST record->element, NULL);
-  xmlSetNs(element, xmlNewNs(element, BAD_CAST METADATA_NAMESPACE, BAD_CAST METADATA_PREFIX));
   const char *const attributes[][2] = {
       {"source", *record->source}, {"revision", *record->revision}, {"place", *record->place}};
   for (guint i = 0; i < G_N_ELEMENTS(attributes); i++)
@@ -49,9 +48,16 @@ static xmlNode *record_element(const Record *record, xmlDoc *doc) {
   return element;
 }
 
+static xmlNode *record_element(const Record *record, xmlDoc *doc) {
+  xmlNode *element = plain_element(record, doc);
+  xmlSetNs(element, xmlNewNs(element, BAD_CAST METADATA_NAMESPACE, BAD_CAST METADATA_PREFIX));
+  return element;
+}
+
+/* virDomainSetMetadata puts it into the namespace itself, and fails when it is there already. */
 char *record_text(const Record *record) {
   g_autoptr(xmlDoc) doc = xmlNewDoc(BAD_CAST "1.0");
-  xmlDocSetRootElement(doc, record_element(record, doc));
+  xmlDocSetRootElement(doc, plain_element(record, doc));
   return xml_text(doc);
 }
 
