@@ -101,6 +101,14 @@ static void pending(Power *power, PowerState now) {
   }
   shut_down(power);
   act(power, ACTION_DOMAIN_START, "start again", NULL, NULL);
+  for (guint i = 0; i < power->object->fields->len; i++) {
+    FieldChange *change = power->object->fields->pdata[i];
+    if (change->pending) {
+      change->pending = FALSE;
+      g_free(change->why);
+      change->why = g_strdup("by the restart in this plan");
+    }
+  }
 }
 
 /* Drops the powerState change when no action follows from it: a stopped machine needs no
