@@ -119,6 +119,13 @@ static void settle_consoles(xmlNode *domain) {
   xml_set_attribute(target, "port", "0");
 }
 
+/* The console that stands for the first serial port would bring it back. */
+static void drop_serial_console(xmlNode *domain, const VmSpec *applied) {
+  xmlNode *console = xml_path_node(xml_path("devices/console[target/@type='serial']"), domain);
+  if (console && applied && given(applied, VmSpec, serials) && !xml_path_exists(xml_path("devices/serial"), domain))
+    xml_remove(console);
+}
+
 /* The balloon's row for statistics may be what made the element. */
 static void complete_balloon(xmlNode *domain) {
   xmlNode *balloon = xml_path_node(xml_path("devices/memballoon"), domain);
@@ -131,6 +138,7 @@ gboolean domain_settle(xmlNode *domain, const VmSpec *spec, const VmSpec *applie
   changed |= drop_empty_hyperv(domain, applied);
   settle_cpu(domain);
   settle_consoles(domain);
+  drop_serial_console(domain, applied);
   complete_balloon(domain);
   return changed;
 }
