@@ -43,7 +43,7 @@ static void append_fields(GString *out, const FieldTable *table) {
   }
 }
 
-/* "MiB and so on": what the value looks like. */
+/* What the value looks like. */
 static void append_value_notes(GString *out, const Field *field) {
   g_autofree char *words = describe_words(field);
   g_autofree char *bounds = describe_bounds(field);
@@ -53,13 +53,18 @@ static void append_value_notes(GString *out, const Field *field) {
     append_property(out, "VALUE", value_info(field->type == VALUE_STRINGS ? field->item : field->type)->expects);
 }
 
+static const char *when_removed(const Field *field) {
+  if (field->unmanage) return "leaving it out leaves the value as it is";
+  if (field->type == VALUE_LIST) return "items that leave the file are removed; those that were never in it stay";
+  return "leaving it out again brings back libvirt's default";
+}
+
 static void append_row(GString *out, const Field *field) {
   append_value_notes(out, field);
   g_autofree char *effect = describe_effect(field);
   append_property(out, "EFFECT", effect);
   if (field->type != VALUE_GROUP && field->effect != EFFECT_NEVER && field->effect != EFFECT_NONE)
-    append_property(out, "REMOVED", field->unmanage ? "leaving it out leaves the value as it is"
-                                                    : "leaving it out again brings back libvirt's default");
+    append_property(out, "REMOVED", when_removed(field));
   append_property(out, "XML", field->xml);
   if (!field->example) return;
   g_string_append(out, "\nEXAMPLE\n");
