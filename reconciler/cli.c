@@ -35,6 +35,7 @@ typedef struct {
   const char *help;
 } Option;
 
+#define NOT_GIVEN G_MININT /* a number that nobody gives */
 #define OPTION(member) offsetof(CliOptions, member)
 static const Option options[] = {
     {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT), "URI",
@@ -67,7 +68,7 @@ static gpointer member(const Option *option, CliOptions *values) { return (char 
 static gboolean is_given(const Option *option, CliOptions *values) {
   gconstpointer value = member(option, values);
   return option->type == G_OPTION_ARG_FILENAME ? *(char *const *)value != NULL
-         : option->type == G_OPTION_ARG_INT    ? *(const int *)value >= 0
+         : option->type == G_OPTION_ARG_INT    ? *(const int *)value != NOT_GIVEN
                                                : *(const gboolean *)value;
 }
 
@@ -156,7 +157,7 @@ static gboolean check_option(const Cli *cli, const Option *option, CliOptions *v
 }
 
 static gboolean check_range(const char *name, int *value, int max, GError **error) {
-  if (*value < 0) {
+  if (*value == NOT_GIVEN) {
     *value = 0;
     return TRUE;
   }
@@ -206,7 +207,7 @@ static const ReportFormat *guess_format(char **args) {
 }
 
 static gboolean parse(Cli *cli, char ***args, GError **error) {
-  cli->options.prune_limit = cli->options.jobs = -1;
+  cli->options.prune_limit = cli->options.jobs = NOT_GIVEN;
   cli->format = guess_format(*args);
   if (!parse_options(&cli->options, args, error) || !choose_format(cli, error))
     return FALSE;
