@@ -213,7 +213,7 @@ gboolean spec_equal(const FieldTable *table, gconstpointer a, gconstpointer b) {
 
 const Field *table_find(const FieldTable *table, const char *key) {
   for (guint i = 0; i < table->n_fields; i++)
-    if (strcmp(table->fields[i].key, key) == 0)
+    if (table->fields[i].key[0] == key[0] && strcmp(table->fields[i].key, key) == 0) /* mostly told by the first letter */
       return &table->fields[i];
   return NULL;
 }

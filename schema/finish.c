@@ -42,7 +42,7 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
     Object *object = desired->objects->pdata[i];
     const Object *profile = object->kind == KIND_VIRTUAL_MACHINE ? profile_apply(desired, object, diagnostics) : NULL;
     const Check check = {.desired = desired, .object = object, .profile = profile, .said = said, .diagnostics = diagnostics,
-                         .within = "", .adopt = object->metadata.adopt};
+                         .adopt = object->metadata.adopt};
     /* without its profile a machine says too little to be judged */
     if (profile || object->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(object), VmSpec, profile))
       validate_object(&check);

@@ -125,7 +125,9 @@ static gboolean is_float(const char *text) {
 
 /* The YAML 1.2 core schema. */
 static ScalarType resolve(const char *text) {
-  static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
+  if (!*text || !strchr("~nNtTfF.+-0123456789", *text)) /* most words */
+    return *text ? SCALAR_STRING : SCALAR_NULL;
+  static const char *const nulls[] = {"~", "null", "Null", "NULL", NULL};
   static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
   return g_strv_contains(nulls, text)   ? SCALAR_NULL
          : g_strv_contains(bools, text) ? SCALAR_BOOL
@@ -162,7 +164,8 @@ static ScalarType resolve_tagged(Parser *parser, Place at, const char *tag, cons
   return SCALAR_STRING;
 }
 
-static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
+/* Takes the text out of the event. */
+static Node *scalar_node(Parser *parser, yaml_event_t *event) {
   Place at = place_of(parser, event->start_mark);
   const char *value = (const char *)event->data.scalar.value, *tag = (const char *)event->data.scalar.tag;
   gsize length = event->data.scalar.length;
@@ -171,7 +174,7 @@ static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
     return NULL;
   }
   g_autoptr(Node) node = node_new(NODE_SCALAR, at);
-  node->text = g_strndup(value, length);
+  node->text = (char *)g_steal_pointer(&event->data.scalar.value); /* both sides use malloc */
   if (tag)
     node->scalar = resolve_tagged(parser, at, tag, node->text);
   else
@@ -235,7 +238,7 @@ static Node *alias_node(Parser *parser, const yaml_event_t *event, guint depth) 
   return count_nodes(parser, at, node->size) ? node_ref(node) : NULL;
 }
 
-static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth);
+static Node *read_node(Parser *parser, yaml_event_t *event, guint depth);
 
 static gboolean read_items(Parser *parser, Node *sequence, guint depth) {
   for (;;) {
@@ -252,8 +255,26 @@ static gboolean read_items(Parser *parser, Node *sequence, guint depth) {
   }
 }
 
+#define FEW_KEYS 16 /* up to here looking at all is faster than a hash table */
+
+/* The key of the mapping with this text; `seen` is made when it pays. */
+static const Node *find_key(const Node *mapping, GHashTable **seen, const char *text) {
+  guint n = mapping->keys->len;
+  if (n > FEW_KEYS && !*seen) {
+    *seen = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < n; i++)
+      g_hash_table_insert(*seen, ((Node *)mapping->keys->pdata[i])->text, mapping->keys->pdata[i]);
+  }
+  if (*seen)
+    return g_hash_table_lookup(*seen, text);
+  for (guint i = 0; i < n; i++)
+    if (strcmp(((const Node *)mapping->keys->pdata[i])->text, text) == 0)
+      return mapping->keys->pdata[i];
+  return NULL;
+}
+
 /* Whether the key may be kept: a plain word that wasn't there before. */
-static gboolean check_key(Parser *parser, GHashTable *seen, const Node *key, gboolean plain) {
+static gboolean check_key(Parser *parser, const Node *mapping, GHashTable **seen, const Node *key, gboolean plain) {
   if (plain && strcmp(key->text, "<<") == 0) {
     diag_error(parser->diagnostics, key->at, "merge keys (<<) aren't supported: use a Profile, or repeat the keys");
     return FALSE;
@@ -262,9 +283,10 @@ static gboolean check_key(Parser *parser, GHashTable *seen, const Node *key, gbo
     diag_error(parser->diagnostics, key->at, "a key can't be empty or null");
     return FALSE;
   }
-  const Node *first = g_hash_table_lookup(seen, key->text);
+  const Node *first = find_key(mapping, seen, key->text);
   if (!first) {
-    g_hash_table_insert(seen, key->text, (gpointer)key);
+    if (*seen)
+      g_hash_table_insert(*seen, key->text, (gpointer)key);
     return TRUE;
   }
   g_autofree char *shown = quoted(key->text);
@@ -273,7 +295,7 @@ static gboolean check_key(Parser *parser, GHashTable *seen, const Node *key, gbo
   return FALSE;
 }
 
-static Node *read_key(Parser *parser, const yaml_event_t *event, guint depth) {
+static Node *read_key(Parser *parser, yaml_event_t *event, guint depth) {
   g_autoptr(Node) key = read_node(parser, event, depth);
   if (key && key->kind != NODE_SCALAR) {
     diag_error(parser->diagnostics, place_of(parser, event->start_mark), "a key must be a word, not a %s",
@@ -284,7 +306,7 @@ static Node *read_key(Parser *parser, const yaml_event_t *event, guint depth) {
 }
 
 static gboolean read_pairs(Parser *parser, Node *mapping, guint depth) {
-  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  g_autoptr(GHashTable) seen = NULL;
   for (;;) {
     g_auto(YamlEvent) event = {0};
     g_auto(YamlEvent) next = {0};
@@ -299,7 +321,7 @@ static gboolean read_pairs(Parser *parser, Node *mapping, guint depth) {
     if (!value)
       return FALSE;
     gboolean plain = event.type == YAML_SCALAR_EVENT && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (!check_key(parser, seen, key, plain))
+    if (!check_key(parser, mapping, &seen, key, plain))
       continue;
     node_holds(mapping, key);
     node_holds(mapping, value);
@@ -329,7 +351,7 @@ static const char *anchor_of(const yaml_event_t *event) {
 }
 
 /* The node that begins with the event; NULL after an error that ends the file. */
-static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth) {
+static Node *read_node(Parser *parser, yaml_event_t *event, guint depth) {
   Place at = place_of(parser, event->start_mark);
   if (depth > parser->limits->max_depth) {
     diag_error(parser->diagnostics, at, "nested deeper than %u levels", parser->limits->max_depth);

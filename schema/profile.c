@@ -57,7 +57,7 @@ const Object *profile_apply(const Desired *desired, Object *machine, Diagnostics
     return NULL;
   const Object *profile = desired_find(desired, KIND_PROFILE, vm->profile);
   if (!profile) {
-    const Check check = {.desired = desired, .object = machine, .diagnostics = diagnostics, .within = ""};
+    const Check check = {.desired = desired, .object = machine, .diagnostics = diagnostics};
     check_reference(&check, "profile", KIND_PROFILE, vm->profile);
     return NULL;
   }
@@ -82,8 +82,8 @@ void validate_profile(const Check *check) {
     check_error(check, "uuid", "a Profile can't give a uuid: each machine has its own");
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    g_autofree char *path = g_strdup_printf("interfaces[%s].mac", interface->name);
+    const Check inner = check_item(check, "interfaces", interface->name);
     if (given(interface, InterfaceSpec, mac))
-      check_error(check, path, "a Profile can't give a mac: each interface has its own");
+      check_error(&inner, "mac", "a Profile can't give a mac: each interface has its own");
   }
 }

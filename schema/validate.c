@@ -14,8 +14,20 @@ static void say_in_profile(const Check *check, gboolean error, Place at, const c
             check->object->metadata.name);
 }
 
+Check check_item(const Check *check, const char *list, const char *item) {
+  Check inner = *check;
+  inner.list = list;
+  inner.item = item;
+  return inner;
+}
+
+/* "disks[vda].size" */
+static char *item_path(const char *list, const char *item, const char *path) {
+  return list ? g_strdup_printf("%s[%s]%s%s", list, item, *path ? "." : "", path) : g_strdup(path);
+}
+
 static void G_GNUC_PRINTF(4, 0) say(const Check *check, gboolean error, const char *path, const char *format, va_list args) {
-  g_autofree char *full = g_str_has_prefix(path, "metadata.") ? g_strdup(path) : g_strconcat(check->within, path, NULL);
+  g_autofree char *full = item_path(check->list, check->item, path);
   g_autofree char *message = g_strdup_vprintf(format, args);
   gboolean exact, in_profile = FALSE;
   Place at = object_place(check->object, full, &exact);
@@ -43,14 +55,6 @@ void check_warning(const Check *check, const char *path, const char *format, ...
   va_end(args);
 }
 
-void check_note(const Check *check, const Object *other, const char *path, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  g_autofree char *message = g_strdup_vprintf(format, args);
-  va_end(args);
-  diag_note(check->diagnostics, object_place(other, path, NULL), "%s", message);
-}
-
 void check_multiple(const Check *check, const char *path, guint64 value, guint64 unit, const char *unit_name) {
   if (value % unit)
     check_error(check, path, "%s must be a whole number of %s", path, unit_name);
@@ -75,48 +79,44 @@ void check_reference(const Check *check, const char *path, Kind kind, const char
 /* Two objects with the same of something that must differ: the first one is remembered. */
 typedef struct {
   const Object *object;
-  char *path;
+  const char *list, *item;
 } Owner;
 
-static void owner_free(gpointer data) {
-  Owner *owner = data;
-  g_free(owner->path);
-  g_free(owner);
+static GHashTable *owners_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); }
+
+/* NULL when the value is new, and now of what is looked at. */
+static const Owner *claim(GHashTable *owners, const Check *check, const char *value) {
+  const Owner *first = g_hash_table_lookup(owners, value);
+  if (first)
+    return first;
+  Owner *owner = g_new(Owner, 1);
+  *owner = (Owner){check->object, check->list, check->item};
+  g_hash_table_insert(owners, g_strdup(value), owner);
+  return NULL;
 }
 
-static GHashTable *owners_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, owner_free); }
-
-/* NULL when the value is new. Takes value and path. */
-static const Owner *claim(GHashTable *owners, const Object *object, char *value, char *path) {
-  const Owner *first = g_hash_table_lookup(owners, value);
-  if (first) {
-    g_free(value);
-    g_free(path);
-    return first;
-  }
-  Owner *owner = g_new(Owner, 1);
-  *owner = (Owner){object, path};
-  g_hash_table_insert(owners, value, owner);
-  return NULL;
+static void note_owner(const Check *check, const Owner *owner, const char *path) {
+  g_autofree char *full = item_path(owner->list, owner->item, path);
+  diag_note(check->diagnostics, object_place(owner->object, full, NULL), "first used by \"%s\"", owner->object->metadata.name);
 }
 
 static const char *object_name(const Object *object) { return object->metadata.name; }
 
-static void claim_macs(const Check *check, GHashTable *macs) {
-  const VmSpec *vm = object_vm(check->object);
+static void claim_macs(const Check *outer, GHashTable *macs) {
+  const VmSpec *vm = object_vm(outer->object);
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
     gboolean own = given(interface, InterfaceSpec, mac);
-    if (!own && check->adopt) /* it has one, which isn't known here */
+    if (!own && outer->adopt) /* it has one, which isn't known here */
       continue;
-    g_autofree char *path = g_strdup_printf("interfaces[%s].mac", interface->name);
-    g_autofree char *mac = own ? g_strdup(interface->mac) : derive_mac(object_name(check->object), interface->name);
-    const Owner *first = claim(macs, check->object, g_strdup(mac), g_strdup(path));
+    const Check check = check_item(outer, "interfaces", interface->name);
+    g_autofree char *mac = own ? g_strdup(interface->mac) : derive_mac(object_name(outer->object), interface->name);
+    const Owner *first = claim(macs, &check, mac);
     if (!first)
       continue;
-    check_error(check, path, own ? "the MAC address %s is used twice" : "the MAC address %s that follows from the names is used twice: give a mac",
+    check_error(&check, "mac", own ? "the MAC address %s is used twice" : "the MAC address %s that follows from the names is used twice: give a mac",
                 mac);
-    check_note(check, first->object, first->path, "first used by \"%s\"", object_name(first->object));
+    note_owner(&check, first, "mac");
   }
 }
 
@@ -125,11 +125,11 @@ static void claim_uuid(const Check *check, GHashTable *uuids, const char *uuid) 
     return;
   const KindInfo *kind = &kinds[check->object->kind];
   g_autofree char *value = uuid ? g_strdup(uuid) : derive_uuid(kind->word, object_name(check->object));
-  const Owner *first = claim(uuids, check->object, g_strdup(value), g_strdup("uuid"));
+  const Owner *first = claim(uuids, check, value);
   if (!first)
     return;
   check_error(check, "uuid", "the UUID %s is used twice", value);
-  check_note(check, first->object, "uuid", "first used by \"%s\"", object_name(first->object));
+  note_owner(check, first, "uuid");
 }
 
 /* What a disk that the guest writes to is stored in, where the files say it; NULL otherwise. */
@@ -143,20 +143,20 @@ static char *written_storage(const DiskSpec *disk) {
   return NULL;
 }
 
-static void claim_disks(const Check *check, GHashTable *storage) {
-  const VmSpec *vm = object_vm(check->object);
+static void claim_disks(const Check *outer, GHashTable *storage) {
+  const VmSpec *vm = object_vm(outer->object);
   for (guint i = 0; vm->disks && i < vm->disks->len; i++) {
     const DiskSpec *disk = vm->disks->pdata[i];
     g_autofree char *where = written_storage(disk);
     if (!where)
       continue;
-    g_autofree char *path = g_strdup_printf("disks[%s]", disk->target);
-    const Owner *first = claim(storage, check->object, g_strdup(where), g_strdup(path));
+    const Check check = check_item(outer, "disks", disk->target);
+    const Owner *first = claim(storage, &check, where);
     if (!first)
       continue;
-    check_warning(check, path, "%s is also a disk of \"%s\", which may write to it at the same time: give shareable or readOnly", where,
+    check_warning(&check, "", "%s is also a disk of \"%s\", which may write to it at the same time: give shareable or readOnly", where,
                   object_name(first->object));
-    check_note(check, first->object, first->path, "first used here");
+    note_owner(&check, first, "");
   }
 }
 
@@ -164,7 +164,7 @@ void validate_set(const Desired *desired, Diagnostics *diagnostics) {
   g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new();
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
-    const Check check = {.desired = desired, .object = object, .diagnostics = diagnostics, .within = "", .adopt = object->metadata.adopt};
+    const Check check = {.desired = desired, .object = object, .diagnostics = diagnostics, .adopt = object->metadata.adopt};
     if (object->kind == KIND_VIRTUAL_MACHINE) {
       claim_macs(&check, macs);
       claim_uuid(&check, machine_uuids, object_vm(object)->uuid);

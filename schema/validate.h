@@ -10,14 +10,17 @@ typedef struct {
   const Object *profile; /* that the machine builds on; NULL: none */
   GHashTable *said;      /* what was said about profiles: once for all machines that build on one */
   Diagnostics *diagnostics;
-  const char *within;    /* of the list item that is looked at: "disks[vda]."; "" otherwise */
+  const char *list, *item; /* what is looked at: "disks" and "vda"; NULL: the object itself */
   gboolean adopt;        /* an existing object is taken over: what the files don't say, it has */
 } Check;
 
-/* `path` such as "cpu.max" counts from check->within; "metadata.name" from the document. */
+/* The same for an item of a list; the strings are borrowed. Paths are put together only
+ * when there is something to say. */
+Check check_item(const Check *check, const char *list, const char *item);
+
+/* `path` such as "cpu.max" counts from the item that is looked at, or from the spec; "metadata.name" from the document. */
 void check_error(const Check *check, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void check_warning(const Check *check, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void check_note(const Check *check, const Object *other, const char *path, const char *format, ...) G_GNUC_PRINTF(4, 5);
 /* Diagnoses a name of an object of the kind that isn't declared, with the nearest one. */
 void check_reference(const Check *check, const char *path, Kind kind, const char *name);
 /* A quantity that libvirt counts in larger units. */

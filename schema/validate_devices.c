@@ -15,72 +15,68 @@ static void check_connection(const Check *check, const InterfaceSpec *interface)
     check_error(check, "directMode", "directMode is about direct: give that too");
 }
 
-static void check_bandwidth(const Check *outer, const char *direction, const BandwidthSpec *limit) {
-  g_autofree char *within = g_strconcat(outer->within, direction, ".", NULL);
-  Check check = *outer;
-  check.within = within;
-  check_multiple(&check, "average", limit->average, KIB, "KiB/s");
-  check_multiple(&check, "peak", limit->peak, KIB, "KiB/s");
-  check_multiple(&check, "burst", limit->burst, KIB, "KiB");
-  if (limit->given && !given(limit, BandwidthSpec, average))
-    check_error(&check, given(limit, BandwidthSpec, peak) ? "peak" : "burst", "peak and burst need an average");
+static void check_bandwidth(const Check *check, const char *direction, const BandwidthSpec *limit) {
+  if (!limit->given)
+    return;
+  g_autofree char *average = g_strconcat(direction, ".average", NULL), *peak = g_strconcat(direction, ".peak", NULL);
+  g_autofree char *burst = g_strconcat(direction, ".burst", NULL);
+  check_multiple(check, average, limit->average, KIB, "KiB/s");
+  check_multiple(check, peak, limit->peak, KIB, "KiB/s");
+  check_multiple(check, burst, limit->burst, KIB, "KiB");
+  if (!given(limit, BandwidthSpec, average))
+    check_error(check, given(limit, BandwidthSpec, peak) ? peak : burst, "peak and burst need an average");
 }
 
 void validate_interfaces(const Check *outer) {
   const VmSpec *vm = object_vm(outer->object);
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    g_autofree char *within = g_strdup_printf("interfaces[%s].", interface->name);
-    Check check = *outer;
-    check.within = within;
+    const Check check = check_item(outer, "interfaces", interface->name);
     check_connection(&check, interface);
     check_bandwidth(&check, "inbound", &interface->inbound);
     check_bandwidth(&check, "outbound", &interface->outbound);
   }
 }
 
-/* Boot indexes are unique across devices, and exclude boot.order. Takes path. */
-static void check_boot_index(const Check *check, GHashTable *seen, gboolean has, gint64 index, char *path) {
-  g_autofree char *owned = path;
-  if (!has)
+typedef struct {
+  const char *list, *item;
+} Booted;
+
+/* Boot indexes are unique across devices, and exclude boot.order. */
+static void claim_boot_index(const Check *outer, GHashTable *seen, const char *list, const char *item, gint64 index) {
+  const Check check = check_item(outer, list, item);
+  if (given(&object_vm(check.object)->boot, BootSpec, order))
+    check_error(&check, "bootIndex", "bootIndex can't be combined with boot.order");
+  const Booted *first = g_hash_table_lookup(seen, GINT_TO_POINTER((int)index));
+  if (first) {
+    check_error(&check, "bootIndex", "the bootIndex %" G_GINT64_FORMAT " is used twice: first by %s[%s]", index, first->list, first->item);
     return;
-  if (given(&object_vm(check->object)->boot, BootSpec, order))
-    check_error(check, path, "bootIndex can't be combined with boot.order");
-  const char *first = g_hash_table_lookup(seen, GINT_TO_POINTER((int)index));
-  if (first)
-    check_error(check, path, "the bootIndex %" G_GINT64_FORMAT " is used twice: first at %s", index, first);
-  else
-    g_hash_table_insert(seen, GINT_TO_POINTER((int)index), g_steal_pointer(&owned));
+  }
+  Booted *booted = g_new(Booted, 1);
+  *booted = (Booted){list, item};
+  g_hash_table_insert(seen, GINT_TO_POINTER((int)index), booted);
+}
+
+/* Those of a list of any device that has one. */
+static void claim_boot_indexes(const Check *check, GHashTable *seen, const char *list, const FieldTable *table, const GPtrArray *items) {
+  const Field *key = table_key_field(table), *index = table_find(table, "bootIndex");
+  for (guint i = 0; items && i < items->len; i++)
+    if (field_given(table, items->pdata[i], index))
+      claim_boot_index(check, seen, list, *(char **)field_member(key, items->pdata[i]), *(gint64 *)field_member(index, items->pdata[i]));
 }
 
 static void check_boot_indexes(const Check *check, const VmSpec *vm) {
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
-  for (guint i = 0; vm->disks && i < vm->disks->len; i++) {
-    const DiskSpec *disk = vm->disks->pdata[i];
-    check_boot_index(check, seen, given(disk, DiskSpec, bootIndex), disk->bootIndex, g_strdup_printf("disks[%s].bootIndex", disk->target));
-  }
-  for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
-    const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    check_boot_index(check, seen, given(interface, InterfaceSpec, bootIndex), interface->bootIndex,
-                     g_strdup_printf("interfaces[%s].bootIndex", interface->name));
-  }
-  for (guint i = 0; vm->hostDevices.pci && i < vm->hostDevices.pci->len; i++) {
-    const PciDeviceSpec *device = vm->hostDevices.pci->pdata[i];
-    check_boot_index(check, seen, given(device, PciDeviceSpec, bootIndex), device->bootIndex,
-                     g_strdup_printf("hostDevices.pci[%s].bootIndex", device->address));
-  }
-  for (guint i = 0; vm->hostDevices.usb && i < vm->hostDevices.usb->len; i++) {
-    const UsbDeviceSpec *device = vm->hostDevices.usb->pdata[i];
-    check_boot_index(check, seen, given(device, UsbDeviceSpec, bootIndex), device->bootIndex,
-                     g_strdup_printf("hostDevices.usb[%s].bootIndex", device->id));
-  }
+  claim_boot_indexes(check, seen, "disks", &DiskSpec_table, vm->disks);
+  claim_boot_indexes(check, seen, "interfaces", &InterfaceSpec_table, vm->interfaces);
+  claim_boot_indexes(check, seen, "hostDevices.pci", &PciDeviceSpec_table, vm->hostDevices.pci);
+  claim_boot_indexes(check, seen, "hostDevices.usb", &UsbDeviceSpec_table, vm->hostDevices.usb);
 }
 
 /* Serial ports and consoles: what each type needs. */
 static void check_port(const Check *outer, const char *list, gint64 port, int type, gboolean has_path, gboolean has_mode, gboolean has_append) {
-  g_autofree char *within = g_strdup_printf("%s[%" G_GINT64_FORMAT "].", list, port);
-  Check check = *outer;
-  check.within = within;
+  g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, port);
+  const Check check = check_item(outer, list, number);
   const char *word = SerialType_words.words[type];
   if (type != SerialType_pty && !has_path)
     check_error(&check, "type", "type %s needs a path", word);
@@ -90,6 +86,19 @@ static void check_port(const Check *outer, const char *list, gint64 port, int ty
     check_error(&check, "socketMode", "socketMode is only for type socket");
   if (type != SerialType_file && has_append)
     check_error(&check, "append", "append is only for type file");
+}
+
+/* libvirt numbers consoles in their order, from the first serial port's on: a gap would be closed. */
+static void check_console_numbers(const Check *check, const VmSpec *vm) {
+  gint64 first = given(vm, VmSpec, serials) && vm->serials->len > 0 ? 1 : 0;
+  for (guint i = 0; vm->consoles && i < vm->consoles->len; i++) {
+    const ConsoleSpec *console = vm->consoles->pdata[i];
+    gint64 last = first + vm->consoles->len - 1;
+    g_autofree char *path = g_strdup_printf("consoles[%" G_GINT64_FORMAT "].port", console->port);
+    if (console->port < first || console->port > last)
+      check_error(check, path, "consoles are numbered without gaps, here from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT "%s", first, last,
+                  first > 0 ? ": 0 is the first serial port's" : "");
+  }
 }
 
 static void check_ports(const Check *check, const VmSpec *vm) {
@@ -102,6 +111,7 @@ static void check_ports(const Check *check, const VmSpec *vm) {
     const ConsoleSpec *console = vm->consoles->pdata[i];
     check_port(check, "consoles", console->port, console->type, given(console, ConsoleSpec, path), given(console, ConsoleSpec, socketMode), FALSE);
   }
+  check_console_numbers(check, vm);
 }
 
 static void check_filesystems(const Check *outer, const VmSpec *vm) {
@@ -109,9 +119,7 @@ static void check_filesystems(const Check *outer, const VmSpec *vm) {
     const FilesystemSpec *filesystem = vm->filesystems->pdata[i];
     if (!given(filesystem, FilesystemSpec, driver) || filesystem->driver != FilesystemDriver_virtiofs)
       continue;
-    g_autofree char *within = g_strdup_printf("filesystems[%s].", filesystem->tag);
-    Check check = *outer;
-    check.within = within;
+    const Check check = check_item(outer, "filesystems", filesystem->tag);
     if (!vm->memory.shared && !check.adopt)
       check_error(&check, "driver", "virtiofs needs memory.shared: true");
     if (filesystem->readOnly)

@@ -82,9 +82,7 @@ void validate_disks(const Check *outer) {
   const VmSpec *vm = object_vm(outer->object);
   for (guint i = 0; vm->disks && i < vm->disks->len; i++) {
     const DiskSpec *disk = vm->disks->pdata[i];
-    g_autofree char *within = g_strdup_printf("disks[%s].", disk->target);
-    Check check = *outer;
-    check.within = within;
+    const Check check = check_item(outer, "disks", disk->target);
     check_source(&check, disk);
     check_bus(&check, disk);
     check_driver(&check, vm, disk);

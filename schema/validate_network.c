@@ -66,9 +66,7 @@ static gboolean too_many(Address start, Address end) {
 }
 
 static void check_range(const Check *outer, const Subnet *subnet, const DhcpRangeSpec *range) {
-  g_autofree char *within = g_strdup_printf("dhcp.ranges[%s].", range->start);
-  Check check = *outer;
-  check.within = within;
+  const Check check = check_item(outer, "dhcp.ranges", range->start);
   gboolean inside = check_inside(&check, "start", subnet, range->start);
   if (!check_inside(&check, "end", subnet, range->end) || !inside)
     return;
@@ -79,7 +77,7 @@ static void check_range(const Check *outer, const Subnet *subnet, const DhcpRang
     check_error(&check, "end", "the range has more than %d addresses", RANGE_MAX);
 }
 
-/* A second host with the address or the name. Takes value. */
+/* A second host with the address or the name. */
 static void check_unique(const Check *check, GHashTable *seen, const char *key, const char *value) {
   if (value && !g_hash_table_add(seen, g_strdup(value)))
     check_error(check, key, "two hosts have the %s %s", key, value);
@@ -90,9 +88,7 @@ static void check_hosts(const Check *outer, const Subnet *subnet, const GPtrArra
   g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   for (guint i = 0; hosts && i < hosts->len; i++) {
     const DhcpHostSpec *host = hosts->pdata[i];
-    g_autofree char *within = g_strdup_printf("dhcp.hosts[%s].", host->mac);
-    Check check = *outer;
-    check.within = within;
+    const Check check = check_item(outer, "dhcp.hosts", host->mac);
     check_inside(&check, "ip", subnet, host->ip);
     check_unique(&check, ips, "ip", host->ip);
     check_unique(&check, names, "name", host->name);

@@ -31,9 +31,10 @@ static void check_cpu(const Check *check, const CpuSpec *cpu) {
     check_error(check, "cpu.quota", "the quota is at least 1000 microseconds, or -1 for unlimited");
   for (guint i = 0; cpu->pinning && i < cpu->pinning->len; i++) {
     const CpuPinSpec *pin = cpu->pinning->pdata[i];
-    g_autofree char *path = g_strdup_printf("cpu.pinning[%" G_GINT64_FORMAT "].vcpu", pin->vcpu);
+    g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, pin->vcpu);
+    const Check inner = check_item(check, "cpu.pinning", number);
     if (most && pin->vcpu >= most)
-      check_error(check, path, "there is no CPU %" G_GINT64_FORMAT ": they count from 0 to %" G_GINT64_FORMAT, pin->vcpu, most - 1);
+      check_error(&inner, "vcpu", "there is no CPU %" G_GINT64_FORMAT ": they count from 0 to %" G_GINT64_FORMAT, pin->vcpu, most - 1);
   }
 }
 
