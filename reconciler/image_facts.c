@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "reconciler/locate.h"
+#include "schema/digest.h"
 #include "schema/value.h"
 #include "state/journal.h"
 
@@ -79,7 +80,7 @@ static void read_header(int fd, guint64 size, ImageFacts *facts) {
 }
 
 static char *digest_of(int fd, GCancellable *cancel, GError **error) {
-  g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+  g_autoptr(Digest) digest = digest_new();
   gsize size = 1 << 20;
   g_autofree guint8 *buffer = g_malloc(size);
   for (off_t at = 0;;) {
@@ -93,8 +94,8 @@ static char *digest_of(int fd, GCancellable *cancel, GError **error) {
       return NULL;
     }
     if (got == 0)
-      return g_strdup(g_checksum_get_string(checksum));
-    g_checksum_update(checksum, buffer, got);
+      return digest_hex(digest);
+    digest_update(digest, buffer, (gsize)got);
     at += got;
   }
 }

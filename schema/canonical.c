@@ -3,7 +3,7 @@
  * (numbers and booleans as such), so that equal specs have equal JSON. */
 #include "schema/document.h"
 #include "schema/value.h"
-#include <jansson.h>
+#include "schema/canonical.h"
 
 typedef json_t Json;
 static void json_release(json_t *json) { json_decref(json); }
@@ -62,6 +62,8 @@ static json_t *table_to_json(const FieldTable *table, gconstpointer spec) {
   }
   return object;
 }
+
+json_t *spec_to_json_value(const FieldTable *table, gconstpointer spec) { return table_to_json(table, spec); }
 
 char *spec_to_json(const FieldTable *table, gconstpointer spec) {
   g_autoptr(Json) json = table_to_json(table, spec);
@@ -189,6 +191,12 @@ static gboolean read_table(Reader *reader, const FieldTable *table, json_t *obje
   return TRUE;
 }
 
+gboolean spec_from_json_value(const FieldTable *table, json_t *json, const char *what, gpointer spec, GError **error) {
+  g_autoptr(GString) path = g_string_new(NULL);
+  Reader reader = {.what = what, .path = path};
+  return read_table(&reader, table, json, spec, error);
+}
+
 gpointer spec_from_json(const FieldTable *table, const char *json, const char *what, GError **error) {
   json_error_t where;
   g_autoptr(Json) root = json_loads(json, JSON_REJECT_DUPLICATES, &where);
@@ -197,10 +205,8 @@ gpointer spec_from_json(const FieldTable *table, const char *json, const char *w
                 where.line, where.column);
     return NULL;
   }
-  g_autoptr(GString) path = g_string_new(NULL);
-  Reader reader = {.what = what, .path = path};
   gpointer spec = spec_new(table);
-  if (read_table(&reader, table, root, spec, error)) return spec;
+  if (spec_from_json_value(table, root, what, spec, error)) return spec;
   spec_free(table, spec);
   return NULL;
 }

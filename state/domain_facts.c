@@ -14,10 +14,10 @@ gboolean domain_text_is_live(const char *xml) {
 
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
   g_autofree char *what = g_strdup_printf("definition of %s", domain->name);
-  g_autoptr(xmlDoc) defined = xml_parse(persistent, what, error);
+  g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, what, error);
   if (!defined)
     return FALSE;
-  g_autoptr(xmlDoc) running = live ? xml_parse(live, what, error) : NULL;
+  g_autoptr(xmlDoc) running = live ? xml_parse_lean(live, what, error) : NULL;
   if (live && !running)
     return FALSE;
   xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "schema/digest.h"
+
 /* Control characters that XML text can't contain keep the parts apart. */
 enum { MARK_ELEMENT = 1, MARK_ATTRIBUTE, MARK_VALUE, MARK_TEXT, MARK_END, MARK_PART };
 
@@ -73,7 +75,7 @@ static void put_node(GString *out, const xmlNode *node, gboolean live) {
 }
 
 static char *digest(const GString *text) {
-  return g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text->str, text->len);
+  return digest_of_data(text->str, text->len);
 }
 
 char *fingerprint_xml(xmlNode *persistent, xmlNode *live) {

@@ -26,7 +26,7 @@ static guint64 bytes_of(xmlNode *element) {
 }
 
 gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
-  g_autoptr(xmlDoc) doc = xml_parse(xml, "capabilities", error);
+  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "capabilities", error);
   if (!doc)
     return FALSE;
   xmlNode *root = xmlDocGetRootElement(doc), *host = xml_first_child(root, "host");
@@ -42,7 +42,7 @@ gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
 }
 
 gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error) {
-  g_autoptr(xmlDoc) doc = xml_parse(xml, "definition of the pool", error);
+  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "definition of the pool", error);
   if (!doc)
     return FALSE;
   xmlNode *root = xmlDocGetRootElement(doc);
@@ -54,7 +54,7 @@ gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error) {
 }
 
 gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error) {
-  g_autoptr(xmlDoc) doc = xml_parse(xml, "description of the volume", error);
+  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "description of the volume", error);
   if (!doc)
     return FALSE;
   xmlNode *root = xmlDocGetRootElement(doc), *backing = descend(root, "backingStore", NULL);
@@ -73,8 +73,8 @@ gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error
 }
 
 gboolean network_facts_read(ActualNetwork *network, const char *persistent, const char *live, GError **error) {
-  g_autoptr(xmlDoc) defined = xml_parse(persistent, "definition of the network", error);
-  g_autoptr(xmlDoc) running = defined && live ? xml_parse(live, "state of the network", error) : NULL;
+  g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, "definition of the network", error);
+  g_autoptr(xmlDoc) running = defined && live ? xml_parse_lean(live, "state of the network", error) : NULL;
   if (!defined || (live && !running))
     return FALSE;
   xmlNode *definition = xmlDocGetRootElement(defined), *active = running ? xmlDocGetRootElement(running) : NULL;

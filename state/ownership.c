@@ -1,8 +1,8 @@
 /* Our record in <metadata>: what makes an object ours, and what was last applied to it. */
 #include "state/ownership.h"
+#include "schema/canonical.h"
 #include "state/xml_tree.h"
 
-#include <jansson.h>
 #include <string.h>
 
 typedef json_t Json;
@@ -21,15 +21,10 @@ void record_clear(const Record *record) {
 
 /* Writing. */
 
-static json_t *json_of(const FieldTable *table, gconstpointer spec) {
-  g_autofree char *text = spec_to_json(table, spec); /* leaves secrets out */
-  return json_loads(text, 0, NULL);
-}
-
 static char *content(const Record *record) {
   g_autoptr(Json) json = json_object();
-  json_object_set_new(json, "metadata", json_of(&MetadataSpec_table, record->metadata));
-  json_object_set_new(json, "spec", json_of(record->table, record->spec));
+  json_object_set_new(json, "metadata", spec_to_json_value(&MetadataSpec_table, record->metadata));
+  json_object_set_new(json, "spec", spec_to_json_value(record->table, record->spec));
   char *text = json_dumps(json, JSON_COMPACT);
   char *copy = g_strdup(text);
   free(text);
@@ -97,14 +92,7 @@ static gboolean spec_from(const FieldTable *table, json_t *root, const char *key
     g_autofree char *why = g_strdup_printf("it has no \"%s\"", key);
     return unreadable(error, why);
   }
-  char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
-  gpointer spec = spec_from_json(table, text, "the record that reconcile keeps in the metadata", error);
-  free(text);
-  if (!spec)
-    return FALSE;
-  memcpy(member, spec, table->size); /* moved: only the shell of it is freed */
-  g_free(spec);
-  return TRUE;
+  return spec_from_json_value(table, json, "the record that reconcile keeps in the metadata", member, error);
 }
 
 gboolean record_read(xmlNode *object, const Record *record, GError **error) {

@@ -34,7 +34,18 @@ static gpointer parser_init(gpointer data G_GNUC_UNUSED) {
   return NULL;
 }
 
-xmlDoc *xml_parse(const char *text, const char *what, GError **error) {
+static void parser_free(gpointer parser) { xmlFreeParserCtxt(parser); }
+
+/* One parser per thread: making one costs as much as a small document. */
+static xmlParserCtxt *thread_parser(void) {
+  static GPrivate parsers = G_PRIVATE_INIT(parser_free);
+  xmlParserCtxt *parser = g_private_get(&parsers);
+  if (!parser)
+    g_private_set(&parsers, parser = xmlNewParserCtxt());
+  return parser;
+}
+
+static xmlDoc *parse(const char *text, const char *what, int options, GError **error) {
   static GOnce once = G_ONCE_INIT;
   g_once(&once, parser_init, NULL);
 
@@ -43,17 +54,82 @@ xmlDoc *xml_parse(const char *text, const char *what, GError **error) {
     g_set_error(error, XML_ERROR, XML_ERROR_PARSE, "%s: larger than %d MiB", what, XML_MAX_BYTES >> 20);
     return NULL;
   }
-  xmlParserCtxt *parser = xmlNewParserCtxt();
+  xmlParserCtxt *parser = thread_parser();
   gboolean has_dtd = FALSE;
   parser->_private = &has_dtd;
   parser->sax->internalSubset = refuse_dtd;
   xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)length, NULL, "UTF-8",
-                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+                                  options | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
   if (has_dtd || !doc || !xmlDocGetRootElement(doc)) {
     parse_error(parser, has_dtd, what, error);
     g_clear_pointer(&doc, xmlFreeDoc);
   }
+  xmlCtxtReset(parser);
+  return doc;
+}
+
+static xmlDoc *parse_with(xmlParserCtxt *parser, const char *text, int more_options, const char *what, GError **error) {
+  gsize length = strlen(text);
+  if (length > XML_MAX_BYTES) {
+    g_set_error(error, XML_ERROR, XML_ERROR_PARSE, "%s: larger than %d MiB", what, XML_MAX_BYTES >> 20);
+    return NULL;
+  }
+  gboolean has_dtd = FALSE;
+  parser->_private = &has_dtd;
+  parser->sax->internalSubset = refuse_dtd;
+  xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)length, NULL, "UTF-8",
+                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | more_options);
+  if (has_dtd || !doc || !xmlDocGetRootElement(doc)) {
+    parse_error(parser, has_dtd, what, error);
+    g_clear_pointer(&doc, xmlFreeDoc);
+  }
+  return doc;
+}
+
+static xmlParserCtxt *parser_new(void) {
+  static GOnce once = G_ONCE_INIT;
+  g_once(&once, parser_init, NULL);
+  return xmlNewParserCtxt();
+}
+
+xmlDoc *xml_parse(const char *text, const char *what, GError **error) {
+  xmlParserCtxt *parser = parser_new();
+  xmlDoc *doc = parse_with(parser, text, 0, what, error);
   xmlFreeParserCtxt(parser);
+  return doc;
+}
+
+/* A thread's parser keeps its dictionary of names from one text to the next. It is made anew
+ * after an error, and now and then, since a dictionary only grows. */
+enum { MOST_TEXTS = 4096 };
+
+typedef struct {
+  xmlParserCtxt *parser;
+  guint n_texts;
+} Reader;
+
+static void reader_free(gpointer data) {
+  Reader *reader = data;
+  if (reader->parser)
+    xmlFreeParserCtxt(reader->parser);
+  g_free(reader);
+}
+
+static Reader *thread_reader(void) {
+  static GPrivate readers = G_PRIVATE_INIT(reader_free);
+  Reader *reader = g_private_get(&readers);
+  if (!reader)
+    g_private_set(&readers, reader = g_new0(Reader, 1));
+  if (!reader->parser)
+    *reader = (Reader){parser_new(), 0};
+  return reader;
+}
+
+xmlDoc *xml_parse_to_read(const char *text, const char *what, GError **error) {
+  Reader *reader = thread_reader();
+  xmlDoc *doc = parse_with(reader->parser, text, XML_PARSE_NOBLANKS | XML_PARSE_COMPACT, what, error);
+  if (!doc || ++reader->n_texts == MOST_TEXTS)
+    g_clear_pointer(&reader->parser, xmlFreeParserCtxt);
   return doc;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "reconciler/act/upload.h"
+#include "schema/digest.h"
 
 #define BLOCK (256 << 10) /* about what one message of libvirt's protocol carries */
 #define HOLE (4 << 20)    /* progress and cancelling are looked at this often */
@@ -10,7 +11,7 @@ typedef struct {
   const ActionContext *context;
   const Action *action;
   virStreamPtr stream;
-  GChecksum *checksum;
+  Digest *digest;
   guint64 sent, total, hole, reported;
 } Upload;
 
@@ -42,7 +43,7 @@ static gboolean flush_hole(Upload *upload, GError **error) {
 }
 
 static gboolean send_block(Upload *upload, const char *data, gsize length, GError **error) {
-  g_checksum_update(upload->checksum, (const guchar *)data, (gssize)length);
+  digest_update(upload->digest, data, (gsize)length);
   upload->sent += length;
   if (is_zero(data, length)) {
     upload->hole += length;
@@ -84,8 +85,8 @@ gboolean upload_file(const ActionContext *context, const Action *action, virStor
   g_autoptr(VirStream) stream = virStreamNew(virStorageVolGetConnect(volume), 0);
   if (!stream || virStorageVolUpload(volume, stream, 0, bytes, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)
     return libvirt_fail(error, "cannot upload");
-  g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-  Upload upload = { .context = context, .action = action, .stream = stream, .checksum = checksum, .total = bytes };
+  g_autoptr(Digest) digest = digest_new();
+  Upload upload = { .context = context, .action = action, .stream = stream, .digest = digest, .total = bytes };
   if (!send_all(&upload, fd, error)) {
     virStreamAbort(stream);
     return FALSE;
@@ -93,6 +94,6 @@ gboolean upload_file(const ActionContext *context, const Action *action, virStor
   act_progress(context, action, bytes, bytes, "finishing");
   if (virStreamFinish(stream) < 0)
     return libvirt_fail(error, "cannot upload");
-  *ret_sha256 = g_strdup(g_checksum_get_string(checksum));
+  *ret_sha256 = digest_hex(digest);
   return TRUE;
 }
