@@ -34,40 +34,6 @@ static gpointer parser_init(gpointer data G_GNUC_UNUSED) {
   return NULL;
 }
 
-static void parser_free(gpointer parser) { xmlFreeParserCtxt(parser); }
-
-/* One parser per thread: making one costs as much as a small document. */
-static xmlParserCtxt *thread_parser(void) {
-  static GPrivate parsers = G_PRIVATE_INIT(parser_free);
-  xmlParserCtxt *parser = g_private_get(&parsers);
-  if (!parser)
-    g_private_set(&parsers, parser = xmlNewParserCtxt());
-  return parser;
-}
-
-static xmlDoc *parse(const char *text, const char *what, int options, GError **error) {
-  static GOnce once = G_ONCE_INIT;
-  g_once(&once, parser_init, NULL);
-
-  gsize length = strlen(text);
-  if (length > XML_MAX_BYTES) {
-    g_set_error(error, XML_ERROR, XML_ERROR_PARSE, "%s: larger than %d MiB", what, XML_MAX_BYTES >> 20);
-    return NULL;
-  }
-  xmlParserCtxt *parser = thread_parser();
-  gboolean has_dtd = FALSE;
-  parser->_private = &has_dtd;
-  parser->sax->internalSubset = refuse_dtd;
-  xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)length, NULL, "UTF-8",
-                                  options | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-  if (has_dtd || !doc || !xmlDocGetRootElement(doc)) {
-    parse_error(parser, has_dtd, what, error);
-    g_clear_pointer(&doc, xmlFreeDoc);
-  }
-  xmlCtxtReset(parser);
-  return doc;
-}
-
 static xmlDoc *parse_with(xmlParserCtxt *parser, const char *text, int more_options, const char *what, GError **error) {
   gsize length = strlen(text);
   if (length > XML_MAX_BYTES) {
@@ -125,7 +91,7 @@ static Reader *thread_reader(void) {
   return reader;
 }
 
-xmlDoc *xml_parse_to_read(const char *text, const char *what, GError **error) {
+xmlDoc *xml_parse_lean(const char *text, const char *what, GError **error) {
   Reader *reader = thread_reader();
   xmlDoc *doc = parse_with(reader->parser, text, XML_PARSE_NOBLANKS | XML_PARSE_COMPACT, what, error);
   if (!doc || ++reader->n_texts == MOST_TEXTS)
