@@ -1,6 +1,7 @@
 #include "reconciler/context.h"
 
 #include "schema/value.h"
+#include "state/domain_xml.h"
 
 typedef struct {
   const FieldTable *table;
@@ -118,6 +119,18 @@ void context_apply(const DiffInput *input, FieldChange *change) {
   if (by_live_call && !change->live && !acts_at_once(change->call))
     at_next_start(change, NULL);
   change->pending = change->live && change->effect == EFFECT_NEXT_START;
+}
+
+/* A medium is ejected, though the path of a disk is left as it is. */
+static gboolean ejects(const DiskSpec *desired, const DiskSpec *applied, const DiskSpec *persistent) {
+  return desired != NULL && persistent != NULL && is_drive(persistent) && disk_drops_medium(desired, applied);
+}
+
+gboolean context_resets(const FieldTable *table, const Field *field, gconstpointer desired, gconstpointer applied,
+                        gconstpointer persistent) {
+  if (field == &DiskSpec_table.fields[DiskSpec_path] && ejects(desired, applied, persistent))
+    return TRUE;
+  return applied != NULL && field_given(table, applied, field) && !field->unmanage;
 }
 
 char *context_item_summary(const FieldTable *table, gconstpointer item) {

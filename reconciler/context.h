@@ -5,5 +5,9 @@
 
 /* Sets effect, call, pending and why of one change. */
 void context_apply(const DiffInput *input, FieldChange *change);
+/* Whether a field that left the file goes back to libvirt's default; `desired`, `applied` and
+ * `persistent` are structs of `table` and may be NULL. */
+gboolean context_resets(const FieldTable *table, const Field *field, gconstpointer desired, gconstpointer applied,
+                        gconstpointer persistent);
 /* A short description of a list item: "image debian-12, 20GiB"; free it. */
 char *context_item_summary(const FieldTable *table, gconstpointer item);

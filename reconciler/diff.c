@@ -60,7 +60,8 @@ static gboolean in_xml(const Field *field) { return field->xml != NULL || field-
 
 static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
   gboolean wanted = has(frame, SIDE_DESIRED, field);
-  gboolean dropped = !wanted && has(frame, SIDE_APPLIED, field) && !field->unmanage;
+  gboolean dropped = !wanted && context_resets(frame->table, field, frame->side[SIDE_DESIRED], frame->side[SIDE_APPLIED],
+                                               frame->side[SIDE_PERSISTENT]);
   if (!wanted && !dropped)
     return;
   /* What says how to create can't be compared with a thing that we didn't make. */

@@ -26,14 +26,25 @@ static gboolean needs_other_address(const Field *field, gconstpointer now, gcons
   return !is_pcie_card(*(char *const *)now) || !is_pcie_card(*(char *const *)wanted);
 }
 
+/* libvirt writes each model's own kinds of memory, and refuses them with another model. */
+static void drop_video_memory(xmlNode *video) {
+  static const char *const memories[] = {"ram", "vram", "vram64", "vgamem"};
+  xmlNode *model = xml_first_child(video, "model");
+  for (guint i = 0; model && i < G_N_ELEMENTS(memories); i++)
+    xml_remove_attribute(model, memories[i]);
+}
+
 static void drop_address(const Field *row, const Field *field, xmlNode *element, gconstpointer spec) {
   XmlValue now = {0};
   if (!element || !field_given(row->sub, spec, field) || !xml_value_read(field, element, &now))
     return;
-  xmlNode *address = xml_first_child(element, "address");
-  if (address && needs_other_address(field, &now, field_member(field, spec)))
-    xml_remove(address);
+  gboolean other = needs_other_address(field, &now, field_member(field, spec));
   value_clear(field, &now);
+  xmlNode *address = other ? xml_first_child(element, "address") : NULL;
+  if (address)
+    xml_remove(address);
+  if (other && row->sub == &VideoSpec_table)
+    drop_video_memory(element);
 }
 
 void domain_drop_stale_addresses(xmlNode *domain, const VmSpec *spec) {
@@ -90,6 +101,22 @@ static gboolean drop_empty_hyperv(xmlNode *domain, const VmSpec *applied) {
   return TRUE;
 }
 
+/* libvirt refuses a topology that doesn't say all three, and writes down what it adds itself. */
+static gboolean settle_topology(xmlNode *domain, const VmSpec *spec, const VmSpec *applied) {
+  xmlNode *topology = xml_path_node(xml_path("cpu/topology"), domain);
+  if (!topology)
+    return FALSE;
+  if (!given(&spec->cpu, CpuSpec, topology) && applied && given(&applied->cpu, CpuSpec, topology)) {
+    xml_remove_up_to(topology, domain);
+    return TRUE;
+  }
+  static const char *const parts[] = {"sockets", "cores", "threads"};
+  for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+    if (!xml_attribute(topology, parts[i]))
+      xml_set_attribute(topology, parts[i], "1");
+  return FALSE;
+}
+
 /* What libvirt wrote beside a CPU mode is refused or stale under another one. */
 static void settle_cpu(xmlNode *domain) {
   xmlNode *cpu = xml_first_child(domain, "cpu");
@@ -103,6 +130,23 @@ static void settle_cpu(xmlNode *domain) {
   xml_remove_attribute(cpu, "match");
   if (xml_is_empty(cpu))
     xml_remove(cpu);
+}
+
+static gint64 console_port(xmlNode *console) {
+  g_autofree char *port = xml_path_get(xml_path("target/@port"), console);
+  return port ? g_ascii_strtoll(port, NULL, 10) : 0;
+}
+
+/* libvirt numbers consoles in their order, whatever number they give. */
+static void sort_consoles(xmlNode *domain) {
+  g_autoptr(GPtrArray) consoles = xml_path_all(xml_path("devices/console[target/@type='virtio']"), domain);
+  for (guint i = 1; i < consoles->len; i++)
+    for (guint at = i; at > 0 && console_port(consoles->pdata[at]) < console_port(consoles->pdata[at - 1]); at--) {
+      gpointer moved = consoles->pdata[at];
+      xmlAddPrevSibling(consoles->pdata[at - 1], moved);
+      consoles->pdata[at] = consoles->pdata[at - 1];
+      consoles->pdata[at - 1] = moved;
+    }
 }
 
 /* libvirt numbers consoles in their order, and puts one for the first serial port in front
@@ -136,8 +180,10 @@ static void complete_balloon(xmlNode *domain) {
 gboolean domain_settle(xmlNode *domain, const VmSpec *spec, const VmSpec *applied) {
   gboolean changed = drop_boot_kinds(domain, spec);
   changed |= drop_empty_hyperv(domain, applied);
+  changed |= settle_topology(domain, spec, applied);
   settle_cpu(domain);
   settle_consoles(domain);
+  sort_consoles(domain);
   drop_serial_console(domain, applied);
   complete_balloon(domain);
   return changed;

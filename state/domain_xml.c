@@ -42,21 +42,25 @@ static VmSpec without_aliases(const VmSpec *spec, xmlNode *domain) {
   return wanted;
 }
 
+gboolean disk_drops_medium(const DiskSpec *disk, const DiskSpec *applied) {
+  return applied && (given(applied, DiskSpec, path) || given(applied, DiskSpec, volume)) &&
+         !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume);
+}
+
 /* Drives whose medium was dropped from the spec become empty. */
 static gboolean eject_dropped(xmlNode *domain, const VmSpec *spec, const VmSpec *applied) {
   const Field *row = &VmSpec_table.fields[VmSpec_disks];
-  const Field *path = &DiskSpec_table.fields[DiskSpec_path];
+  const XmlPath *source = xml_path(DiskSpec_table.fields[DiskSpec_path].xml);
   gboolean changed = FALSE;
   for (guint i = 0; applied && spec->disks && i < spec->disks->len; i++) {
     const DiskSpec *disk = spec->disks->pdata[i];
     const DiskSpec *last = list_find(&DiskSpec_table, applied->disks, table_key_field(&DiskSpec_table), disk->target);
-    xmlNode *element = last && given(last, DiskSpec, path) && !given(disk, DiskSpec, path)
-                           ? xml_map_find_device(row, domain, disk->target) : NULL;
+    xmlNode *element = disk_drops_medium(disk, last) ? xml_map_find_device(row, domain, disk->target) : NULL;
     const char *device = element ? xml_attribute(element, "device") : NULL;
     if (g_strcmp0(device, "cdrom") != 0 && g_strcmp0(device, "floppy") != 0)
       continue;
-    changed |= xml_path_exists(xml_path(path->xml), element);
-    xml_path_remove(xml_path(path->xml), element);
+    changed |= xml_path_exists(source, element);
+    xml_path_remove(source, element);
   }
   return changed;
 }

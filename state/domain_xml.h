@@ -35,6 +35,8 @@ xmlDoc *domain_xml_new(const char *name, const VmSpec *spec, const Ownership *ow
  * from the spec is emptied. */
 gboolean domain_xml_patch(xmlNode *domain, const VmSpec *spec, const VmSpec *applied,
                           const Ownership *ownership, gboolean *ret_changed, GError **error);
+/* Whether a medium that was applied left the spec. */
+gboolean disk_drops_medium(const DiskSpec *disk, const DiskSpec *applied);
 /* Reads everything the rows know, and devices.extra as far as `applied` declares it. */
 void domain_xml_read(xmlNode *domain, const VmSpec *applied, VmSpec *spec);
 /* Whether a machine type as defined is the wanted one, or what libvirt made of it as an alias:

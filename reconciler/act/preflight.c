@@ -8,13 +8,17 @@ typedef struct {
   GHashTable *verdicts; /* object id → message */
 } Preflight;
 
-/* libvirt turns every interface into a tap device for this and opens it, which an ordinary user
- * can't and nobody asked for: interfaces are left to the define. */
-static char *without_interfaces(xmlDoc *doc) {
-  g_autoptr(GPtrArray) interfaces = xml_path_all(xml_path("devices/interface"), xmlDocGetRootElement(doc));
-  for (guint i = 0; i < interfaces->len; i++) {
-    xmlUnlinkNode(interfaces->pdata[i]);
-    xmlFreeNode(interfaces->pdata[i]);
+/* What libvirt finds out at a start only is left to the define: it turns every interface into a
+ * tap device for this and opens it, which an ordinary user can't and nobody asked for, and it
+ * refuses devices of the host that it hasn't looked up. */
+static char *without_host_devices(xmlDoc *doc) {
+  static const char *const paths[] = {"devices/interface", "devices/hostdev"};
+  for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
+    g_autoptr(GPtrArray) devices = xml_path_all(xml_path(paths[i]), xmlDocGetRootElement(doc));
+    for (guint device = 0; device < devices->len; device++) {
+      xmlUnlinkNode(devices->pdata[device]);
+      xmlFreeNode(devices->pdata[device]);
+    }
   }
   return xml_text(doc);
 }
@@ -28,7 +32,7 @@ static char *definition(const ActionContext *context, gboolean is_new, GError **
   g_autoptr(xmlDoc) doc = NULL;
   if (is_new) {
     doc = domain_xml_new(context->object->name, vm, &owner, error);
-    return doc != NULL ? without_interfaces(doc) : NULL;
+    return doc != NULL ? without_host_devices(doc) : NULL;
   }
   g_autoptr(VirDomain) domain = act_domain(context, error);
   if (domain == NULL || (doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE, error)) == NULL)
@@ -40,7 +44,7 @@ static char *definition(const ActionContext *context, gboolean is_new, GError **
   gboolean changed = FALSE;
   if (!domain_xml_patch(root, vm, before != NULL ? &before->spec : NULL, &owner, &changed, error))
     return NULL;
-  return without_interfaces(doc);
+  return without_host_devices(doc);
 }
 
 static void forget(const FieldTable *table, gpointer spec, guint row) { spec_unset(table, spec, &table->fields[row]); }

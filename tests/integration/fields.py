@@ -104,17 +104,19 @@ class Field:
     stopped, running   True, or why it can't be tried so here
     variant   the machine that it needs: see base()
     root      needs a privileged libvirtd
+    kvm       needs a host with it
     one_way   b can't be taken back
     why       a change is refused with these words
     """
 
     def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, stopped=True,
-                 running=True, variant="pc", root=False, one_way=False, why=None):
+                 running=True, variant="pc", root=False, kvm=False, one_way=False, why=None):
         self.path, self.a, self.b, self.effect, self.removed = path, a, b, effect, removed
         self.xml = {xml} if isinstance(xml, str) else set(xml)
         self.context = context or {}
         self.paths = {path} if paths is None else set(paths)
-        self.stopped, self.running, self.variant, self.root = stopped, running, variant, root
+        self.stopped, self.running, self.variant = stopped, running, variant
+        self.root, self.kvm = root, kvm
         self.one_way, self.why = one_way, why
 
     @property
@@ -168,11 +170,12 @@ class Untried:
         self.row, self.why = row, why
 
 
+CGROUPS = "the laboratory's libvirtd has no cgroups"
+HUGEPAGES = "no huge pages are mounted"
+
 # The machine that has nearly everything.
 
 NIC = "interfaces[eth1]"
-CGROUPS = "an unprivileged libvirtd has no cgroups"
-
 
 def base(hv, name, variant="pc"):
     """Its document; variant "q35": the few fields that need that machine type."""
@@ -235,7 +238,7 @@ FIELDS = [
     record("shutdown.timeout", "0s", "1s"),
     record("shutdown.retryInterval", None, "2s"),
     record("shutdown.force", None, True),
-    later("type", "qemu", "kvm", {"domain"}, "stays", context={"features.tcgCache": None, "cpu": {"count": 1}}),
+    later("type", "qemu", "kvm", {"domain"}, "stays", context={"features.tcgCache": None, "cpu": {"count": 1}}, kvm=True),
     later("arch", "x86_64", "i686", {"type"}, "stays"),
     later("machine", "pc-i440fx-7.2", "pc-i440fx-7.1", {"type"}, "stays"),
     Group("firmware"),
@@ -274,9 +277,9 @@ FIELDS = [
           paths={"cpu.features[pcid]", "cpu.features[x2apic]"}, context={"cpu.mode": "custom", "cpu.model": "qemu64"}),
     later("cpu.features[pcid].policy", "require", "disable", "feature", removed=None,
           context={"cpu.mode": "custom", "cpu.model": "qemu64"}),
-    live("cpu.shares", None, 512, "cputune", running=CGROUPS),
-    live("cpu.period", None, 50000, "cputune", running=CGROUPS),
-    live("cpu.quota", None, 20000, "cputune", running=CGROUPS),
+    live("cpu.shares", None, 512, "cputune", running=CGROUPS, root=True),
+    live("cpu.period", None, 50000, "cputune", running=CGROUPS, root=True),
+    live("cpu.quota", None, 20000, "cputune", running=CGROUPS, root=True),
     live("cpu.pinning[0]", None, {"cpus": "0"}, "cputune"),
     live("cpu.pinning[0].vcpu", Set({"cpu.pinning[0]": {"cpus": "0"}}), Set({"cpu.pinning[1]": {"cpus": "0"}}), "cputune",
          removed=None, paths={"cpu.pinning[0]", "cpu.pinning[1]"}, context={"cpu.count": 2}),
@@ -286,7 +289,7 @@ FIELDS = [
     live("memory.size", "96MiB", "128MiB", "currentMemory", "stays"),
     later("memory.max", "160MiB", "192MiB", "memory", "stays"),
     record("memory.guaranteed", None, "64MiB"),
-    later("memory.hugePages", None, "2MiB", "memoryBacking"),
+    later("memory.hugePages", None, "2MiB", "memoryBacking", stopped=HUGEPAGES, running=HUGEPAGES),
     later("memory.locked", None, True, "memoryBacking"),
     later("memory.shared", None, True, "memoryBacking"),
     live("memory.statsPeriod", None, "5s", "memballoon"),
@@ -318,7 +321,7 @@ FIELDS = [
           paths={"clock.timers[hpet]", "clock.timers[pit]"}),
     later("clock.timers[hpet].present", None, False, "clock", context={"clock.timers[hpet]": {}}),
     later("clock.timers[rtc].tickPolicy", None, "catchup", "clock", context={"clock.timers[rtc]": {}}),
-    live("onPoweroff", "destroy", "preserve", "on_poweroff", "stays"),
+    live("onPoweroff", "destroy", "restart", "on_poweroff", "stays"),
     live("onReboot", "restart", "destroy", "on_reboot", "stays"),
     live("onCrash", "destroy", "restart", "on_crash", "stays"),
 
@@ -368,7 +371,7 @@ FIELDS = [
     live("interfaces[eth1].user", Set({NIC: {"network": "net-a"}}), Set({NIC: {"user": True}}), "interface", removed=None,
          root=True),
     live("interfaces[eth0].model", "virtio", "e1000", "model", "stays"),
-    live("interfaces[eth0].mtu", None, 1400, "mtu", running="user-mode networks have no MTU"),
+    live("interfaces[eth1].mtu", None, 1400, "mtu", context={NIC: {"network": "net-a"}}, root=True),
     live("interfaces[eth1].vlan", None, 42, "vlan", context={NIC: {"network": "net-a"}}, root=True,
          running="needs Open vSwitch or SR-IOV"),
     live("interfaces[eth1].filter", None, "clean-traffic", "filterref", context={NIC: {"network": "net-a"}}, root=True),
@@ -395,7 +398,7 @@ FIELDS = [
     later("graphics[vnc].keymap", None, "de", "graphics"),
     live("graphics[vnc].passwordSecret", "first", "second"),
     later("video", None, {"model": "vga"}, "video", context={"video": None, "graphics": None}),
-    later("video.model", "vga", "virtio", "video", "stays", context={"video": None}),
+    later("video.model", "vga", "virtio", "video", "stays", context={"video": {"heads": 1}, "video.vram": None}),
     later("video.heads", 1, 2, "video", "stays", context={"video": {"model": "virtio"}}),
     later("video.vram", "16MiB", "32MiB", "video", "stays"),
     later("serials[2]", None, {"type": "pty"}, "serial"),
@@ -404,39 +407,41 @@ FIELDS = [
     later("serials[1].type", Set({"serials[1]": {"type": "pty", "path": None, "append": None}}),
           Set({"serials[1]": {"type": "file", "path": "{dir}/files/{name}.serial1", "append": None}}), "serial",
           removed=None, paths={"serials[1].type", "serials[1].path"}),
-    later("serials[1].path", "{dir}/files/{name}.serial1", "{dir}/files/{name}.serial2", "serial", "stays"),
+    later("serials[1].path", "{dir}/files/{name}.serial1", "{dir}/files/{name}.serial2", "serial", removed=None),
     later("serials[1].socketMode", "bind", "connect", "serial", "stays",
           context={"serials[1]": {"type": "socket", "path": "{dir}/files/{name}.socket", "append": None}}),
     later("serials[1].append", True, False, "serial"),
     later("consoles[2]", None, {"type": "pty"}, "console"),
-    later("consoles[1].port", Set({}), Set({"consoles[1]": None, "consoles[2]": {"type": "pty"}}), "console", removed=None,
-          paths={"consoles[1]", "consoles[2]"}),
+    Untried("consoles[].port", "libvirt numbers consoles without gaps, so none can get another number"),
     later("consoles[1].type", Set({"consoles[1]": {"type": "pty", "path": None}}),
           Set({"consoles[1]": {"type": "file", "path": "{dir}/files/{name}.console1"}}), "console", removed=None,
           paths={"consoles[1].type", "consoles[1].path"}),
-    later("consoles[1].path", "{dir}/files/{name}.console1", "{dir}/files/{name}.console2", "console", "stays"),
+    later("consoles[1].path", "{dir}/files/{name}.console1", "{dir}/files/{name}.console2", "console", removed=None),
     later("consoles[1].socketMode", "bind", "connect", "console", "stays",
           context={"consoles[1]": {"type": "socket", "path": "{dir}/files/{name}.socket"}}),
     later("guestAgent", None, True, "channel"),
     later("rng", None, {"source": "/dev/urandom"}, "rng"),
-    later("rng.source", "/dev/urandom", "/dev/random", "rng", "stays"),
+    later("rng.source", "/dev/urandom", "/dev/random", "rng", "stays", context={"rng.rateBytes": "1KiB"}),
     later("rng.rateBytes", None, "1KiB", "rng", context={"rng.ratePeriod": None}),
     later("rng.ratePeriod", None, "2s", "rng", context={"rng.rateBytes": "1KiB"}),
     later("tpm", None, {"model": "tis"}, "tpm"),
-    later("tpm.model", "tis", "crb", "tpm", "stays"),
+    later("tpm.model", "tis", "crb", "tpm", "stays", context={"tpm.version": "v2.0"}),
     later("tpm.version", "v2.0", "v1.2", "tpm", "stays", context={"tpm.model": "tis"}),
     later("watchdog", None, {"model": "i6300esb"}, "watchdog"),
     later("watchdog.model", "i6300esb", "ib700", "watchdog", removed=None),
-    later("watchdog.action", "reset", "poweroff", "watchdog"),
-    later("balloon", None, {"model": "virtio"}, (), "stays"),
+    later("watchdog.action", "poweroff", "shutdown", "watchdog"),
+    # libvirt gives every machine one.
+    later("balloon", None, {"model": "virtio", "autodeflate": True}, "memballoon", paths={"balloon.autodeflate"},
+          context={"balloon": None}),
     later("balloon.model", "virtio", "none", "memballoon", "stays"),
     later("balloon.autodeflate", None, True, "memballoon"),
     later("balloon.freePageReporting", None, True, "memballoon"),
     later("sound", None, {"model": "ich6"}, {"sound", "audio"}),
     later("sound.model", "ich6", "ac97", "sound", removed=None),
     later("inputs[tablet]", None, {"bus": "usb"}, "input"),
-    later("inputs[tablet].type", Set({}), Set({"inputs[tablet]": None, "inputs[keyboard]": {}}), "input", removed=None,
-          paths={"inputs[tablet]"}),
+    # There always are a mouse and a keyboard.
+    later("inputs[tablet].type", Set({"inputs": [{"type": "keyboard"}]}), Set({"inputs": [{"type": "tablet"}]}), "input",
+          removed=None, paths={"inputs[tablet]", "inputs[keyboard]"}),
     later("inputs[tablet].bus", "usb", "virtio", "input", "stays"),
     Group("hostDevices"),
     later("hostDevices.pci[0000:03:00.0]", None, {"managed": True}, "hostdev"),
