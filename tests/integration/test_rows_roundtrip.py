@@ -102,6 +102,60 @@ REFUSED = {
 }
 
 
+VDA = {"target": "vda", "path": "/srv/a.qcow2", "format": "qcow2"}
+CDROM = {"target": "sda", "device": "cdrom"}
+MAC = "52:54:00:12:34:56"
+
+
+def interface(**connection):
+    return {"interfaces": [{"name": "eth0", "mac": MAC, **connection}]}
+
+
+# From one specification to another and back: fields that depend on each other in XML.
+TRANSITIONS = {
+    "serial port to a file": [{"serials": [{"port": 0, "type": "pty"}]},
+                              {"serials": [{"port": 0, "type": "file", "path": "/x.log"}]},
+                              {"serials": [{"port": 0, "type": "socket", "path": "/x.sock"}]}],
+    "serial ports and consoles come and go": [
+        {}, {"serials": [{"port": 0, "type": "pty"}, {"port": 1, "type": "pty"}]},
+        {"serials": [{"port": 0, "type": "pty"}], "consoles": [{"port": 1, "type": "pty"}, {"port": 2, "type": "pty"}]}],
+    "interface to another network": [
+        interface(user=True), interface(network="default"), interface(bridge="br0"),
+        interface(direct="eno1", directMode="bridge"), interface(direct="eno1", directMode="passthrough")],
+    "interface to another MAC and model": [
+        interface(user=True), {"interfaces": [{"name": "eth0", "mac": "52:54:00:12:34:57", "user": True, "model": "rtl8139"}]},
+        {"interfaces": [{"name": "eth0", "mac": MAC, "user": True, "model": "e1000e"}]}],
+    "disk from a file to a device": [{"disks": [VDA]}, {"disks": [{"target": "vda", "path": "/dev/vg0/a", "format": "raw"}]}],
+    "disk to another bus": [{"disks": [{**VDA, "target": "sda", "bus": "sata"}]}, {"disks": [{**VDA, "target": "sda", "bus": "scsi"}]},
+                            {"disks": [{**VDA, "target": "sda", "bus": "usb"}]}],
+    "media": [{"disks": [CDROM]}, {"disks": [{**CDROM, "path": "/a.iso"}]}, {"disks": [{**CDROM, "path": "/b.iso"}]}],
+    "disks come and go": [{"disks": [VDA]}, {"disks": [VDA, {**VDA, "target": "vdb", "ioLimits": {"read": "1MiB/s"}}, CDROM]}],
+    "processors": [{"cpu": {"count": 2, "max": 8}}, {"cpu": {"count": 8, "max": 8}}, {"cpu": {"count": 1, "max": 2}}],
+    "processor models": [{"cpu": {"mode": "custom", "model": "Haswell", "features": [{"name": "pcid", "policy": "disable"}]}},
+                         {"cpu": {"mode": "maximum"}}, {"cpu": {"mode": "host-model"}}, {}],
+    "memory": [{"memory": {"size": "1GiB", "max": "2GiB"}}, {"memory": {"size": "4GiB", "max": "4GiB", "hugePages": "2MiB"}},
+               {"memory": {"size": "1GiB", "max": "1GiB", "locked": True, "statsPeriod": "5s"}}],
+    "displays": [{"graphics": [{"type": "vnc"}]}, {"graphics": [{"type": "vnc", "port": 5907, "listen": "0.0.0.0"}]},
+                 {"graphics": [{"type": "spice"}, {"type": "vnc", "listen": "127.0.0.1", "keymap": "de"}]}],
+    "cards": [{"video": {"model": "qxl", "heads": 2}}, {"video": {"model": "virtio"}}, {"video": {"model": "none"}},
+              {"video": {"model": "cirrus"}}],
+    "sound": [{"sound": {"model": "ich9"}}, {"sound": {"model": "usb"}}, {"sound": {"model": "sb16"}}, {}],
+    "watchdogs": [{"watchdog": {"model": "i6300esb"}}, {"watchdog": {"model": "ib700", "action": "pause"}}, {}],
+    "tablets": [{"inputs": [{"type": "tablet", "bus": "usb"}]}, {"inputs": [{"type": "tablet", "bus": "virtio"}]}],
+    "boot orders": [{"disks": [VDA], "boot": {"order": ["network", "disk"]}}, {"disks": [{**VDA, "bootIndex": 1}]}, {"disks": [VDA]}],
+    "clocks": [{"clock": {"offset": "timezone", "timezone": "Europe/Berlin"}}, {"clock": {"offset": "utc"}},
+               {"clock": {"offset": "localtime", "timers": [{"name": "hpet", "present": False}]}}],
+    "random numbers": [{"rng": {}}, {"rng": {"source": "/dev/random", "rateBytes": "1KiB", "ratePeriod": "2s"}}, {}],
+    "balloons": [{"balloon": {"model": "none"}}, {"balloon": {"model": "virtio", "autodeflate": True},
+                                                  "memory": {"statsPeriod": "3s"}}],
+    "raw devices": [{"devices": {"extra": ["<vsock model='virtio'><cid auto='yes'/></vsock>"]}},
+                    {"devices": {"extra": ["<vsock model='virtio'><cid auto='yes'/></vsock>", "<panic model='isa'/>",
+                                           "<hub type='usb'/>", "<smartcard mode='host'/>",
+                                           "<redirdev bus='usb' type='spicevmc'><alias name='ua-mine'/></redirdev>"],
+                                 }, "graphics": [{"type": "spice"}]}, {}],
+}
+
+
 def probe(*arguments, text=None):
     done = subprocess.run([PROBE, *arguments], input=text, text=True, capture_output=True)
     if done.returncode != 0:
@@ -233,7 +287,7 @@ class RowsRoundTrip(lab.TestCase):
             self.assertIn(canonical.pop("machine"), found["machine"])
         wrong = list(differences(in_xml(canonical, self.rows), found))
         self.assertEqual(wrong, [], dump)
-        state, _, patched = probe("patch", document, text=dump).partition("\n")
+        state, _, patched = probe("patch", document, document, text=dump).partition("\n")
         self.assertEqual(state, "unchanged", patched)
 
     def check(self, row):
@@ -263,6 +317,30 @@ class RowsRoundTrip(lab.TestCase):
         after = self.define(dropped)
         self.assertEqual("\n".join(difflib.unified_diff(lines(before), lines(after), lineterm="")), "")
         return None
+
+    def walk(self, name, specs):
+        """Each specification in turn, and back; what each gives is what libvirt then has."""
+        steps = [merge(copy.deepcopy(BASE), json.loads(json.dumps(each))) for each in specs]
+        last, dump = None, None
+        for number, spec in enumerate(steps + steps[-2::-1]):
+            document = self.document(f"step{number}", spec)
+            canonical, _, xml = probe("new", document).partition("\n")
+            if dump:
+                _, _, xml = probe("patch", document, last, text=dump).partition("\n")
+            dump = self.define(xml)
+            self.expect_read(document, json.loads(canonical), dump)
+            known = json.loads(probe("read", document, text=dump))
+            for key in ("disks", "interfaces", "serials", "consoles", "graphics"):
+                self.assertEqual(len(known.get(key, [])), len(spec.get(key, [])), f"{key}: {dump}")
+            last = document
+
+    def test_transitions(self):
+        for name, specs in TRANSITIONS.items():
+            with self.subTest(name):
+                try:
+                    self.walk(name, specs)
+                finally:
+                    self.undefine()
 
     def test_rows(self):
         only = os.environ.get("ROW")
