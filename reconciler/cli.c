@@ -52,6 +52,8 @@ static const Option options[] = {
     {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY), NULL, "Delete what is ours and has left the source"},
     {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY), "PERCENT",
      "Most of what is ours that a run may delete (default: 30)"},
+    {"forbid-extra", 0, G_OPTION_ARG_NONE, OPTION(forbid_extra), FOR(APPLY), NULL,
+     "Refuse machines that bring raw device XML (devices.extra)"},
     {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
     {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY), "DIR",
      "Where the journal is (default: $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile)"},

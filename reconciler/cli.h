@@ -5,7 +5,7 @@
 
 typedef struct {
   char *connect, *output, *plan_in, *plan_out, *allow, *state_dir, *color;
-  gboolean dry_run, preflight, prune, verbose, quiet, help, version;
+  gboolean dry_run, preflight, prune, forbid_extra, verbose, quiet, help, version;
   int prune_limit, jobs; /* 0: not given */
 } CliOptions;
 

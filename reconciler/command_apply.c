@@ -68,6 +68,7 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
       .dry_run = options->dry_run,
       .preflight = options->preflight,
       .prune = options->prune,
+      .forbid_extra = options->forbid_extra,
       .allow = cli->view.allow,
       .prune_percent = (guint)options->prune_limit,
       .jobs = (guint)options->jobs,

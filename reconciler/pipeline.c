@@ -124,9 +124,32 @@ static gboolean save_plan(Pipeline *pipeline) {
   return stop(pipeline, 1, error);
 }
 
+static void reject(Plan *plan, PlanObject *object, char *error /* taken */) {
+  g_autofree char *id = object_id(object->kind, object->name);
+  object->change = CHANGE_ERROR;
+  g_free(object->error);
+  object->error = error;
+  plan_drop_actions(plan, id);
+}
+
+static gboolean brings_extra(const PlanObject *object) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
+    return FALSE;
+  const VmSpec *vm = object_vm(object->desired);
+  return given(vm, VmSpec, devices) && given(&vm->devices, DevicesSpec, extra) && vm->devices.extra[0] != NULL;
+}
+
+static void forbid_extra(Plan *plan) {
+  for (guint i = 0; i < plan->objects->len; i++)
+    if (brings_extra(plan->objects->pdata[i]))
+      reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
+}
+
 /* What the hypervisor judges to be wrong is not begun; the others go on. */
 static gboolean judge(Pipeline *pipeline) {
   Plan *plan = pipeline->result->plan;
+  if (pipeline->options->forbid_extra)
+    forbid_extra(plan);
   if (pipeline->options->dry_run && !pipeline->options->preflight)
     return TRUE;
   GError *error = NULL;
@@ -137,12 +160,8 @@ static gboolean judge(Pipeline *pipeline) {
     PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = object_id(object->kind, object->name);
     const char *verdict = g_hash_table_lookup(verdicts, id);
-    if (verdict == NULL)
-      continue;
-    object->change = CHANGE_ERROR;
-    g_free(object->error);
-    object->error = g_strdup_printf("the hypervisor refuses the definition: %s", verdict);
-    plan_drop_actions(plan, id);
+    if (verdict != NULL)
+      reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
   }
   return TRUE;
 }

@@ -13,6 +13,7 @@ typedef struct {
   const char *plan_in;      /* --plan FILE */
   const char *plan_out;     /* --plan-out FILE */
   gboolean dry_run, preflight, prune;
+  gboolean forbid_extra;    /* no raw device XML, whoever wrote it */
   guint allow;              /* bits of Impact beyond none, live, next-start */
   guint prune_percent;      /* most of what we own that one run may delete; 0: default 30 */
   guint jobs;               /* parallel objects; 0: default 4 */
