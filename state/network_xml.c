@@ -82,6 +82,11 @@ static void settle_forward(xmlNode *network, const char *mode_before) {
     xml_remove(forward);
     return;
   }
+  xmlNode *bridge = forward && strcmp(mode, "bridge") == 0 ? xml_first_child(network, "bridge") : NULL;
+  if (bridge) { /* libvirt writes them for a bridge of its own, and refuses them for the host's */
+    xml_remove_attribute(bridge, "stp");
+    xml_remove_attribute(bridge, "delay");
+  }
   xmlNode *nat = forward && g_strcmp0(mode, mode_before) != 0 ? xml_first_child(forward, "nat") : NULL;
   if (nat && strcmp(mode, "nat") != 0)
     xml_remove(nat);
