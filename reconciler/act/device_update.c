@@ -13,10 +13,11 @@ static void keep_updatable(const FieldTable *table, gpointer spec) {
 }
 
 /* What the live device has and its persistent definition doesn't: a field that was given up. */
-static void keep_given_up(const FieldTable *table, gpointer live, gconstpointer persistent) {
+static void keep_given_up(const FieldTable *table, gpointer live, xmlNode *persistent) {
   for (guint i = 0; i < table->n_fields; i++) {
     const Field *field = &table->fields[i];
-    if (field_given(table, live, field) && (field->effect != EFFECT_LIVE_UPDATE || field_given(table, persistent, field)))
+    if (field_given(table, live, field) && (field->effect != EFFECT_LIVE_UPDATE || !field->xml ||
+                                            xml_path_exists(xml_path(field->xml), persistent)))
       spec_unset(table, live, field);
   }
 }
@@ -31,15 +32,13 @@ static void forget_connection(xmlNode *node) {
 
 static gboolean patch_node(const Device *device, xmlNode *node, xmlNode *persistent) {
   const FieldTable *table = device->row->sub;
-  gpointer wanted = spec_copy(table, device->item), given_up = spec_new(table), defined = spec_new(table);
+  gpointer wanted = spec_copy(table, device->item), given_up = spec_new(table);
   keep_updatable(table, wanted);
   xml_map_read(table, node, given_up);
-  xml_map_read(table, persistent, defined);
-  keep_given_up(table, given_up, defined);
+  keep_given_up(table, given_up, persistent);
   gboolean changed = xml_map_patch(table, node, wanted, given_up);
   spec_free(table, wanted);
   spec_free(table, given_up);
-  spec_free(table, defined);
   return changed;
 }
 

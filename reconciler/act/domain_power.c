@@ -7,13 +7,14 @@ static gboolean is_active_state(int state) {
 
 static gboolean runs(int state) { return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED; }
 
-/* A saved machine comes back as it was saved: paused, if it was. */
-static gboolean verify_started(const ActionContext *context, virDomainPtr domain, gboolean paused, GError **error) {
+/* A saved machine comes back as it was saved: paused, if it was (libvirt's reason is then that of
+ * the restoring). One that an I/O error has paused stays so. */
+static gboolean verify_started(const ActionContext *context, virDomainPtr domain, gboolean restored, gboolean paused, GError **error) {
   const char *name = context->object->name;
   int reason, state = act_domain_state(domain, &reason, error);
   if (state < 0)
     return FALSE;
-  if (!paused && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_USER) {
+  if (!paused && restored && state == VIR_DOMAIN_PAUSED && reason != VIR_DOMAIN_PAUSED_IOERROR) {
     if (virDomainResume(domain) < 0)
       return libvirt_fail(error, "domain %s was started, but stays paused", name);
     state = act_domain_state(domain, &reason, error);
@@ -45,7 +46,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
     act_progress(context, action, 0, 0, "restoring");
   if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
     return libvirt_fail(error, "cannot %s domain %s", saved > 0 ? "restore" : "start", name);
-  return verify_started(context, domain, paused, error);
+  return verify_started(context, domain, saved > 0, paused, error);
 }
 
 gboolean act_domain_pause(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {

@@ -44,7 +44,7 @@ class ActionCase(lab.TestCase):
 
     def start_act(self, action, name, kind="VirtualMachine", spec=None, metadata=None, cancel_at=None, **args):
         request = {"action": action, "kind": kind, "name": name, "cancelAt": cancel_at or 0,
-                   "args": {("from" if key == "from_" else key): value for key, value in args.items() if value is not None}}
+                   "args": {key.rstrip("_"): value for key, value in args.items() if value is not None}}
         if spec is not None:
             request.update(spec=spec, metadata=metadata or {})
         path = self.hv.path("state", "action.json")
