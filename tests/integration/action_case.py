@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import libvirt  # noqa: E402
 import lab  # noqa: E402
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -90,6 +92,17 @@ class ActionCase(lab.TestCase):
             self.act("domain-start", name, spec=spec)
             self.hv.guest(name).wait_heartbeat()
         return domain, spec
+
+
+class LiveCase(ActionCase):
+    def live(self, domain):
+        return ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+
+    def redefine(self, spec, **more):
+        """As a plan does before each live change."""
+        spec = {**spec, **more}
+        self.act("domain-redefine", "web", spec=spec)
+        return spec
 
 
 def image_info(path):
