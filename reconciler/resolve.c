@@ -201,10 +201,7 @@ static void resolve_identity(const PlanInput *input, const ActualDomain *existin
 static void resolve_machine(const ActualDomain *existing, VmSpec *vm) {
   if (existing == NULL || !given(vm, VmSpec, machine) || !given(&existing->persistent, VmSpec, machine))
     return;
-  const char *found = existing->persistent.machine, *asked = vm->machine;
-  gboolean alias = (g_str_equal(asked, "q35") && g_str_has_prefix(found, "pc-q35-")) ||
-                   (g_str_equal(asked, "pc") && g_str_has_prefix(found, "pc-i440fx-"));
-  if (alias)
+  if (machine_matches(vm->machine, existing->persistent.machine))
     spec_unset(&VmSpec_table, vm, &VmSpec_table.fields[VmSpec_machine]);
 }
 

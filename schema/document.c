@@ -95,5 +95,5 @@ char *derive_mac(const char *vm, const char *interface) {
   g_checksum_update(sum, (const guchar *)"/", 1);
   g_checksum_update(sum, (const guchar *)interface, (gssize)strlen(interface));
   g_checksum_get_digest(sum, hash, &length);
-  return g_strdup_printf("52:54:00:%02x:%02x:%02x", hash[0], hash[1], hash[2]);
+  return g_strdup_printf("52:%02x:%02x:%02x:%02x:%02x", hash[0], hash[1], hash[2], hash[3], hash[4]);
 }

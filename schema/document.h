@@ -73,6 +73,8 @@ char *spec_to_json(const FieldTable *table, gconstpointer spec);
 gpointer spec_from_json(const FieldTable *table, const char *json, const char *what, GError **error);
 /* YAML of whole documents, for import: comments before a document may be NULL. */
 void object_to_yaml(const Object *object, const char *comment, GString *out);
-/* A UUID (version 5 in reconcile's namespace) and a MAC (52:54:00:…) that never change. */
+/* A UUID (version 5 in reconcile's namespace) and a MAC that never change. The MAC is locally
+ * administered, 52: and 40 bits: with the 24 bits behind QEMU's 52:54:00 two of 5,000 machines
+ * would have one MAC as likely as not. */
 char *derive_uuid(const char *kind_word, const char *name);
 char *derive_mac(const char *vm, const char *interface);
