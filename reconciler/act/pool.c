@@ -101,6 +101,15 @@ static gboolean volume_group_exists(virConnectPtr connect, const char *group, gb
   return TRUE;
 }
 
+/* libvirt says "already built" of the declared format and of any other alike. Whether it is
+ * the declared one shows by mounting it. */
+static gboolean pool_check_mountable(virStoragePoolPtr pool, GError **error) {
+  const char *name = virStoragePoolGetName(pool);
+  if (virStoragePoolCreate(pool, 0) < 0)
+    return libvirt_fail(error, "cannot build storage pool %s: its device holds something else", name);
+  return virStoragePoolDestroy(pool) == 0 || libvirt_fail(error, "cannot stop storage pool %s", name);
+}
+
 gboolean act_pool_build(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirStoragePool) pool = own_pool(context, error);
   gboolean active;
@@ -121,9 +130,8 @@ gboolean act_pool_build(const ActionContext *context, const Action *action G_GNU
   gboolean formats = spec->type == PoolType_fs || spec->type == PoolType_logical;
   if (virStoragePoolBuild(pool, formats ? VIR_STORAGE_POOL_BUILD_NO_OVERWRITE : 0) == 0)
     return TRUE;
-  /* "Already built": the file system is there, of the declared format. */
   if (spec->type == PoolType_fs && virGetLastErrorCode() == VIR_ERR_STORAGE_POOL_BUILT)
-    return TRUE;
+    return pool_check_mountable(pool, error);
   return libvirt_fail(error, "cannot build storage pool %s", context->object->name);
 }
 

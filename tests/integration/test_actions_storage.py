@@ -358,6 +358,38 @@ class SystemTest(action_case.ActionCase):
         _, spec = self.make_vm("web", boot=None, start=True,
                                disks=[{"target": "vda", "path": self.hv.path("pools/lab/disk.qcow2"), "format": "qcow2"}])
 
+    def loop_device(self, size):
+        image = self.hv.path("state/device.img")
+        with open(image, "wb") as file:
+            file.truncate(size)
+        found = subprocess.run(["losetup", "-f", "--show", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if found.returncode:
+            self.skipTest(f"no loop devices here: {found.stderr.strip()}")
+        device = found.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "-d", device], check=True)
+        return device
+
+    def test_file_system(self):
+        """Made once; a device with another file system on it is never formatted."""
+        device = self.loop_device(32 * MIB)
+        spec = {"type": "fs", "target": self.hv.path("pools/lab"), "build": True, "source": {"device": device, "format": "ext4"}}
+        for action in ("pool-define", "pool-build", "pool-build", "pool-start", "pool-build"):
+            self.act(action, "lab", kind="StoragePool", spec=spec)
+        self.make_volume("disk", MIB)
+        self.act("pool-stop", "lab", kind="StoragePool", spec=spec)
+        self.act("pool-build", "lab", kind="StoragePool", spec=spec)
+        self.act("pool-start", "lab", kind="StoragePool", spec=spec)
+        self.assertIn("disk", self.volume_names())
+        self.act("pool-undefine", "lab", kind="StoragePool", spec=spec)
+        other = {**spec, "source": {"device": device, "format": "xfs"}}
+        self.act("pool-define", "lab", kind="StoragePool", spec=other)
+        self.act("pool-build", "lab", kind="StoragePool", spec=other, code="libvirt", saying="cannot build")
+        self.act("pool-undefine", "lab", kind="StoragePool", spec=spec)
+        for action in ("pool-define", "pool-start"):
+            self.act(action, "lab", kind="StoragePool", spec=spec)
+        self.assertIn("disk", self.volume_names())
+        self.act("pool-undefine", "lab", kind="StoragePool", spec=spec)
+
     def test_full_pool(self):
         self.hv.make_directory("pools/lab")
         self.hv.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", self.hv.path("pools/lab"))
