@@ -1,6 +1,6 @@
 /* Where things are or will be on the host: pools' paths, names of base volumes and disks. Pure. */
 #pragma once
-#include "reconciler/planner.h"
+#include "reconciler/plan_input.h"
 
 /* Path of a pool's volumes, from the host or else from the declaration; NULL and *ret_error. */
 const char *locate_pool(const PlanInput *input, const char *pool, char **ret_error);

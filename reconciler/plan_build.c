@@ -73,3 +73,13 @@ const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name
   g_autofree char *id = object_id(kind, name);
   return g_hash_table_lookup(builder->failed, id);
 }
+
+char *build_refusal(const PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->effect == EFFECT_NEVER)
+      return g_strdup_printf("%s is %s and can't become %s: %s", change->path, change->from != NULL ? change->from : "unset",
+                             change->to != NULL ? change->to : "unset", change->why);
+  }
+  return NULL;
+}

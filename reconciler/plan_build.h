@@ -27,6 +27,18 @@ const char *build_needs(const PlanBuilder *builder, Kind kind, const char *name)
 /* Why an object can't be relied on; NULL: it can. */
 const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name);
 
+/* The first change that may never be made, as an error; NULL: none. */
+char *build_refusal(const PlanObject *object);
+
+/* Whether a pool or network is and shall be started, and with the host. */
+typedef struct {
+  gboolean exists, active, autostarts;   /* now */
+  gboolean state_given, autostart_given; /* by the file: */
+  PoolState state;
+  gboolean autostart;
+} Activity;
+Action *plan_activity(PlanBuilder *builder, const PlanObject *object, const Activity *activity, Action *last);
+
 /* The stages, each in a file of its own, called kind by kind. */
 void plan_storage_pool(PlanBuilder *builder, const Object *object);
 void plan_image(PlanBuilder *builder, const Object *object);

@@ -17,13 +17,14 @@ static gboolean record_differs(const PlanObject *object, const ActualNetwork *fo
 }
 
 static Action *network_changes(PlanBuilder *builder, PlanObject *object, const ActualNetwork *found) {
+  char *refusal = build_refusal(object);
+  if (refusal != NULL) {
+    build_error(builder, object, refusal);
+    return NULL;
+  }
   gboolean define = record_differs(object, found), update = FALSE, pending = FALSE;
   for (guint i = 0; i < object->fields->len; i++) {
-    FieldChange *change = object->fields->pdata[i];
-    if (change->effect == EFFECT_NEVER) {
-      build_error(builder, object, g_strdup_printf("%s can't be changed: %s", change->path, change->why));
-      return NULL;
-    }
+    const FieldChange *change = object->fields->pdata[i];
     if (change->call == CALL_POWER || change->call == CALL_AUTOSTART)
       continue;
     define |= change->persistent;
@@ -42,21 +43,16 @@ static Action *network_changes(PlanBuilder *builder, PlanObject *object, const A
   return last;
 }
 
-static Action *network_state(PlanBuilder *builder, PlanObject *object, const NetworkSpec *spec, const ActualNetwork *found, Action *last) {
-  gboolean active = found != NULL && found->active;
-  gboolean wanted = given(spec, NetworkSpec, state) ? spec->state == PoolState_active : found == NULL || active;
-  const char *after = last != NULL ? last->id : NULL;
-  if (wanted && !active)
-    last = build_action(builder, object, ACTION_NETWORK_START, after, g_strdup("start the network"), NULL);
-  else if (!wanted && active)
-    last = build_action(builder, object, ACTION_NETWORK_STOP, after, g_strdup("stop the network"), NULL);
-  gboolean autostart = given(spec, NetworkSpec, autostart) ? spec->autostart : TRUE;
-  gboolean has = found != NULL && given(&found->persistent, NetworkSpec, autostart) && found->persistent.autostart;
-  if ((given(spec, NetworkSpec, autostart) || found == NULL) && autostart != has)
-    last = build_action(builder, object, ACTION_NETWORK_AUTOSTART, last != NULL ? last->id : NULL,
-                        g_strdup(autostart ? "start the network with the host" : "don't start the network with the host"),
-                        "value", autostart ? "true" : "false", NULL);
-  return last;
+static Activity activity_of(const NetworkSpec *spec, const ActualNetwork *found) {
+  return (Activity){
+      .exists = found != NULL,
+      .active = found != NULL && found->active,
+      .autostarts = found != NULL && given(&found->persistent, NetworkSpec, autostart) && found->persistent.autostart,
+      .state_given = given(spec, NetworkSpec, state),
+      .state = spec->state,
+      .autostart_given = given(spec, NetworkSpec, autostart),
+      .autostart = spec->autostart,
+  };
 }
 
 void plan_network(PlanBuilder *builder, const Object *declared) {
@@ -94,7 +90,8 @@ void plan_network(PlanBuilder *builder, const Object *declared) {
   }
   if (object->change == CHANGE_ERROR)
     return;
-  last = network_state(builder, object, spec, found, last);
+  const Activity activity = activity_of(spec, found);
+  last = plan_activity(builder, object, &activity, last);
   if (found != NULL && last != NULL)
     object->change = object->adopt && object->fields->len == 0 ? CHANGE_NONE : CHANGE_UPDATE;
   build_ready(builder, KIND_NETWORK, name, last);

@@ -5,35 +5,24 @@
 #include "reconciler/plan_build.h"
 #include "schema/value.h"
 
-/* Fields that changed and can't: the reason as an error. Returns whether there was one. */
+/* Returns whether a change is refused. */
 static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
-  for (guint i = 0; i < object->fields->len; i++) {
-    const FieldChange *change = object->fields->pdata[i];
-    if (change->effect == EFFECT_NEVER) {
-      build_error(builder, object, g_strdup_printf("%s is %s and can't become %s: %s", change->path,
-                                                   change->from != NULL ? change->from : "unset",
-                                                   change->to != NULL ? change->to : "unset", change->why));
-      return TRUE;
-    }
-  }
-  return FALSE;
+  char *refusal = build_refusal(object);
+  if (refusal != NULL)
+    build_error(builder, object, refusal);
+  return refusal != NULL;
 }
 
-static Action *pool_state(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec, const ActualPool *found, Action *last) {
-  gboolean active = found != NULL && found->active;
-  gboolean wanted = given(spec, StoragePoolSpec, state) ? spec->state == PoolState_active : found == NULL || active;
-  const char *after = last != NULL ? last->id : NULL;
-  if (wanted && !active)
-    last = build_action(builder, object, ACTION_POOL_START, after, g_strdup("start the pool"), NULL);
-  else if (!wanted && active)
-    last = build_action(builder, object, ACTION_POOL_STOP, after, g_strdup("stop the pool"), NULL);
-  gboolean autostart = given(spec, StoragePoolSpec, autostart) ? spec->autostart : found == NULL;
-  gboolean has = found != NULL && given(&found->spec, StoragePoolSpec, autostart) && found->spec.autostart;
-  if ((given(spec, StoragePoolSpec, autostart) || found == NULL) && autostart != has)
-    last = build_action(builder, object, ACTION_POOL_AUTOSTART, last != NULL ? last->id : NULL,
-                        g_strdup(autostart ? "start the pool with the host" : "don't start the pool with the host"),
-                        "value", autostart ? "true" : "false", NULL);
-  return last;
+static Activity activity_of(const StoragePoolSpec *spec, const ActualPool *found) {
+  return (Activity){
+      .exists = found != NULL,
+      .active = found != NULL && found->active,
+      .autostarts = found != NULL && given(&found->spec, StoragePoolSpec, autostart) && found->spec.autostart,
+      .state_given = given(spec, StoragePoolSpec, state),
+      .state = spec->state,
+      .autostart_given = given(spec, StoragePoolSpec, autostart),
+      .autostart = spec->autostart,
+  };
 }
 
 static Action *pool_create(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec) {
@@ -75,7 +64,8 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
     if (refuse_never(builder, object))
       return;
   }
-  last = pool_state(builder, object, spec, found, last);
+  const Activity activity = activity_of(spec, found);
+  last = plan_activity(builder, object, &activity, last);
   if (found != NULL && last != NULL)
     object->change = CHANGE_UPDATE;
   build_ready(builder, KIND_STORAGE_POOL, name, last);

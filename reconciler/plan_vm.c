@@ -181,11 +181,11 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
 }
 
 static char *refusals_and_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  char *refusal = build_refusal(object);
+  if (refusal != NULL)
+    return refusal;
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];
-    if (change->effect == EFFECT_NEVER)
-      return g_strdup_printf("%s is %s and can't become %s: %s", change->path, change->from != NULL ? change->from : "unset",
-                             change->to != NULL ? change->to : "unset", change->why);
     char *error = change->call == CALL_RESIZE_DISK && change->match != NULL ? grow_disk(builder, object, found, change, actions) : NULL;
     if (error != NULL)
       return error;
@@ -237,6 +237,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
       .applied = found->owner != NULL ? &found->owner->spec : NULL,
       .persistent = &found->persistent,
       .live = found->active ? &found->live : NULL,
+      .has_numa = found->has_numa,
       .started = found->started != NULL ? &found->started->spec : NULL,
   };
   g_ptr_array_unref(object->fields);

@@ -1,0 +1,16 @@
+/* What a plan is made from. */
+#pragma once
+#include "reconciler/image_facts.h"
+#include "reconciler/plan.h"
+#include "state/actual.h"
+
+typedef struct {
+  const Desired *desired;
+  const Actual *actual;
+  const char *source, *revision; /* identity of the source; revision may be NULL */
+  guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */
+  gboolean prune;
+  guint prune_percent;           /* most of what we own that one run may delete */
+} PlanInput;
+
+#define ALLOW(impact) (1u << (impact))
