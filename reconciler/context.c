@@ -86,14 +86,36 @@ static void vcpus(const DiffInput *input, FieldChange *change) {
     at_next_start(change, "virtual CPUs that were there at start can't be unplugged");
 }
 
+/* A balloon that hasn't moved since the start, which told it where to: the guest is still
+ * booting, or has no driver for it. Telling it again would change nothing. */
+static gboolean balloon_is_told(const DiffInput *input) {
+  const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
+  return started != NULL && given(&started->memory, MemorySpec, size) && started->memory.size == desired->memory.size &&
+         given(&live->memory, MemorySpec, max) && live->memory.size == live->memory.max &&
+         desired->memory.size < live->memory.max;
+}
+
 static void memory(const DiffInput *input, FieldChange *change) {
   const VmSpec *desired = input->desired, *live = input->live;
   if (live == NULL || !change->live)
     return;
+  if (balloon_is_told(input)) {
+    change->live = FALSE;
+    return;
+  }
   if (desired->memory.size > live->memory.max)
     at_next_start(change, "the running machine can't have more memory than it was started with as max");
   else if (given(&live->balloon, BalloonSpec, model) && live->balloon.model == BalloonModel_none)
     at_next_start(change, "the running machine has no memory balloon");
+}
+
+/* libvirt computes it anew from the cells at each definition, whatever it says. */
+static void most_memory(const DiffInput *input, FieldChange *change) {
+  if (!input->has_numa || !change->persistent)
+    return;
+  change->effect = EFFECT_NEVER;
+  g_free(change->why);
+  change->why = g_strdup("the machine has NUMA cells, and its memory is their sum: change the cells in the definition");
 }
 
 static const Rule rules[] = {
@@ -102,6 +124,7 @@ static const Rule rules[] = {
     {&DiskSpec_table, DiskSpec_format, disk_format},
     {&CpuSpec_table, CpuSpec_count, vcpus},
     {&MemorySpec_table, MemorySpec_size, memory},
+    {&MemorySpec_table, MemorySpec_max, most_memory},
 };
 
 /* What isn't part of a definition: it is done whether or not something runs. */

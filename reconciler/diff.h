@@ -8,6 +8,7 @@ typedef struct {
   gconstpointer applied;    /* last applied; NULL: never */
   gconstpointer persistent; /* what is defined */
   gconstpointer live;       /* what runs; NULL: nothing does */
+  gboolean has_numa;        /* a machine whose memory its NUMA cells make up */
   gconstpointer started;    /* what the running machine was started with (its record); NULL: unknown */
 } DiffInput;
 

@@ -114,8 +114,12 @@ static void claim_macs(const Check *outer, GHashTable *macs) {
     const Owner *first = claim(macs, &check, mac);
     if (!first)
       continue;
-    check_error(&check, "mac", own ? "the MAC address %s is used twice" : "the MAC address %s that follows from the names is used twice: give a mac",
-                mac);
+    /* Copies of a machine exist that never run side by side; within a machine it is what an interface is found by. */
+    if (first->object != outer->object && (outer->adopt || first->object->metadata.adopt))
+      check_warning(&check, "mac", "the MAC address %s is used twice: the machines can't share a network", mac);
+    else
+      check_error(&check, "mac", own ? "the MAC address %s is used twice" : "the MAC address %s that follows from the names is used twice: give a mac",
+                  mac);
     note_owner(&check, first, "mac");
   }
 }

@@ -55,7 +55,7 @@ static void check_memory(const Check *check, const MemorySpec *memory) {
     check_at_most(check, "memory.guaranteed", memory->guaranteed, "memory.size", memory->size);
   else
     check_at_most(check, "memory.guaranteed", memory->guaranteed, "memory.max", memory->max);
-  if (memory->hugePages & (memory->hugePages - 1))
+  if (!check->adopt && (memory->hugePages & (memory->hugePages - 1)))
     check_error(check, "memory.hugePages", "huge pages have a size that is a power of two, such as 2MiB or 1GiB");
 }
 

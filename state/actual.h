@@ -43,6 +43,7 @@ typedef struct {
   char *name, *uuid;
   int state, reason; /* virDomainState and its reason */
   gboolean active, is_persistent, has_managed_save, autostart;
+  gboolean has_numa;   /* NUMA cells: their sizes make up the memory */
   guint snapshots;
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
   VmSpec live;         /* the machine that runs; only when active */

@@ -31,6 +31,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   }
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
+  domain->has_numa = xml_path_exists(xml_path("cpu/numa/cell"), definition);
   domain->defined_disks = disks_read(definition, FALSE, NULL);
   domain->active = machine != NULL;
   if (machine) {

@@ -23,8 +23,9 @@ static char *without_host_devices(xmlDoc *doc) {
   return xml_text(doc);
 }
 
-/* The definition as it will be: of a new machine, or the present one patched. */
-static char *definition(const ActionContext *context, gboolean is_new, GError **error) {
+/* The definition as it will be: of a new machine, or the present one patched. ret_now: as it
+ * is; NULL for a new one. */
+static char *definition(const ActionContext *context, gboolean is_new, char **ret_now, GError **error) {
   const VmSpec *vm = act_vm(context, error);
   if (vm == NULL)
     return NULL;
@@ -38,12 +39,14 @@ static char *definition(const ActionContext *context, gboolean is_new, GError **
   if (domain == NULL || (doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE, error)) == NULL)
     return NULL;
   xmlNode *root = xmlDocGetRootElement(doc);
+  g_autoptr(xmlDoc) now = xmlCopyDoc(doc, 1);
   g_autoptr(Ownership) before = NULL;
   g_autoptr(GError) trouble = NULL;
   before = ownership_read(root, &trouble);
   gboolean changed = FALSE;
   if (!domain_xml_patch(root, vm, before != NULL ? &before->spec : NULL, &owner, &changed, error))
     return NULL;
+  *ret_now = without_host_devices(now);
   return without_host_devices(doc);
 }
 
@@ -79,6 +82,20 @@ static char *judge(virConnectPtr handle, const char *xml) {
   return g_strdup(virGetLastErrorMessage());
 }
 
+/* A machine that can't start on this host as it is (a secret or a firmware is missing, say) can
+ * still be redefined: that isn't the change's fault. Not where the plan is to start it. */
+static gboolean was_so_before(const Preflight *preflight, virConnectPtr handle, const PlanObject *object, const char *now, const char *verdict) {
+  g_autofree char *id = object_id(object->kind, object->name);
+  const GPtrArray *actions = preflight->context->plan->actions;
+  for (guint i = 0; i < actions->len; i++) {
+    const Action *action = actions->pdata[i];
+    if (action->kind == ACTION_DOMAIN_START && g_str_equal(action->object, id))
+      return FALSE;
+  }
+  g_autofree char *before = now != NULL ? judge(handle, now) : NULL;
+  return g_strcmp0(before, verdict) == 0;
+}
+
 static gboolean preflight_object(Preflight *preflight, const PlanObject *object, gboolean is_new, GError **error) {
   ActionContext context = *preflight->context;
   context.object = object;
@@ -90,8 +107,11 @@ static gboolean preflight_object(Preflight *preflight, const PlanObject *object,
     if (handle == NULL)
       return FALSE;
     g_autoptr(GError) trouble = NULL;
-    g_autofree char *xml = definition(&context, is_new, &trouble);
+    g_autofree char *now = NULL;
+    g_autofree char *xml = definition(&context, is_new, &now, &trouble);
     verdict = xml != NULL ? judge(handle, xml) : g_strdup(trouble->message);
+    if (verdict != NULL && was_so_before(preflight, handle, object, now, verdict))
+      g_clear_pointer(&verdict, g_free);
     if (shape != NULL)
       g_hash_table_replace(preflight->shapes, g_steal_pointer(&shape), g_strdup(verdict != NULL ? verdict : ""));
     known = verdict != NULL ? verdict : "";

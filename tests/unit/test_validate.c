@@ -133,6 +133,22 @@ static void no_errors_of_errors(void **state) {
   assert_int_equal(diagnostics->errors, 2);
 }
 
+/* Copies of a machine are found on hosts; two new ones are a slip of the pen. */
+static void twins(void **state) {
+  (void)state;
+  const char *adopted = "apiVersion: reconcile/v1\nkind: VirtualMachine\nmetadata: {name: old, adopt: true}\n"
+                        "spec: {interfaces: [{name: e, user: true, mac: '52:54:00:00:00:01'}], memory: {hugePages: 5MiB}}\n";
+  const char *twin = HEAD("VirtualMachine", "a") "  {interfaces: [{name: e, user: true, mac: '52:54:00:00:00:01'}]}\n";
+  const char *other = HEAD("VirtualMachine", "b") "  {interfaces: [{name: e, user: true, mac: '52:54:00:00:00:01'}]}\n";
+  g_autofree char *found = g_strconcat(adopted, twin, NULL), *slip = g_strconcat(twin, other, NULL);
+  g_autoptr(Diagnostics) warned = diagnostics_new(), wrong = diagnostics_new();
+  g_autoptr(Desired) first = read_all(found, warned), second = read_all(slip, wrong);
+  assert_int_equal(warned->errors, 0);
+  assert_int_equal(warned->items->len, 2); /* the warning and its note */
+  assert_int_equal(wrong->errors, 1);
+  assert_int_equal(first->objects->len + second->objects->len, 4);
+}
+
 static void places_of_paths(void **state) {
   (void)state;
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
@@ -175,7 +191,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everything_right), cmocka_unit_test(adopted_objects_may_say_little),
       cmocka_unit_test(profiles_fill_what_is_missing), cmocka_unit_test(profile_errors_are_told_once),
-      cmocka_unit_test(no_errors_of_errors), cmocka_unit_test(places_of_paths), cmocka_unit_test(diagnostics_in_order),
+      cmocka_unit_test(no_errors_of_errors), cmocka_unit_test(twins), cmocka_unit_test(places_of_paths), cmocka_unit_test(diagnostics_in_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
