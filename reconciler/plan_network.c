@@ -32,11 +32,12 @@ static Action *network_changes(PlanBuilder *builder, PlanObject *object, const A
     pending |= change->pending;
   }
   Action *last = NULL;
-  if (define)
-    last = build_action(builder, object, ACTION_NETWORK_DEFINE, NULL, g_strdup("change the network's definition"), NULL);
+  /* Live first: what went is known from the record, which the definition writes anew. */
   if (update)
-    last = build_action(builder, object, ACTION_NETWORK_UPDATE, last != NULL ? last->id : NULL,
-                        g_strdup("update DHCP ranges and hosts"), NULL);
+    last = build_action(builder, object, ACTION_NETWORK_UPDATE, NULL, g_strdup("update DHCP ranges and hosts"), NULL);
+  if (define)
+    last = build_action(builder, object, ACTION_NETWORK_DEFINE, last != NULL ? last->id : NULL,
+                        g_strdup("change the network's definition"), NULL);
   if (pending)
     build_note(object, g_strdup("pending until the network is started anew, which disconnects the machines on it: "
                                 "virsh net-destroy and net-start when that suits"));
