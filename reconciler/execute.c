@@ -1,5 +1,8 @@
 #include "reconciler/execute.h"
 
+#include "reconciler/locate.h"
+#include "state/fingerprint.h"
+
 typedef struct Run Run;
 
 typedef struct {
@@ -285,28 +288,41 @@ GPtrArray *execute_plan(const Execution *execution) {
   return results;
 }
 
-static const char *fingerprint_now(const PlanObject *object, const Actual *actual) {
+/* What the object would be planned on now; NULL when that can't be told. */
+static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
   if (object->kind == KIND_VIRTUAL_MACHINE) {
     const ActualDomain *domain = g_hash_table_lookup(actual->domains, object->name);
-    return domain == NULL ? "absent" : domain->error != NULL ? NULL : domain->fingerprint;
+    return domain == NULL ? g_strdup("absent") : domain->error != NULL ? NULL : g_strdup(domain->fingerprint);
   }
   if (object->kind == KIND_NETWORK) {
     const ActualNetwork *network = g_hash_table_lookup(actual->networks, object->name);
-    return network == NULL ? "absent" : network->fingerprint;
+    return g_strdup(network == NULL ? "absent" : network->fingerprint);
   }
   if (object->kind == KIND_STORAGE_POOL) {
     const ActualPool *pool = g_hash_table_lookup(actual->pools, object->name);
-    return pool == NULL ? "absent" : pool->uuid;
+    return pool == NULL ? g_strdup("absent") : fingerprint_pool(pool);
   }
-  return object->fingerprint; /* images and volumes: checked by their actions */
+  if (object->kind == KIND_VOLUME && object->desired != NULL) {
+    const VolumeSpec *spec = object->desired->spec;
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, given(spec, VolumeSpec, pool) ? spec->pool : "default");
+    const ActualVolume *volume = pool != NULL ? g_hash_table_lookup(pool->volumes, object->name) : NULL;
+    g_autofree char *marker = g_strconcat(object->name, INCOMPLETE_SUFFIX, NULL);
+    gboolean half_made = pool != NULL && g_hash_table_contains(pool->volumes, marker);
+    return volume == NULL || half_made ? g_strdup("absent") : fingerprint_volume(volume);
+  }
+  return g_strdup(object->fingerprint); /* an image's content is checked when it is imported */
 }
 
 char *execute_stale(const Plan *plan, const Actual *actual) {
+  if (g_strcmp0(plan->connection, actual->uri) != 0)
+    return g_strdup_printf("the plan is for %s, and this is %s: nothing is changed",
+                           plan->connection != NULL ? plan->connection : "nowhere", actual->uri);
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
     if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
       continue;
-    if (g_strcmp0(fingerprint_now(object, actual), object->fingerprint) != 0)
+    g_autofree char *now = fingerprint_now(object, actual);
+    if (g_strcmp0(now, object->fingerprint) != 0)
       return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
                              kinds[object->kind].name, object->name);
   }

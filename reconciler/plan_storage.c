@@ -4,6 +4,7 @@
 #include "reconciler/diff.h"
 #include "reconciler/plan_build.h"
 #include "schema/value.h"
+#include "state/fingerprint.h"
 
 /* Returns whether a change is refused. */
 static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
@@ -57,7 +58,7 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
       build_error(builder, object, g_strdup("a pool of this name exists that isn't ours: give metadata.adopt: true to use it, or choose another name"));
       return;
     }
-    object->fingerprint = g_strdup(found->uuid);
+    object->fingerprint = fingerprint_pool(found);
     DiffInput diff = {.table = &StoragePoolSpec_table, .desired = spec, .persistent = &found->spec};
     g_ptr_array_unref(object->fields);
     object->fields = diff_spec(&diff);
@@ -170,7 +171,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
     actual.format = format;
     set_given(&actual, VolumeSpec, format);
   }
-  object->fingerprint = g_strdup_printf("%s %" G_GUINT64_FORMAT, found->path, found->capacity);
+  object->fingerprint = fingerprint_volume(found);
   DiffInput diff = {.table = &VolumeSpec_table, .desired = spec, .persistent = &actual};
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);

@@ -91,6 +91,8 @@ char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
   g_autoptr(GString) text = g_string_sized_new(512);
   put(text, MARK_PART, xml_part);
   put(text, MARK_PART, domain->has_managed_save ? "saved" : NULL);
+  put(text, MARK_PART, power_state_word(domain->state, domain->has_managed_save));
+  put(text, MARK_PART, domain->autostart ? "autostart" : NULL);
   for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
     const ActualDisk *disk = domain->disks->pdata[i];
     put(text, MARK_ELEMENT, disk->target);
@@ -104,4 +106,13 @@ char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
     }
   }
   return digest(text);
+}
+
+char *fingerprint_pool(const ActualPool *pool) {
+  return g_strdup_printf("%s %s%s %s", pool->uuid, pool->active ? "active" : "inactive", pool->spec.autostart ? " autostart" : "",
+                         pool->target ? pool->target : "");
+}
+
+char *fingerprint_volume(const ActualVolume *volume) {
+  return g_strdup_printf("%s %" G_GUINT64_FORMAT, volume->path, volume->capacity);
 }

@@ -10,5 +10,9 @@
 /* Of a definition and of what runs (NULL: nothing does). */
 char *fingerprint_xml(xmlNode *persistent, xmlNode *live);
 /* Adds the disk chains (path, format, capacity, backing; not the allocation, which grows as the
- * guest writes) and whether there is a managed save to `xml_part` of fingerprint_xml. */
+ * guest writes), the power state, autostart and whether there is a managed save to `xml_part` of
+ * fingerprint_xml. */
 char *fingerprint_domain(const char *xml_part, const ActualDomain *domain);
+/* Not its space and its volumes, which change all the time. */
+char *fingerprint_pool(const ActualPool *pool);
+char *fingerprint_volume(const ActualVolume *volume);
