@@ -212,7 +212,11 @@ GPtrArray *diff_spec(const DiffInput *input) {
       .path = "",
   };
   walk_struct(&walk, &root);
-  for (guint i = 0; i < walk.changes->len; i++)
-    context_apply(input, walk.changes->pdata[i]);
+  for (guint i = walk.changes->len; i > 0; i--) {
+    FieldChange *change = walk.changes->pdata[i - 1];
+    context_apply(input, change);
+    if (!change->persistent && !change->live)
+      g_ptr_array_remove_index(walk.changes, i - 1);
+  }
   return g_steal_pointer(&walk.changes);
 }
