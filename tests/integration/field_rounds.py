@@ -1,6 +1,7 @@
 """Tries fields of FIELDS in rounds: one field of each of several machines at a
 time, so that a round takes as many runs of the program as a single field would."""
 
+import contextlib
 import difflib
 import os
 import re
@@ -79,8 +80,18 @@ class FieldRounds(lab.TestCase):
             secret.setValue(name.encode())
         volumes = [lab.document("Volume", f"{name}-{i}", {"pool": "lab", "size": "1MiB"})
                    for name in hv.names for i in (1, 2)]
+        if cls.hypervisor is lab.SystemHypervisor:
+            cls.prepare_network()
         hv.write("shared.yaml", hv.pool(), hv.pool("other"), hv.image("first"),
                  hv.image("second", source=hv.path("guest/base.raw")), *volumes, lab.document("Profile", "plain", {}))
+
+    @classmethod
+    def prepare_network(cls):
+        for name in ("a", "b"):
+            cls.hv.conn.networkDefineXML(
+                f"<network><name>net-{name}</name><bridge name='virbr-{name}'/></network>").create()
+            cls.hv.run("ip", "link", "add", f"dummy-{name}", "type", "dummy")
+            cls.hv.run("ip", "link", "set", f"dummy-{name}", "up")
 
     @classmethod
     def make_file(cls, name, mebibytes):
@@ -105,7 +116,12 @@ class FieldRounds(lab.TestCase):
         self.hv.write("machines.yaml", *[self.document(name, field, choose(field)) for name, field in batch])
 
     def plan(self, status):
-        return self.hv.plan(self.hv.path("specs"), status=status)
+        result = self.hv.reconcile("--dry-run", "-o", "json", self.hv.path("specs"))
+        plan = result.json()
+        told = [(each["name"], change) for each in plan.get("objects", ()) for change in each["fields"]]
+        actions = [action["description"] for action in plan.get("actions", ())]
+        self.assertEqual(result.status, status, f"{told} {actions} {plan.get('error')} {result.stderr}")
+        return plan
 
     def apply(self):
         return self.hv.apply("-q", self.hv.path("specs"))
@@ -119,7 +135,7 @@ class FieldRounds(lab.TestCase):
     def forget(self):
         """Takes all machines away, with the disks that were made for them."""
         for domain in self.hv.conn.listAllDomains():
-            if domain.isActive():
+            with contextlib.suppress(libvirt.libvirtError):  # it isn't running
                 domain.destroy()
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         for pool in self.hv.conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):

@@ -178,7 +178,8 @@ HUGEPAGES = "no huge pages are mounted"
 NIC = "interfaces[eth1]"
 
 def base(hv, name, variant="pc"):
-    """Its document; variant "q35": the few fields that need that machine type."""
+    """Its document; variant "q35": the few fields that need that machine type;
+    "small": QEMU 7.2 crashes when an emulated CPU is plugged beside many devices."""
     spec = {
         "machine": "pc",
         "title": "A title",
@@ -212,8 +213,10 @@ def base(hv, name, variant="pc"):
         "filesystems": [{"tag": "shared", "source": "{dir}/files"}],
         "features": {"acpi": True, "apic": True, "tcgCache": "32MiB"},
     }
+    if variant != "pc":
+        spec.update(disks=None, interfaces=None, watchdog=None, inputs=None, consoles=None, filesystems=None)
     if variant == "q35":
-        spec.update(machine="q35", disks=None, watchdog=None, inputs=None, consoles=None, filesystems=None)
+        spec["machine"] = "q35"
     return fill(hv.vm(name, **spec), dir=hv.directory, name=name)
 
 
@@ -255,7 +258,7 @@ FIELDS = [
 
     # CPUs and memory.
     Group("cpu"),
-    live("cpu.count", 1, 2, "vcpu", "stays"),
+    live("cpu.count", 1, 2, {"vcpu", "vcpus"}, "stays", variant="small"),
     later("cpu.max", 4, 8, "vcpu", "stays"),
     Group("cpu.topology"),
     later("cpu.topology.sockets", Set({"cpu.topology": {"sockets": 4}}), Set({"cpu.max": 2, "cpu.topology": {"sockets": 2}}),
@@ -282,7 +285,7 @@ FIELDS = [
     live("cpu.quota", None, 20000, "cputune", running=CGROUPS, root=True),
     live("cpu.pinning[0]", None, {"cpus": "0"}, "cputune"),
     live("cpu.pinning[0].vcpu", Set({"cpu.pinning[0]": {"cpus": "0"}}), Set({"cpu.pinning[1]": {"cpus": "0"}}), "cputune",
-         removed=None, paths={"cpu.pinning[0]", "cpu.pinning[1]"}, context={"cpu.count": 2}),
+         removed=None, paths={"cpu.pinning[0]", "cpu.pinning[1]"}, context={"cpu.count": 2}, variant="small"),
     live("cpu.pinning[0].cpus", "0", "0-1", "cputune", removed=None),
     live("cpu.emulatorPin", None, "0", "cputune"),
     Group("memory"),
@@ -363,9 +366,9 @@ FIELDS = [
     live("interfaces[eth0].name", Set({}), Set({"interfaces[eth0]": None, "interfaces[eth1]": {"user": True}}), "interface",
          removed=None, paths={"interfaces[eth0]", "interfaces[eth1]"}),
     live("interfaces[eth0].mac", "52:54:00:11:11:11", "52:54:00:22:22:22", "mac", removed=None, paths={"interfaces[eth0]"}),
-    live("interfaces[eth1].network", "net-a", "net-b", "source", "stays", root=True),
-    live("interfaces[eth1].bridge", "virbr-a", "virbr-b", "source", "stays", root=True),
-    live("interfaces[eth1].direct", "dummy-a", "dummy-b", "source", "stays", root=True,
+    live("interfaces[eth1].network", "net-a", "net-b", "source", removed=None, root=True),
+    live("interfaces[eth1].bridge", "virbr-a", "virbr-b", "source", removed=None, root=True),
+    live("interfaces[eth1].direct", "dummy-a", "dummy-b", "source", removed=None, root=True,
          context={NIC: {"directMode": "bridge"}}),
     live("interfaces[eth1].directMode", "bridge", "vepa", "source", "stays", root=True, context={NIC: {"direct": "dummy-a"}}),
     live("interfaces[eth1].user", Set({NIC: {"network": "net-a"}}), Set({NIC: {"user": True}}), "interface", removed=None,
@@ -439,9 +442,7 @@ FIELDS = [
     later("sound", None, {"model": "ich6"}, {"sound", "audio"}),
     later("sound.model", "ich6", "ac97", "sound", removed=None),
     later("inputs[tablet]", None, {"bus": "usb"}, "input"),
-    # There always are a mouse and a keyboard.
-    later("inputs[tablet].type", Set({"inputs": [{"type": "keyboard"}]}), Set({"inputs": [{"type": "tablet"}]}), "input",
-          removed=None, paths={"inputs[tablet]", "inputs[keyboard]"}),
+    Untried("inputs[].type", "it names the device, and a mouse and a keyboard are always there: see inputs[]"),
     later("inputs[tablet].bus", "usb", "virtio", "input", "stays"),
     Group("hostDevices"),
     later("hostDevices.pci[0000:03:00.0]", None, {"managed": True}, "hostdev"),

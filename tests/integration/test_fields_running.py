@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""Each field of the table changed alone on a machine that runs: what has a live
+effect reaches it at once, what waits for the next start leaves it as it is and
+is shown as pending by name, and nothing of all this stops it.
+
+FIELD=REGEX tries only some of the fields."""
+
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import libvirt
+
+import lab
+from field_rounds import FieldRounds, changed_outside, difference
+from fields import FIELDS, Field
+
+
+def wanted(root):
+    return [field for field in FIELDS if isinstance(field, Field) and field.effect and field.running is True
+            and field.root == root]
+
+
+def persistent(change):
+    return change.get("persistent", False)
+
+
+class Running(FieldRounds):
+    machines = 4
+    power = "running"
+
+    def setUp(self):
+        self.events = self.recorder()
+
+    def forget(self):
+        """The machines are taken away between rounds only: until then none stopped."""
+        self.events.settle()
+        stopped = self.events.stopped_events()
+        super().forget()
+        self.events.settle()
+        self.events.clear()
+        self.assertEqual(stopped, [])
+
+    def is_up(self, name):
+        """Booted, and its balloon where it was told to be."""
+        domain = self.hv.domain(name)
+        defined = ElementTree.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return "ready" in self.hv.guest(name).lines() and domain.info()[2] == int(defined.findtext("currentMemory"))
+
+    def begin(self, batch):
+        self.write(batch, lambda field: field.a)
+        self.apply()
+        for name, _ in batch:
+            self.hv.guest(name).wait(lambda guest, name=name: self.is_up(name), "the balloon in place")
+
+    def change(self, batch):
+        """One round: a, b and a again."""
+        self.begin(batch)
+        before, live = self.dump(batch), self.dump(batch, 0)
+        self.write(batch, lambda field: field.b)
+        plan = self.plan(2)
+        self.assert_plan(batch, plan, persistent)
+        self.assertLessEqual({action["impact"] for action in plan["actions"]}, {"none", "live", "next-start"})
+        for name, field in batch:
+            effects = {change["effect"] for change in self.object_of(plan, name)["fields"] if persistent(change)}
+            self.assertLessEqual(effects, {field.effect}, field)
+        self.apply()
+        plan = self.plan(0)
+        self.assert_in_sync(plan)
+        self.assert_pending(batch, plan)
+        self.assert_effects(batch, before, live)
+        self.go_back([(name, field) for name, field in batch if not field.one_way], before, live)
+
+    def assert_pending(self, batch, plan):
+        """What waits for the next start is said by plan and status, what doesn't isn't."""
+        status = self.hv.reconcile("status", "-o", "json", check=0).json()
+        for name, field in batch:
+            told = {change["path"] for change in self.object_of(plan, name)["fields"] if change.get("pending")}
+            found = next(each for each in status["domains"] if each["name"] == name)
+            listed = {change["path"] for change in found["pending"]}
+            expected = field.paths if field.effect == "next-start" else set()
+            self.assertEqual(told & field.paths, expected, f"{field}: the plan's pending {told}")
+            self.assertEqual(listed & field.paths, expected, f"{field}: the status's pending {listed}")
+
+    def assert_effects(self, batch, before, live):
+        after, live_after = self.dump(batch), self.dump(batch, 0)
+        for name, field in batch:
+            changed = difference(live[name], live_after[name])
+            self.assertEqual(changed_outside(before[name], after[name], field.xml), [],
+                             f"{field}:\n{difference(before[name], after[name])}")
+            self.assertEqual(changed_outside(live[name], live_after[name], field.xml), [], f"{field}:\n{changed}")
+            if field.effect != "live":
+                self.assertEqual(live[name], live_after[name], f"{field} changed what runs:\n{changed}")
+            elif field.xml:
+                self.assertNotEqual(live[name], live_after[name], f"{field} did not reach what runs")
+
+    def go_back(self, batch, before, live):
+        self.write(batch, lambda field: field.a)
+        self.apply()
+        plan = self.plan(0)
+        self.assert_in_sync(plan)
+        after, live_after = self.dump(batch), self.dump(batch, 0)
+        for name, field in batch:
+            self.assertEqual(before[name], after[name], f"{field}:\n{difference(before[name], after[name])}")
+            left = {change["path"] for change in self.object_of(plan, name)["fields"]}
+            self.assertEqual(left & field.paths, set(), field)
+            if field.effect != "live":
+                self.assertEqual(live[name], live_after[name], field)
+
+    def test_each_field(self):
+        self.try_all(wanted(root=False), self.change)
+
+
+class RunningSystem(Running):
+    """Fields that need networks of a privileged libvirtd."""
+    hypervisor = lab.SystemHypervisor
+
+    def test_each_field(self):
+        self.try_all(wanted(root=True), self.change)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
