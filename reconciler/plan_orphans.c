@@ -43,7 +43,10 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   if (orphan->domain->active)
     last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
                         "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
-  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup("undefine the machine"), NULL);
+  const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
+  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
+  if (orphan->domain->has_managed_save)
+    last->impact = IMPACT_DATA_LOSS;
   if (builder->input->allow & ALLOW(IMPACT_DATA_LOSS))
     delete_disks(builder, orphan, last);
   else

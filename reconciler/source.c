@@ -59,7 +59,7 @@ static char *read_file(Walk *walk, const char *path, gsize *ret_length) {
   else if ((guint64)status.st_size > limit)
     diag_error(walk->diagnostics, place_of(path), "is larger than %zu bytes", limit);
   else
-    data = g_malloc(limit + 1);
+    data = g_malloc(limit + 2);
   while (data && length <= limit) {
     gssize n = read(fd, data + length, limit + 1 - length);
     if (n > 0) {
@@ -72,6 +72,8 @@ static char *read_file(Walk *walk, const char *path, gsize *ret_length) {
     }
   }
   close(fd);
+  if (data)
+    data[length] = '\0'; /* for strspn */
   *ret_length = length;
   return data;
 }
@@ -79,7 +81,10 @@ static char *read_file(Walk *walk, const char *path, gsize *ret_length) {
 static void read_declarations(Walk *walk, const char *path) {
   gsize length = 0;
   g_autofree char *data = read_file(walk, path, &length);
-  if (data)
+  /* So it is between an editor's truncating and writing it; who means nothing has a comment for it. */
+  if (data && strspn(data, " \t\r\n") == length)
+    diag_error(walk->diagnostics, place_of(path), "is empty: remove it, or say in a comment why it declares nothing");
+  else if (data)
     desired_decode(walk->desired, path, data, length, walk->diagnostics);
 }
 
@@ -136,6 +141,10 @@ static void walk_entry(Walk *walk, const char *path, const char *name, guint dep
     return;
   if (S_ISLNK(link.st_mode) && !is_inside(walk, path)) {
     diag_error(walk->diagnostics, place_of(path), "is a link that leads out of the source directory");
+    return;
+  }
+  if (directory && is_yaml(name)) { /* what container engines make of a file that was to be mounted and isn't there */
+    diag_error(walk->diagnostics, place_of(path), "is a directory, and its name is that of a file");
     return;
   }
   if (!first_visit(walk, &status))

@@ -174,6 +174,9 @@ static void test_unreadable(void **state) {
 
 static void test_not_a_file(void **state) {
   const Folder *folder = *state;
+  g_autofree char *directory = path_in(folder, "d.yaml");
+  assert_int_equal(g_mkdir(directory, 0700), 0);
+  assert_source_fails(folder, "d.yaml: error: is a directory");
   write_vm(folder, "a.yaml", "a");
   g_autofree char *fifo = path_in(folder, "b.yaml");
   assert_int_equal(mkfifo(fifo, 0600), 0);
@@ -206,6 +209,8 @@ static void test_empty(void **state) {
   assert_source_fails(folder, "nothing declared");
   write_text(folder, "a.yaml", "apiVersion: reconcile/v1\nkind: Profile\nmetadata: {name: p}\nspec: {}\n");
   assert_source_fails(folder, "nothing declared");
+  write_text(folder, "b.yaml", "\n  \n"); /* half-written, beside a good one */
+  assert_source_fails(folder, "b.yaml: error: is empty");
   g_autofree char *missing = path_in(folder, "missing");
   g_autofree char *text = read_source_text(missing, NULL);
   assert_non_null(strstr(text, "No such file"));
