@@ -74,8 +74,14 @@ gboolean act_domain_resume(const ActionContext *context, const Action *action G_
   const char *name = context->object->name;
   if (state != VIR_DOMAIN_PAUSED)
     return act_stale(error, "domain %s isn't paused: it sleeps or shuts down", name);
-  if (virDomainResume(domain) < 0)
-    return libvirt_fail(error, "cannot resume domain %s", name);
+  if (virDomainResume(domain) < 0) {
+    libvirt_fail(error, "cannot resume domain %s", name);
+    /* A start that another client had begun may have ended meanwhile: then it runs. */
+    if (!runs(act_domain_state(domain, NULL, NULL)))
+      return FALSE;
+    g_clear_error(error);
+    return TRUE;
+  }
   state = act_domain_state(domain, &reason, error);
   if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
     return act_fail(error, "domain %s paused itself again because of an I/O error: is its storage full?", name);
