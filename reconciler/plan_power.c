@@ -48,6 +48,8 @@ static void want_running(Power *power, PowerState now) {
     act(power, ACTION_DOMAIN_START, "restore from the saved memory", NULL, NULL);
   else if (now == PowerState_paused && start_paused)
     return;
+  else if (now == PowerState_paused && actual_is_starting(power->domain)) /* waited for, not fought */
+    build_note(power->object, g_strdup("it is being started at this moment"));
   else if (now == PowerState_paused && actual_paused_by_choice(power->domain))
     act(power, ACTION_DOMAIN_RESUME, "resume", NULL, NULL);
   else if (now == PowerState_paused)

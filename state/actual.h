@@ -90,6 +90,8 @@ GPtrArray *actual_chain(const Actual *actual, const char *path);
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 /* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */
 gboolean power_state_of(int vir_domain_state, gboolean managed_save, PowerState *ret_power);
-/* Paused by a person or at its start, rather than by an error or other work on it. */
+/* Paused by a person, rather than by an error or other work on it. */
 gboolean actual_paused_by_choice(const ActualDomain *domain);
+/* Somebody is starting it at this moment: it is paused until that is done. */
+gboolean actual_is_starting(const ActualDomain *domain);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

@@ -6,9 +6,12 @@ gboolean actual_paused_by_choice(const ActualDomain *domain) {
   switch (domain->reason) {
   case VIR_DOMAIN_PAUSED_UNKNOWN:
   case VIR_DOMAIN_PAUSED_USER:
-  case VIR_DOMAIN_PAUSED_STARTING_UP:
     return TRUE;
   default:
     return FALSE;
   }
+}
+
+gboolean actual_is_starting(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_PAUSED && domain->reason == VIR_DOMAIN_PAUSED_STARTING_UP;
 }
