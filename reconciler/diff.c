@@ -156,8 +156,10 @@ static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconst
   gboolean live = live_known && (item.side[live_from] != NULL) != wanted;
   if (persistent || live)
     add_item_change(walk, &item, field, name, wanted, persistent, live);
-  if (!wanted || persistent)
+  if (!wanted || (persistent && (live || !live_known)))
     return;
+  if (persistent) /* comes as a whole to the definition; the machine has one, perhaps another */
+    item.side[SIDE_PERSISTENT] = item.side[SIDE_APPLIED] = item.side[SIDE_DESIRED];
   if (live || live_from == SIDE_STARTED) /* it comes as a whole, or can't be seen live */
     item.side[SIDE_LIVE] = live ? NULL : item.side[SIDE_STARTED];
   gboolean running = walk->running;

@@ -138,6 +138,9 @@ class FieldRounds(lab.TestCase):
             with contextlib.suppress(libvirt.libvirtError):  # it isn't running
                 domain.destroy()
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        for name in self.hv.names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.hv.console_path(name))
         for pool in self.hv.conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             pool.refresh()
             for volume in pool.listAllVolumes():

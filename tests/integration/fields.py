@@ -106,17 +106,18 @@ class Field:
     root      needs a privileged libvirtd
     kvm       needs a host with it
     one_way   b can't be taken back
+    guest     b is taken back by the guest only, and the test's doesn't
     why       a change is refused with these words
     """
 
     def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, stopped=True,
-                 running=True, variant="pc", root=False, kvm=False, one_way=False, why=None):
+                 running=True, variant="pc", root=False, kvm=False, guest=False, one_way=False, why=None):
         self.path, self.a, self.b, self.effect, self.removed = path, a, b, effect, removed
         self.xml = {xml} if isinstance(xml, str) else set(xml)
         self.context = context or {}
         self.paths = {path} if paths is None else set(paths)
         self.stopped, self.running, self.variant = stopped, running, variant
-        self.root, self.kvm = root, kvm
+        self.root, self.kvm, self.guest = root, kvm, guest
         self.one_way, self.why = one_way, why
 
     @property
@@ -258,7 +259,7 @@ FIELDS = [
 
     # CPUs and memory.
     Group("cpu"),
-    live("cpu.count", 1, 2, {"vcpu", "vcpus"}, "stays", variant="small"),
+    live("cpu.count", 1, 2, {"vcpu", "vcpus"}, "stays", variant="small", guest=True),
     later("cpu.max", 4, 8, "vcpu", "stays"),
     Group("cpu.topology"),
     later("cpu.topology.sockets", Set({"cpu.topology": {"sockets": 4}}), Set({"cpu.max": 2, "cpu.topology": {"sockets": 2}}),

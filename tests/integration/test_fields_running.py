@@ -70,7 +70,7 @@ class Running(FieldRounds):
         self.assert_in_sync(plan)
         self.assert_pending(batch, plan)
         self.assert_effects(batch, before, live)
-        self.go_back([(name, field) for name, field in batch if not field.one_way], before, live)
+        self.go_back([(name, field) for name, field in batch if not (field.one_way or field.guest)], before, live)
 
     def assert_pending(self, batch, plan):
         """What waits for the next start is said by plan and status, what doesn't isn't."""
