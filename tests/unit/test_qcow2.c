@@ -1,0 +1,90 @@
+/* Files that broke off, made by qemu-img where it is installed. */
+#include "check.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reconciler/qcow2.h"
+
+static char *trouble_of(const char *path, off_t length) {
+  int fd = g_open(path, O_RDWR, 0);
+  assert_true(fd >= 0);
+  struct stat status;
+  if (length >= 0)
+    assert_int_equal(ftruncate(fd, length), 0);
+  assert_int_equal(fstat(fd, &status), 0);
+  char *trouble = qcow2_trouble(fd, (guint64)status.st_size);
+  close(fd);
+  return trouble;
+}
+
+/* A qcow2 file with data at the start and the end of its disk. */
+static gboolean make(const char *path, const char *options) {
+  g_autofree char *raw = g_strconcat(path, ".raw", NULL);
+  g_autofree char *data = g_malloc(3 << 20);
+  for (guint i = 0; i < 3 << 20; i++)
+    data[i] = (char)(i * 2654435761u >> 13);
+  assert_true(g_file_set_contents(raw, data, 3 << 20, NULL));
+  g_autofree char *command = g_strdup_printf("qemu-img convert -f raw -O qcow2 %s '%s' '%s'", options, raw, path);
+  int status = 0;
+  gboolean made = g_spawn_command_line_sync(command, NULL, NULL, &status, NULL) && status == 0;
+  g_unlink(raw);
+  return made;
+}
+
+static void test_files(void **state) {
+  (void)state;
+  g_autofree char *program = g_find_program_in_path("qemu-img");
+  if (!program)
+    skip();
+  g_autofree char *directory = g_dir_make_tmp("qcow2-XXXXXX", NULL), *path = g_build_filename(directory, "image", NULL);
+  static const char *const kinds[] = {"", "-c", "-o compat=0.10", "-o cluster_size=4096", "-o extended_l2=on,cluster_size=128k",
+                                      "-o preallocation=metadata"};
+  for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+    assert_true(make(path, kinds[i]));
+    struct stat whole;
+    assert_int_equal(g_stat(path, &whole), 0);
+    g_autofree char *fine = trouble_of(path, -1);
+    if (fine)
+      fail_msg("%s: %s", kinds[i], fine);
+    for (off_t length = whole.st_size / 2; length > 3; length /= 3) {
+      g_autofree char *trouble = trouble_of(path, length);
+      if (!trouble)
+        fail_msg("%s, cut to %ld of %ld bytes: accepted", kinds[i], (long)length, (long)whole.st_size);
+    }
+  }
+  g_unlink(path);
+  g_rmdir(directory);
+}
+
+/* Headers from an enemy: nothing is read outside the file, and no memory is wasted. */
+static void test_headers(void **state) {
+  (void)state;
+  g_autofree char *path = NULL;
+  int fd = g_file_open_tmp("qcow2-XXXXXX", &path, NULL);
+  guint32 seed = 1;
+  for (guint i = 0; i < 20000; i++) {
+    guint8 data[4096];
+    for (guint at = 0; at < sizeof data; at++)
+      data[at] = (guint8)((seed = seed * 1664525 + 1013904223) >> 24);
+    memcpy(data, "QFI\xfb\0\0\0\3", 8);
+    memset(data + 20, 0, 3);
+    data[23] %= 24;
+    memset(data + 36, 0, i % 2 ? 3 : 0);
+    memset(data + 40, 0, i % 3 ? 7 : 0);
+    assert_int_equal(pwrite(fd, data, sizeof data, 0), sizeof data);
+    g_free(qcow2_trouble(fd, i % 5 ? sizeof data : G_MAXUINT64));
+  }
+  g_autofree char *none = qcow2_trouble(fd, 0);
+  assert_non_null(none);
+  close(fd);
+  g_unlink(path);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_headers)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
