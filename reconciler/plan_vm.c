@@ -161,8 +161,10 @@ static const DiskSpec *found_disk(const VmSpec *spec, const char *target) {
 static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
   const DiskSpec *disk = found_disk(object_vm(object->desired), change->match);
   const DiskSpec *now = found_disk(found->active ? &found->live : &found->persistent, change->match);
-  if (now == NULL || !given(now, DiskSpec, size) || !given(now, DiskSpec, path))
-    return g_strdup_printf("disk %s: its size can't be read: its file isn't in an active storage pool", change->match);
+  if (now == NULL || !given(now, DiskSpec, path))
+    return g_strdup_printf("disk %s: its size can't be read: it isn't a file or block device", change->match);
+  if (!given(now, DiskSpec, size))
+    return g_strdup_printf("disk %s: the size of %s can't be read: bring the file back, or start or refresh its pool", change->match, now->path);
   g_autofree char *from = bytes_format(now->size), *to = bytes_format(disk->size);
   if (disk->size < now->size)
     return g_strdup_printf("disk %s has %s and can't become %s: a disk is never shrunk", change->match, from, to);

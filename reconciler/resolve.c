@@ -142,14 +142,71 @@ static char *resolve_path(const PlanInput *input, DiskSpec *disk, DiskSource *so
   return NULL;
 }
 
+/* Layers of the disk that the machine has, top first; NULL: it isn't that file any more. */
+static const GPtrArray *layers_of(const ActualDomain *existing, const DiskSpec *found) {
+  const GPtrArray *sides[] = {existing->disks, existing->defined_disks};
+  for (guint i = 0; i < G_N_ELEMENTS(sides); i++) {
+    const ActualDisk *disk = sides[i] != NULL ? actual_disk(sides[i], found->target) : NULL;
+    if (disk != NULL && g_strcmp0(disk->path, found->path) == 0 && disk->chain->len > 0)
+      return disk->chain;
+  }
+  return NULL;
+}
+
+/* Whether a chain holds a file beneath its top, as far as it's known: to its end when a machine
+ * runs on it, or a pool knows its last layer. */
+static gboolean lies_beneath(const GPtrArray *layers, const char *path, gboolean runs, gboolean *ret_complete) {
+  *ret_complete = FALSE;
+  for (guint i = 0; layers != NULL && i < layers->len; i++) {
+    const ActualVolume *layer = layers->pdata[i];
+    if (g_strcmp0(layer->backing_path, path) == 0)
+      return TRUE;
+    *ret_complete = layer->backing_path == NULL && layer->error == NULL && (runs || layer->pool != NULL);
+  }
+  return FALSE;
+}
+
+/* Whether the file asks for the same source as when it was last applied. */
+static gboolean asks_the_same(const ActualDomain *existing, const DiskSpec *declared) {
+  const VmSpec *applied = existing->owner != NULL ? &existing->owner->spec : NULL;
+  if (applied == NULL || !given(applied, VmSpec, disks))
+    return applied == NULL;
+  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
+  const DiskSpec *then = list_find(&DiskSpec_table, applied->disks, key, declared->target);
+  if (then == NULL || given(then, DiskSpec, volume) != given(declared, DiskSpec, volume))
+    return FALSE;
+  return given(declared, DiskSpec, volume) ? g_strcmp0(then->volume, declared->volume) == 0 && g_strcmp0(then->pool, declared->pool) == 0
+                                           : given(then, DiskSpec, path) && g_strcmp0(then->path, declared->path) == 0;
+}
+
+/* A file that the machine has a layer on is the machine's disk, one level deeper: a person made
+ * a snapshot. The definition must not go back to it: what was written since would be lost. */
+static char *keep_snapshots(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk, DiskSource *source, gboolean same) {
+  if (found == NULL || !given(found, DiskSpec, path) || g_str_equal(found->path, disk->path))
+    return NULL;
+  gboolean complete;
+  if (lies_beneath(layers_of(existing, found), disk->path, existing->active, &complete)) {
+    source->kind = SOURCE_KEPT;
+    set_path(disk, g_strdup(found->path));
+    spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_format]);
+    return NULL;
+  }
+  if (complete || !same)
+    return NULL;
+  return g_strdup_printf("it is %s now, and what lies beneath that can't be read: if it is a snapshot of %s, refresh its pool "
+                         "('virsh pool-refresh'); if it is another disk, declare its path", found->path, disk->path);
+}
+
 /* A disk that the machine has keeps its path: what is on top of its chain now may be a
  * snapshot that a person made, and isn't another disk. */
-static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const DiskSpec *found, DiskSource *source) {
+static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const ActualDomain *existing, DiskSource *source) {
+  const DiskSpec *found = existing_disk(existing, disk->target);
   gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-  if (given(disk, DiskSpec, path))
-    return resolve_path(input, disk, source, found == NULL);
-  if (given(disk, DiskSpec, volume))
-    return resolve_volume(input, disk, source);
+  if (given(disk, DiskSpec, path) || given(disk, DiskSpec, volume)) {
+    gboolean same = found != NULL && asks_the_same(existing, disk);
+    char *error = given(disk, DiskSpec, path) ? resolve_path(input, disk, source, found == NULL) : resolve_volume(input, disk, source);
+    return error != NULL || drive ? error : keep_snapshots(existing, found, disk, source, same);
+  }
   if (found != NULL && !drive) {
     source->kind = SOURCE_KEPT;
     return NULL;
@@ -171,7 +228,7 @@ static char *resolve_disks(const PlanInput *input, const ActualDomain *existing,
     DiskSource *source = g_new0(DiskSource, 1);
     source->disk = disk;
     g_ptr_array_add(sources, source);
-    g_autofree char *error = resolve_disk(input, name, disk, existing_disk(existing, disk->target), source);
+    g_autofree char *error = resolve_disk(input, name, disk, existing, source);
     if (error != NULL)
       return g_strdup_printf("disk %s: %s", disk->target, error);
   }

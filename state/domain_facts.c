@@ -65,6 +65,13 @@ gboolean domain_manages_size(const ActualDomain *domain, const char *target) {
   return FALSE;
 }
 
+gboolean domain_has_disk(const ActualDomain *domain, const char *target) {
+  const VmSpec *spec = domain->active ? &domain->live : &domain->persistent;
+  const DiskSpec *disk = given(spec, VmSpec, disks)
+                             ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+  return disk != NULL && !(given(disk, DiskSpec, device) && disk->device != DiskDevice_disk);
+}
+
 /* A volume that is there but can't be read: of a disk whose size we manage that is an error. */
 static void check_volumes(ActualDomain *domain) {
   for (guint i = 0; i < domain->disks->len && !domain->error; i++) {

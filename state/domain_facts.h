@@ -19,3 +19,5 @@ gboolean domain_text_is_live(const char *xml);
 
 /* Of a disk in `disks`, whether its size is ours to manage: given in the last applied spec. */
 gboolean domain_manages_size(const ActualDomain *domain, const char *target);
+/* Whether it is a disk rather than a drive with a medium. */
+gboolean domain_has_disk(const ActualDomain *domain, const char *target);

@@ -20,11 +20,11 @@ static void complete_state(virDomainPtr handle, ActualDomain *domain) {
 
 static gboolean size_is_missing(const ActualDomain *domain, const ActualDisk *disk) {
   const ActualVolume *top = disk->chain->len ? disk->chain->pdata[0] : NULL;
-  return disk->path && !(top && (top->capacity || top->pool)) && domain_manages_size(domain, disk->target);
+  return disk->path && !(top && (top->capacity || top->pool)) && domain_has_disk(domain, disk->target);
 }
 
-/* One call for each disk whose size we manage and whose top layer no pool knows: one outside
- * the pools, or an overlay made behind their back. */
+/* One call for each disk whose top layer no pool knows: one outside the pools, or an overlay
+ * made behind their back. The file may give its size now, if it didn't before. */
 static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
   for (guint i = 0; i < domain->disks->len; i++) {
     ActualDisk *disk = domain->disks->pdata[i];
@@ -37,7 +37,7 @@ static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
     }
     const virError *last = virGetLastError();
     gboolean absent = last && last->code == VIR_ERR_SYSTEM_ERROR && last->int1 == ENOENT;
-    if (!absent && !domain->error)
+    if (!absent && !domain->error && domain_manages_size(domain, disk->target))
       domain->error = g_strdup_printf("cannot read the size of disk %s: %s", disk->target, virGetLastErrorMessage());
   }
 }

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""What people, other programs and bad luck do to machines, files and the host."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import libvirt  # noqa: E402
+
+DISK_ONLY = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+
+
+class OddCase(lab.TestCase):
+    def specs(self, *documents):
+        self.hv.write("all.yaml", *documents)
+        return self.hv.path("specs")
+
+    def settle(self, *documents, arguments=()):
+        """Applies them; afterwards there is nothing to do."""
+        specs = self.specs(*documents)
+        result = self.hv.apply(*arguments, specs)
+        self.assertEqual(self.hv.plan(specs, status=0)["actions"], [])
+        return result
+
+    def object(self, plan, kind, name):
+        return next(each for each in plan["objects"] if (each["kind"], each["name"]) == (kind, name))
+
+    def paused(self, name="x", **spec):
+        return self.hv.vm(name, powerState="paused", **spec)
+
+    def stopped(self, name="x", **spec):
+        return self.hv.vm(name, powerState="stopped", **spec)
+
+    def definition(self, name="x"):
+        return self.hv.domain(name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+
+
+class Snapshots(OddCase):
+    """A snapshot made by hand is one level deeper, not another disk."""
+
+    DISKS = {
+        "blank": {"size": "16MiB"},
+        "overlay": {"image": "base", "size": "64MiB"},
+        "path": {"path": None},
+        "path with format": {"path": None, "format": "raw"},
+        "volume": {"volume": "own.raw"},
+    }
+
+    def disk(self, source, **more):
+        disk = {"target": "vda", "pool": "lab", **source, **more}
+        if "path" in disk:
+            disk["path"] = self.hv.path("pools/lab/own.raw")
+            del disk["pool"]
+        return disk
+
+    def prepare(self):
+        self.settle(self.hv.pool(), self.hv.image())
+        self.hv.conn.storagePoolLookupByName("lab").createXML(
+            "<volume><name>own.raw</name><capacity unit='MiB'>16</capacity>"
+            "<target><format type='raw'/></target></volume>")
+
+    def snapshot(self, name):
+        self.hv.domain("x").snapshotCreateXML(
+            f"<domainsnapshot><name>{name}</name><disks><disk name='vda' snapshot='external'/></disks></domainsnapshot>",
+            DISK_ONLY)
+
+    def top(self):
+        return self.definition().split("<source file='", 1)[1].split("'", 1)[0]
+
+    def test_an_external_one_of_a_running_machine(self):
+        for kind, source in self.DISKS.items():
+            with self.subTest(kind):
+                self.hv.clear()
+                self.prepare()
+                documents = self.hv.pool(), self.hv.image(), self.paused(disks=[self.disk(source)])
+                self.settle(*documents)
+                for name in ("first", "second"):
+                    self.snapshot(name)
+                    self.settle(*documents)
+                    self.assertTrue(self.top().endswith("." + name), self.top())
+                self.settle(self.hv.pool(), self.hv.image(), self.paused(disks=[self.disk(source, size="96MiB")]))
+                self.assertEqual(self.hv.domain("x").blockInfo("vda")[0], 96 << 20)
+
+    def test_an_external_one_and_stopped_since(self):
+        self.prepare()
+        disk = self.disk({"path": None})
+        specs = self.specs(self.hv.pool(), self.paused(disks=[disk]))
+        self.hv.apply(specs)
+        self.snapshot("first")
+        self.hv.domain("x").destroy()
+        self.specs(self.hv.pool(), self.stopped(disks=[disk]))
+        # No pool knows the new file yet: what it lies on can't be told, and isn't guessed.
+        plan = self.hv.reconcile("--dry-run", "-o", "json", specs).check(1).json()
+        self.assertIn("pool-refresh", self.object(plan, "VirtualMachine", "x")["error"])
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.settle(self.hv.pool(), self.stopped(disks=[disk]))
+        self.assertTrue(self.top().endswith(".first"), self.top())
+
+    def test_another_disk_is_another_disk(self):
+        self.prepare()
+        disk = self.disk({"path": None})
+        self.settle(self.hv.pool(), self.stopped(disks=[disk]))
+        other = self.hv.path("pools/lab/other.raw")
+        self.hv.conn.defineXML(self.definition().replace(disk["path"], other))
+        self.hv.conn.storagePoolLookupByName("lab").createXML(
+            "<volume><name>other.raw</name><capacity unit='MiB'>16</capacity>"
+            "<target><format type='raw'/></target></volume>")
+        self.settle(self.hv.pool(), self.stopped(disks=[disk]))
+        self.assertEqual(self.top(), disk["path"])
+        self.settle(self.hv.pool(), self.stopped(disks=[dict(disk, path=other)]))
+        self.assertEqual(self.top(), other)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
