@@ -67,11 +67,6 @@ def load(path):
         return list(yaml.load_all(file, Loader))
 
 
-def first_line(path):
-    with open(path, "rb") as file:
-        return file.readline().decode(errors="replace").strip()
-
-
 class JsonSchema(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -118,11 +113,15 @@ class JsonSchema(unittest.TestCase):
         self.assertGreater(refused, 5)
 
     def test_examples_have_the_modeline(self):
-        for path in files("examples/*.yaml"):
-            with self.subTest(os.path.basename(path)):
-                match = re.match(r"# yaml-language-server: \$schema=(\S+)$", first_line(path))
-                self.assertTrue(match and os.path.samefile(os.path.join(os.path.dirname(path), match.group(1)),
-                                                           os.path.join(REPOSITORY, "schema/reconcile.schema.json")))
+        """In each document: yaml-language-server takes it for the one document that it stands in."""
+        for path in files("examples/*.yaml") + files("examples/quickstart.d/*.yaml"):
+            with open(path, encoding="utf-8") as file:
+                documents = file.read().split("\n---\n")
+            for document in documents:
+                with self.subTest(os.path.relpath(path, REPOSITORY)):
+                    match = re.match(r"# yaml-language-server: \$schema=(\S+)\n", document)
+                    self.assertTrue(match and os.path.samefile(os.path.join(os.path.dirname(path), match.group(1)),
+                                                               os.path.join(REPOSITORY, "schema/reconcile.schema.json")))
 
     def test_the_command_prints_this_schema(self):
         self.assertEqual(json.loads(reconcile("schema", check=0).stdout), self.schema)
