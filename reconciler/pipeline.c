@@ -1,6 +1,7 @@
 #include "reconciler/pipeline.h"
 
 #include "reconciler/act/preflight.h"
+#include "reconciler/act/volume.h"
 #include "reconciler/execute.h"
 #include "reconciler/planner.h"
 
@@ -18,6 +19,7 @@ typedef struct {
 } Pipeline;
 
 static const RunEvents no_events = {0};
+static const ObserveOptions everything = {.domains = TRUE, .storage = TRUE, .networks = TRUE};
 
 void run_result_free(RunResult *result) {
   if (result == NULL)
@@ -67,7 +69,6 @@ static gpointer read_source(gpointer data) {
 
 /* Source and host are read side by side. What is wrong with the source is said first. */
 static gboolean read_both(Pipeline *pipeline) {
-  const ObserveOptions everything = {.domains = TRUE, .storage = TRUE, .networks = TRUE};
   GThread *reader = pipeline->options->plan_in == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
   GError *error = NULL;
   pipeline->actual = observe(pipeline->connection, &everything, &error);
@@ -83,7 +84,7 @@ static gboolean read_both(Pipeline *pipeline) {
   return error == NULL || stop(pipeline, 1, error);
 }
 
-static gboolean make_plan(Pipeline *pipeline) {
+static gboolean plan_once(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   GError *error = NULL;
   if (!image_facts_collect(pipeline->desired, pipeline->actual, pipeline->journal, options->cancel, &error))
@@ -99,6 +100,23 @@ static gboolean make_plan(Pipeline *pipeline) {
   };
   pipeline->result->plan = planner_plan(&input);
   return TRUE;
+}
+
+/* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
+ * it looks again; a dry run can't ask it to. */
+static gboolean make_plan(Pipeline *pipeline) {
+  if (!plan_once(pipeline))
+    return FALSE;
+  const char *pool = pipeline->result->plan->short_pool;
+  GError *error = NULL;
+  if (pool == NULL || pipeline->options->dry_run)
+    return TRUE;
+  if (!pool_look_again(pipeline->connection, pool, pipeline->options->cancel, &error))
+    return stop(pipeline, 1, error);
+  g_clear_pointer(&pipeline->result->plan, plan_free);
+  g_clear_pointer(&pipeline->actual, actual_free);
+  pipeline->actual = observe(pipeline->connection, &everything, &error);
+  return error == NULL ? plan_once(pipeline) : stop(pipeline, 1, error);
 }
 
 /* A saved plan is applied as it is or not at all. */

@@ -87,6 +87,7 @@ void plan_free(Plan *plan) {
   g_ptr_array_unref(plan->objects);
   g_ptr_array_unref(plan->actions);
   g_free(plan->refused);
+  g_free(plan->short_pool);
   g_free(plan);
 }
 

@@ -70,6 +70,7 @@ typedef struct {
   GPtrArray *objects;      /* of PlanObject *, by kind, then name */
   GPtrArray *actions;      /* of Action *, in a total, stable order that respects `after` */
   char *refused;           /* the whole plan may not be applied: why (deletion guard, space) */
+  char *short_pool;        /* the pool that has too little space for it; not saved */
 } Plan;
 Plan *plan_new(void);
 void plan_free(Plan *plan);

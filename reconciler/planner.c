@@ -11,7 +11,7 @@ static void (*const plan_kind[KIND_N])(PlanBuilder *, const Object *) = {
 };
 
 /* Bytes that imports and copies will take, by pool: more than there is and nothing is begun. */
-static char *check_space(const PlanInput *input, const Plan *plan) {
+static char *check_space(const PlanInput *input, Plan *plan) {
   g_autoptr(GHashTable) wanted = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
@@ -24,6 +24,7 @@ static char *check_space(const PlanInput *input, const Plan *plan) {
       g_hash_table_insert(wanted, (gpointer)pool, sum = g_new0(guint64, 1));
     *sum += g_ascii_strtoull(bytes, NULL, 10);
     if (found->active && *sum > found->available) {
+      plan->short_pool = g_strdup(pool);
       g_autofree char *need = bytes_format_short(*sum), *have = bytes_format_short(found->available);
       return g_strdup_printf("pool %s has %s available, and this plan needs %s of it: make room, or use another pool", pool, have, need);
     }

@@ -1,5 +1,6 @@
 /* Rules for interfaces and the other devices, and for what goes across devices. */
 #include "schema/validate.h"
+#include "schema/xml_element.h"
 #include <string.h>
 
 #define KIB (1u << 10)
@@ -127,12 +128,22 @@ static void check_filesystems(const Check *outer, const VmSpec *vm) {
   }
 }
 
+/* Found here, with its place, and not by libvirt when half of the files are applied. */
+static void check_extra(const Check *check, char *const *extra) {
+  for (guint i = 0; extra && extra[i]; i++)
+    if (!is_xml_element(extra[i])) {
+      g_autofree char *shown = quoted(extra[i]);
+      check_error(check, "devices.extra", "extra: expected one whole XML element, but got %s", shown);
+    }
+}
+
 void validate_devices(const Check *check) {
   const VmSpec *vm = object_vm(check->object);
   check_boot_indexes(check, vm);
   if (!check->adopt)
     check_ports(check, vm);
   check_filesystems(check, vm);
+  check_extra(check, vm->devices.extra);
   check_multiple(check, "video.vram", vm->video.vram, KIB, "KiB");
   if (given(&vm->rng, RngSpec, ratePeriod) && !given(&vm->rng, RngSpec, rateBytes) && !check->adopt)
     check_error(check, "rng.ratePeriod", "a period needs rateBytes: the bytes that may pass in it");

@@ -66,6 +66,12 @@ gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GE
   return TRUE;
 }
 
+gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, GError **error) {
+  const ActionContext context = { .connection = connection, .cancel = cancel };
+  g_autoptr(VirStoragePool) handle = volume_pool(&context, pool, error);
+  return handle && volume_refresh(&context, handle, error);
+}
+
 /* Looks up by name alone: NULL without error when libvirt knows no such volume. */
 static gboolean lookup(virStoragePoolPtr pool, const char *name, virStorageVolPtr *ret_volume, GError **error) {
   const char *pool_name = virStoragePoolGetName(pool);

@@ -21,6 +21,8 @@ gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **
 
 /* An active pool of this name. */
 virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error);
+/* The same by name, outside of an action: also what space there is, which libvirt remembers. */
+gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, GError **error);
 /* Makes libvirt see files that were changed behind its back. Waits while the pool is busy. */
 gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error);
 /* Succeeds with NULL when there certainly is no such volume. With `refresh`, files that

@@ -1,6 +1,7 @@
 /* What is right, what profiles give, and where things stand. What is refused: tests/golden/bad. */
 #include "tests/unit/check.h"
 #include "schema/validate.h"
+#include "schema/xml_element.h"
 #include <string.h>
 
 #define HEAD(kind, name) "---\napiVersion: reconcile/v1\nkind: " kind "\nmetadata: {name: " name "}\nspec:\n"
@@ -149,6 +150,23 @@ static void twins(void **state) {
   assert_int_equal(first->objects->len + second->objects->len, 4);
 }
 
+static void whole_elements(void **state) {
+  (void)state;
+  const char *good[] = {"<a/>", "<a b='c'/>", "<a>\n <b/>\n</a>\n", "<a b='&lt;'>&#228;&amp;</a>", "<a xmlns:q='u'><q:b/></a>"};
+  const char *bad[] = {"", "a", "<a", "<a b='c'", "<a><b></a>", "<a/><b/>", "<a/>b", "<a b='1' b='2'/>", "<a>&b;</a>", "<a b=c/>",
+                       "<!-- --><a/>", "<!DOCTYPE a><a/>", "<?a?><a/>"};
+  for (guint i = 0; i < G_N_ELEMENTS(good); i++)
+    if (!is_xml_element(good[i]))
+      fail_msg("refused: %s", good[i]);
+  for (guint i = 0; i < G_N_ELEMENTS(bad); i++)
+    if (is_xml_element(bad[i]))
+      fail_msg("accepted: %s", bad[i]);
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(Desired) desired = read_all(HEAD("VirtualMachine", "a") "  devices:\n    extra:\n      - \"<a b='c'\"\n", diagnostics);
+  assert_int_equal(desired->objects->len, 1);
+  assert_text(diagnostic_format(diagnostics->items->pdata[0]), "f.yaml:8:7: error: extra: expected one whole XML element, but got \"<a b='c'\"");
+}
+
 static void places_of_paths(void **state) {
   (void)state;
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
@@ -191,7 +209,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everything_right), cmocka_unit_test(adopted_objects_may_say_little),
       cmocka_unit_test(profiles_fill_what_is_missing), cmocka_unit_test(profile_errors_are_told_once),
-      cmocka_unit_test(no_errors_of_errors), cmocka_unit_test(twins), cmocka_unit_test(places_of_paths), cmocka_unit_test(diagnostics_in_order),
+      cmocka_unit_test(no_errors_of_errors), cmocka_unit_test(twins), cmocka_unit_test(whole_elements),
+      cmocka_unit_test(places_of_paths), cmocka_unit_test(diagnostics_in_order),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
