@@ -22,6 +22,7 @@ typedef struct {
   GHashTable *visited; /* "device:inode" of directories and files: each is read once */
   Desired *desired;
   Diagnostics *diagnostics;
+  char *buffer; /* for one file after the other: room for the largest */
 } Walk;
 
 static Place place_of(const char *file) { return (Place){.file = g_intern_string(file)}; }
@@ -43,15 +44,15 @@ static gboolean first_visit(Walk *walk, const struct stat *status) {
 }
 
 /* Opens without waiting for a writer, should it be a FIFO, and reads no more than is allowed. */
-static char *read_file(Walk *walk, const char *path, gsize *ret_length) {
+static gboolean read_file(Walk *walk, const char *path, gsize *ret_length) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
     cannot_read(walk, path, errno);
-    return NULL;
+    return FALSE;
   }
   gsize limit = node_limits_default.max_bytes, length = 0;
   struct stat status;
-  char *data = NULL;
+  gboolean good = FALSE;
   if (fstat(fd, &status) < 0)
     cannot_read(walk, path, errno);
   else if (!S_ISREG(status.st_mode))
@@ -59,33 +60,33 @@ static char *read_file(Walk *walk, const char *path, gsize *ret_length) {
   else if ((guint64)status.st_size > limit)
     diag_error(walk->diagnostics, place_of(path), "is larger than %zu bytes", limit);
   else
-    data = g_malloc(limit + 2);
-  while (data && length <= limit) {
-    gssize n = read(fd, data + length, limit + 1 - length);
+    good = TRUE;
+  while (good && length <= limit) {
+    gssize n = read(fd, walk->buffer + length, limit + 1 - length);
     if (n > 0) {
       length += (gsize)n;
     } else if (n == 0) {
       break;
     } else if (errno != EINTR) {
       cannot_read(walk, path, errno);
-      g_clear_pointer(&data, g_free);
+      good = FALSE;
     }
   }
   close(fd);
-  if (data)
-    data[length] = '\0'; /* for strspn */
+  walk->buffer[length] = '\0'; /* for strspn */
   *ret_length = length;
-  return data;
+  return good;
 }
 
 static void read_declarations(Walk *walk, const char *path) {
   gsize length = 0;
-  g_autofree char *data = read_file(walk, path, &length);
+  if (!read_file(walk, path, &length))
+    return;
   /* So it is between an editor's truncating and writing it; who means nothing has a comment for it. */
-  if (data && strspn(data, " \t\r\n") == length)
+  if (strspn(walk->buffer, " \t\r\n") == length)
     diag_error(walk->diagnostics, place_of(path), "is empty: remove it, or say in a comment why it declares nothing");
-  else if (data)
-    desired_decode(walk->desired, path, data, length, walk->diagnostics);
+  else
+    desired_decode(walk->desired, path, walk->buffer, length, walk->diagnostics);
 }
 
 /* A link may lead anywhere; what lies outside the source isn't part of it. */
@@ -215,7 +216,8 @@ Desired *source_read(const char *source, char **ret_identity, char **ret_revisio
   free(real);
   g_autoptr(GHashTable) visited = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(Desired) desired = desired_new();
-  Walk walk = {identity, visited, desired, diagnostics};
+  g_autofree char *buffer = g_malloc(node_limits_default.max_bytes + 2);
+  Walk walk = {identity, visited, desired, diagnostics, buffer};
   read_source(&walk, source, &status);
   if (!check_source(source, desired, diagnostics, error))
     return NULL;
