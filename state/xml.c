@@ -34,6 +34,12 @@ static gpointer parser_init(gpointer data G_GNUC_UNUSED) {
   return NULL;
 }
 
+/* The texts are UTF-8 whatever they say. Naming it makes libxml2 convert (and copy) them, which
+ * isn't needed where the first byte rules out that it guesses something else. */
+static const char *encoding_of(const char *text) {
+  return *text == '<' ? NULL : "UTF-8";
+}
+
 static xmlDoc *parse_with(xmlParserCtxt *parser, const char *text, int more_options, const char *what, GError **error) {
   gsize length = strlen(text);
   if (length > XML_MAX_BYTES) {
@@ -43,8 +49,8 @@ static xmlDoc *parse_with(xmlParserCtxt *parser, const char *text, int more_opti
   gboolean has_dtd = FALSE;
   parser->_private = &has_dtd;
   parser->sax->internalSubset = refuse_dtd;
-  xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)length, NULL, "UTF-8",
-                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | more_options);
+  xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)length, NULL, encoding_of(text),
+                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC | more_options);
   if (has_dtd || !doc || !xmlDocGetRootElement(doc)) {
     parse_error(parser, has_dtd, what, error);
     g_clear_pointer(&doc, xmlFreeDoc);
