@@ -3,8 +3,13 @@
 
 #include <string.h>
 
+/* Mostly told by the first letter. */
+static gboolean is_name(const xmlChar *found, const char *name) {
+  return *found == (xmlChar)*name && strcmp((const char *)found, name) == 0;
+}
+
 static xmlNode *matching(xmlNode *node, const char *name) {
-  while (node && (node->type != XML_ELEMENT_NODE || node->ns || (name && strcmp((const char *)node->name, name) != 0)))
+  while (node && (node->type != XML_ELEMENT_NODE || node->ns || (name && !is_name(node->name, name))))
     node = node->next;
   return node;
 }
@@ -19,7 +24,7 @@ xmlNode *xml_next_sibling(xmlNode *element, const char *name) {
 
 static xmlAttr *find_attribute(xmlNode *element, const char *name) {
   for (xmlAttr *attribute = element->properties; attribute; attribute = attribute->next)
-    if (!attribute->ns && strcmp((const char *)attribute->name, name) == 0)
+    if (!attribute->ns && is_name(attribute->name, name))
       return attribute;
   return NULL;
 }

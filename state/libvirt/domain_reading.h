@@ -8,8 +8,8 @@ typedef struct {
   gboolean vanished;    /* between list and read */
 } DomainReading;
 
-ActualDomain *domain_of_handle(virDomainPtr handle); /* name, uuid, whether it runs */
-/* Reads and understands the texts. FALSE: it vanished, or error is set. */
+ActualDomain *domain_of_handle(virDomainPtr handle); /* name, whether it runs */
+/* Reads and understands the texts, and notes the UUID. FALSE: it vanished, or error is set. */
 gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error);
 /* What is left once flags and volumes are known: state, number of snapshots, sizes that no
  * volume tells, and the facts that follow from all. */

@@ -22,6 +22,9 @@ void domain_reading_free(gpointer domain_reading) {
 }
 
 gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error) {
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  virDomainGetUUIDString(handle, uuid);
+  domain->uuid = g_strdup(uuid);
   g_autofree char *live = domain->active ? virDomainGetXMLDesc(handle, 0) : NULL;
   g_autofree char *persistent = NULL;
   if (live || !domain->active)
@@ -108,9 +111,7 @@ static gboolean is_wanted(const Reading *reading, virDomainPtr handle) {
 }
 
 ActualDomain *domain_of_handle(virDomainPtr handle) {
-  char uuid[VIR_UUID_STRING_BUFLEN] = "";
-  virDomainGetUUIDString(handle, uuid);
-  ActualDomain *domain = actual_domain_new(virDomainGetName(handle), uuid);
+  ActualDomain *domain = actual_domain_new(virDomainGetName(handle), NULL);
   domain->active = virDomainGetID(handle) != (unsigned int)-1;
   domain->is_persistent = TRUE;
   return domain;
