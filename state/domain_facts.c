@@ -41,7 +41,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   }
   if (!machine)
     domain->disks = g_ptr_array_ref(domain->defined_disks);
-  domain->fingerprint = fingerprint_xml(definition, machine);
+  domain->fingerprint = machine ? fingerprint_xml(definition, machine) : fingerprint_text(persistent);
   return TRUE;
 }
 

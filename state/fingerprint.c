@@ -87,6 +87,10 @@ char *fingerprint_xml(xmlNode *persistent, xmlNode *live) {
   return digest(text);
 }
 
+char *fingerprint_text(const char *persistent) {
+  return digest_of_data(persistent, strlen(persistent));
+}
+
 char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
   g_autoptr(GString) text = g_string_sized_new(512);
   put(text, MARK_PART, xml_part);

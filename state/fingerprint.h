@@ -9,9 +9,11 @@
 
 /* Of a definition and of what runs (NULL: nothing does). */
 char *fingerprint_xml(xmlNode *persistent, xmlNode *live);
+/* Of libvirt's text of a definition alone, where nothing runs: then nothing moves by itself. */
+char *fingerprint_text(const char *persistent);
 /* Adds the disk chains (path, format, capacity, backing; not the allocation, which grows as the
- * guest writes), the power state, autostart and whether there is a managed save to `xml_part` of
- * fingerprint_xml. */
+ * guest writes), the power state, autostart and whether there is a managed save to `xml_part`,
+ * one of the above. */
 char *fingerprint_domain(const char *xml_part, const ActualDomain *domain);
 /* Not its space and its volumes, which change all the time. */
 char *fingerprint_pool(const ActualPool *pool);
