@@ -81,33 +81,19 @@ void record_write(xmlNode *object, const Record *record) {
 
 /* Reading. */
 
-static gboolean unreadable(GError **error, const char *why) {
-  g_set_error(error, XML_ERROR, XML_ERROR_SHAPE, "the record that reconcile keeps in the metadata can't be read: %s", why);
-  return FALSE;
-}
-
-static gboolean spec_from(const FieldTable *table, json_t *root, const char *key, gpointer member, GError **error) {
-  json_t *json = json_object_get(root, key);
-  if (!json) {
-    g_autofree char *why = g_strdup_printf("it has no \"%s\"", key);
-    return unreadable(error, why);
-  }
-  return spec_from_json_value(table, json, "the record that reconcile keeps in the metadata", member, error);
-}
+#define UNREADABLE "the record that reconcile keeps in the metadata can't be read"
 
 gboolean record_read(xmlNode *object, const Record *record, GError **error) {
   xmlNode *element = find_record(object);
   if (!element)
     return FALSE;
-  if (strcmp((const char *)element->name, record->element) != 0)
-    return unreadable(error, "it is of another kind of object");
+  if (strcmp((const char *)element->name, record->element) != 0) {
+    g_set_error(error, XML_ERROR, XML_ERROR_SHAPE, UNREADABLE ": it is of another kind of object");
+    return FALSE;
+  }
   g_autofree char *owned = NULL;
-  json_error_t where;
-  g_autoptr(Json) root = json_loads(xml_content(element, &owned), JSON_REJECT_DUPLICATES, &where);
-  if (!root)
-    return unreadable(error, where.text);
-  if (!spec_from(&MetadataSpec_table, root, "metadata", record->metadata, error) ||
-      !spec_from(record->table, root, "spec", record->spec, error)) {
+  const JsonPart parts[] = {{"metadata", &MetadataSpec_table, record->metadata}, {"spec", record->table, record->spec}};
+  if (!specs_from_json(parts, G_N_ELEMENTS(parts), xml_content(element, &owned), UNREADABLE, error)) {
     record_clear(record);
     return FALSE;
   }

@@ -1,5 +1,6 @@
 /* Canonical JSON: what is written reads back the same, and nothing else gets in. */
 #include "rows.h"
+#include "schema/canonical.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,6 +62,21 @@ static void unknown_keys_are_ignored(void **state) {
   spec_free(&VmSpec_table, vm);
 }
 
+static void reads_all_of_json(void **state) {
+  (void)state;
+  g_autoptr(GError) error = NULL;
+  VmSpec *vm = spec_from_json(&VmSpec_table,
+    " { \"x\" : [ -1.5e3 , true,false,null,\"\\\"\", { \"y\" : { } } ] ,\n\"title\":\"\\u0041\\/\\ud83d\\ude00\\\\\", \"disks\" : [ ] } ", "record", &error);
+  assert_null(error);
+  assert_string_equal(vm->title, "A/\xf0\x9f\x98\x80\\");
+  spec_free(&VmSpec_table, vm);
+  MetadataSpec metadata = {0};
+  const JsonPart part = {"metadata", &MetadataSpec_table, &metadata};
+  assert_true(specs_from_json(&part, 1, "{\"other\":1,\"metadata\":{\"labels\":{\"a\":\"b\"}}}", "record", &error));
+  assert_string_equal(string_map_get(metadata.labels, "a"), "b");
+  spec_clear(&MetadataSpec_table, &metadata);
+}
+
 static void assert_refused(const char *json, const char *message) {
   g_autoptr(GError) error = NULL;
   gpointer spec = spec_from_json(&VmSpec_table, json, "the record of vm/web-1", &error);
@@ -75,6 +91,22 @@ static void refuses_what_is_wrong(void **state) {
   assert_refused("", "not JSON");
   assert_refused("{\"cpu\":", "not JSON");
   assert_refused("{\"cpu\":{\"count\":1},\"cpu\":{}}", "not JSON");
+  assert_refused("{\"title\":\"a\"", "not JSON");
+  assert_refused("{\"title\":\"a}", "not JSON");
+  assert_refused("{\"title\":\"a\"}{}", "not JSON");
+  assert_refused("{\"title\":\"a\",}", "not JSON");
+  assert_refused("{\"title\" \"a\"}", "not JSON");
+  assert_refused("{\"title\":\"\\x\"}", "not JSON");
+  assert_refused("{\"title\":\"\\ud83d\"}", "not JSON");
+  assert_refused("{\"title\":\"\\u0000\"}", "not JSON");
+  assert_refused("{\"title\":\"\\", "not JSON");
+  assert_refused("{\"title\":\"\n\"}", "not JSON");
+  assert_refused("{\"title\":\"\xff\"}", "not JSON");
+  assert_refused("{\"x\":[1,2}", "not JSON");
+  assert_refused("{\"x\":nul}", "not JSON");
+  g_autofree char *deep = g_strnfill(100000, '[');
+  g_autofree char *bomb = g_strconcat("{\"x\":", deep, NULL);
+  assert_refused(bomb, "not JSON: nested too deep");
   assert_refused("[]", "expected an object");
   assert_refused("{\"cpu\":3}", "cpu: expected an object");
   assert_refused("{\"cpu\":{\"count\":\"two\"}}", "cpu.count: expected an integer");
@@ -95,7 +127,7 @@ static void refuses_what_is_wrong(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_field), cmocka_unit_test(random_specs), cmocka_unit_test(is_compact_and_in_row_order),
-    cmocka_unit_test(unknown_keys_are_ignored), cmocka_unit_test(refuses_what_is_wrong),
+    cmocka_unit_test(unknown_keys_are_ignored), cmocka_unit_test(reads_all_of_json), cmocka_unit_test(refuses_what_is_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
