@@ -58,11 +58,23 @@ static Side live_side(const Field *field) { return field->volatile_live ? SIDE_S
 
 static gboolean in_xml(const Field *field) { return field->xml != NULL || field->from_host; }
 
+/* What left the file, and with it the definition, in an earlier run, and is still in the machine
+ * that was started with it: pending until it is started anew. */
+static gboolean is_left_over(const Walk *walk, const Frame *frame, const Field *field) {
+  if (!walk->running || field->effect != EFFECT_NEXT_START || field->unmanage || field->xml == NULL ||
+      !has(frame, SIDE_STARTED, field) || has(frame, SIDE_APPLIED, field))
+    return FALSE;
+  g_autofree char *defined = shown(frame, SIDE_PERSISTENT, field), *started = shown(frame, SIDE_STARTED, field);
+  gboolean reset = defined == NULL || g_strcmp0(defined, field->absent) == 0;
+  return reset && g_strcmp0(started, field->absent) != 0 && !side_differs(frame, live_side(field), field, started);
+}
+
 static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
   gboolean wanted = has(frame, SIDE_DESIRED, field);
   gboolean dropped = !wanted && context_resets(frame->table, field, frame->side[SIDE_DESIRED], frame->side[SIDE_APPLIED],
                                                frame->side[SIDE_PERSISTENT]);
-  if (!wanted && !dropped)
+  gboolean left_over = !wanted && !dropped && is_left_over(walk, frame, field);
+  if (!wanted && !dropped && !left_over)
     return;
   /* What says how to create can't be compared with a thing that we didn't make. */
   if (field->create_only && !(wanted && has(frame, SIDE_APPLIED, field)))
@@ -72,9 +84,9 @@ static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
 
   g_autofree char *to = wanted ? shown(frame, SIDE_DESIRED, field) : g_strdup(field->absent);
   Side stored = in_xml(field) ? SIDE_PERSISTENT : SIDE_APPLIED;
-  gboolean persistent = side_differs(frame, stored, field, to);
-  gboolean live = FALSE;
-  if (walk->running) {
+  gboolean persistent = !left_over && side_differs(frame, stored, field, to);
+  gboolean live = left_over;
+  if (walk->running && !left_over) {
     Side side = live_side(field);
     if (!in_xml(field))
       live = persistent && field->effect != EFFECT_NONE;
@@ -95,10 +107,11 @@ static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
  * left to compare field by field. */
 static gboolean walk_device_group(Walk *walk, const Frame *frame, const Field *field) {
   gboolean wanted = has(frame, SIDE_DESIRED, field);
-  gboolean dropped = !wanted && has(frame, SIDE_APPLIED, field) && !field->unmanage;
-  if (!wanted && !dropped)
+  gboolean applied = has(frame, SIDE_APPLIED, field), defined = has(frame, SIDE_PERSISTENT, field);
+  gboolean left_over = !applied && !defined && has(frame, SIDE_STARTED, field);
+  if (!wanted && (!(applied || left_over) || field->unmanage))
     return TRUE;
-  gboolean persistent = has(frame, SIDE_PERSISTENT, field) != wanted;
+  gboolean persistent = defined != wanted;
   gboolean live = walk->running && has(frame, SIDE_LIVE, field) != wanted;
   if (persistent || live) {
     FieldChange *change = add_change(walk, frame, field, g_strconcat(frame->path, field->key, NULL));
@@ -119,7 +132,7 @@ static void walk_group(Walk *walk, const Frame *frame, const Field *field) {
     inner.list = g_intern_string(field->key);
   for (Side side = 0; side < SIDE_N; side++)
     inner.side[side] = has(frame, side, field) ? field_member(field, frame->side[side]) : NULL;
-  if (inner.side[SIDE_DESIRED] != NULL || inner.side[SIDE_APPLIED] != NULL)
+  if (inner.side[SIDE_DESIRED] != NULL || inner.side[SIDE_APPLIED] != NULL || inner.side[SIDE_STARTED] != NULL)
     walk_struct(walk, &inner);
 }
 
@@ -136,7 +149,7 @@ static void add_item_change(Walk *walk, const Frame *item, const Field *field, c
   change->whole = TRUE;
   change->persistent = persistent;
   change->live = live;
-  gconstpointer shown_item = item->side[wanted ? SIDE_DESIRED : SIDE_APPLIED];
+  gconstpointer shown_item = item->side[wanted ? SIDE_DESIRED : item->side[SIDE_APPLIED] != NULL ? SIDE_APPLIED : SIDE_STARTED];
   *(wanted ? &change->to : &change->from) = context_item_summary(field->sub, shown_item);
 }
 
@@ -168,23 +181,26 @@ static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconst
   walk->running = running;
 }
 
+/* Items of a side that no earlier side has. */
+static void walk_items(Walk *walk, const Frame *frame, const Field *field, Side side, guint n_earlier, const Side *earlier) {
+  GPtrArray *items = has(frame, side, field) ? *(GPtrArray **)field_member(field, frame->side[side]) : NULL;
+  for (guint i = 0; items != NULL && i < items->len; i++) {
+    g_autofree char *match = item_match(field->sub, items->pdata[i]);
+    gboolean known = match == NULL;
+    for (guint n = 0; n < n_earlier && !known; n++)
+      known = find_item(frame, earlier[n], field, match) != NULL;
+    if (!known)
+      walk_item(walk, frame, field, items->pdata[i], match);
+  }
+}
+
+/* What is wanted, what left the file, and what left it earlier but is still in the machine. */
 static void walk_list(Walk *walk, const Frame *frame, const Field *field) {
-  if (has(frame, SIDE_DESIRED, field)) {
-    GPtrArray *items = *(GPtrArray **)field_member(field, frame->side[SIDE_DESIRED]);
-    for (guint i = 0; i < items->len; i++) {
-      g_autofree char *match = item_match(field->sub, items->pdata[i]);
-      if (match != NULL)
-        walk_item(walk, frame, field, items->pdata[i], match);
-    }
-  }
-  if (has(frame, SIDE_APPLIED, field)) {
-    GPtrArray *items = *(GPtrArray **)field_member(field, frame->side[SIDE_APPLIED]);
-    for (guint i = 0; i < items->len; i++) {
-      g_autofree char *match = item_match(field->sub, items->pdata[i]);
-      if (match != NULL && find_item(frame, SIDE_DESIRED, field, match) == NULL)
-        walk_item(walk, frame, field, items->pdata[i], match);
-    }
-  }
+  static const Side earlier[] = {SIDE_DESIRED, SIDE_APPLIED, SIDE_PERSISTENT};
+  walk_items(walk, frame, field, SIDE_DESIRED, 0, earlier);
+  walk_items(walk, frame, field, SIDE_APPLIED, 1, earlier);
+  if (walk->running && (field->device || field->effect == EFFECT_NEXT_START))
+    walk_items(walk, frame, field, SIDE_STARTED, 3, earlier);
 }
 
 static void walk_struct(Walk *walk, const Frame *frame) {

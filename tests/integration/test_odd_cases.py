@@ -112,6 +112,62 @@ class Snapshots(OddCase):
         self.assertEqual(self.top(), other)
 
 
+
+
+class Pending(OddCase):
+    """What a running machine waits for is told until it has been started anew."""
+
+    def test_what_left_the_file_stays_pending(self):
+        extra = {"rng": {"source": "/dev/urandom"}, "sound": {"model": "ich9"},
+                 "features": {"acpi": True, "tcgCache": "32MiB", "vmport": False},
+                 "cpu": {"count": 1, "max": 2, "topology": {"sockets": 2, "cores": 1, "threads": 1}},
+                 "disks": [{"target": "sda", "device": "cdrom", "bus": "scsi"}],
+                 "graphics": [{"type": "vnc", "keymap": "de"}], "inputs": [{"type": "tablet", "bus": "usb"}]}
+        less = {"features": {"acpi": True, "tcgCache": "32MiB"}, "cpu": {"count": 1, "max": 2}, "graphics": [{"type": "vnc"}]}
+        waits = {"rng", "sound", "features.vmport", "cpu.topology.sockets", "cpu.topology.cores", "cpu.topology.threads",
+                 "disks[sda]", "graphics[vnc].keymap", "inputs[tablet]"}
+        self.settle(self.paused(**extra))
+        self.settle(self.paused(**less))
+        for _ in range(2):
+            plan = self.hv.plan(self.hv.path("specs"), status=0)
+            self.assertEqual({field["path"] for field in self.object(plan, "VirtualMachine", "x")["fields"]}, waits)
+            self.assertEqual(plan["summary"]["pending"], 1)
+        status = self.hv.reconcile("status", "-o", "json", check=0).json()
+        self.assertIn("sound", str(status))
+        self.settle(self.stopped(**less))
+        self.settle(self.paused(**less))
+        self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["summary"]["pending"], 0)
+
+    def test_they_are_what_a_restart_is_for(self):
+        self.settle(self.paused(sound={"model": "ich9"}))
+        self.settle(self.paused())
+        self.settle(self.hv.vm("x"))
+        self.hv.guest("x").wait_heartbeat()
+        recorder = self.recorder()
+        self.hv.apply("--allow", "restart", self.hv.path("specs"))
+        self.assertEqual([e.event for e in recorder.stopped_events("x")].count("stopped"), 1)
+        self.settle(self.hv.vm("x"), arguments=["--allow", "restart"])
+        self.assertEqual([e.event for e in recorder.stopped_events("x")].count("stopped"), 1)
+        self.assertNotIn("<sound", self.hv.domain("x").XMLDesc())
+
+    def test_a_device_that_left_while_we_were_killed_is_detached(self):
+        """The definition was changed; the machine has the device still."""
+        disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}, {"target": "vdb", "size": "1MiB", "pool": "lab"}]
+        self.settle(self.hv.pool(), self.hv.vm("x", disks=disks))
+        self.hv.guest("x").wait_heartbeat()
+        live = self.hv.domain("x").XMLDesc()
+        self.hv.domain("x").suspend()
+        self.hv.domain("x").resume()
+        specs = self.specs(self.hv.pool(), self.hv.vm("x", disks=disks[:1]))
+        self.hv.apply(specs)
+        disk = live[live.rindex("<disk "):live.rindex("</disk>") + 7]
+        self.assertIn("vdb", disk)
+        self.hv.domain("x").attachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        plan = self.hv.plan(specs, status=2)
+        self.assertEqual([each["kind"] for each in plan["actions"]], ["detach-device"])
+        self.settle(self.hv.pool(), self.hv.vm("x", disks=disks[:1]))
+
+
 if __name__ == "__main__":
     lab.need_binary()
     lab.main()
