@@ -102,6 +102,12 @@ static void attach(Live *live, const FieldChange *change) {
   Action *action = build_action(live->builder, live->object, comes ? ACTION_ATTACH_DEVICE : ACTION_DETACH_DEVICE, live->after,
                                 g_strdup_printf("%s %s", comes ? "attach" : "detach", change->path), "list", change->list,
                                 "match", change->match, NULL);
+  if (comes) /* what goes may have had the same file or address */
+    for (guint i = 0; i < live->actions->len; i++) {
+      const Action *other = live->actions->pdata[i];
+      if (other->kind == ACTION_DETACH_DEVICE)
+        build_wait(action, other->id);
+    }
   add(live, action);
 }
 
@@ -159,14 +165,23 @@ static void plan_device(Live *live, GHashTable *done, const FieldChange *change,
                          change->list, "match", change->match, NULL));
 }
 
+static gboolean goes(const FieldChange *change) {
+  return change->effect == EFFECT_LIVE_CALL && change->call == CALL_ATTACH_DEVICE && change->to == NULL;
+}
+
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions) {
   (void)domain;
   Live live = {builder, object, object_vm(object->desired), after, ret_actions};
   g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->live && goes(change))
+      attach(&live, change);
+  }
   for (Effect effect = EFFECT_LIVE_REPLUG; effect >= EFFECT_LIVE_CALL; effect--) {
     for (guint i = 0; i < object->fields->len; i++) {
       const FieldChange *change = object->fields->pdata[i];
-      if (!change->live || change->effect != effect)
+      if (!change->live || change->effect != effect || goes(change))
         continue;
       if (effect == EFFECT_LIVE_CALL)
         plan_call(&live, done, change);

@@ -254,12 +254,15 @@ static void resolve_identity(const PlanInput *input, const ActualDomain *existin
     spec_unset(&FeaturesSpec_table, &vm->features, &FeaturesSpec_table.fields[FeaturesSpec_tcgCache]);
 }
 
-/* An alias such as "q35" stands for the version that the machine was made with. */
+/* An alias such as "q35" stands for the version that the machine was made with; what runs may
+ * be another one, from before a change. */
 static void resolve_machine(const ActualDomain *existing, VmSpec *vm) {
   if (existing == NULL || !given(vm, VmSpec, machine) || !given(&existing->persistent, VmSpec, machine))
     return;
-  if (machine_matches(vm->machine, existing->persistent.machine))
-    spec_unset(&VmSpec_table, vm, &VmSpec_table.fields[VmSpec_machine]);
+  if (machine_matches(vm->machine, existing->persistent.machine)) {
+    g_free(vm->machine);
+    vm->machine = g_strdup(existing->persistent.machine);
+  }
 }
 
 /* max follows size (and count) upwards when the file leaves it open. */

@@ -101,6 +101,7 @@ class Field:
               it can't leave. (Where a is None, going back to a shows it.)
     context   path → value: what both values need beside them
     paths     what the plan names, where that is not just the path
+    pending   of these, what then waits for the next start, where that is not all
     stopped, running   True, or why it can't be tried so here
     variant   the machine that it needs: see base()
     root      needs a privileged libvirtd
@@ -110,12 +111,13 @@ class Field:
     why       a change is refused with these words
     """
 
-    def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, stopped=True,
-                 running=True, variant="pc", root=False, kvm=False, guest=False, one_way=False, why=None):
+    def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, pending=None,
+                 stopped=True, running=True, variant="pc", root=False, kvm=False, guest=False, one_way=False, why=None):
         self.path, self.a, self.b, self.effect, self.removed = path, a, b, effect, removed
         self.xml = {xml} if isinstance(xml, str) else set(xml)
         self.context = context or {}
         self.paths = {path} if paths is None else set(paths)
+        self.pending = self.paths if pending is None else set(pending)
         self.stopped, self.running, self.variant = stopped, running, variant
         self.root, self.kvm, self.guest = root, kvm, guest
         self.one_way, self.why = one_way, why
@@ -343,7 +345,7 @@ FIELDS = [
     live("disks[vdg].size", "16MiB", "32MiB", removed=None, one_way=True, context={"disks[vdg]": {"pool": "lab"}}),
     never("disks[vda].pool", "lab", "other", "moving a disk between pools"),
     later("disks[vdv].volume", "{name}-1", "{name}-2", "source", removed=None, context={"disks[vdv]": {"pool": "lab"}},
-          paths={"disks[vdv].volume", "disks[vdv].path"}),
+          paths={"disks[vdv].volume", "disks[vdv].path"}, pending={"disks[vdv].path"}),
     live("disks[hdc].path", "{dir}/files/1.iso", "{dir}/files/2.iso", "source"),
     never("disks[vdb].format", "raw", "qcow2", "a disk isn't converted in place"),
     later("disks[vdb].cache", None, "none", "driver"),
