@@ -32,11 +32,13 @@ char *build_refusal(const PlanObject *object);
 
 /* Whether a pool or network is and shall be started, and with the host. */
 typedef struct {
-  gboolean exists, active, autostarts;   /* now */
+  gboolean exists, ours, active, autostarts; /* now */
   gboolean state_given, autostart_given; /* by the file: */
   PoolState state;
   gboolean autostart;
 } Activity;
+/* To be made, or left half made by a run that was interrupted. */
+gboolean activity_is_new(const Activity *activity);
 Action *plan_activity(PlanBuilder *builder, const PlanObject *object, const Activity *activity, Action *last);
 
 /* The stages, each in a file of its own, called kind by kind. */

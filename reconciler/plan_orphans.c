@@ -1,5 +1,5 @@
 /* Machines that are ours and that no file declares any more: reported, and deleted only when
- * asked for, with guards. */
+ * asked for, with guards. Those of another source are its matter; a run that prunes says so. */
 #include "reconciler/plan_build.h"
 
 typedef struct {
@@ -13,10 +13,10 @@ static gboolean is_protected(const Ownership *owner) {
 
 /* Why this orphan stays although deletion was asked for; NULL: it may go. */
 static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *domain) {
-  if (is_protected(domain->owner))
-    return g_strdup("kept: deletionProtection is set");
   if (g_strcmp0(domain->owner->source, builder->input->source) != 0)
     return g_strdup_printf("kept: it was declared by another source, %s", domain->owner->source);
+  if (is_protected(domain->owner))
+    return g_strdup("kept: deletionProtection is set");
   if (!domain->is_persistent)
     return g_strdup("kept: it runs without a definition");
   return NULL;
@@ -79,9 +79,10 @@ void plan_orphans(PlanBuilder *builder) {
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
     if (domain->owner == NULL)
       continue;
-    owned++;
+    gboolean other = g_strcmp0(domain->owner->source, input->source) != 0;
+    owned += !other;
     Orphan orphan = {.domain = domain};
-    if (desired_find(input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
+    if ((!other || input->prune) && desired_find(input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
       g_array_append_val(orphans, orphan);
   }
   g_array_sort(orphans, by_name);

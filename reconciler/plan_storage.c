@@ -14,9 +14,10 @@ static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
   return refusal != NULL;
 }
 
-static Activity activity_of(const StoragePoolSpec *spec, const ActualPool *found) {
+static Activity activity_of(const StoragePoolSpec *spec, const ActualPool *found, gboolean ours) {
   return (Activity){
       .exists = found != NULL,
+      .ours = ours,
       .active = found != NULL && found->active,
       .autostarts = found != NULL && given(&found->spec, StoragePoolSpec, autostart) && found->spec.autostart,
       .state_given = given(spec, StoragePoolSpec, state),
@@ -26,13 +27,18 @@ static Activity activity_of(const StoragePoolSpec *spec, const ActualPool *found
   };
 }
 
-static Action *pool_create(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec) {
-  Action *last = build_action(builder, object, ACTION_POOL_DEFINE, NULL,
-                              g_strdup_printf("define the %s pool", PoolType_words.words[spec->type]), NULL);
+static Action *pool_define(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec) {
+  return build_action(builder, object, ACTION_POOL_DEFINE, NULL,
+                      g_strdup_printf("define the %s pool", PoolType_words.words[spec->type]), NULL);
+}
+
+/* What has been defined and not built can't start: a run may have been interrupted between. */
+static Action *pool_build(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec, const Activity *activity, Action *last) {
   gboolean build = given(spec, StoragePoolSpec, build) ? spec->build : spec->type == PoolType_dir;
-  if (build)
-    last = build_action(builder, object, ACTION_POOL_BUILD, last->id, g_strdup("make the pool's directory"), NULL);
-  return last;
+  gboolean starts = activity->state_given && activity->state == PoolState_active && !activity->active;
+  if (!build || !(activity_is_new(activity) || (activity->ours && starts)))
+    return last;
+  return build_action(builder, object, ACTION_POOL_BUILD, last != NULL ? last->id : NULL, g_strdup("make the pool's directory"), NULL);
 }
 
 void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
@@ -47,14 +53,15 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
     return;
   }
   Action *last = NULL;
+  g_autofree char *derived = derive_uuid("pool", name);
+  gboolean ours = found != NULL && g_str_equal(found->uuid, derived);
   if (found == NULL) {
     object->change = CHANGE_CREATE;
     object->fingerprint = g_strdup("absent");
-    last = pool_create(builder, object, spec);
+    last = pool_define(builder, object, spec);
   } else {
-    g_autofree char *ours = derive_uuid("pool", name);
     gboolean adopt = given(&declared->metadata, MetadataSpec, adopt) && declared->metadata.adopt;
-    if (!g_str_equal(found->uuid, ours) && !adopt) {
+    if (!ours && !adopt) {
       build_error(builder, object, g_strdup("a pool of this name exists that isn't ours: give metadata.adopt: true to use it, or choose another name"));
       return;
     }
@@ -65,7 +72,8 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
     if (refuse_never(builder, object))
       return;
   }
-  const Activity activity = activity_of(spec, found);
+  const Activity activity = activity_of(spec, found, ours);
+  last = pool_build(builder, object, spec, &activity, last);
   last = plan_activity(builder, object, &activity, last);
   if (found != NULL && last != NULL)
     object->change = CHANGE_UPDATE;

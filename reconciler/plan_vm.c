@@ -69,7 +69,7 @@ static char *plan_source(PlanBuilder *builder, PlanObject *object, const DiskSou
   if (pool != NULL && pool->error != NULL)
     return g_strdup_printf("pool %s can't be read: %s", source->pool, pool->error);
   if (pool != NULL && !pool->active && build_needs(builder, KIND_STORAGE_POOL, source->pool) == NULL)
-    return g_strdup_printf("pool %s isn't started", source->pool);
+    return g_strdup_printf("pool %s isn't started: start it, or declare it with state: active", source->pool);
   const ActualVolume *found = locate_volume(builder->input, source->pool, source->volume);
   g_autofree char *marker = g_strconcat(source->volume, INCOMPLETE_SUFFIX, NULL);
   if (found == NULL || locate_volume(builder->input, source->pool, marker) != NULL) {
@@ -89,6 +89,53 @@ static char *plan_volumes(PlanBuilder *builder, PlanObject *object, const Resolv
     if (error != NULL)
       return g_strdup_printf("disk %s: %s", source->disk->target, error);
   }
+  return NULL;
+}
+
+static const InterfaceSpec *found_interface(const ActualDomain *found, const InterfaceSpec *interface) {
+  const VmSpec *spec = found != NULL ? &found->persistent : NULL;
+  return spec != NULL && given(spec, VmSpec, interfaces)
+             ? list_find(&InterfaceSpec_table, spec->interfaces, table_match_field(&InterfaceSpec_table), interface->mac) : NULL;
+}
+
+/* What a machine can't get from a network: unknown where the file is what brings it up, or
+ * stopped where the machine would start on it. NULL: it can be used. */
+static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const InterfaceSpec *interface, const ActualDomain *found) {
+  const Actual *actual = builder->input->actual;
+  const char *name = interface->network;
+  const ActualNetwork *network = g_hash_table_lookup(actual->networks, name);
+  const InterfaceSpec *now = found_interface(found, interface);
+  gboolean has_it = now != NULL && given(now, InterfaceSpec, network) && g_str_equal(now->network, name);
+  gboolean starts = given(vm, VmSpec, powerState) && (vm->powerState == PowerState_running || vm->powerState == PowerState_paused) &&
+                    (found == NULL || !found->active);
+  if (build_needs(builder, KIND_NETWORK, name) != NULL || actual->networks_error != NULL || (has_it && !starts))
+    return NULL;
+  if (network == NULL && desired_find(builder->input->desired, KIND_NETWORK, name) == NULL)
+    return g_strdup_printf("there is no network %s: declare a Network of this name, or name another one", name);
+  if (network != NULL && !network->active && starts)
+    return g_strdup_printf("its network %s isn't started: start it, or declare it with state: active", name);
+  return NULL;
+}
+
+static char *check_networks(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *found) {
+  for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
+    const InterfaceSpec *interface = vm->interfaces->pdata[i];
+    char *error = given(interface, InterfaceSpec, network) ? network_trouble(builder, vm, interface, found) : NULL;
+    if (error != NULL)
+      return g_strdup_printf("interface %s: %s", interface->name, error);
+  }
+  return NULL;
+}
+
+/* libvirt knows a machine by its UUID: one of another name was renamed by hand. */
+static char *check_uuid(const PlanInput *input, const Object *desired) {
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, input->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (g_strcmp0(domain->uuid, object_vm(desired)->uuid) == 0)
+      return g_strdup_printf("the machine %s has its UUID %s: if that was renamed, rename it back ('virsh domrename %s %s'); "
+                             "else give another uuid", domain->name, domain->uuid, domain->name, desired->metadata.name);
   return NULL;
 }
 
@@ -137,7 +184,11 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
   g_autoptr(GPtrArray) actions = g_ptr_array_new();
   object->change = CHANGE_CREATE;
   object->fingerprint = g_strdup("absent");
-  char *error = plan_volumes(builder, object, resolved, actions);
+  char *error = check_uuid(builder->input, object->desired);
+  if (error == NULL)
+    error = check_networks(builder, object_vm(object->desired), NULL);
+  if (error == NULL)
+    error = plan_volumes(builder, object, resolved, actions);
   Action *define = build_action(builder, object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
   for (guint i = 0; i < actions->len; i++)
     build_wait(define, ((Action *)actions->pdata[i])->id);
@@ -246,6 +297,8 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   object->fields = diff_spec(&diff);
   char *error = refusals_and_growth(builder, object, found, actions);
   if (error == NULL)
+    error = check_networks(builder, diff.desired, found);
+  if (error == NULL)
     error = plan_volumes(builder, object, resolved, actions);
   Action *define = NULL;
   if (error == NULL)
@@ -259,7 +312,10 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   if (found->active)
     plan_live_changes(builder, object, found, after, actions);
   plan_power(builder, object, found, actions);
+  const char *source = found->owner != NULL ? found->owner->source : NULL;
   if (object->change != CHANGE_ERROR && actions->len > 0) {
+    if (source != NULL && g_strcmp0(source, builder->input->source) != 0)
+      build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
     gboolean record_only = actions->len == 1 && define != NULL && define->kind == ACTION_DOMAIN_RECORD && object->fields->len == 0;
     object->change = record_only && object->adopt ? CHANGE_NONE : CHANGE_UPDATE;
   }
@@ -270,7 +326,7 @@ static char *refuse_existing(const Object *declared, const ActualDomain *found) 
   if (found->error != NULL)
     return g_strdup_printf("it can't be read: %s", found->error);
   if (!found->is_persistent)
-    return g_strdup("a transient machine of this name runs: it has no definition to manage");
+    return g_strdup("a transient machine of this name runs, which has no definition to manage: stop it, or define it ('virsh dumpxml', 'virsh define')");
   if (found->owner == NULL && !adopt)
     return g_strdup("a machine of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name");
   return NULL;

@@ -168,6 +168,88 @@ class Pending(OddCase):
         self.settle(self.hv.pool(), self.hv.vm("x", disks=disks[:1]))
 
 
+class Clashes(OddCase):
+    def error(self, *documents, name="x", kind="VirtualMachine"):
+        """The error of a dry run; nothing comes of applying either."""
+        specs = self.specs(*documents)
+        result = self.hv.reconcile("--dry-run", "-o", "json", specs).check(1)
+        before = sorted(domain.XMLDesc() for domain in self.hv.conn.listAllDomains())
+        self.hv.apply(specs, status=1)
+        self.assertEqual(sorted(domain.XMLDesc() for domain in self.hv.conn.listAllDomains()), before)
+        return self.object(result.json(), kind, name)["error"]
+
+    def test_renamed_by_hand(self):
+        self.settle(self.stopped())
+        self.hv.domain("x").rename("z")
+        self.assertIn("virsh domrename z x", self.error(self.stopped()))
+        self.hv.domain("z").rename("x")
+        self.settle(self.stopped())
+
+    def test_names_swapped_by_hand(self):
+        both = self.stopped("x", title="X"), self.stopped("y", title="Y")
+        self.settle(*both)
+        for old, new in (("x", "z"), ("y", "x"), ("z", "y")):
+            self.hv.domain(old).rename(new)
+        self.settle(*both)
+        self.assertIn("<title>X<", self.definition("x"))
+
+    def test_a_network_that_nobody_has(self):
+        vm = self.hv.vm("x", interfaces=[{"name": "eth0", "network": "nowhere"}])
+        self.assertIn("declare a Network", self.error(vm))
+        self.settle(self.stopped())
+        self.assertIn("declare a Network", self.error(self.stopped(interfaces=vm["spec"]["interfaces"])))
+
+    def test_a_network_that_is_stopped(self):
+        network = lab.document("Network", "n", {"mode": "bridge", "bridge": "br0", "autostart": False, "state": "inactive"})
+        interfaces = [{"name": "eth0", "network": "n"}]
+        self.settle(network, self.stopped(interfaces=interfaces))
+        self.assertIn("state: active", self.error(network, self.hv.vm("x", interfaces=interfaces)))
+
+    def test_a_volume_of_that_name_with_other_content(self):
+        disks = [{"target": "vda", "size": "16MiB", "pool": "lab"}]
+        self.settle(self.hv.pool())
+        pool = self.hv.conn.storagePoolLookupByName("lab")
+        for name, size, kind in (("x-vda.qcow2", 16, "raw"), ("y-vda.qcow2", 32, "qcow2")):
+            pool.createXML(f"<volume><name>{name}</name><capacity unit='MiB'>{size}</capacity>"
+                           f"<target><format type='{kind}'/></target></volume>")
+        self.assertIn("format", self.error(self.hv.pool(), self.stopped(disks=disks)))
+        self.assertIn("larger", self.error(self.hv.pool(), self.stopped("y", disks=disks), name="y"))
+
+    def test_a_machine_taken_from_another_source(self):
+        self.settle(self.stopped())
+        path = self.hv.write("others/x.yaml", self.stopped(title="mine"))
+        plan = self.hv.plan(os.path.dirname(path), status=2)
+        self.assertIn(self.hv.path("specs"), self.object(plan, "VirtualMachine", "x")["notes"][0])
+        os.remove(path)
+        self.hv.write("others/y.yaml", self.stopped("y"))
+        plan = self.hv.plan(os.path.dirname(path), status=2)
+        self.assertEqual([each["name"] for each in plan["objects"]], ["y"], "orphans of another source are its matter")
+
+
+class HalfMade(OddCase):
+    """Runs that broke off, at places that can be told from outside."""
+
+    def test_a_pool_that_could_not_be_built(self):
+        with open(self.hv.path("pools/file"), "w", encoding="utf-8") as file:
+            file.write("no directory")
+        pool = self.hv.pool(target=self.hv.path("pools/file/lab"))
+        vm = self.stopped(disks=[{"target": "vda", "size": "1MiB", "pool": "lab"}])
+        for _ in range(2):
+            result = self.hv.apply(self.specs(pool, vm), status=1)
+            self.assertIn("make the pool's directory: failed", result.stdout)
+        os.remove(self.hv.path("pools/file"))
+        self.hv.make_directory("pools/file")
+        self.settle(pool, vm)
+        self.assertTrue(self.hv.conn.storagePoolLookupByName("lab").autostart())
+
+    def test_a_pool_that_is_stopped_by_hand_stays_so(self):
+        self.settle(self.hv.pool())
+        self.hv.conn.storagePoolLookupByName("lab").destroy()
+        self.settle(self.hv.pool())
+        self.settle(self.hv.pool(state="active"))
+        self.assertTrue(self.hv.conn.storagePoolLookupByName("lab").isActive())
+
+
 if __name__ == "__main__":
     lab.need_binary()
     lab.main()
