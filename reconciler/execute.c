@@ -296,7 +296,7 @@ static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
   }
   if (object->kind == KIND_NETWORK) {
     const ActualNetwork *network = g_hash_table_lookup(actual->networks, object->name);
-    return g_strdup(network == NULL ? "absent" : network->fingerprint);
+    return network == NULL ? g_strdup("absent") : fingerprint_network(network);
   }
   if (object->kind == KIND_STORAGE_POOL) {
     const ActualPool *pool = g_hash_table_lookup(actual->pools, object->name);

@@ -1,6 +1,7 @@
 /* Networks: definition, what libvirt can change while they are active, and whether they are. */
 #include "reconciler/diff.h"
 #include "reconciler/plan_build.h"
+#include "state/fingerprint.h"
 
 /* By our record, or by a UUID that is ours. */
 static gboolean is_ours(const Object *declared, const ActualNetwork *found) {
@@ -81,7 +82,7 @@ void plan_network(PlanBuilder *builder, const Object *declared) {
                                                       : g_strdup("a transient network of this name runs: it has no definition to manage"));
     return;
   } else {
-    object->fingerprint = g_strdup(found->fingerprint);
+    object->fingerprint = fingerprint_network(found);
     object->adopt = found->owner == NULL && adopt;
     DiffInput diff = {.table = &NetworkSpec_table, .desired = spec, .applied = found->owner != NULL ? &found->owner->spec : NULL,
                       .persistent = &found->persistent, .live = found->active ? &found->live : NULL};

@@ -117,6 +117,10 @@ char *fingerprint_pool(const ActualPool *pool) {
                          pool->target ? pool->target : "");
 }
 
+char *fingerprint_network(const ActualNetwork *network) {
+  return g_strconcat(network->fingerprint ? network->fingerprint : "", network->persistent.autostart ? " autostart" : NULL, NULL);
+}
+
 char *fingerprint_volume(const ActualVolume *volume) {
   return g_strdup_printf("%s %" G_GUINT64_FORMAT, volume->path, volume->capacity);
 }

@@ -17,4 +17,6 @@ char *fingerprint_text(const char *persistent);
 char *fingerprint_domain(const char *xml_part, const ActualDomain *domain);
 /* Not its space and its volumes, which change all the time. */
 char *fingerprint_pool(const ActualPool *pool);
+/* Definition, what is active, and autostart. */
+char *fingerprint_network(const ActualNetwork *network);
 char *fingerprint_volume(const ActualVolume *volume);

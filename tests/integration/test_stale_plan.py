@@ -49,7 +49,7 @@ class StalePlan(lab.TestCase):
             said += [domain.name(), domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), str(domain.state()),
                      str(domain.autostart()), domain.XMLDesc() if domain.isActive() else ""]
         for network in sorted(conn.listAllNetworks(), key=lambda n: n.name()):
-            said += [network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE), str(network.isActive())]
+            said += [network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE), str(network.isActive()), str(network.autostart())]
         for pool in conn.listAllStoragePools():
             said += [pool.name(), pool.UUIDString(), str(pool.isActive()), str(pool.autostart())]
         directory = self.hv.path("pools", "lab")
@@ -96,6 +96,9 @@ class StalePlan(lab.TestCase):
         self.assertIn("192.0.2.1", xml)
         self.hv.conn.networkDefineXML(xml.replace("192.0.2.1", "192.0.2.2"))
 
+    def network_autostarted(self):
+        self.hv.conn.networkLookupByName("lan").setAutostart(True)
+
     def volume_grown(self):
         self.hv.conn.storagePoolLookupByName("lab").storageVolLookupByName("data.qcow2").resize(9 << 20)
 
@@ -111,8 +114,8 @@ class StalePlan(lab.TestCase):
     def pool_stopped(self):
         self.hv.conn.storagePoolLookupByName("lab").destroy()
 
-    CHANGES = (memory_set, live_memory_limit, disk_attached, snapshot_made, autostart_set, paused, network_edited, volume_grown,
-               destroyed, volume_deleted, undefined, pool_stopped)
+    CHANGES = (memory_set, live_memory_limit, disk_attached, snapshot_made, autostart_set, paused, network_autostarted, network_edited,
+               volume_grown, destroyed, volume_deleted, undefined, pool_stopped)
 
     def test_a_change_by_hand_makes_it_stale(self):
         """One change after the other; each time a new plan is made before."""
@@ -145,6 +148,7 @@ class StalePlan(lab.TestCase):
             return json.load(file)
 
     def test_it_is_applied_exactly(self):
+        self.hv.guest("web").wait_heartbeat()  # its balloon works then
         plan = self.save_plan()
         self.write(title="written after the plan", memory="64MiB")
         run = self.hv.reconcile("-o", "json", "--plan", self.plan_file, check=0).json()
