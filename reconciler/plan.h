@@ -58,7 +58,7 @@ typedef struct {
   char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */
   GPtrArray *notes;       /* of char *: remarks, such as pending restarts and orphans' fate */
   char *place;            /* file:line of the declaration; NULL for orphans */
-  Object *declared;       /* as the files say, profiles merged, MACs derived: what our record keeps */
+  Object *declared;       /* as the files say, profiles merged, MACs derived: what our record keeps; not changed any more */
   Object *desired;        /* resolved on this host: paths, formats, type, UUID; NULL for orphans */
   char *fingerprint;      /* of the object when planned; "absent" when it wasn't there */
 } PlanObject;

@@ -9,7 +9,7 @@ PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, Chan
   object->notes = g_ptr_array_new_with_free_func(g_free);
   if (declared != NULL) {
     object->place = g_strdup_printf("%s:%u", declared->at.file, declared->at.line);
-    object->declared = resolve_declared(declared);
+    object->declared = object_ref(declared);
   }
   g_ptr_array_add(builder->plan->objects, object);
   return object;

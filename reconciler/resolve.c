@@ -2,21 +2,6 @@
 
 #include "schema/value.h"
 
-Object *resolve_declared(const Object *object) {
-  Object *copy = object_copy(object);
-  if (copy->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(copy), VmSpec, interfaces))
-    return copy;
-  VmSpec *vm = object_vm(copy);
-  for (guint i = 0; i < vm->interfaces->len; i++) {
-    InterfaceSpec *interface = vm->interfaces->pdata[i];
-    if (!given(interface, InterfaceSpec, mac)) {
-      interface->mac = derive_mac(copy->metadata.name, interface->name);
-      set_given(interface, InterfaceSpec, mac);
-    }
-  }
-  return copy;
-}
-
 static void source_free(gpointer data) {
   DiskSource *source = data;
   g_free(source->pool);

@@ -3,9 +3,6 @@
 #pragma once
 #include "reconciler/locate.h"
 
-/* The copy that our record keeps: MACs derived, nothing of the host in it. */
-Object *resolve_declared(const Object *object);
-
 typedef enum { SOURCE_KEPT, SOURCE_IMAGE, SOURCE_BLANK, SOURCE_EXISTING, SOURCE_EMPTY } SourceKind;
 
 /* Where one disk's content comes from. */

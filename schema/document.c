@@ -13,6 +13,7 @@ const KindInfo kinds[KIND_N] = {
 
 Object *object_new(Kind kind, const char *name) {
   Object *object = g_new0(Object, 1);
+  object->refs = 1;
   object->kind = kind;
   object->spec = spec_new(kinds[kind].spec);
   if (name) {
@@ -24,6 +25,7 @@ Object *object_new(Kind kind, const char *name) {
 
 Object *object_copy(const Object *object) {
   Object *copy = g_new0(Object, 1);
+  copy->refs = 1;
   copy->kind = object->kind;
   copy->at = object->at;
   spec_copy_into(&MetadataSpec_table, &object->metadata, &copy->metadata);
@@ -31,8 +33,14 @@ Object *object_copy(const Object *object) {
   return copy;
 }
 
+Object *object_ref(const Object *object) {
+  Object *shared = (Object *)object;
+  g_atomic_int_inc(&shared->refs);
+  return shared;
+}
+
 void object_free(Object *object) {
-  if (!object)
+  if (!object || !g_atomic_int_dec_and_test(&object->refs))
     return;
   spec_clear(&MetadataSpec_table, &object->metadata);
   spec_free(kinds[object->kind].spec, object->spec);

@@ -26,6 +26,7 @@ typedef struct {
 extern const KindInfo kinds[KIND_N];
 
 typedef struct {
+  gint refs;
   Kind kind;
   MetadataSpec metadata;
   gpointer spec; /* of kinds[kind].spec */
@@ -35,7 +36,9 @@ typedef struct {
 
 Object *object_new(Kind kind, const char *name);
 Object *object_copy(const Object *object);
-void object_free(Object *object);
+/* One more owner: a desired state and the plans made from it share what was declared. */
+Object *object_ref(const Object *object);
+void object_free(Object *object); /* by the last owner */
 char *object_id(Kind kind, const char *name); /* "vm/web-1" */
 static inline VmSpec *object_vm(const Object *object) { return object->spec; }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Object, object_free)
@@ -59,7 +62,7 @@ void desired_decode(Desired *desired, const char *file, const char *data, gsize 
 /* After all files: sorts, applies profiles (spec_merge), then checks each object and the
  * set: rules across fields and objects (references to images, profiles, pools declared here;
  * two VMs with one MAC or UUID; cpu.count <= cpu.max; topology product; one source per disk;
- * size without pool …). No hypervisor is asked. */
+ * size without pool …), and derives the MACs that aren't given. No hypervisor is asked. */
 void desired_finish(Desired *desired, Diagnostics *diagnostics);
 
 /* One struct from a mapping node (decode.c); unknown keys, wrong types and duplicates diagnosed. */

@@ -35,6 +35,18 @@ static void validate_object(const Check *check) {
   }
 }
 
+/* They follow from the names, so that they never change and needn't be remembered. */
+static void derive_macs(Object *object) {
+  VmSpec *vm = object_vm(object);
+  for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
+    InterfaceSpec *interface = vm->interfaces->pdata[i];
+    if (given(interface, InterfaceSpec, mac))
+      continue;
+    interface->mac = derive_mac(object->metadata.name, interface->name);
+    set_given(interface, InterfaceSpec, mac);
+  }
+}
+
 void desired_finish(Desired *desired, Diagnostics *diagnostics) {
   g_autoptr(GHashTable) said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_ptr_array_sort(desired->objects, compare_objects);
@@ -48,7 +60,11 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
       validate_object(&check);
   }
   validate_set(desired, diagnostics);
-  for (guint i = 0; i < desired->objects->len; i++)
-    g_clear_pointer(&((Object *)desired->objects->pdata[i])->node, node_free);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    Object *object = desired->objects->pdata[i];
+    g_clear_pointer(&object->node, node_free);
+    if (object->kind == KIND_VIRTUAL_MACHINE)
+      derive_macs(object);
+  }
   diagnostics_sort(diagnostics);
 }
