@@ -95,7 +95,8 @@ int command_apply(const Cli *cli) {
   Apply apply = {.cli = cli, .progress = make_progress(cli)};
   RunOptions options = run_options(cli, cancel);
   RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .data = &apply};
-  g_autoptr(RunResult) result = pipeline_run(&options, &events);
+  static RunResult *result; /* never freed: as the process ends, its pages go at once */
+  result = pipeline_run(&options, &events);
   g_clear_pointer(&apply.progress, progress_free);
   show_result(&apply, result);
   return result->exit_status;

@@ -27,6 +27,8 @@ void run_result_free(RunResult *result) {
   g_clear_pointer(&result->diagnostics, diagnostics_free);
   g_clear_pointer(&result->results, g_ptr_array_unref); /* before the plan: it points there */
   g_clear_pointer(&result->plan, plan_free);
+  g_clear_pointer(&result->desired, desired_free);
+  g_clear_pointer(&result->actual, actual_free);
   g_clear_error(&result->error);
   g_free(result);
 }
@@ -259,8 +261,8 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   pipeline.result->diagnostics = diagnostics_new();
   pipeline.connection = connection_new(options->uri, options->dry_run && !options->preflight);
   run(&pipeline);
-  g_clear_pointer(&pipeline.desired, desired_free);
-  g_clear_pointer(&pipeline.actual, actual_free);
+  pipeline.result->desired = pipeline.desired;
+  pipeline.result->actual = pipeline.actual;
   g_clear_pointer(&pipeline.journal, journal_close);
   g_clear_pointer(&pipeline.connection, connection_free);
   g_free(pipeline.source);

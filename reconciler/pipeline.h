@@ -39,6 +39,8 @@ typedef struct {
 
 typedef struct {
   Diagnostics *diagnostics; /* of the source */
+  Desired *desired;         /* of the source; NULL with a saved plan */
+  Actual *actual;           /* what the plan was made from; NULL when there were errors before */
   Plan *plan;               /* NULL when there were errors before */
   GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */
   int exit_status;          /* 0, 1, 2, 3 as on the command line */
