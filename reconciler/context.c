@@ -109,6 +109,16 @@ static void memory(const DiffInput *input, FieldChange *change) {
     at_next_start(change, "the running machine has no memory balloon");
 }
 
+/* libvirt moves a running interface between networks and bridges only. */
+static void interface_source(const DiffInput *input, FieldChange *change) {
+  const VmSpec *live = input->live;
+  const Field *match = table_match_field(&InterfaceSpec_table);
+  const InterfaceSpec *now = live != NULL && change->match != NULL && given(live, VmSpec, interfaces)
+                                 ? list_find(&InterfaceSpec_table, live->interfaces, match, change->match) : NULL;
+  if (now != NULL && !given(now, InterfaceSpec, network) && !given(now, InterfaceSpec, bridge))
+    change->effect = EFFECT_LIVE_REPLUG;
+}
+
 /* libvirt computes it anew from the cells at each definition, whatever it says. */
 static void most_memory(const DiffInput *input, FieldChange *change) {
   if (!input->has_numa || !change->persistent)
@@ -122,6 +132,8 @@ static const Rule rules[] = {
     {&VmSpec_table, VmSpec_disks, disk_plug},
     {&DiskSpec_table, DiskSpec_path, disk_medium},
     {&DiskSpec_table, DiskSpec_format, disk_format},
+    {&InterfaceSpec_table, InterfaceSpec_network, interface_source},
+    {&InterfaceSpec_table, InterfaceSpec_bridge, interface_source},
     {&CpuSpec_table, CpuSpec_count, vcpus},
     {&MemorySpec_table, MemorySpec_size, memory},
     {&MemorySpec_table, MemorySpec_max, most_memory},

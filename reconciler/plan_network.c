@@ -79,7 +79,7 @@ void plan_network(PlanBuilder *builder, const Object *declared) {
     return;
   } else if (found->error != NULL || !found->is_persistent) {
     build_error(builder, object, found->error != NULL ? g_strdup_printf("it can't be read: %s", found->error)
-                                                      : g_strdup("a transient network of this name runs: it has no definition to manage"));
+                                                      : g_strdup("a transient network of this name runs, which has no definition to manage: stop it ('virsh net-destroy'), or define it"));
     return;
   } else {
     object->fingerprint = fingerprint_network(found);
