@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""Every power state to every other, applied once; then there is nothing to do."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import libvirt  # noqa: E402
+
+STATES = ("stopped", "running", "paused", "hibernated")
+
+
+class PowerStates(lab.TestCase):
+    def settle(self, *arguments, **spec):
+        self.hv.write("all.yaml", self.hv.vm("x", shutdown={"timeout": "30s", "retryInterval": "1s"}, **spec))
+        specs = self.hv.path("specs")
+        result = self.hv.apply(*arguments, specs)
+        self.assertEqual(self.hv.plan(*arguments, specs, status=0)["actions"], [])
+        return result
+
+    def found(self):
+        domain = self.hv.domain("x")
+        if domain.isActive():
+            return "paused" if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED else "running"
+        return "hibernated" if domain.hasManagedSaveImage() else "stopped"
+
+    def reach(self, state):
+        """By other means than the program's."""
+        domain = self.hv.domain("x")
+        if domain.isActive():
+            domain.destroy()
+        if domain.hasManagedSaveImage():
+            domain.managedSaveRemove()
+        if state in ("paused", "hibernated"):
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        if state == "hibernated":
+            domain.managedSave()
+        if state == "running":
+            domain.create()
+            self.hv.guest("x").wait_heartbeat()
+
+    def test_each_to_each(self):
+        self.settle(powerState="stopped")
+        for before in STATES:
+            for after in STATES:
+                with self.subTest(f"{before} to {after}"):
+                    self.reach(before)
+                    self.settle(powerState=after)
+                    kept = (before, after) in {("hibernated", "stopped"), ("stopped", "hibernated")}
+                    self.assertEqual(self.found(), before if kept else after)
+        self.reach("hibernated")
+        self.settle("--allow", "data-loss", powerState="stopped")
+        self.assertEqual(self.found(), "stopped")
+
+    def test_without_a_power_state_it_is_left_alone(self):
+        self.settle(powerState="stopped")
+        for state in STATES:
+            with self.subTest(state):
+                self.reach(state)
+                self.settle(powerState=None, title=f"now {state}")
+                self.assertEqual(self.found(), state)
+
+    def test_start_paused(self):
+        self.settle(powerState="running", startPaused=True)
+        self.assertEqual(self.found(), "paused")
+        self.hv.domain("x").resume()
+        self.settle(powerState="running", startPaused=True)
+        self.assertEqual(self.found(), "running")
+        self.hv.domain("x").destroy()
+        self.settle(powerState="running", startPaused=True)
+        self.assertEqual(self.found(), "paused")
+        self.settle(powerState="running")
+        self.assertEqual(self.found(), "running")
+
+    def test_autostart(self):
+        for value in (True, False, True):
+            self.settle(powerState="stopped", autostart=value)
+            self.assertEqual(bool(self.hv.domain("x").autostart()), value)
+        self.settle(powerState="stopped")
+        self.assertFalse(self.hv.domain("x").autostart())
+
+    def test_changes_of_a_hibernated_machine_wait_for_it(self):
+        self.settle(powerState="running")
+        self.hv.guest("x").wait_heartbeat()
+        self.settle(powerState="hibernated")
+        self.settle(powerState="hibernated", cpu={"count": 2})
+        self.settle(powerState="running", cpu={"count": 2})
+        self.assertEqual(self.hv.guest("x").starts(), 1)
+        self.assertEqual(self.hv.plan(self.hv.path("specs"))["summary"]["pending"], 1)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
