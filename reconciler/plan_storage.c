@@ -180,6 +180,11 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
     set_given(&actual, VolumeSpec, format);
   }
   object->fingerprint = fingerprint_volume(found);
+  if (given(spec, VolumeSpec, format) && format >= 0 && (int)spec->format != format) {
+    build_error(builder, object, g_strdup_printf("its format is %s and can't become %s: %s", found->format, Format_words.words[spec->format],
+                                                 VolumeSpec_table.fields[VolumeSpec_format].why));
+    return;
+  }
   DiffInput diff = {.table = &VolumeSpec_table, .desired = spec, .persistent = &actual};
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);

@@ -42,7 +42,7 @@ static void add_row(Table *table, const DomainStatus *status) {
   const ActualDomain *domain = status->domain;
   table_add(table, domain->name);
   if (domain->error) {
-    table_add_printf(table, "can't be read: %s", domain->error);
+    table_add(table, "unreadable");
     for (int i = 0; i < 7; i++)
       table_add(table, NULL);
     return;
@@ -69,6 +69,13 @@ void status_append_table(GString *out, const GPtrArray *statuses, const ReportVi
     table_markdown(table, out);
   else
     table_text(table, out, view->color);
+  for (guint i = 0; i < statuses->len; i++) { /* too long for a column */
+    const ActualDomain *domain = ((const DomainStatus *)statuses->pdata[i])->domain;
+    if (!domain->error)
+      continue;
+    g_autofree char *name = escape_text(domain->name), *why = escape_text(domain->error);
+    g_string_append_printf(out, "\n%s can't be read: %s\n", name, why);
+  }
 }
 
 static void append_line(GString *out, const char *key, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -21,14 +21,15 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   if (live && !running)
     return FALSE;
   xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;
-  GError *trouble = NULL;
+  g_autoptr(GError) trouble = NULL;
   domain->owner = ownership_read(definition, &trouble);
-  if (machine && !trouble)
-    domain->started = ownership_read(machine, &trouble);
   if (trouble) {
-    g_propagate_error(error, trouble);
+    g_set_error(error, trouble->domain, trouble->code, "%s: mend it ('virsh edit %s'), or remove that element and take the machine "
+                "over with metadata.adopt: true", trouble->message, domain->name);
     return FALSE;
   }
+  if (machine) /* unreadable counts as not there: it can't be mended while the machine runs */
+    domain->started = ownership_read(machine, NULL);
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
   domain->has_numa = xml_path_exists(xml_path("cpu/numa/cell"), definition);

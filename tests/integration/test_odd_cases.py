@@ -2,11 +2,14 @@
 """What people, other programs and bad luck do to machines, files and the host."""
 
 import os
+import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402
+import yaml  # noqa: E402
 
 DISK_ONLY = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
 
@@ -248,6 +251,210 @@ class HalfMade(OddCase):
         self.settle(self.hv.pool())
         self.settle(self.hv.pool(state="active"))
         self.assertTrue(self.hv.conn.storagePoolLookupByName("lab").isActive())
+
+
+NASTY = """<a href="x">&amp; ' ]]> &lt;!-- --> %s $(id) \u00fc \u540d\u524d"""
+RECORD = "<reconcile:vm.*?</reconcile:vm>"
+
+
+class Texts(OddCase):
+    def test_text_survives(self):
+        spec = {"title": NASTY, "description": f"{NASTY}\n line 2\n\ttabbed\n\n", "disks": [
+                    {"target": "sda", "device": "cdrom", "bus": "sata", "serial": "a b-c_d+e.f"}],
+                "boot": {"kernel": self.hv.path("guest/kernel"), "cmdline": "root=x a=\"b c\" <&> 'q' ;"}}
+        metadata = {"labels": {"a": NASTY, "b/c": "<"}, "annotations": {"k": NASTY + "\n2"}}
+        self.settle(self.stopped(metadata=metadata, **spec))
+        self.settle(self.stopped(title="plain"))
+        self.settle(self.stopped(metadata=metadata, **spec))
+        found = yaml.safe_load(self.hv.reconcile("import", "x", check=0).stdout)
+        self.assertEqual(found["spec"]["title"], spec["title"])
+        self.assertEqual(found["spec"]["boot"]["cmdline"], spec["boot"]["cmdline"])
+        self.assertEqual(found["spec"]["description"].strip(), spec["description"].strip())
+
+    def test_nothing_reaches_the_terminal(self):
+        """Not from a file, and not from a domain of somebody else's."""
+        path = self.specs('apiVersion: reconcile/v1\nkind: VirtualMachine\nmetadata: {name: "a\\e[31mx"}\n'
+                          'spec: {"\\e[2Jfoo": 1, title: "x\\e]0;y\\a", memory: {size: "\\e[1m2"}}\n')
+        result = self.hv.reconcile("--dry-run", path, check=1)
+        self.assertNotIn("\x1b", result.stdout + result.stderr)
+        self.assertEqual(result.stderr.count("error: "), 4)
+        self.hv.define("odd \u202e name", start=False)
+        self.settle(self.stopped())
+        for command in (["status"], ["status", "-o", "markdown"], ["--dry-run", "-v", path]):
+            result = self.hv.reconcile(*command)
+            self.assertNotIn("\u202e", result.stdout + result.stderr)
+
+
+class Records(OddCase):
+    """Our element in the metadata, edited by hand."""
+
+    def edit(self, function):
+        before = self.definition()
+        record = re.search(RECORD, before, re.S)[0]
+        self.hv.conn.defineXML(before.replace(record, function(record)))
+        return before
+
+    def test_unreadable_is_not_absent(self):
+        self.settle(self.stopped(), self.stopped("y"))
+        for broken in (lambda r: r.replace('{"metadata"', "{{{"), lambda r: re.sub(">.*<", "><", r, flags=re.S),
+                       lambda r: r.replace('"count":1', '"count":"many"'), lambda r: r.replace("reconcile:vm", "reconcile:thing")):
+            before = self.edit(broken)
+            specs = self.specs(self.stopped(title="new"), self.stopped("y", title="new"))
+            result = self.hv.apply(specs, status=1)
+            self.assertIn("metadata.adopt", result.stdout)
+            self.assertIn("<title>new<", self.definition("y"), "the others go on")
+            status = self.hv.reconcile("status", check=1).stdout
+            self.assertRegex(status, "x +unreadable")
+            self.hv.apply("--prune", self.specs(self.stopped("y")), status=0)
+            self.hv.conn.defineXML(before)
+            self.settle(self.stopped(), self.stopped("y"))
+
+    def test_removed_means_not_ours(self):
+        self.settle(self.stopped())
+        self.edit(lambda record: "")
+        self.assertIn("adopt", self.hv.apply(self.specs(self.stopped(title="new")), status=1).stdout)
+        self.settle(self.stopped(title="new", metadata={"adopt": True}))
+
+    def test_another_content(self):
+        self.settle(self.stopped())
+        self.edit(lambda record: record.replace("128MiB", "256MiB"))
+        self.settle(self.stopped())
+        self.assertIn("128MiB", re.search(RECORD, self.definition(), re.S)[0])
+        self.edit(lambda record: record.replace('"count":1', '"count":1,"newer":2'))
+        self.settle(self.stopped())
+
+
+class StateDirectory(OddCase):
+    """Without a journal nothing is done; a dry run needs none."""
+
+    def refused(self, directory, *words):
+        specs = self.specs(self.stopped())
+        self.hv.reconcile("--dry-run", "--state-dir", directory, specs, check=2)
+        result = self.hv.apply("--state-dir", directory, specs, status=1)
+        self.assertEqual(self.hv.conn.listAllDomains(), [])
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_that_cannot_be_used(self):
+        file = self.hv.path("state/file")
+        with open(file, "wb"):
+            pass
+        self.refused(file, file, "Not a directory")
+        os.makedirs(self.hv.path("state/d/journal.db"))
+        self.refused(self.hv.path("state/d"), "journal.db")
+        full = self.hv.small_disk("full", "64k")
+        with open(f"{full}/filler", "wb") as filler:
+            filler.write(b"x" * 65536)
+        self.refused(full, "full")
+
+    def test_a_journal_that_is_not_one(self):
+        for number, content in enumerate((b"", b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 5000)):
+            directory = self.hv.path(f"state/{number}")
+            os.makedirs(directory)
+            with open(f"{directory}/journal.db", "wb") as file:
+                file.write(content)
+            result = self.hv.apply("--state-dir", directory, self.specs(self.stopped(title=f"title {number}")))
+            self.assertEqual(any("corrupt" in name for name in os.listdir(directory)), bool(content), result)
+            self.assertIn("applied", self.hv.reconcile("history", "--state-dir", directory, check=0).stdout)
+
+
+class Runs(OddCase):
+    def machines(self, count):
+        return [self.paused(f"x{i}", boot=None, disks=[{"target": "vda", "image": "base", "pool": "lab",
+                                                        "provision": "copy" if i % 2 else "overlay"}]) for i in range(count)]
+
+    def test_two_at_once(self):
+        specs = self.specs(self.hv.pool(), self.hv.image(), *self.machines(2))
+        runs = [self.hv.start_reconcile(specs) for _ in range(3)]
+        outcomes = [(*run.communicate(), run.returncode) for run in runs]
+        self.assertEqual(sorted(status for _, _, status in outcomes), [0, 1, 1])
+        self.assertTrue(all("in use by process" in errors for _, errors, status in outcomes if status))
+        self.assertEqual(self.hv.plan(specs, status=0)["actions"], [])
+
+    def test_killed_again_and_again(self):
+        documents = self.hv.pool(), self.hv.image(), *self.machines(4)
+        specs = self.specs(*documents)
+        for delay in (0.1, 0.3, 0.5, 0.8, 1.2):
+            run = self.hv.start_reconcile(specs)
+            time.sleep(delay)
+            run.kill()
+            run.communicate()
+        self.settle(*documents)
+        files = os.listdir(self.hv.path("pools/lab"))
+        self.assertEqual(len(files), 5, files)
+
+    def test_a_daemon_that_came_back_between_plan_and_apply(self):
+        self.settle(self.paused())
+        plan = self.hv.path("state/plan.json")
+        self.hv.reconcile("--dry-run", "--plan-out", plan, self.specs(self.paused(title="new")), check=2)
+        self.hv.restart_daemon()
+        self.hv.apply("--plan", plan)
+        self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["actions"], [])
+
+    def test_three_hundred_machines(self):
+        documents = [self.stopped(f"x{i:03}", title=f"number {i}") for i in range(300)]
+        self.settle(*documents)
+        self.specs(documents[0])
+        specs = self.hv.path("specs")
+        self.assertIn("prune-limit", self.hv.apply("--prune", specs, status=3).stderr)
+        self.hv.apply("--prune", "--prune-limit", "100", specs)
+        self.assertEqual(len(self.hv.conn.listAllDomains()), 1)
+
+    def test_profile_changes_reach_the_machines(self):
+        def documents(**profile):
+            vm = lab.document("VirtualMachine", "x", {"profile": "p", "type": "qemu", "memory": {"size": "128MiB"}, "powerState": "stopped"})
+            return lab.document("Profile", "p", profile), vm
+
+        self.settle(*documents(title="one", cpu={"count": 1, "max": 4}, autostart=True, rng={"source": "/dev/urandom"}))
+        self.assertIn("<rng", self.definition())
+        self.settle(*documents(title="two", cpu={"count": 2, "max": 4}))
+        self.assertIn("<title>two<", self.definition())
+        self.assertNotIn("<rng", self.definition())
+        self.assertFalse(self.hv.domain("x").autostart())
+
+
+class Media(OddCase):
+    def test_insert_swap_eject(self):
+        for name in ("a.iso", "b.iso"):
+            with open(self.hv.path("pools", name), "wb") as file:
+                file.truncate(1 << 20)
+            self.hv.give(self.hv.path("pools", name))
+        drive = {"target": "sda", "device": "cdrom", "bus": "scsi"}
+        for make in (self.stopped, self.paused):
+            for medium in ("a.iso", "b.iso", None, "a.iso"):
+                path = {"path": self.hv.path("pools", medium)} if medium else {}
+                self.settle(make(disks=[drive | path]))
+                found = re.findall("<source file='[^']*/([ab].iso)'", self.hv.domain("x").XMLDesc())
+                self.assertEqual(found, [medium] if medium else [])
+        self.hv.domain("x").updateDeviceFlags("<disk type='file' device='cdrom'><target dev='sda' bus='scsi'/></disk>",
+                                              libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        plan = self.hv.plan(self.hv.path("specs"), status=2)
+        self.assertEqual([each["kind"] for each in plan["actions"]], ["change-media"])
+        self.settle(self.paused(disks=[drive | path]))
+
+
+class Volumes(OddCase):
+    def test_of_each_kind_grown(self):
+        def volume(name, **spec):
+            return lab.document("Volume", name, {"pool": "lab", **spec})
+
+        pool = self.hv.pool(), self.hv.image()
+        for blank, overlay, copy in (("16MiB", "64MiB", "64MiB"), ("32MiB", "128MiB", "96MiB")):
+            self.settle(*pool, volume("b.qcow2", size=blank), volume("r.raw", size=blank, format="raw"),
+                        volume("o.qcow2", image="base", size=overlay), volume("c.qcow2", image="base", size=copy, provision="copy"))
+        specs = self.specs(*pool, volume("b.qcow2", size="16MiB"), volume("r.raw", size="32MiB", format="qcow2"))
+        plan = self.hv.reconcile("--dry-run", "-o", "json", specs, check=1).json()
+        self.assertIn("never shrunk", self.object(plan, "Volume", "b.qcow2")["error"])
+        self.assertIn("keeps its format", self.object(plan, "Volume", "r.raw")["error"])
+
+    def test_a_disk_file_that_is_gone(self):
+        disks = [{"target": "vda", "size": "16MiB", "pool": "lab"}]
+        self.settle(self.hv.pool(), self.stopped(disks=disks))
+        os.remove(self.hv.path("pools/lab/x-vda.qcow2"))
+        for vm in (self.stopped(disks=disks), self.hv.vm("x", disks=disks)):
+            result = self.hv.apply(self.specs(self.hv.pool(), vm), status=1)
+            self.assertIn(self.hv.path("pools/lab/x-vda.qcow2"), result.stdout)
+        self.assertEqual(os.listdir(self.hv.path("pools/lab")), [], "nothing blank in its place")
 
 
 if __name__ == "__main__":
