@@ -1,5 +1,8 @@
 #include "reconciler/pipeline.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/execute.h"
@@ -133,15 +136,31 @@ static gboolean load_plan(Pipeline *pipeline) {
   return stale == NULL || refuse(pipeline, stale);
 }
 
+/* Into a pipe or a device that is there: a new file must not take its place. */
+static gboolean write_into(const char *path, const char *text, GError **error) {
+  FILE *file = fopen(path, "we");
+  gboolean written = file != NULL && fputs(text, file) >= 0;
+  int code = errno;
+  if (file != NULL && fclose(file) != 0 && written) {
+    written = FALSE;
+    code = errno;
+  }
+  if (!written)
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "%s: can't be written: %s", path, g_strerror(code));
+  return written;
+}
+
 static gboolean save_plan(Pipeline *pipeline) {
-  if (pipeline->options->plan_out == NULL)
+  const char *path = pipeline->options->plan_out;
+  if (path == NULL)
     return TRUE;
   g_autofree char *text = plan_to_json(pipeline->result->plan);
   GError *error = NULL;
+  gboolean special = g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR);
   /* A plan names paths and labels: not for everybody. */
-  if (g_file_set_contents_full(pipeline->options->plan_out, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error))
-    return TRUE;
-  return stop(pipeline, 1, error);
+  gboolean saved = special ? write_into(path, text, &error)
+                           : g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error);
+  return saved || stop(pipeline, 1, error);
 }
 
 static void reject(Plan *plan, PlanObject *object, char *error /* taken */) {

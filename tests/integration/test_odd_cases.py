@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What people, other programs and bad luck do to machines, files and the host."""
 
+import json
 import os
 import re
 import sys
@@ -390,6 +391,17 @@ class Runs(OddCase):
         self.hv.restart_daemon()
         self.hv.apply("--plan", plan)
         self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["actions"], [])
+
+    def test_a_plan_into_a_pipe(self):
+        """What stands there already is written to, not replaced: think of /dev/stdout."""
+        pipe = self.hv.path("state/pipe")
+        os.mkfifo(pipe)
+        run = self.hv.start_reconcile("--dry-run", "-q", "--plan-out", pipe, self.specs(self.stopped()))
+        with open(pipe, encoding="utf-8") as file:
+            plan = json.load(file)
+        run.communicate()
+        self.assertEqual((run.returncode, plan["formatVersion"]), (2, 1))
+        self.assertTrue(os.path.exists(pipe) and not os.path.isfile(pipe))
 
     def test_three_hundred_machines(self):
         documents = [self.stopped(f"x{i:03}", title=f"number {i}") for i in range(300)]
