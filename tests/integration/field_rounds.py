@@ -1,6 +1,7 @@
 """Tries fields of FIELDS in rounds: one field of each of several machines at a
 time, so that a round takes as many runs of the program as a single field would."""
 
+import concurrent.futures
 import contextlib
 import difflib
 import os
@@ -15,6 +16,14 @@ import lab
 
 TAG = re.compile(r"<(/?)([\w:.-]+)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(/?)>")
 METADATA = re.compile(r"\n  <metadata>.*?</metadata>", re.S)
+
+
+PLAIN = object()
+
+
+def destroy(domain):
+    with contextlib.suppress(libvirt.libvirtError):  # it isn't running
+        domain.destroy()
 
 
 def without_metadata(xml):
@@ -56,7 +65,8 @@ def difference(before, after):
 
 
 class FieldRounds(lab.TestCase):
-    machines = 6
+    machines = 8
+    guests = 3
     power = "stopped"
 
     @classmethod
@@ -90,8 +100,10 @@ class FieldRounds(lab.TestCase):
         for name in ("a", "b"):
             cls.hv.conn.networkDefineXML(
                 f"<network><name>net-{name}</name><bridge name='virbr-{name}'/></network>").create()
-            cls.hv.run("ip", "link", "add", f"dummy-{name}", "type", "dummy")
-            cls.hv.run("ip", "link", "set", f"dummy-{name}", "up")
+
+        cls.hv.run("ip", "link", "add", "link-a", "type", "veth", "peer", "name", "link-b")
+        for name in ("link-a", "link-b"):
+            cls.hv.run("ip", "link", "set", name, "up")
 
     @classmethod
     def make_file(cls, name, mebibytes):
@@ -105,10 +117,18 @@ class FieldRounds(lab.TestCase):
 
     # Machines.
 
+    def is_idle(self, field):
+        """Whether the machine needs no guest: its firmware finds nothing to boot and rests."""
+        return False
+
     def document(self, name, field, value):
+        """The machine with the field's value; PLAIN: without what the field needs."""
         document = fields.base(self.hv, name, field.variant)
         document["spec"]["powerState"] = self.power
-        field.document(document, value)
+        if self.is_idle(field):
+            del document["spec"]["boot"]
+        if value is not PLAIN:
+            field.document(document, value)
         return fields.fill(document, dir=self.hv.directory, name=name)
 
     def write(self, batch, choose):
@@ -134,9 +154,10 @@ class FieldRounds(lab.TestCase):
 
     def forget(self):
         """Takes all machines away, with the disks that were made for them."""
-        for domain in self.hv.conn.listAllDomains():
-            with contextlib.suppress(libvirt.libvirtError):  # it isn't running
-                domain.destroy()
+        domains = self.hv.conn.listAllDomains()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            pool.map(destroy, domains)
+        for domain in domains:
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         for name in self.hv.names:
             with contextlib.suppress(FileNotFoundError):
@@ -150,16 +171,17 @@ class FieldRounds(lab.TestCase):
     # Rounds.
 
     def try_all(self, wanted, attempt):
-        """All fields that are wanted, in batches of one variant; what fails in
+        """All fields that are wanted, in batches of machines alike; what fails in
         a batch is tried again alone, to tell which it is."""
         chosen = os.environ.get("FIELD")
         wanted = [field for field in wanted if not chosen or re.search(chosen, field.path)]
         if "<domain type='kvm'" not in self.hv.conn.getCapabilities():
             wanted = [field for field in wanted if not field.kvm]
-        for variant in sorted({field.variant for field in wanted}):
-            todo = [field for field in wanted if field.variant == variant]
+        for kind in sorted({(field.variant, self.is_idle(field)) for field in wanted}):
+            todo = [field for field in wanted if (field.variant, self.is_idle(field)) == kind]
+            size = self.machines if kind[1] or self.power == "stopped" else self.guests
             while todo:
-                batch, todo = todo[:self.machines], todo[self.machines:]
+                batch, todo = todo[:size], todo[size:]
                 self.try_batch(batch, attempt)
             self.forget()
 

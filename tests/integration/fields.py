@@ -175,6 +175,7 @@ class Untried:
 
 CGROUPS = "the laboratory's libvirtd has no cgroups"
 HUGEPAGES = "no huge pages are mounted"
+USB = "needs a USB device of the host"
 
 # The machine that has nearly everything.
 
@@ -371,9 +372,9 @@ FIELDS = [
     live("interfaces[eth0].mac", "52:54:00:11:11:11", "52:54:00:22:22:22", "mac", removed=None, paths={"interfaces[eth0]"}),
     live("interfaces[eth1].network", "net-a", "net-b", "source", removed=None, root=True),
     live("interfaces[eth1].bridge", "virbr-a", "virbr-b", "source", removed=None, root=True),
-    live("interfaces[eth1].direct", "dummy-a", "dummy-b", "source", removed=None, root=True,
+    live("interfaces[eth1].direct", "link-a", "link-b", "source", removed=None, root=True,
          context={NIC: {"directMode": "bridge"}}),
-    live("interfaces[eth1].directMode", "bridge", "vepa", "source", "stays", root=True, context={NIC: {"direct": "dummy-a"}}),
+    live("interfaces[eth1].directMode", "bridge", "vepa", "source", "stays", root=True, context={NIC: {"direct": "link-a"}}),
     live("interfaces[eth1].user", Set({NIC: {"network": "net-a"}}), Set({NIC: {"user": True}}), "interface", removed=None,
          root=True),
     live("interfaces[eth0].model", "virtio", "e1000", "model", "stays"),
@@ -454,12 +455,12 @@ FIELDS = [
           paths={"hostDevices.pci[0000:03:00.0]", "hostDevices.pci[0000:03:00.1]"}),
     later("hostDevices.pci[0000:03:00.0].managed", None, True, "hostdev", context={"hostDevices.pci[0000:03:00.0]": {}}),
     later("hostDevices.pci[0000:03:00.0].bootIndex", None, 1, {"boot"}, context={"hostDevices.pci[0000:03:00.0]": {}}),
-    live("hostDevices.usb[1d6b:0002]", None, {}, "hostdev", running="needs a USB device of the host"),
+    live("hostDevices.usb[1d6b:0002]", None, {}, "hostdev", running=USB),
     live("hostDevices.usb[1d6b:0002].id", Set({"hostDevices.usb[1d6b:0002]": {}}), Set({"hostDevices.usb[1d6b:0003]": {}}),
          "hostdev", removed=None, paths={"hostDevices.usb[1d6b:0002]", "hostDevices.usb[1d6b:0003]"},
-         running="needs a USB device of the host"),
+         running=USB),
     later("hostDevices.usb[1d6b:0002].bootIndex", None, 1, {"boot"}, context={"hostDevices.usb[1d6b:0002]": {}},
-          running="needs a USB device of the host"),
+          running=USB),
     later("filesystems[more]", None, {"source": "{dir}/files"}, "filesystem"),
     later("filesystems[more].tag", Set({"filesystems[more]": {"source": "{dir}/files"}}),
           Set({"filesystems[other]": {"source": "{dir}/files"}}), "filesystem", removed=None,
