@@ -45,9 +45,11 @@ static Action *network_changes(PlanBuilder *builder, PlanObject *object, const A
   return last;
 }
 
-static Activity activity_of(const NetworkSpec *spec, const ActualNetwork *found) {
+static Activity activity_of(const NetworkSpec *spec, const ActualNetwork *found, const char *name) {
+  g_autofree char *derived = derive_uuid("network", name);
   return (Activity){
       .exists = found != NULL,
+      .ours = found != NULL && g_str_equal(found->uuid, derived),
       .active = found != NULL && found->active,
       .autostarts = found != NULL && given(&found->persistent, NetworkSpec, autostart) && found->persistent.autostart,
       .state_given = given(spec, NetworkSpec, state),
@@ -92,7 +94,7 @@ void plan_network(PlanBuilder *builder, const Object *declared) {
   }
   if (object->change == CHANGE_ERROR)
     return;
-  const Activity activity = activity_of(spec, found);
+  const Activity activity = activity_of(spec, found, name);
   last = plan_activity(builder, object, &activity, last);
   if (found != NULL && last != NULL)
     object->change = object->adopt && object->fields->len == 0 ? CHANGE_NONE : CHANGE_UPDATE;

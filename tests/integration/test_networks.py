@@ -87,6 +87,16 @@ class Networks(lab.TestCase):
         self.settle(network(state="active"))
         self.assertIn("'192.168.150.1'", self.xml(libvirt.VIR_NETWORK_XML_INACTIVE))
 
+    def test_one_that_could_not_start_is_started_by_the_next_run(self):
+        self.hv.run("ip", "link", "add", "vbr-n", "type", "bridge")
+        self.hv.write("all.yaml", network())
+        for _ in range(2):
+            self.assertIn("start the network: failed", self.hv.apply(self.hv.path("specs"), status=1).stdout)
+        self.hv.run("ip", "link", "delete", "vbr-n")
+        self.settle(network())
+        found = self.hv.conn.networkLookupByName("n")
+        self.assertTrue(found.isActive() and found.autostart())
+
     def test_of_somebody_else(self):
         self.hv.conn.networkDefineXML("<network><name>n</name><bridge name='vbr-n'/><ip address='192.168.150.1' prefix='24'/></network>")
         uuid = self.hv.conn.networkLookupByName("n").UUIDString()
