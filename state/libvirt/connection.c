@@ -4,13 +4,14 @@
 #include <libvirt/virterror.h>
 #include <signal.h>
 
-enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16 };
+enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16, ASK_MICROSECONDS = 10000 };
 
 struct Connection {
   char *uri;
   gboolean read_only;
   GMutex lock;
   virConnectPtr handle;
+  gint64 answered; /* when it was opened or last asked whether it lives */
   GQueue retired; /* dead handles that another thread may still hold, oldest first */
 };
 
@@ -121,13 +122,17 @@ static virConnectPtr open_handle(const Connection *connection, GError **error) {
   return handle;
 }
 
-static gboolean is_alive(virConnectPtr handle) {
-  if (virConnectIsAlive(handle) != 1)
+/* Without events nobody watches the socket: libvirt learns of its end by writing to it. Not
+ * before each call of an action: no daemon dies and comes back in so short a time. */
+static gboolean is_alive(Connection *connection) {
+  if (virConnectIsAlive(connection->handle) != 1)
     return FALSE;
-  /* Without events nobody watches the socket: libvirt learns of its end by writing to it. */
+  gint64 now = g_get_monotonic_time();
   unsigned long version;
-  return g_atomic_int_get(&events_registered) || virConnectGetLibVersion(handle, &version) == 0 ||
-         virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+  if (g_atomic_int_get(&events_registered) || now - connection->answered < ASK_MICROSECONDS)
+    return TRUE;
+  connection->answered = now;
+  return virConnectGetLibVersion(connection->handle, &version) == 0 || virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
 }
 
 static void retire(Connection *connection) {
@@ -138,10 +143,12 @@ static void retire(Connection *connection) {
 
 virConnectPtr connection_get(Connection *connection, GError **error) {
   g_mutex_lock(&connection->lock);
-  if (connection->handle && !is_alive(connection->handle))
+  if (connection->handle && !is_alive(connection))
     retire(connection);
-  if (!connection->handle)
+  if (!connection->handle) {
     connection->handle = open_handle(connection, error);
+    connection->answered = g_get_monotonic_time();
+  }
   virConnectPtr handle = connection->handle;
   g_mutex_unlock(&connection->lock);
   return handle;

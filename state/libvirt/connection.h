@@ -11,7 +11,7 @@ void connection_free(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 /* The open handle, borrowed: valid until connection_free, also when another thread has found it
  * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR). Without events a dead
- * connection is noticed by asking, which costs a round trip. */
+ * connection is noticed by asking, a round trip each 10 ms at most. */
 virConnectPtr connection_get(Connection *connection, GError **error);
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);
