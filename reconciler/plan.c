@@ -129,17 +129,23 @@ PlanSummary plan_summary(const Plan *plan) {
 }
 
 /* An adoption writes our record only, so its actions don't count. */
-static gboolean only_adopts(const Plan *plan, const Action *action) {
-  const PlanObject *object = plan_object(plan, action->object);
-  return object && object->adopt && object->change == CHANGE_NONE;
+static GHashTable *adopted(const Plan *plan) {
+  GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    if (object->adopt && object->change == CHANGE_NONE)
+      g_hash_table_add(ids, object_id(object->kind, object->name));
+  }
+  return ids;
 }
 
 gboolean plan_in_sync(const Plan *plan) {
   PlanSummary summary = plan_summary(plan);
   if (summary.create + summary.update + summary.delete + summary.errors > 0)
     return FALSE;
+  g_autoptr(GHashTable) ids = adopted(plan);
   for (guint i = 0; i < plan->actions->len; i++)
-    if (!only_adopts(plan, plan->actions->pdata[i]))
+    if (!g_hash_table_contains(ids, ((const Action *)plan->actions->pdata[i])->object))
       return FALSE;
   return TRUE;
 }
