@@ -44,12 +44,17 @@ static FieldChange *add_change(Walk *walk, const Frame *frame, const Field *fiel
   return change;
 }
 
-/* Whether a side has what is wanted: `text` canonical, NULL meaning nothing. */
-static gboolean side_differs(const Frame *frame, Side side, const Field *field, const char *wanted) {
-  g_autofree char *found = shown(frame, side, field);
-  if (wanted == NULL)
-    return found != NULL;
-  return found == NULL || !g_str_equal(found, wanted);
+/* Whether a side has something else than the desired value or, without one, than what a
+ * missing node means. A secret can't be read: it is there or not. */
+static gboolean side_differs(const Frame *frame, Side side, const Field *field) {
+  gboolean found = has(frame, side, field);
+  if (!has(frame, SIDE_DESIRED, field)) {
+    g_autofree char *text = shown(frame, side, field);
+    return g_strcmp0(text, field->absent) != 0;
+  }
+  if (!found || field->secret)
+    return !found;
+  return !value_equal(field, field_member(field, frame->side[SIDE_DESIRED]), field_member(field, frame->side[side]));
 }
 
 /* The side that tells what the running machine has: its live XML, or the record that it was
@@ -65,8 +70,9 @@ static gboolean is_left_over(const Walk *walk, const Frame *frame, const Field *
       !has(frame, SIDE_STARTED, field) || has(frame, SIDE_APPLIED, field))
     return FALSE;
   g_autofree char *defined = shown(frame, SIDE_PERSISTENT, field), *started = shown(frame, SIDE_STARTED, field);
+  g_autofree char *live = shown(frame, live_side(field), field);
   gboolean reset = defined == NULL || g_strcmp0(defined, field->absent) == 0;
-  return reset && g_strcmp0(started, field->absent) != 0 && !side_differs(frame, live_side(field), field, started);
+  return reset && g_strcmp0(started, field->absent) != 0 && g_strcmp0(live, started) == 0;
 }
 
 static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
@@ -82,23 +88,22 @@ static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
   if (!in_xml(field) && !walk->recorded)
     return;
 
-  g_autofree char *to = wanted ? shown(frame, SIDE_DESIRED, field) : g_strdup(field->absent);
   Side stored = in_xml(field) ? SIDE_PERSISTENT : SIDE_APPLIED;
-  gboolean persistent = !left_over && side_differs(frame, stored, field, to);
+  gboolean persistent = !left_over && side_differs(frame, stored, field);
   gboolean live = left_over;
   if (walk->running && !left_over) {
     Side side = live_side(field);
     if (!in_xml(field))
       live = persistent && field->effect != EFFECT_NONE;
     else if (side == SIDE_LIVE || walk->started_known)
-      live = side_differs(frame, side, field, to);
+      live = side_differs(frame, side, field);
   }
   if (!persistent && !live)
     return;
 
   FieldChange *change = add_change(walk, frame, field, g_strconcat(frame->path, field->key, NULL));
   change->from = shown(frame, persistent ? stored : live_side(field), field);
-  change->to = g_steal_pointer(&to);
+  change->to = wanted ? shown(frame, SIDE_DESIRED, field) : g_strdup(field->absent);
   change->persistent = persistent;
   change->live = live;
 }
