@@ -57,6 +57,7 @@ static void complete(gpointer data, gpointer item) {
   Reading *reading = data;
   DomainReading *each = item;
   domain_complete(each->handle, each->domain, reading->actual, reading->options->storage);
+  g_clear_pointer(&each->handle, virDomainFree); /* here, where others do the same at the same time */
 }
 
 void read_domains_finish(Reading *reading) {
