@@ -128,7 +128,20 @@ static void most_memory(const DiffInput *input, FieldChange *change) {
   change->why = g_strdup("the machine has NUMA cells, and its memory is their sum: change the cells in the definition");
 }
 
+static const GraphicsSpec *display_of(const VmSpec *spec, const char *type) {
+  return spec != NULL && given(spec, VmSpec, graphics) ? list_find(&GraphicsSpec_table, spec->graphics,
+                                                                   table_match_field(&GraphicsSpec_table), type) : NULL;
+}
+
+/* QEMU sets the password of a display only where it was started with one. */
+static void display_password(const DiffInput *input, FieldChange *change) {
+  const GraphicsSpec *started = display_of(input->started, change->match);
+  if (change->live && input->started != NULL && (started == NULL || !given(started, GraphicsSpec, passwordSecret)))
+    at_next_start(change, "the display was started without a password");
+}
+
 static const Rule rules[] = {
+    {&GraphicsSpec_table, GraphicsSpec_passwordSecret, display_password},
     {&VmSpec_table, VmSpec_disks, disk_plug},
     {&DiskSpec_table, DiskSpec_path, disk_medium},
     {&DiskSpec_table, DiskSpec_format, disk_format},

@@ -188,12 +188,16 @@ class FieldRounds(lab.TestCase):
     def try_batch(self, batch, attempt):
         try:
             attempt(list(zip(self.hv.names, batch)))
-        except AssertionError:
+        except AssertionError as error:
+            alone = 0
             for field in batch:
                 with self.subTest(field=field.path):
                     self.forget()
                     attempt([(self.hv.names[0], field)])
+                    alone += 1
             self.forget()
+            if alone == len(batch):
+                raise AssertionError(f"only together: {batch}") from error
 
     def assert_plan(self, batch, plan, only=lambda change: True):
         """The plan names exactly the field of each machine, and its effect."""

@@ -107,19 +107,21 @@ class Field:
     root      needs a privileged libvirtd
     kvm       needs a host with it
     one_way   b can't be taken back
+    shaping   needs traffic shaping of the kernel's
     guest     b is taken back by the guest only, and the test's doesn't
     why       a change is refused with these words
     """
 
     def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, pending=None,
-                 stopped=True, running=True, variant="pc", root=False, kvm=False, guest=False, one_way=False, why=None):
+                 stopped=True, running=True, variant="pc", root=False, kvm=False, shaping=False, guest=False,
+                 one_way=False, why=None):
         self.path, self.a, self.b, self.effect, self.removed = path, a, b, effect, removed
         self.xml = {xml} if isinstance(xml, str) else set(xml)
         self.context = context or {}
         self.paths = {path} if paths is None else set(paths)
         self.pending = self.paths if pending is None else set(pending)
         self.stopped, self.running, self.variant = stopped, running, variant
-        self.root, self.kvm, self.guest = root, kvm, guest
+        self.root, self.kvm, self.shaping, self.guest = root, kvm, shaping, guest
         self.one_way, self.why = one_way, why
 
     @property
@@ -203,7 +205,7 @@ def base(hv, name, variant="pc"):
             {"target": "hdc", "bus": "ide", "device": "cdrom", "path": "{dir}/files/1.iso"},
         ],
         "interfaces": [{"name": "eth0", "user": True}],
-        "graphics": [{"type": "vnc", "listen": "127.0.0.1"}],
+        "graphics": [{"type": "vnc", "listen": "127.0.0.1", "passwordSecret": "first"}],
         "video": {"model": "vga", "vram": "16MiB", "heads": 1},
         "serials": [
             {"port": 0, "type": "file", "path": hv.console_path(name), "append": True},
@@ -384,27 +386,27 @@ FIELDS = [
     live("interfaces[eth1].filter", None, "clean-traffic", "filterref", context={NIC: {"network": "net-a"}}, root=True),
     live("interfaces[eth0].link", None, "down", "link"),
     Group("interfaces[].inbound"),
-    live("interfaces[eth1].inbound.average", "1MiB/s", "2MiB/s", "bandwidth", context={NIC: {"network": "net-a"}}, root=True),
+    live("interfaces[eth1].inbound.average", "1MiB/s", "2MiB/s", "bandwidth", context={NIC: {"network": "net-a"}}, root=True, shaping=True),
     live("interfaces[eth1].inbound.peak", None, "4MiB/s", "bandwidth", root=True,
-         context={NIC: {"network": "net-a", "inbound.average": "1MiB/s"}}),
+         context={NIC: {"network": "net-a", "inbound.average": "1MiB/s"}}, shaping=True),
     live("interfaces[eth1].inbound.burst", None, "1MiB", "bandwidth", root=True,
-         context={NIC: {"network": "net-a", "inbound.average": "1MiB/s"}}),
+         context={NIC: {"network": "net-a", "inbound.average": "1MiB/s"}}, shaping=True),
     Group("interfaces[].outbound"),
-    live("interfaces[eth1].outbound.average", None, "2MiB/s", "bandwidth", context={NIC: {"network": "net-a"}}, root=True),
+    live("interfaces[eth1].outbound.average", None, "2MiB/s", "bandwidth", context={NIC: {"network": "net-a"}}, root=True, shaping=True),
     live("interfaces[eth1].outbound.peak", None, "4MiB/s", "bandwidth", root=True,
-         context={NIC: {"network": "net-a", "outbound.average": "1MiB/s"}}),
+         context={NIC: {"network": "net-a", "outbound.average": "1MiB/s"}}, shaping=True),
     live("interfaces[eth1].outbound.burst", None, "1MiB", "bandwidth", root=True,
-         context={NIC: {"network": "net-a", "outbound.average": "1MiB/s"}}),
+         context={NIC: {"network": "net-a", "outbound.average": "1MiB/s"}}, shaping=True),
     later("interfaces[eth0].bootIndex", None, 1, "boot"),
 
     # Other devices.
-    later("graphics[vnc]", None, {"listen": "127.0.0.1"}, {"graphics", "audio"}),
+    later("graphics[vnc]", None, {"listen": "127.0.0.1"}, {"graphics", "audio"}, pending=()),
     Untried("graphics[].type", "the other word is spice, and QEMU's spice module isn't installed"),
     later("graphics[vnc].listen", "127.0.0.1", "127.0.0.2", "graphics", "stays"),
     later("graphics[vnc].port", None, 5977, "graphics"),
     later("graphics[vnc].keymap", None, "de", "graphics"),
     live("graphics[vnc].passwordSecret", "first", "second"),
-    later("video", None, {"model": "vga"}, "video", context={"video": None, "graphics": None}),
+    later("video", None, {"model": "vga"}, "video", context={"video": None, "graphics": None}, pending=()),
     later("video.model", "vga", "virtio", "video", "stays", context={"video": {"heads": 1}, "video.vram": None}),
     later("video.heads", 1, 2, "video", "stays", context={"video": {"model": "virtio"}}),
     later("video.vram", "16MiB", "32MiB", "video", "stays"),
@@ -413,7 +415,7 @@ FIELDS = [
           paths={"serials[1]", "serials[2]"}),
     later("serials[1].type", Set({"serials[1]": {"type": "pty", "path": None, "append": None}}),
           Set({"serials[1]": {"type": "file", "path": "{dir}/files/{name}.serial1", "append": None}}), "serial",
-          removed=None, paths={"serials[1].type", "serials[1].path"}),
+          removed=None, paths={"serials[1].type", "serials[1].path"}, pending=()),
     later("serials[1].path", "{dir}/files/{name}.serial1", "{dir}/files/{name}.serial2", "serial", removed=None),
     later("serials[1].socketMode", "bind", "connect", "serial", "stays",
           context={"serials[1]": {"type": "socket", "path": "{dir}/files/{name}.socket", "append": None}}),
@@ -422,19 +424,19 @@ FIELDS = [
     Untried("consoles[].port", "libvirt numbers consoles without gaps, so none can get another number"),
     later("consoles[1].type", Set({"consoles[1]": {"type": "pty", "path": None}}),
           Set({"consoles[1]": {"type": "file", "path": "{dir}/files/{name}.console1"}}), "console", removed=None,
-          paths={"consoles[1].type", "consoles[1].path"}),
+          paths={"consoles[1].type", "consoles[1].path"}, pending=()),
     later("consoles[1].path", "{dir}/files/{name}.console1", "{dir}/files/{name}.console2", "console", removed=None),
     later("consoles[1].socketMode", "bind", "connect", "console", "stays",
           context={"consoles[1]": {"type": "socket", "path": "{dir}/files/{name}.socket"}}),
     later("guestAgent", None, True, "channel"),
-    later("rng", None, {"source": "/dev/urandom"}, "rng"),
+    later("rng", None, {"source": "/dev/urandom"}, "rng", pending=()),
     later("rng.source", "/dev/urandom", "/dev/random", "rng", "stays", context={"rng.rateBytes": "1KiB"}),
     later("rng.rateBytes", None, "1KiB", "rng", context={"rng.ratePeriod": None}),
     later("rng.ratePeriod", None, "2s", "rng", context={"rng.rateBytes": "1KiB"}),
     later("tpm", None, {"model": "tis"}, "tpm"),
     later("tpm.model", "tis", "crb", "tpm", "stays", context={"tpm.version": "v2.0"}),
     later("tpm.version", "v2.0", "v1.2", "tpm", "stays", context={"tpm.model": "tis"}),
-    later("watchdog", None, {"model": "i6300esb"}, "watchdog"),
+    later("watchdog", None, {"model": "i6300esb"}, "watchdog", pending=()),
     later("watchdog.model", "i6300esb", "ib700", "watchdog", removed=None),
     later("watchdog.action", "poweroff", "shutdown", "watchdog"),
     # libvirt gives every machine one.
@@ -445,7 +447,7 @@ FIELDS = [
     later("balloon.freePageReporting", None, True, "memballoon"),
     later("sound", None, {"model": "ich6"}, {"sound", "audio"}),
     later("sound.model", "ich6", "ac97", "sound", removed=None),
-    later("inputs[tablet]", None, {"bus": "usb"}, "input"),
+    later("inputs[tablet]", None, {"bus": "usb"}, "input", pending=()),
     Untried("inputs[].type", "it names the device, and a mouse and a keyboard are always there: see inputs[]"),
     later("inputs[tablet].bus", "usb", "virtio", "input", "stays"),
     Group("hostDevices"),
