@@ -1,6 +1,7 @@
 #include "reconciler/pipeline.h"
 
 #include <errno.h>
+#include <string.h>
 #include <stdio.h>
 
 #include "reconciler/act/preflight.h"
@@ -139,7 +140,7 @@ static gboolean load_plan(Pipeline *pipeline) {
 /* Into a pipe or a device that is there: a new file must not take its place. */
 static gboolean write_into(const char *path, const char *text, GError **error) {
   FILE *file = fopen(path, "we");
-  gboolean written = file != NULL && fputs(text, file) >= 0;
+  gboolean written = file != NULL && fwrite(text, strlen(text), 1, file) == 1;
   int code = errno;
   if (file != NULL && fclose(file) != 0 && written) {
     written = FALSE;
