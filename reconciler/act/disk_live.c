@@ -37,7 +37,7 @@ static gboolean check_not_a_base(virDomainPtr domain, const char *target, GError
 
 gboolean act_resize_disk(const ActionContext *context, const Action *action, GError **error) {
   const char *target = act_need(action, "target", error), *name = context->object->name;
-  guint64 bytes, from = 0, now;
+  guint64 bytes, from = 0, now = 0;
   if (!target || !act_arg_uint64(action, "bytes", &bytes, error) || !act_arg_optional(action, "from", &from, error))
     return FALSE;
   g_autoptr(VirDomain) domain = act_live_domain(context, error);

@@ -42,7 +42,7 @@ static gboolean wait_vcpus(const ActionContext *context, virDomainPtr domain, in
 gboolean act_set_vcpus(const ActionContext *context, const Action *action, GError **error) {
   guint64 wanted;
   g_autoptr(VirDomain) domain = act_arg_uint64(action, "count", &wanted, error) ? act_live_domain(context, error) : NULL;
-  int count;
+  int count = 0;
   if (!domain || !read_vcpus(domain, &count, error))
     return FALSE;
   if ((guint64)count == wanted)

@@ -106,7 +106,7 @@ gboolean act_network_define(const ActionContext *context, const Action *action G
 
 gboolean act_network_start(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirNetwork) network = own_network(context, error);
-  gboolean active;
+  gboolean active = FALSE;
   if (!network || !network_active(network, &active, error))
     return FALSE;
   if (active)
@@ -132,7 +132,7 @@ static gboolean network_check_unused(virNetworkPtr network, GError **error) {
 
 static gboolean network_stop(virNetworkPtr network, GError **error) {
   const char *name = virNetworkGetName(network);
-  gboolean active;
+  gboolean active = FALSE;
   if (!network_active(network, &active, error))
     return FALSE;
   if (!active)

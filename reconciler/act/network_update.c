@@ -82,7 +82,7 @@ static gboolean read_record(virNetworkPtr network, guint flags, NetworkOwnership
 
 gboolean act_network_update(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirNetwork) network = own_network(context, error);
-  gboolean active;
+  gboolean active = FALSE;
   if (!network || !network_active(network, &active, error))
     return FALSE;
   if (!active)

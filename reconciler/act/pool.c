@@ -112,7 +112,7 @@ static gboolean pool_check_mountable(virStoragePoolPtr pool, GError **error) {
 
 gboolean act_pool_build(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirStoragePool) pool = own_pool(context, error);
-  gboolean active;
+  gboolean active = FALSE;
   if (!pool || !pool_active(pool, &active, error))
     return FALSE;
   if (active)
@@ -137,7 +137,7 @@ gboolean act_pool_build(const ActionContext *context, const Action *action G_GNU
 
 gboolean act_pool_start(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirStoragePool) pool = own_pool(context, error);
-  gboolean active;
+  gboolean active = FALSE;
   if (!pool || !pool_active(pool, &active, error))
     return FALSE;
   if (active)
@@ -151,7 +151,7 @@ gboolean act_pool_start(const ActionContext *context, const Action *action G_GNU
 
 static gboolean pool_stop(virStoragePoolPtr pool, GError **error) {
   const char *name = virStoragePoolGetName(pool);
-  gboolean active;
+  gboolean active = FALSE;
   if (!pool_active(pool, &active, error))
     return FALSE;
   if (active && virStoragePoolDestroy(pool) < 0)

@@ -64,7 +64,7 @@ static gboolean send_block(Upload *upload, const char *data, gsize length, GErro
 static gboolean send_all(Upload *upload, int fd, GError **error) {
   g_autofree char *block = g_malloc(BLOCK);
   while (upload->sent < upload->total) {
-    gsize length;
+    gsize length = 0;
     if (act_cancelled(upload->context, error) ||
         !read_block(fd, block, MIN(BLOCK, upload->total - upload->sent), &length, error))
       return FALSE;

@@ -82,7 +82,7 @@ gboolean act_volume_delete(const ActionContext *context, const Action *action, G
   virConnectPtr connect = path ? connection_get(context->connection, error) : NULL;
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
-  gboolean covered;
+  gboolean covered = FALSE;
   if (!connect || !refresh_around(context, connect, path, &covered, error) ||
       !by_path(connect, path, &volume, &facts, error))
     return FALSE;
