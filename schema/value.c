@@ -99,6 +99,10 @@ static gboolean parse_bool(const char *text, gboolean *ret_value, GError **error
   return fail(error, text, infos[VALUE_BOOL].expects, hint);
 }
 
+/* GLib's number functions share a locale that the first call makes. A thread that has to wait for
+ * that finds errno set by the waiting, and takes "1" for no number: so it is made before all threads. */
+__attribute__((constructor)) static void make_number_locale(void) { g_ascii_strtoll("0", NULL, 10); }
+
 /* Decimal, 0x and 0o, as in YAML 1.2. */
 static gboolean read_int(const char *text, gint64 *ret_value) {
   guint base = 10;
