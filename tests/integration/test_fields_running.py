@@ -129,6 +129,31 @@ class Running(FieldRounds):
         self.try_all(wanted(root=False), self.change)
 
 
+class PowerState(FieldRounds):
+    """The field that is about running or not."""
+    machines = 1
+
+    def test_power_state(self):
+        field = next(field for field in FIELDS if field.row == "powerState")
+        batch = [("m0", field)]
+        self.write(batch, lambda field: "stopped")
+        self.apply()
+        before = self.dump(batch)
+        for state in ("running", "paused", "running", "hibernated", "running", "stopped", "paused", "stopped"):
+            with self.subTest(state=state):
+                self.write(batch, lambda field: state)
+                self.assert_plan(batch, self.plan(2))
+                self.apply()
+                self.assert_in_sync(self.plan(0))
+                status = self.hv.reconcile("status", "-o", "json", "m0", check=0).json()
+                self.assertEqual(status["domains"][0]["state"], state)
+                self.assertEqual(self.dump(batch), before)
+        self.write(batch, lambda field: None)
+        self.apply()
+        self.assert_in_sync(self.plan(0))
+        self.forget()
+
+
 class RunningSystem(Running):
     """Fields that need networks of a privileged libvirtd."""
     hypervisor = lab.SystemHypervisor
