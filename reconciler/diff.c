@@ -170,8 +170,11 @@ static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconst
   Side live_from = live_side(field);
   gboolean live_known = walk->running && (live_from == SIDE_LIVE || walk->started_known);
   gboolean wanted = item.side[SIDE_DESIRED] != NULL;
-  gboolean persistent = (item.side[SIDE_PERSISTENT] != NULL) != wanted;
-  gboolean live = live_known && (item.side[live_from] != NULL) != wanted;
+  gboolean defined = in_xml(field);
+  if (!defined && !walk->recorded)
+    return;
+  gboolean persistent = (item.side[defined ? SIDE_PERSISTENT : SIDE_APPLIED] != NULL) != wanted;
+  gboolean live = defined && live_known && (item.side[live_from] != NULL) != wanted;
   if (persistent || live)
     add_item_change(walk, &item, field, name, wanted, persistent, live);
   if (!wanted || (persistent && (live || !live_known)))

@@ -102,6 +102,7 @@ static gboolean plan_once(Pipeline *pipeline) {
       .revision = pipeline->revision,
       .allow = options->allow,
       .prune = options->prune,
+      .now = g_get_real_time() / G_USEC_PER_SEC,
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };
   pipeline->result->plan = planner_plan(&input);

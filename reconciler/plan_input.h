@@ -10,6 +10,7 @@ typedef struct {
   const char *source, *revision; /* identity of the source; revision may be NULL */
   guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */
   gboolean prune;
+  gint64 now;                    /* seconds since 1970, UTC */
   guint prune_percent;           /* most of what we own that one run may delete */
 } PlanInput;
 

@@ -249,7 +249,7 @@ static char *refusals_and_growth(PlanBuilder *builder, PlanObject *object, const
 static gboolean needs_redefine(const PlanObject *object) {
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];
-    gboolean ours = change->field->xml == NULL && !change->whole && change->effect == EFFECT_NONE;
+    gboolean ours = change->field->xml == NULL && change->effect == EFFECT_NONE;
     if (change->persistent && !ours && change->call != CALL_POWER && change->call != CALL_AUTOSTART && change->call != CALL_RESIZE_DISK)
       return TRUE;
   }

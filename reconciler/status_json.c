@@ -57,7 +57,7 @@ static json_t *domain_json(const DomainStatus *status) {
   json_object_set_new(object, "owner", owner_json(domain->owner));
   json_object_set_new(object, "persistent", json_boolean(domain->is_persistent));
   json_object_set_new(object, "autostart", json_boolean(domain->autostart));
-  json_object_set_new(object, "snapshots", json_integer(domain->snapshots));
+  json_object_set_new(object, "snapshots", json_integer(domain->snapshots->len));
   json_object_set_new(object, "diskBytes", json_integer((json_int_t)status->disk_bytes));
   json_object_set_new(object, "disks", disks_json(domain));
   json_object_set_new(object, "pending", changes_json(status->pending));

@@ -180,7 +180,7 @@ void status_append_details(GString *out, const DomainStatus *status, const Repor
   append_disks(out, domain);
   append_interfaces(out, status);
   append_list(out, "graphics", status->now);
-  append_line(out, "snapshots", "%u", domain->snapshots);
+  append_line(out, "snapshots", "%u", domain->snapshots->len);
   append_changes(out, "pending", status->pending);
   if (status->unknown)
     append_line(out, "drift", "unknown: %s", status->unknown);

@@ -10,6 +10,7 @@ typedef struct {
   const char *key;
   const FieldTable *table;
   gpointer spec;
+  gboolean optional; /* it may be missing */
 } JsonPart;
 /* As spec_from_json, of an object that has a spec under each key ({"metadata":{…},"spec":{…}}), into
  * zeroed structs; what was read so far stays in them on failure. */

@@ -332,7 +332,7 @@ static gboolean read_parts(Reader *reader, const JsonPart *parts, guint n_parts)
       return FALSE;
   }
   for (guint i = 0; i < n_parts; i++)
-    if (!(seen & 1u << i)) {
+    if (!(seen & 1u << i) && !parts[i].optional) {
       g_set_error(reader->error, SCHEMA_ERROR, SCHEMA_ERROR_VALUE, "%s: it has no \"%s\"", reader->what, parts[i].key);
       return FALSE;
     }

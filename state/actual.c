@@ -35,6 +35,7 @@ ActualDomain *actual_domain_new(const char *name, const char *uuid) {
   ActualDomain *domain = g_new0(ActualDomain, 1);
   domain->name = g_strdup(name);
   domain->uuid = g_strdup(uuid);
+  domain->snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)actual_snapshot_free);
   return domain;
 }
 
@@ -45,6 +46,7 @@ void actual_domain_free(ActualDomain *domain) {
   spec_clear(&VmSpec_table, &domain->live);
   ownership_free(domain->owner);
   ownership_free(domain->started);
+  g_ptr_array_unref(domain->snapshots);
   g_clear_pointer(&domain->disks, g_ptr_array_unref);
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
   g_clear_pointer(&domain->volumes, g_ptr_array_unref);
@@ -108,9 +110,32 @@ void actual_volume_free(ActualVolume *volume) {
   g_free(volume);
 }
 
+void actual_snapshot_free(ActualSnapshot *snapshot) {
+  if (!snapshot)
+    return;
+  g_free(snapshot->name);
+  g_free(snapshot->description);
+  g_free(snapshot->parent);
+  g_free(snapshot->memory_path);
+  g_free(snapshot->state);
+  g_ptr_array_unref(snapshot->disks);
+  g_free(snapshot);
+}
+
+const ActualSnapshot *actual_snapshot(const ActualDomain *domain, const char *name) {
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = domain->snapshots->pdata[i];
+    if (g_str_equal(snapshot->name, name))
+      return snapshot;
+  }
+  return NULL;
+}
+
 void actual_disk_free(ActualDisk *disk) {
   if (!disk)
     return;
+  g_free(disk->job);
+  g_free(disk->job_path);
   g_clear_pointer(&disk->chain, g_ptr_array_unref);
   g_free(disk->target);
   g_free(disk->path);

@@ -9,6 +9,7 @@ typedef struct {
   char *format;         /* "qcow2", "raw", … */
   guint64 capacity, allocation, physical; /* bytes */
   char *backing_path, *backing_format;    /* NULL: no backing store */
+  gint64 mtime_ns, ctime_ns;              /* of the file, since 1970; 0: unknown */
   char *error; /* it is there (name and path), but couldn't be read: why */
 } ActualVolume;
 
@@ -30,9 +31,31 @@ typedef struct {
   char *error;             /* couldn't be read: why */
 } ActualNetwork;
 
+/* What a snapshot says of a disk. */
+typedef struct {
+  char *target;
+  gboolean internal; /* kept within the file */
+  char *path;        /* external: the layer that took over: what the snapshot holds is that layer's backing store */
+} ActualSnapshotDisk;
+
+/* A snapshot that libvirt knows, of whoever. */
+typedef struct {
+  char *name, *description;
+  char *parent;        /* NULL: none */
+  gint64 created;      /* seconds since 1970 */
+  gboolean current;    /* the next one will be its child */
+  gboolean memory;     /* the memory of a running machine is kept too */
+  char *memory_path;   /* … in this file; NULL: within a disk */
+  char *state;         /* of the machine then, libvirt's word: "running", "paused", "shutoff", "disk-snapshot" */
+  GPtrArray *disks;    /* of ActualSnapshotDisk *; those without snapshot are left out */
+} ActualSnapshot;
+
 /* A disk's source as the domain's XML names it, and the chain below it. */
 typedef struct {
   char *target;        /* vda */
+  char *job;           /* a block job that mirrors: "copy", "commit", "active-commit"; NULL: none is in the live XML */
+  char *job_path;      /* what it writes to */
+  gboolean job_ready;  /* as the XML says: not the same as 100 % */
   char *path, *format; /* of the top layer; path is NULL for an empty drive and for what isn't a file or device */
   char *pool, *volume; /* of a <disk type='volume'>; path is then looked up */
   GPtrArray *chain;    /* of ActualVolume *, top first, borrowed from a pool or from ActualDomain.volumes.
@@ -44,7 +67,8 @@ typedef struct {
   int state, reason; /* virDomainState and its reason */
   gboolean active, is_persistent, has_managed_save, autostart;
   gboolean has_numa;   /* NUMA cells: their sizes make up the memory */
-  guint snapshots;
+  gboolean has_snapshots; /* says the list of domains */
+  GPtrArray *snapshots;   /* of ActualSnapshot *, oldest first */
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
   VmSpec live;         /* the machine that runs; only when active */
   Ownership *owner;    /* from the persistent definition; NULL: not ours */
@@ -78,6 +102,9 @@ void actual_pool_free(ActualPool *pool);
 void actual_network_free(ActualNetwork *network);
 void actual_volume_free(ActualVolume *volume);
 void actual_disk_free(ActualDisk *disk);
+void actual_snapshot_free(ActualSnapshot *snapshot);
+/* NULL: there is none of this name. */
+const ActualSnapshot *actual_snapshot(const ActualDomain *domain, const char *name);
 ActualDomain *actual_domain_new(const char *name, const char *uuid);
 ActualPool *actual_pool_new(const char *name, const char *uuid);
 ActualNetwork *actual_network_new(const char *name, const char *uuid);

@@ -26,6 +26,17 @@ static ActualVolume *add_layer(ActualDisk *disk, GPtrArray *layers, char *path, 
   return layer;
 }
 
+/* <mirror type='file' job='copy' ready='yes'>: a block job that can be followed from outside. */
+static void read_job(ActualDisk *disk, xmlNode *element) {
+  xmlNode *mirror = xml_first_child(element, "mirror");
+  if (!mirror)
+    return;
+  const char *job = xml_attribute(mirror, "job");
+  disk->job = g_strdup(job ? job : "copy");
+  disk->job_path = source_path(mirror);
+  disk->job_ready = g_strcmp0(xml_attribute(mirror, "ready"), "yes") == 0;
+}
+
 /* <backingStore type='file'><format type='qcow2'/><source file='…'/><backingStore>…; an empty
  * one ends the chain. */
 static void read_layers(ActualDisk *disk, xmlNode *element, GPtrArray *layers) {
@@ -66,8 +77,10 @@ GPtrArray *disks_read(xmlNode *domain, gboolean live, GPtrArray *layers) {
     if (!disk)
       continue;
     g_ptr_array_add(disks, disk);
-    if (live)
+    if (live) {
+      read_job(disk, each);
       read_layers(disk, each, layers);
+    }
   }
   return disks;
 }

@@ -8,13 +8,14 @@
 #define METADATA_PREFIX "reconcile"
 
 /* Our record in <metadata>: <reconcile:vm source=… revision=… place=…>JSON</reconcile:vm>
- * where JSON is {"metadata":{…},"spec":{…}} as spec_to_json writes them (secrets left out). */
+ * where JSON is {"metadata":{…},"spec":{…},"facts":{…}} as spec_to_json writes them (secrets left out). */
 typedef struct {
   char *source;   /* identity of the source that declares it: directory or git URL */
   char *revision; /* commit; NULL for a directory */
   char *place;    /* file:line within the source */
   MetadataSpec metadata;
-  VmSpec spec;    /* last applied, resolved (paths, MACs filled in) */
+  VmSpec spec;    /* last applied, as declared (MACs derived) */
+  FactsSpec facts; /* what we did to it; changed by actions alone (act_change_facts) */
 } Ownership;
 void ownership_free(Ownership *ownership);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ownership, ownership_free)

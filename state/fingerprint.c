@@ -97,6 +97,10 @@ char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
   put(text, MARK_PART, domain->has_managed_save ? "saved" : NULL);
   put(text, MARK_PART, power_state_word(domain->state, domain->has_managed_save));
   put(text, MARK_PART, domain->autostart ? "autostart" : NULL);
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = domain->snapshots->pdata[i];
+    put(text, snapshot->current ? MARK_VALUE : MARK_TEXT, snapshot->name);
+  }
   for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
     const ActualDisk *disk = domain->disks->pdata[i];
     put(text, MARK_ELEMENT, disk->target);

@@ -53,6 +53,15 @@ gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error) {
   return TRUE;
 }
 
+/* libvirt writes SECONDS.NANOSECONDS. */
+static gint64 time_of(xmlNode *timestamps, const char *name) {
+  g_autofree char *text = text_of(descend(timestamps, name, NULL));
+  char *end = text;
+  gint64 seconds = text ? g_ascii_strtoll(text, &end, 10) : 0;
+  gint64 rest = end && *end == '.' ? g_ascii_strtoll(end + 1, NULL, 10) : 0;
+  return seconds * G_GINT64_CONSTANT(1000000000) + rest;
+}
+
 gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error) {
   g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "description of the volume", error);
   if (!doc)
@@ -67,6 +76,8 @@ gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error
   volume->capacity = bytes_of(descend(root, "capacity", NULL));
   volume->allocation = bytes_of(descend(root, "allocation", NULL));
   volume->physical = bytes_of(descend(root, "physical", NULL));
+  volume->mtime_ns = time_of(descend(root, "target", "timestamps"), "mtime");
+  volume->ctime_ns = time_of(descend(root, "target", "timestamps"), "ctime");
   volume->backing_path = text_of(descend(backing, "path", NULL));
   volume->backing_format = attribute_of(descend(backing, "format", NULL), "type");
   return TRUE;

@@ -17,6 +17,8 @@ void record_clear(const Record *record) {
   g_clear_pointer(record->place, g_free);
   spec_clear(&MetadataSpec_table, record->metadata);
   spec_clear(record->table, record->spec);
+  if (record->facts)
+    spec_clear(&FactsSpec_table, record->facts);
 }
 
 /* Writing. */
@@ -25,6 +27,8 @@ static char *content(const Record *record) {
   g_autoptr(Json) json = json_object();
   json_object_set_new(json, "metadata", spec_to_json_value(&MetadataSpec_table, record->metadata));
   json_object_set_new(json, "spec", spec_to_json_value(record->table, record->spec));
+  if (record->facts && record->facts->given)
+    json_object_set_new(json, "facts", spec_to_json_value(&FactsSpec_table, record->facts));
   char *text = json_dumps(json, JSON_COMPACT);
   char *copy = g_strdup(text);
   free(text);
@@ -92,8 +96,9 @@ gboolean record_read(xmlNode *object, const Record *record, GError **error) {
     return FALSE;
   }
   g_autofree char *owned = NULL;
-  const JsonPart parts[] = {{"metadata", &MetadataSpec_table, record->metadata}, {"spec", record->table, record->spec}};
-  if (!specs_from_json(parts, G_N_ELEMENTS(parts), xml_content(element, &owned), UNREADABLE, error)) {
+  const JsonPart parts[] = {{"metadata", &MetadataSpec_table, record->metadata}, {"spec", record->table, record->spec},
+                            {"facts", &FactsSpec_table, record->facts, TRUE}};
+  if (!specs_from_json(parts, record->facts ? 3 : 2, xml_content(element, &owned), UNREADABLE, error)) {
     record_clear(record);
     return FALSE;
   }
@@ -107,7 +112,8 @@ gboolean record_read(xmlNode *object, const Record *record, GError **error) {
 
 static Record record_of(const Ownership *ownership) {
   Ownership *parts = (Ownership *)ownership;
-  return (Record){"vm", &VmSpec_table, &parts->source, &parts->revision, &parts->place, &parts->metadata, &parts->spec};
+  return (Record){"vm", &VmSpec_table, &parts->source, &parts->revision, &parts->place, &parts->metadata, &parts->spec,
+                  &parts->facts};
 }
 
 void ownership_free(Ownership *ownership) {
@@ -127,6 +133,7 @@ Ownership *ownership_copy(const Ownership *ownership) {
   copy->place = g_strdup(ownership->place);
   spec_copy_into(&MetadataSpec_table, &ownership->metadata, &copy->metadata);
   spec_copy_into(&VmSpec_table, &ownership->spec, &copy->spec);
+  spec_copy_into(&FactsSpec_table, &ownership->facts, &copy->facts);
   return copy;
 }
 

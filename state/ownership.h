@@ -9,6 +9,7 @@ typedef struct {
   char **source, **revision, **place;
   MetadataSpec *metadata;
   gpointer spec;
+  FactsSpec *facts; /* NULL: the kind has none */
 } Record;
 
 void record_clear(const Record *record);

@@ -214,11 +214,14 @@ const VmSpec *act_vm(const ActionContext *context, GError **error) {
   return NULL;
 }
 
-Ownership act_ownership(const ActionContext *context) {
+Ownership act_ownership(const ActionContext *context, const Ownership *last) {
   /* As the files say: what was filled in for this host isn't the people's wish. */
   const Object *declared = context->object->declared;
-  return (Ownership){
+  Ownership record = {
     .source = context->plan->source, .revision = context->plan->revision, .place = context->object->place,
     .metadata = declared->metadata, .spec = *object_vm(declared),
   };
+  if (last)
+    record.facts = last->facts;
+  return record;
 }

@@ -35,7 +35,12 @@ xmlDoc *act_domain_doc(virDomainPtr domain, guint flags, GError **error);
 /* virDomainState, or -1 with error. ret_reason may be NULL. */
 int act_domain_state(virDomainPtr domain, int *ret_reason, GError **error);
 
-/* The record to write for the context's VM, of what was declared; shares its members with the plan. */
-Ownership act_ownership(const ActionContext *context);
+/* The record to write for the context's VM, of what was declared, with the facts of the last record (NULL:
+ * none); shares its members with both. */
+Ownership act_ownership(const ActionContext *context, const Ownership *last);
+/* Changes what our record says was done to the machine (facts), in the persistent metadata only. `change`
+ * returns whether there is anything to write. Redefining keeps the facts as they are. */
+typedef gboolean (*FactsChange)(FactsSpec *facts, gconstpointer data);
+gboolean act_change_facts(virDomainPtr domain, FactsChange change, gconstpointer data, GError **error);
 /* The VM's resolved spec; NULL with error when the plan has none (orphans). */
 const VmSpec *act_vm(const ActionContext *context, GError **error);

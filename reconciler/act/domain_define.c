@@ -59,7 +59,7 @@ static gboolean check_existing(const ActionContext *context, virDomainPtr domain
   const char *name = context->object->name;
   if (!record)
     return act_refuse(error, "there is a domain %s already, and it isn't ours", name);
-  Ownership wanted = act_ownership(context);
+  Ownership wanted = act_ownership(context, record);
   gboolean changed;
   if (!patch(context, doc, &record->spec, &wanted, &changed, error))
     return FALSE;
@@ -75,7 +75,7 @@ gboolean act_domain_define(const ActionContext *context, const Action *action G_
     return FALSE;
   if (existing)
     return check_existing(context, existing, error);
-  Ownership record = act_ownership(context);
+  Ownership record = act_ownership(context, NULL);
   g_autoptr(xmlDoc) doc = domain_xml_new(context->object->name, vm, &record, error);
   return doc && graphics_passwords(context, xmlDocGetRootElement(doc), vm, NULL, NULL, error) &&
          write_definition(context, doc, error);
@@ -89,7 +89,7 @@ gboolean act_domain_redefine(const ActionContext *context, const Action *action 
     return FALSE;
   if (!last)
     return act_not_ours(domain, error);
-  Ownership record = act_ownership(context);
+  Ownership record = act_ownership(context, last);
   gboolean changed;
   if (!patch(context, doc, &last->spec, &record, &changed, error))
     return FALSE;
@@ -107,6 +107,16 @@ gboolean act_domain_record(const ActionContext *context, const Action *action G_
     return FALSE;
   if (!last && !act_adopts(context))
     return act_not_ours(domain, error);
-  Ownership record = act_ownership(context);
+  Ownership record = act_ownership(context, last);
   return (last && same_record(last, &record)) || write_record(domain, &record, error);
+}
+
+gboolean act_change_facts(virDomainPtr domain, FactsChange change, gconstpointer data, GError **error) {
+  g_autoptr(Ownership) record = NULL;
+  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  if (!doc)
+    return FALSE;
+  if (!record)
+    return act_not_ours(domain, error);
+  return !change(&record->facts, data) || write_record(domain, record, error);
 }

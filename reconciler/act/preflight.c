@@ -29,7 +29,7 @@ static char *definition(const ActionContext *context, gboolean is_new, char **re
   const VmSpec *vm = act_vm(context, error);
   if (vm == NULL)
     return NULL;
-  Ownership owner = act_ownership(context);
+  Ownership owner = act_ownership(context, NULL);
   g_autoptr(xmlDoc) doc = NULL;
   if (is_new) {
     doc = domain_xml_new(context->object->name, vm, &owner, error);

@@ -12,10 +12,9 @@ static void complete_state(virDomainPtr handle, ActualDomain *domain) {
   } else if (domain->state == VIR_DOMAIN_NOSTATE && virDomainGetState(handle, &domain->state, &domain->reason, 0) < 0) {
     domain->error = g_strdup_printf("cannot read the state: %s", virGetLastErrorMessage());
   }
-  if (domain->snapshots) {
-    int n = virDomainSnapshotNum(handle, 0);
-    domain->snapshots = n > 0 ? (guint)n : domain->snapshots;
-  }
+  g_autoptr(GError) error = NULL;
+  if (domain->has_snapshots && !domain->error && !domain_read_snapshots(handle, domain, &error))
+    domain->error = g_strdup(error->message);
 }
 
 static gboolean size_is_missing(const ActualDomain *domain, const ActualDisk *disk) {

@@ -11,6 +11,8 @@ typedef struct {
 ActualDomain *domain_of_handle(virDomainPtr handle); /* name, whether it runs */
 /* Reads and understands the texts, and notes the UUID. FALSE: it vanished, or error is set. */
 gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error);
+/* Fills domain->snapshots. */
+gboolean domain_read_snapshots(virDomainPtr handle, ActualDomain *domain, GError **error);
 /* What is left once flags and volumes are known: state, number of snapshots, sizes that no
  * volume tells, and the facts that follow from all. */
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage);

@@ -58,7 +58,7 @@ typedef struct {
 
 static void set_autostart(ActualDomain *domain) { domain->autostart = TRUE; }
 static void set_managed_save(ActualDomain *domain) { domain->has_managed_save = TRUE; }
-static void set_snapshots(ActualDomain *domain) { domain->snapshots = 1; }
+static void set_snapshots(ActualDomain *domain) { domain->has_snapshots = TRUE; }
 static void set_transient(ActualDomain *domain) { domain->is_persistent = FALSE; }
 
 static const Filter filters[] = {

@@ -89,7 +89,7 @@ static gboolean read_flags(virDomainPtr handle, ActualDomain *domain, GError **e
   if ((saved < 0 || snapshots < 0) && !reading_lacks_driver())
     return libvirt_fail(error, "cannot read the managed save and the snapshots");
   domain->has_managed_save = saved > 0;
-  domain->snapshots = snapshots > 0 ? (guint)snapshots : 0;
+  domain->has_snapshots = snapshots > 0;
   return TRUE;
 }
 

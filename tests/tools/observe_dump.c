@@ -63,7 +63,7 @@ static json_t *domain_json(const ActualDomain *domain) {
   json_object_set_new(object, "isPersistent", json_boolean(domain->is_persistent));
   json_object_set_new(object, "managedSave", json_boolean(domain->has_managed_save));
   json_object_set_new(object, "autostart", json_boolean(domain->autostart));
-  put_bytes(object, "snapshots", domain->snapshots);
+  put_bytes(object, "snapshots", domain->snapshots->len);
   put_spec(object, "persistent", &VmSpec_table, &domain->persistent);
   if (domain->active)
     put_spec(object, "live", &VmSpec_table, &domain->live);

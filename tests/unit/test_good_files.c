@@ -7,8 +7,7 @@
 #include <cmocka.h>
 
 static char *good_folder(void) {
-  g_autofree char *here = g_path_get_dirname(__FILE__);
-  return g_build_filename(here, "..", "golden", "good", NULL);
+  return g_build_filename(TESTS_UNIT, "..", "golden", "good", NULL);
 }
 
 static void decode_file(Desired *desired, const char *file) {

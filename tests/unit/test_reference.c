@@ -10,8 +10,7 @@
 #include <cmocka.h>
 
 static char *source_file(const char *name) {
-  g_autofree char *here = g_path_get_dirname(__FILE__);
-  return g_build_filename(here, "..", "..", name, NULL);
+  return g_build_filename(TESTS_UNIT, "..", "..", name, NULL);
 }
 
 static void assert_current(const char *name, const char *text) {
