@@ -8,7 +8,7 @@
 
 #include "reconciler/source.h"
 
-enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, N_COMMANDS };
+enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, N_COMMANDS };
 
 static const Command commands[N_COMMANDS] = {
     [APPLY] = {NULL, command_apply, "[OPTIONS] [SOURCE]",
@@ -19,6 +19,7 @@ static const Command commands[N_COMMANDS] = {
     [EXPLAIN] = {"explain", command_explain, "[FIELD]", "The field reference", 1},
     [SCHEMA] = {"schema", command_schema, "", "The JSON Schema of the files", 0},
     [HISTORY] = {"history", command_history, "", "Past runs, from the journal", 0},
+    [OBSERVE] = {"observe", command_observe, "", "What the host has, as a file for --against, on standard output", 0},
 };
 
 /* Commands that an option is for. */
@@ -38,9 +39,11 @@ typedef struct {
 #define NOT_GIVEN G_MININT /* a number that nobody gives */
 #define OPTION(member) offsetof(CliOptions, member)
 static const Option options[] = {
-    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT), "URI",
+    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE), "URI",
      "Hypervisor, as for virsh (default: $LIBVIRT_DEFAULT_URI, then libvirt's own default)"},
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
+    {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
+     "Plan against a saved observation, without a hypervisor (dry run only)"},
     {"output", 'o', G_OPTION_ARG_FILENAME, OPTION(output), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FORMAT",
      "text, json or markdown (default: text)"},
     {"plan-out", 0, G_OPTION_ARG_FILENAME, OPTION(plan_out), FOR(APPLY), "FILE", "Save the plan"},
@@ -172,6 +175,8 @@ static gboolean check_values(Cli *cli, GError **error) {
     return usage_error(error, "--quiet and --verbose exclude each other");
   if (values->plan_in && (values->plan_out || cli->args[0]))
     return usage_error(error, "--plan applies a saved plan: give neither a source nor --plan-out");
+  if (values->against && (!values->dry_run || values->preflight || values->plan_in || values->connect))
+    return usage_error(error, "--against plans without a hypervisor: give --dry-run with it, and neither --connect, --preflight nor --plan");
   if (values->allow && !cli_parse_allow(values->allow, &cli->view.allow, error))
     return FALSE;
   return check_range("prune-limit", &values->prune_limit, 100, error) && check_range("jobs", &values->jobs, 64, error);

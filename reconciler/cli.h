@@ -4,7 +4,7 @@
 #include "reconciler/report.h"
 
 typedef struct {
-  char *connect, *output, *plan_in, *plan_out, *allow, *state_dir, *color;
+  char *connect, *output, *plan_in, *plan_out, *against, *allow, *state_dir, *color;
   gboolean dry_run, preflight, prune, forbid_extra, verbose, quiet, help, version;
   int prune_limit, jobs; /* 0: not given */
 } CliOptions;
@@ -58,3 +58,4 @@ int command_import(const Cli *cli);
 int command_explain(const Cli *cli);
 int command_schema(const Cli *cli);
 int command_history(const Cli *cli);
+int command_observe(const Cli *cli);

@@ -65,6 +65,7 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
       .state_dir = options->state_dir,
       .plan_in = options->plan_in,
       .plan_out = options->plan_out,
+      .against = options->against,
       .dry_run = options->dry_run,
       .preflight = options->preflight,
       .prune = options->prune,
@@ -84,6 +85,9 @@ static void show_result(Apply *apply, const RunResult *result) {
   cli->format->result(out, result, &cli->view);
   cli_print(out->str);
   cli_print_diagnostics(result->diagnostics);
+  if (result->taken && !cli->view.quiet)
+    cli_print_warning("planned against %s, observed on %s at %s: the host itself wasn't looked at", cli->options.against,
+                      result->actual->hostname, result->taken);
   if (result->error)
     cli_print_error(result->error->message);
 }

@@ -8,6 +8,7 @@
 #include "reconciler/act/volume.h"
 #include "reconciler/execute.h"
 #include "reconciler/planner.h"
+#include "state/observation.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
 
@@ -34,6 +35,7 @@ void run_result_free(RunResult *result) {
   g_clear_pointer(&result->desired, desired_free);
   g_clear_pointer(&result->actual, actual_free);
   g_clear_error(&result->error);
+  g_free(result->taken);
   g_free(result);
 }
 
@@ -73,11 +75,20 @@ static gpointer read_source(gpointer data) {
   return error;
 }
 
+static Actual *read_saved(Pipeline *pipeline, GError **error) {
+  const char *path = pipeline->options->against;
+  g_autofree char *text = NULL;
+  if (!g_file_get_contents(path, &text, NULL, error))
+    return NULL;
+  return observation_load(text, path, &pipeline->result->taken, error);
+}
+
 /* Source and host are read side by side. What is wrong with the source is said first. */
 static gboolean read_both(Pipeline *pipeline) {
   GThread *reader = pipeline->options->plan_in == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
   GError *error = NULL;
-  pipeline->actual = observe(pipeline->connection, &everything, &error);
+  pipeline->actual = pipeline->options->against != NULL ? read_saved(pipeline, &error)
+                                                        : observe(pipeline->connection, &everything, &error);
   GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
   if (source_error != NULL) {
     g_clear_error(&error);

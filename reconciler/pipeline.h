@@ -12,6 +12,7 @@ typedef struct {
   const char *state_dir;    /* NULL: default */
   const char *plan_in;      /* --plan FILE */
   const char *plan_out;     /* --plan-out FILE */
+  const char *against;      /* --against FILE: a saved observation instead of a host; dry run only */
   gboolean dry_run, preflight, prune;
   gboolean forbid_extra;    /* no raw device XML, whoever wrote it */
   guint allow;              /* bits of Impact beyond none, live, next-start */
@@ -41,6 +42,7 @@ typedef struct {
   Diagnostics *diagnostics; /* of the source */
   Desired *desired;         /* of the source; NULL with a saved plan */
   Actual *actual;           /* what the plan was made from; NULL when there were errors before */
+  char *taken;              /* when the saved observation was taken; NULL: the host was looked at */
   Plan *plan;               /* NULL when there were errors before */
   GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */
   int exit_status;          /* 0, 1, 2, 3 as on the command line */

@@ -15,6 +15,21 @@ Actual *actual_new(void) {
   return actual;
 }
 
+Texts *texts_new(gboolean keep) { return keep ? g_new0(Texts, 1) : NULL; }
+
+void texts_set(Texts *texts, const char *persistent, const char *live) {
+  if (!texts)
+    return;
+  g_free(texts->persistent);
+  g_free(texts->live);
+  *texts = (Texts){g_strdup(persistent), g_strdup(live)};
+}
+
+void texts_free(Texts *texts) {
+  texts_set(texts, NULL, NULL);
+  g_free(texts);
+}
+
 void actual_free(Actual *actual) {
   if (!actual)
     return;
@@ -26,6 +41,7 @@ void actual_free(Actual *actual) {
   g_free(actual->uri);
   g_free(actual->hostname);
   g_free(actual->arch);
+  texts_free(actual->texts);
   g_free(actual->storage_error);
   g_free(actual->networks_error);
   g_free(actual);
@@ -53,6 +69,7 @@ void actual_domain_free(ActualDomain *domain) {
   g_free(domain->name);
   g_free(domain->uuid);
   g_free(domain->fingerprint);
+  texts_free(domain->texts);
   g_free(domain->error);
   g_free(domain);
 }
@@ -73,6 +90,7 @@ void actual_pool_free(ActualPool *pool) {
   g_free(pool->name);
   g_free(pool->uuid);
   g_free(pool->target);
+  texts_free(pool->texts);
   g_free(pool->error);
   g_free(pool);
 }
@@ -93,6 +111,7 @@ void actual_network_free(ActualNetwork *network) {
   g_free(network->name);
   g_free(network->uuid);
   g_free(network->fingerprint);
+  texts_free(network->texts);
   g_free(network->error);
   g_free(network);
 }
@@ -106,6 +125,7 @@ void actual_volume_free(ActualVolume *volume) {
   g_free(volume->format);
   g_free(volume->backing_path);
   g_free(volume->backing_format);
+  texts_free(volume->texts);
   g_free(volume->error);
   g_free(volume);
 }
@@ -119,6 +139,7 @@ void actual_snapshot_free(ActualSnapshot *snapshot) {
   g_free(snapshot->memory_path);
   g_free(snapshot->state);
   g_ptr_array_unref(snapshot->disks);
+  texts_free(snapshot->texts);
   g_free(snapshot);
 }
 
@@ -152,6 +173,25 @@ const ActualDisk *actual_disk(const GPtrArray *disks, const char *target) {
       return disk;
   }
   return NULL;
+}
+
+/* Of two pools on one directory always the same one is taken. */
+static void index_volume(GHashTable *by_path, ActualVolume *volume) {
+  const ActualVolume *other = volume->path ? g_hash_table_lookup(by_path, volume->path) : NULL;
+  if (volume->path && (!other || g_strcmp0(volume->pool, other->pool) < 0))
+    g_hash_table_replace(by_path, volume->path, volume);
+}
+
+void actual_index_volumes(Actual *actual) {
+  GHashTableIter pools, volumes;
+  ActualPool *pool;
+  ActualVolume *volume;
+  g_hash_table_iter_init(&pools, actual->pools);
+  while (g_hash_table_iter_next(&pools, NULL, (gpointer *)&pool)) {
+    g_hash_table_iter_init(&volumes, pool->volumes);
+    while (g_hash_table_iter_next(&volumes, NULL, (gpointer *)&volume))
+      index_volume(actual->volumes_by_path, volume);
+  }
 }
 
 GPtrArray *actual_chain(const Actual *actual, const char *path) {

@@ -4,8 +4,14 @@
 #include "schema/document.h"
 #include "state/object_xml.h"
 
+/* libvirt's own texts of an object, kept where ObserveOptions.keep_texts asks for them. */
+typedef struct {
+  char *persistent, *live; /* live: NULL when nothing runs, or there is no such thing */
+} Texts;
+
 typedef struct {
   char *name, *path, *pool;
+  Texts *texts;         /* NULL: not kept */
   char *format;         /* "qcow2", "raw", … */
   guint64 capacity, allocation, physical; /* bytes */
   char *backing_path, *backing_format;    /* NULL: no backing store */
@@ -19,6 +25,7 @@ typedef struct {
   gboolean active, persistent;
   guint64 capacity, available; /* bytes */
   GHashTable *volumes;         /* name → ActualVolume *; empty when inactive */
+  Texts *texts;                /* NULL: not kept */
   char *error;                 /* volumes couldn't be read: why; then nothing is concluded from absence */
 } ActualPool;
 
@@ -28,6 +35,7 @@ typedef struct {
   gboolean active, is_persistent;
   NetworkOwnership *owner; /* from the persistent definition; NULL: not ours */
   char *fingerprint;       /* see state/fingerprint.h */
+  Texts *texts;            /* NULL: not kept */
   char *error;             /* couldn't be read: why */
 } ActualNetwork;
 
@@ -48,6 +56,7 @@ typedef struct {
   char *memory_path;   /* … in this file; NULL: within a disk */
   char *state;         /* of the machine then, libvirt's word: "running", "paused", "shutoff", "disk-snapshot" */
   GPtrArray *disks;    /* of ActualSnapshotDisk *; those without snapshot are left out */
+  Texts *texts;        /* NULL: not kept */
 } ActualSnapshot;
 
 /* A disk's source as the domain's XML names it, and the chain below it. */
@@ -60,6 +69,7 @@ typedef struct {
   char *pool, *volume; /* of a <disk type='volume'>; path is then looked up */
   GPtrArray *chain;    /* of ActualVolume *, top first, borrowed from a pool or from ActualDomain.volumes.
                           What runs: as the live XML says. Else from the volumes: ends where none is known */
+  guint64 told_bytes;  /* size that only the hypervisor could tell; 0: not asked */
 } ActualDisk;
 
 typedef struct {
@@ -77,6 +87,7 @@ typedef struct {
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
   char *fingerprint;   /* see state/fingerprint.h; NULL when storage wasn't observed */
+  Texts *texts;        /* NULL: not kept */
   char *error;         /* couldn't be read: why */
 } ActualDomain;
 
@@ -84,6 +95,7 @@ typedef struct {
   char *uri, *hostname, *arch;
   gboolean has_kvm;     /* capabilities offer a kvm domain for the host's arch */
   gboolean privileged;  /* a system daemon rather than a session one */
+  Texts *texts;         /* the capabilities, as `persistent`; NULL: not kept */
   GHashTable *domains;  /* name → ActualDomain * */
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
@@ -110,6 +122,11 @@ ActualPool *actual_pool_new(const char *name, const char *uuid);
 ActualNetwork *actual_network_new(const char *name, const char *uuid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualDomain, actual_domain_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualVolume, actual_volume_free)
+Texts *texts_new(gboolean keep); /* empty ones, or NULL */
+void texts_set(Texts *texts /* or NULL */, const char *persistent, const char *live);
+void texts_free(Texts *texts);
+/* Fills volumes_by_path from the pools. */
+void actual_index_volumes(Actual *actual);
 /* The chain of a path, top first, from volumes_by_path: ActualVolume * (not owned). Ends where
  * a backing file isn't in any pool; loops end too. */
 GPtrArray *actual_chain(const Actual *actual, const char *path);

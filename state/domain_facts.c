@@ -13,6 +13,7 @@ gboolean domain_text_is_live(const char *xml) {
 }
 
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
+  texts_set(domain->texts, persistent, live);
   g_autofree char *what = g_strdup_printf("definition of %s", domain->name);
   g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, what, error);
   if (!defined)
@@ -101,6 +102,11 @@ void domain_facts_resolve(ActualDomain *domain, const Actual *actual) {
       disk_resolve(domain->defined_disks->pdata[i], actual);
 }
 
+gboolean domain_facts_lack_size(const ActualDomain *domain, const ActualDisk *disk) {
+  const ActualVolume *top = disk->chain->len ? disk->chain->pdata[0] : NULL;
+  return disk->path && !(top && (top->capacity || top->pool)) && domain_has_disk(domain, disk->target);
+}
+
 void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes) {
   if (!disk->chain->len) {
     ActualVolume *layer = g_new0(ActualVolume, 1);
@@ -112,7 +118,7 @@ void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes
     g_ptr_array_add(disk->chain, layer);
   }
   ActualVolume *top = disk->chain->pdata[0];
-  top->capacity = bytes;
+  top->capacity = disk->told_bytes = bytes;
 }
 
 void domain_facts_finish(ActualDomain *domain, gboolean storage) {

@@ -9,6 +9,8 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
 
 /* Once the volumes are known: paths and chains. */
 void domain_facts_resolve(ActualDomain *domain, const Actual *actual);
+/* Whether the chain doesn't tell the disk's size, so that the hypervisor must be asked. */
+gboolean domain_facts_lack_size(const ActualDomain *domain, const ActualDisk *disk);
 /* A disk whose size the chain doesn't tell: it is told so. */
 void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes);
 /* At last, with state and flags set: power state, autostart, sizes, fingerprint. */

@@ -26,6 +26,7 @@ static guint64 bytes_of(xmlNode *element) {
 }
 
 gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
+  texts_set(actual->texts, xml, NULL);
   g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "capabilities", error);
   if (!doc)
     return FALSE;
@@ -42,6 +43,7 @@ gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
 }
 
 gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error) {
+  texts_set(pool->texts, xml, NULL);
   g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "definition of the pool", error);
   if (!doc)
     return FALSE;
@@ -62,7 +64,15 @@ static gint64 time_of(xmlNode *timestamps, const char *name) {
   return seconds * G_GINT64_CONSTANT(1000000000) + rest;
 }
 
+void pool_facts_finish(ActualPool *pool, gboolean autostart) {
+  pool->spec.state = pool->active ? PoolState_active : PoolState_inactive;
+  set_given(&pool->spec, StoragePoolSpec, state);
+  pool->spec.autostart = autostart;
+  set_given(&pool->spec, StoragePoolSpec, autostart);
+}
+
 gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error) {
+  texts_set(volume->texts, xml, NULL);
   g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "description of the volume", error);
   if (!doc)
     return FALSE;
@@ -84,6 +94,7 @@ gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error
 }
 
 gboolean network_facts_read(ActualNetwork *network, const char *persistent, const char *live, GError **error) {
+  texts_set(network->texts, persistent, live);
   g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, "definition of the network", error);
   g_autoptr(xmlDoc) running = defined && live ? xml_parse_lean(live, "state of the network", error) : NULL;
   if (!defined || (live && !running))
@@ -100,4 +111,14 @@ gboolean network_facts_read(ActualNetwork *network, const char *persistent, cons
     network_xml_read(active, &network->live);
   network->fingerprint = fingerprint_xml(definition, active);
   return TRUE;
+}
+
+void network_facts_finish(ActualNetwork *network, gboolean autostart) {
+  NetworkSpec *specs[] = {&network->persistent, network->active ? &network->live : NULL};
+  for (guint i = 0; i < G_N_ELEMENTS(specs) && specs[i]; i++) {
+    specs[i]->state = network->active ? PoolState_active : PoolState_inactive;
+    set_given(specs[i], NetworkSpec, state);
+    specs[i]->autostart = autostart;
+    set_given(specs[i], NetworkSpec, autostart);
+  }
 }

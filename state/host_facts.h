@@ -6,6 +6,9 @@
 gboolean capabilities_read(Actual *actual, const char *xml, GError **error);
 /* spec (but for state and autostart), target, capacity, available. */
 gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error);
+/* Then what XML doesn't say: whether it is active, and autostart. */
+void pool_facts_finish(ActualPool *pool, gboolean autostart);
+void network_facts_finish(ActualNetwork *network, gboolean autostart);
 /* Everything but name and pool. */
 gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error);
 /* `live` NULL: nothing runs. */

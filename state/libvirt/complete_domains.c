@@ -17,17 +17,12 @@ static void complete_state(virDomainPtr handle, ActualDomain *domain) {
     domain->error = g_strdup(error->message);
 }
 
-static gboolean size_is_missing(const ActualDomain *domain, const ActualDisk *disk) {
-  const ActualVolume *top = disk->chain->len ? disk->chain->pdata[0] : NULL;
-  return disk->path && !(top && (top->capacity || top->pool)) && domain_has_disk(domain, disk->target);
-}
-
 /* One call for each disk whose top layer no pool knows: one outside the pools, or an overlay
  * made behind their back. The file may give its size now, if it didn't before. */
 static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
   for (guint i = 0; i < domain->disks->len; i++) {
     ActualDisk *disk = domain->disks->pdata[i];
-    if (!size_is_missing(domain, disk))
+    if (!domain_facts_lack_size(domain, disk))
       continue;
     virDomainBlockInfo info;
     if (virDomainGetBlockInfo(handle, disk->target, &info, 0) == 0) {

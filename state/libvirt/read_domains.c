@@ -146,6 +146,7 @@ static void list_domains(gpointer data, gpointer item G_GNUC_UNUSED) {
     }
     DomainReading *each = g_new0(DomainReading, 1);
     *each = (DomainReading){.handle = handles[i], .domain = domain_of_handle(handles[i])};
+    each->domain->texts = texts_new(reading->options->keep_texts);
     *(each->domain->active ? &n_active : &n_inactive) += 1;
     g_ptr_array_add(reading->domains, each);
     g_hash_table_replace(reading->actual->domains, each->domain->name, each->domain);

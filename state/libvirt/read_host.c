@@ -79,6 +79,7 @@ static void read_capabilities(gpointer data, gpointer item G_GNUC_UNUSED) {
 }
 
 void read_host(Reading *reading) {
+  reading->actual->texts = texts_new(reading->options->keep_texts);
   work_push(reading->work, read_capabilities, reading, NULL);
   work_push(reading->work, read_names, reading, NULL);
 }

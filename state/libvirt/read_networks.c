@@ -9,16 +9,6 @@ typedef struct {
   ActualNetwork *network;
 } NetworkReading;
 
-static void set_from_host(ActualNetwork *network, gboolean autostart) {
-  NetworkSpec *specs[] = {&network->persistent, network->active ? &network->live : NULL};
-  for (guint i = 0; i < G_N_ELEMENTS(specs) && specs[i]; i++) {
-    specs[i]->state = network->active ? PoolState_active : PoolState_inactive;
-    set_given(specs[i], NetworkSpec, state);
-    specs[i]->autostart = autostart;
-    set_given(specs[i], NetworkSpec, autostart);
-  }
-}
-
 static void drop_network(Reading *reading, ActualNetwork *network) {
   g_mutex_lock(&reading->lock);
   g_hash_table_remove(reading->actual->networks, network->name);
@@ -42,7 +32,7 @@ static void read_network(gpointer data, gpointer item) {
   else if (!network_facts_read(network, persistent, live, &error))
     network->error = g_strdup_printf("network %s: %s", network->name, error->message);
   else
-    set_from_host(network, autostart);
+    network_facts_finish(network, autostart);
 }
 
 static ActualNetwork *add_network(Reading *reading, virNetworkPtr handle) {
@@ -51,6 +41,7 @@ static ActualNetwork *add_network(Reading *reading, virNetworkPtr handle) {
   ActualNetwork *network = actual_network_new(virNetworkGetName(handle), uuid);
   network->active = virNetworkIsActive(handle) == 1;
   network->is_persistent = virNetworkIsPersistent(handle) == 1;
+  network->texts = texts_new(reading->options->keep_texts);
   g_mutex_lock(&reading->lock);
   g_hash_table_replace(reading->actual->networks, network->name, network);
   g_mutex_unlock(&reading->lock);

@@ -9,7 +9,7 @@ static gint by_time(gconstpointer a, gconstpointer b) {
   return left->created != right->created ? (left->created < right->created ? -1 : 1) : g_strcmp0(left->name, right->name);
 }
 
-static ActualSnapshot *read_snapshot(virDomainSnapshotPtr handle, GError **error) {
+static ActualSnapshot *read_snapshot(virDomainSnapshotPtr handle, gboolean keep_texts, GError **error) {
   const char *name = virDomainSnapshotGetName(handle);
   int current = virDomainSnapshotIsCurrent(handle, 0);
   g_autofree char *xml = virDomainSnapshotGetXMLDesc(handle, 0);
@@ -18,8 +18,11 @@ static ActualSnapshot *read_snapshot(virDomainSnapshotPtr handle, GError **error
     return NULL;
   }
   ActualSnapshot *snapshot = snapshot_xml_read(xml, error);
-  if (snapshot)
-    snapshot->current = current == 1;
+  if (!snapshot)
+    return NULL;
+  snapshot->current = current == 1;
+  snapshot->texts = texts_new(keep_texts);
+  texts_set(snapshot->texts, xml, NULL);
   return snapshot;
 }
 
@@ -30,7 +33,7 @@ gboolean domain_read_snapshots(virDomainPtr handle, ActualDomain *domain, GError
     return reading_lacks_driver() || libvirt_fail(error, "cannot list the snapshots");
   gboolean good = TRUE;
   for (int i = 0; i < n; i++) {
-    ActualSnapshot *snapshot = good ? read_snapshot(handles[i], error) : NULL;
+    ActualSnapshot *snapshot = good ? read_snapshot(handles[i], domain->texts != NULL, error) : NULL;
     if (snapshot)
       g_ptr_array_add(domain->snapshots, snapshot);
     good = good && snapshot;

@@ -33,6 +33,7 @@ static void read_volume(gpointer data, gpointer item) {
   volume->name = g_strdup(name);
   volume->pool = g_strdup(each->pool->name);
   volume->path = g_strdup(key); /* of files and devices it is the path */
+  volume->texts = texts_new(reading->options->keep_texts);
   g_autoptr(GError) error = NULL;
   if (!xml) {
     volume->error = reading_trouble(reading, "volume %s of pool %s", name, each->pool->name);
@@ -78,10 +79,7 @@ static void read_pool(gpointer data, gpointer item) {
   } else if (!pool_facts_read(pool, xml, &error)) {
     pool->error = g_strdup_printf("pool %s: %s", pool->name, error->message);
   } else {
-    pool->spec.state = pool->active ? PoolState_active : PoolState_inactive;
-    set_given(&pool->spec, StoragePoolSpec, state);
-    pool->spec.autostart = autostart;
-    set_given(&pool->spec, StoragePoolSpec, autostart);
+    pool_facts_finish(pool, autostart);
     if (pool->active)
       list_volumes(reading, handle, pool);
   }
@@ -93,6 +91,7 @@ static ActualPool *add_pool(Reading *reading, virStoragePoolPtr handle) {
   ActualPool *pool = actual_pool_new(virStoragePoolGetName(handle), uuid);
   pool->active = virStoragePoolIsActive(handle) == 1;
   pool->persistent = virStoragePoolIsPersistent(handle) == 1;
+  pool->texts = texts_new(reading->options->keep_texts);
   g_mutex_lock(&reading->lock);
   g_hash_table_replace(reading->actual->pools, pool->name, pool);
   g_mutex_unlock(&reading->lock);
@@ -117,22 +116,4 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
 
 void read_storage(Reading *reading) { work_push(reading->work, list_pools, reading, NULL); }
 
-/* Of two pools on one directory always the same one is taken. */
-static void index_volume(GHashTable *by_path, ActualVolume *volume) {
-  const ActualVolume *other = volume->path ? g_hash_table_lookup(by_path, volume->path) : NULL;
-  if (volume->path && (!other || g_strcmp0(volume->pool, other->pool) < 0))
-    g_hash_table_replace(by_path, volume->path, volume);
-}
-
-void read_storage_finish(Reading *reading) {
-  Actual *actual = reading->actual;
-  GHashTableIter pools, volumes;
-  ActualPool *pool;
-  ActualVolume *volume;
-  g_hash_table_iter_init(&pools, actual->pools);
-  while (g_hash_table_iter_next(&pools, NULL, (gpointer *)&pool)) {
-    g_hash_table_iter_init(&volumes, pool->volumes);
-    while (g_hash_table_iter_next(&volumes, NULL, (gpointer *)&volume))
-      index_volume(actual->volumes_by_path, volume);
-  }
-}
+void read_storage_finish(Reading *reading) { actual_index_volumes(reading->actual); }

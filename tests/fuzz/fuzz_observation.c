@@ -1,0 +1,26 @@
+/* Any bytes as a saved observation: an error, or a state that can be saved and read again. */
+#include "state/observation.h"
+
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  g_autofree char *text = g_strndup((const char *)data, size);
+  g_autofree char *taken = NULL;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Actual) actual = observation_load(text, "input", &taken, &error);
+  if (!actual) {
+    if (!error || !g_str_has_prefix(error->message, "input"))
+      g_error("refused without a reason");
+    return 0;
+  }
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (!domain->error && !domain->fingerprint)
+      g_error("%s: neither error nor fingerprint", domain->name);
+  return 0;
+}
