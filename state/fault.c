@@ -1,18 +1,20 @@
 #include "state/fault.h"
 
 #ifdef RECONCILE_FAULTS
+#include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void note(const char *path, const char *name) {
-  FILE *file = fopen(path, "ae");
-  if (file == NULL)
-    return;
-  fprintf(file, "%s\n", name);
-  fclose(file);
+  int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  g_autofree char *line = g_strconcat(name, "\n", NULL);
+  if (fd < 0 || write(fd, line, strlen(line)) < 0)
+    g_warning("%s: can't be written", path);
+  if (fd >= 0)
+    close(fd);
 }
 
 void fault_passed(const char *name) {
@@ -27,7 +29,7 @@ void fault_passed(const char *name) {
   if (command == NULL)
     kill(getpid(), SIGKILL);
   else if (system(command) != 0)
-    fprintf(stderr, "the fault's command failed: %s\n", command);
+    g_warning("the fault's command failed: %s", command);
 }
 #else
 typedef int fault_is_not_built; /* an empty unit isn't C */

@@ -12,9 +12,9 @@ typedef struct Connection Connection; /* state/libvirt/connection.h */
 
 typedef struct {
   gboolean domains, storage, networks; /* what is wanted; all TRUE for a plan */
-  gboolean keep_texts;                 /* for observation_save (state/observation.h) */
   const char *const *names;            /* only these domains; NULL: all */
   guint threads;                       /* 0: default 4 */
+  gboolean keep_texts;                 /* for observation_save (state/observation.h) */
 } ObserveOptions;
 
 Actual *observe(Connection *connection, const ObserveOptions *options, GError **error);

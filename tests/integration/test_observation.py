@@ -32,14 +32,14 @@ class Observation(lab.TestCase):
                 lab.document("Volume", "data.qcow2", {"pool": "lab", "size": "8MiB"}),
                 hv.vm("web", disks=[overlay, {"target": "vdb", "pool": "lab", "size": "8MiB"}],
                       graphics=[{"type": "vnc", "listen": "127.0.0.1", "passwordSecret": "vnc-web"}],
-                      memory={"size": "128MiB", "max": "256MiB"}),
+                      memory={"size": "128MiB", "max": "128MiB"}),
                 hv.vm("off", powerState="stopped", disks=[overlay]), hv.vm("asleep", powerState="paused")]
 
     def changed(self):
         """Other values, an object more and one less, a machine to adopt."""
         documents = copy.deepcopy(self.documents())
         by_name = {each["metadata"]["name"]: each for each in documents}
-        by_name["web"]["spec"].update(title="new", memory={"size": "96MiB", "max": "256MiB"}, cpu={"count": 2})
+        by_name["web"]["spec"].update(title="new", memory={"size": "96MiB", "max": "128MiB"}, cpu={"count": 2})
         by_name["web"]["spec"]["disks"][0]["size"] = "96MiB"
         by_name["off"]["spec"]["powerState"] = "running"
         by_name["lan"]["spec"]["state"] = "active"
