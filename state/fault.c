@@ -12,7 +12,7 @@ static void note(const char *path, const char *name) {
   int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   g_autofree char *line = g_strconcat(name, "\n", NULL);
   if (fd < 0 || write(fd, line, strlen(line)) < 0)
-    g_warning("%s: can't be written", path);
+    abort(); /* the test would count wrongly */
   if (fd >= 0)
     close(fd);
 }
@@ -29,7 +29,7 @@ void fault_passed(const char *name) {
   if (command == NULL)
     kill(getpid(), SIGKILL);
   else if (system(command) != 0)
-    g_warning("the fault's command failed: %s", command);
+    abort();
 }
 #else
 typedef int fault_is_not_built; /* an empty unit isn't C */
