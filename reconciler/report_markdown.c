@@ -95,18 +95,22 @@ static void append_actions(GString *out, const GPtrArray *actions, const ReportV
   }
 }
 
-static void append_summary(GString *out, const PlanObject *object, const GPtrArray *actions) {
-  g_autofree char *id = object_id(object->kind, object->name);
-  gboolean adopt_only = object->adopt && object->change == CHANGE_NONE;
+static Impact greatest_impact(const GPtrArray *actions) {
   Impact impact = IMPACT_NONE;
   for (guint i = 0; actions && i < actions->len; i++)
     impact = MAX(impact, ((const Action *)actions->pdata[i])->impact);
+  return impact;
+}
+
+static void append_summary(GString *out, const PlanObject *object, const GPtrArray *actions) {
+  g_autofree char *id = object_id(object->kind, object->name);
+  gboolean adopt_only = object->adopt && object->change == CHANGE_NONE;
   g_string_append(out, "<details><summary>");
   append_value(out, id);
   const char *word = adopt_only ? "adopt" : object->change == CHANGE_NONE ? "unchanged" : change_words[object->change];
   g_string_append_printf(out, " %s%s", word, object->adopt && !adopt_only ? ", adopt" : "");
   if (actions)
-    g_string_append_printf(out, ", impact %s", impact_words[impact]);
+    g_string_append_printf(out, ", impact %s", impact_words[greatest_impact(actions)]);
   g_string_append(out, "</summary>\n\n");
 }
 
@@ -133,24 +137,58 @@ static char *object_block(const PlanObject *object, const GPtrArray *actions, co
   return g_string_free(out, FALSE);
 }
 
+/* What a reviewer mustn't miss comes first, and so is the last to be cut. */
+typedef enum { WEIGHT_DANGER, WEIGHT_RESTART, WEIGHT_OTHER, WEIGHT_N } Weight;
+
+static Weight weigh(const PlanObject *object, const GPtrArray *actions) {
+  Impact impact = greatest_impact(actions);
+  if (object->error || object->change == CHANGE_ERROR || object->change == CHANGE_DELETE || impact >= IMPACT_DATA_LOSS)
+    return WEIGHT_DANGER;
+  return impact >= IMPACT_RESTART ? WEIGHT_RESTART : WEIGHT_OTHER;
+}
+
+typedef struct {
+  GString *out;
+  const Plan *plan;
+  const ReportView *view;
+  GHashTable *actions;         /* report_actions */
+  guint left_out[CHANGE_N], n; /* of them, and together */
+} Page;
+
+static void append_weighing(Page *page, Weight weight) {
+  for (guint i = 0; i < page->plan->objects->len; i++) {
+    const PlanObject *object = page->plan->objects->pdata[i];
+    g_autofree char *id = object_id(object->kind, object->name);
+    const GPtrArray *own = g_hash_table_lookup(page->actions, id);
+    if (!report_is_notable(object, own) || weigh(object, own) != weight)
+      continue;
+    g_autofree char *block = object_block(object, own, page->view);
+    if (page->n == 0 && page->out->len + strlen(block) <= PAGE_SIZE - PAGE_RESERVE) {
+      g_string_append(page->out, block);
+      continue;
+    }
+    page->left_out[object->change]++;
+    page->n++;
+  }
+}
+
 static void append_objects(GString *out, const Plan *plan, const ReportView *view) {
   g_autoptr(GHashTable) actions = report_actions(plan);
-  guint left_out = 0;
-  for (guint i = 0; i < plan->objects->len; i++) {
-    const PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
-    const GPtrArray *own = g_hash_table_lookup(actions, id);
-    if (!report_is_notable(object, own))
+  Page page = {.out = out, .plan = plan, .view = view, .actions = actions};
+  for (Weight weight = 0; weight < WEIGHT_N; weight++)
+    append_weighing(&page, weight);
+  if (page.n == 0)
+    return;
+  g_string_append_printf(out, "_%u more objects aren't shown (", page.n);
+  const char *separator = "";
+  for (ChangeKind change = 0; change < CHANGE_N; change++) {
+    if (page.left_out[change] == 0)
       continue;
-    g_autofree char *block = object_block(object, own, view);
-    if (left_out || out->len + strlen(block) > PAGE_SIZE - PAGE_RESERVE)
-      left_out++;
-    else
-      g_string_append(out, block);
+    g_string_append_printf(out, "%s%s: %u", separator, change_words[change], page.left_out[change]);
+    separator = ", ";
   }
-  if (left_out)
-    g_string_append_printf(out, "_%u more objects aren't shown: this text is cut at %d characters. The whole plan is "
-                                "in the output of `-o text` or `-o json`._\n\n", left_out, PAGE_SIZE);
+  g_string_append_printf(out, "): this text is cut at %d characters. The whole plan is in the output of `-o text` or `-o json`._\n\n",
+                         PAGE_SIZE);
 }
 
 static void append_results(GString *out, const GPtrArray *results) {

@@ -133,7 +133,7 @@ static void test_markdown_fits(void **state) {
   report_markdown.result(out, result, &view);
   assert_true(out->len <= 60000);
   assert_true(out->len > 30000);
-  assert_non_null(strstr(out->str, "more objects aren't shown"));
+  assert_non_null(strstr(out->str, "more objects aren't shown (update: 2"));
   assert_non_null(strstr(out->str, "more fields aren't shown"));
   guint opened = 0, closed = 0;
   for (const char *at = out->str; (at = strstr(at, "<details>")); at++)
@@ -141,6 +141,36 @@ static void test_markdown_fits(void **state) {
   for (const char *at = out->str; (at = strstr(at, "</details>")); at++)
     closed++;
   assert_int_equal(opened, closed);
+  run_result_free(result);
+}
+
+/* 500 objects: what is dangerous is first and isn't cut, and no object is lost in the counts. */
+static void test_markdown_shows_danger_first(void **state) {
+  (void)state;
+  RunResult *result = g_new0(RunResult, 1);
+  result->diagnostics = diagnostics_new();
+  result->plan = plan_new();
+  for (guint i = 0; i < 500; i++) {
+    g_autofree char *name = g_strdup_printf("vm-%u", i);
+    ChangeKind change = i == 499 ? CHANGE_DELETE : i == 498 ? CHANGE_ERROR : i % 2 ? CHANGE_CREATE : CHANGE_UPDATE;
+    PlanObject *object = plans_object(result->plan, KIND_VIRTUAL_MACHINE, name, change);
+    for (guint n = 0; change == CHANGE_UPDATE && n < 4; n++)
+      plans_field(object, "description", "a text that was there", "another text that shall be there", EFFECT_LIVE_CALL);
+  }
+  g_autoptr(GString) out = g_string_new(NULL);
+  const ReportView view = {.dry_run = TRUE};
+  report_markdown.result(out, result, &view);
+  assert_true(g_utf8_strlen(out->str, -1) < 65536);
+  const char *deleted = strstr(out->str, "<code>vm/vm-499</code> delete"), *broken = strstr(out->str, "<code>vm/vm-498</code> error");
+  const char *other = strstr(out->str, "<code>vm/vm-0</code> update");
+  assert_true(deleted && broken && other && deleted < other && broken < other);
+  guint shown = 0, more = 0, created = 0, updated = 0;
+  for (const char *at = out->str; (at = strstr(at, "<details>")); at++)
+    shown++;
+  const char *rest = strchr(strstr(out->str, "\n_"), '_') + 1;
+  assert_int_equal(sscanf(rest, "%u more objects aren't shown (create: %u, update: %u)", &more, &created, &updated), 3);
+  assert_int_equal(shown + more, 500);
+  assert_int_equal(created + updated, more);
   run_result_free(result);
 }
 
@@ -227,7 +257,7 @@ static void test_table(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_text),           cmocka_unit_test(test_result), cmocka_unit_test(test_failure),
-      cmocka_unit_test(test_markdown_fits),  cmocka_unit_test(test_escape), cmocka_unit_test(test_progress),
+      cmocka_unit_test(test_markdown_fits), cmocka_unit_test(test_markdown_shows_danger_first),  cmocka_unit_test(test_escape), cmocka_unit_test(test_progress),
       cmocka_unit_test(test_table),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
