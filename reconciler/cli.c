@@ -60,6 +60,8 @@ static const Option options[] = {
     {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
     {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY), "DIR",
      "Where the journal is (default: $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile)"},
+    {"config", 0, G_OPTION_ARG_FILENAME, OPTION(config), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FILE",
+     "The configuration of the service: reconcile.yaml(5)"},
     {"verbose", 'v', G_OPTION_ARG_NONE, OPTION(verbose), FOR_ALL, NULL, "Say more: unchanged objects, arguments of actions"},
     {"quiet", 'q', G_OPTION_ARG_NONE, OPTION(quiet), FOR_ALL, NULL, "Say only errors and the last line"},
     {"color", 0, G_OPTION_ARG_FILENAME, OPTION(color), FOR_ALL, "WHEN",

@@ -4,7 +4,7 @@
 #include "reconciler/report.h"
 
 typedef struct {
-  char *connect, *output, *plan_in, *plan_out, *against, *allow, *state_dir, *color;
+  char *connect, *output, *plan_in, *plan_out, *against, *allow, *state_dir, *color, *config;
   gboolean dry_run, preflight, prune, forbid_extra, verbose, quiet, help, version;
   int prune_limit, jobs; /* 0: not given */
 } CliOptions;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "reconciler/cli.h"
+#include "reconciler/config.h"
 #include "reconciler/progress.h"
 #include "reconciler/signals.h"
 
@@ -77,6 +78,27 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
   };
 }
 
+/* The configuration gives what the command line doesn't; policy and windows come from it alone. */
+static void take_config(RunOptions *options, const Config *config, Rules *rules) {
+  const ServiceSpec *spec = &config->spec;
+  if (options->source == NULL && options->plan_in == NULL)
+    options->source = config_source(config);
+  if (options->uri == NULL && given(spec, ServiceSpec, connection))
+    options->uri = spec->connection;
+  if (options->state_dir == NULL)
+    options->state_dir = config->state_dir;
+  options->allow |= config->allow;
+  options->prune |= given(&spec->prune, PruneSpec, enabled) && spec->prune.enabled;
+  if (options->prune_percent == 0)
+    options->prune_percent = (guint)spec->prune.limit;
+  if (options->jobs == 0)
+    options->jobs = (guint)spec->limits.jobs;
+  options->identity = config_identity(config);
+  *rules = config_rules(config);
+  rules->allow = options->allow;
+  options->rules = rules;
+}
+
 static void show_result(Apply *apply, const RunResult *result) {
   const Cli *cli = apply->cli;
   if (result->plan)
@@ -96,8 +118,16 @@ int command_apply(const Cli *cli) {
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
   signals_cancel(cancel);
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Config) config = cli->options.config ? config_read(cli->options.config, diagnostics, &error) : NULL;
+  if (error)
+    return cli_fail(cli, error, diagnostics);
   Apply apply = {.cli = cli, .progress = make_progress(cli)};
   RunOptions options = run_options(cli, cancel);
+  Rules rules;
+  if (config)
+    take_config(&options, config, &rules);
   RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .data = &apply};
   static RunResult *result; /* never freed: as the process ends, its pages go at once */
   result = pipeline_run(&options, &events);

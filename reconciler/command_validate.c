@@ -1,5 +1,6 @@
 /* Checks a source without a hypervisor. */
 #include "reconciler/cli.h"
+#include "reconciler/config.h"
 #include "reconciler/escape.h"
 #include "reconciler/plan_json.h"
 
@@ -47,7 +48,23 @@ static void print_text(const Cli *cli, const Desired *desired, const char *sourc
   cli_print(out->str);
 }
 
+static int validate_config(const Cli *cli) {
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Config) config = config_read(cli->options.config, diagnostics, &error);
+  if (!config)
+    return cli_fail(cli, error, diagnostics);
+  cli_print_diagnostics(diagnostics);
+  if (cli->format == &report_json)
+    cli_print("{\n  \"formatVersion\": 1,\n  \"exitStatus\": 0\n}\n");
+  else
+    cli_print("Valid.\n");
+  return EXIT_IN_SYNC;
+}
+
 int command_validate(const Cli *cli) {
+  if (cli->options.config)
+    return validate_config(cli);
   const char *source = cli->args[0] ? cli->args[0] : ".";
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(GError) error = NULL;

@@ -18,7 +18,8 @@ typedef struct {
   RunResult *result;
   Connection *connection;
   Journal *journal;
-  Desired *desired; /* of the source; NULL with a saved plan */
+  const Desired *desired; /* of the source; NULL with a saved plan */
+  Desired *read;          /* the same where this run has read it */
   Actual *actual;
   char *source, *revision;
 } Pipeline;
@@ -54,6 +55,9 @@ static gboolean refuse(Pipeline *pipeline, char *message /* taken */) {
 /* A dry run works without a journal; a run that acts doesn't. */
 static gboolean open_journal(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
+  pipeline->journal = options->journal;
+  if (pipeline->journal != NULL)
+    return TRUE;
   g_autofree char *dir = options->state_dir != NULL ? g_strdup(options->state_dir) : journal_default_dir();
   g_autofree char *warning = NULL;
   GError *error = NULL;
@@ -70,8 +74,9 @@ static gboolean open_journal(Pipeline *pipeline) {
 static gpointer read_source(gpointer data) {
   Pipeline *pipeline = data;
   GError *error = NULL;
-  pipeline->desired = source_read(pipeline->options->source != NULL ? pipeline->options->source : ".", &pipeline->source,
+  pipeline->read = source_read(pipeline->options->source != NULL ? pipeline->options->source : ".", &pipeline->source,
                                   &pipeline->revision, pipeline->result->diagnostics, &error);
+  pipeline->desired = pipeline->read;
   return error;
 }
 
@@ -83,9 +88,19 @@ static Actual *read_saved(Pipeline *pipeline, GError **error) {
   return observation_load(text, path, &pipeline->result->taken, error);
 }
 
+/* NULL: there is nothing to read; what is known is taken. */
+static GThread *start_reading(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  if (options->desired != NULL) {
+    pipeline->desired = options->desired;
+    pipeline->revision = g_strdup(options->revision);
+  }
+  return options->plan_in == NULL && options->desired == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
+}
+
 /* Source and host are read side by side. What is wrong with the source is said first. */
 static gboolean read_both(Pipeline *pipeline) {
-  GThread *reader = pipeline->options->plan_in == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
+  GThread *reader = start_reading(pipeline);
   GError *error = NULL;
   pipeline->actual = pipeline->options->against != NULL ? read_saved(pipeline, &error)
                                                         : observe(pipeline->connection, &everything, &error);
@@ -109,7 +124,7 @@ static gboolean plan_once(Pipeline *pipeline) {
   PlanInput input = {
       .desired = pipeline->desired,
       .actual = pipeline->actual,
-      .source = pipeline->source,
+      .source = options->identity != NULL ? options->identity : pipeline->source,
       .revision = pipeline->revision,
       .allow = options->allow,
       .prune = options->prune,
@@ -176,14 +191,6 @@ static gboolean save_plan(Pipeline *pipeline) {
   return saved || stop(pipeline, 1, error);
 }
 
-static void reject(Plan *plan, PlanObject *object, char *error /* taken */) {
-  g_autofree char *id = object_id(object->kind, object->name);
-  object->change = CHANGE_ERROR;
-  g_free(object->error);
-  object->error = error;
-  plan_drop_actions(plan, id);
-}
-
 static gboolean brings_extra(const PlanObject *object) {
   if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
     return FALSE;
@@ -194,14 +201,17 @@ static gboolean brings_extra(const PlanObject *object) {
 static void forbid_extra(Plan *plan) {
   for (guint i = 0; i < plan->objects->len; i++)
     if (brings_extra(plan->objects->pdata[i]))
-      reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
+      plan_reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
 }
 
 /* What the hypervisor judges to be wrong is not begun; the others go on. */
 static gboolean judge(Pipeline *pipeline) {
   Plan *plan = pipeline->result->plan;
+  const Rules *rules = pipeline->options->rules;
   if (pipeline->options->forbid_extra)
     forbid_extra(plan);
+  if (rules != NULL)
+    pipeline->result->opens = rules_apply(rules, plan, pipeline->actual);
   if (pipeline->options->dry_run && !pipeline->options->preflight)
     return TRUE;
   GError *error = NULL;
@@ -213,7 +223,7 @@ static gboolean judge(Pipeline *pipeline) {
     g_autofree char *id = object_id(object->kind, object->name);
     const char *verdict = g_hash_table_lookup(verdicts, id);
     if (verdict != NULL)
-      reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
+      plan_reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
   }
   return TRUE;
 }
@@ -291,12 +301,15 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   Pipeline pipeline = {.options = options, .events = events != NULL ? events : &no_events};
   pipeline.result = g_new0(RunResult, 1);
   pipeline.result->diagnostics = diagnostics_new();
-  pipeline.connection = connection_new(options->uri, options->dry_run && !options->preflight);
+  gboolean read_only = options->dry_run && !options->preflight;
+  pipeline.connection = options->connection != NULL ? options->connection : connection_new(options->uri, read_only);
   run(&pipeline);
-  pipeline.result->desired = pipeline.desired;
+  pipeline.result->desired = pipeline.read;
   pipeline.result->actual = pipeline.actual;
-  g_clear_pointer(&pipeline.journal, journal_close);
-  g_clear_pointer(&pipeline.connection, connection_free);
+  if (options->journal == NULL)
+    journal_close(pipeline.journal);
+  if (options->connection == NULL)
+    connection_free(pipeline.connection);
   g_free(pipeline.source);
   g_free(pipeline.revision);
   return pipeline.result;

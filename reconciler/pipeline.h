@@ -4,6 +4,8 @@
 #pragma once
 #include "reconciler/act/act.h"
 #include "reconciler/plan.h"
+#include "reconciler/rules.h"
+#include "state/journal.h"
 #include "state/observe.h"
 
 typedef struct {
@@ -19,6 +21,13 @@ typedef struct {
   guint prune_percent;      /* most of what we own that one run may delete; 0: default 30 */
   guint jobs;               /* parallel objects; 0: default 4 */
   GCancellable *cancel;
+  const Rules *rules;       /* of the configuration: what may be done now; NULL: what `allow` says, whole or not at all */
+  /* What a service keeps from run to run: borrowed. NULL: the run opens and reads it itself. */
+  Connection *connection;
+  Journal *journal;         /* JOURNAL_WRITE */
+  const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL */
+  const char *revision;
+  const char *identity;     /* name under which machines remember the source; NULL: what the source says */
 } RunOptions;
 
 typedef enum { RESULT_PENDING, RESULT_DONE, RESULT_FAILED, RESULT_SKIPPED, RESULT_REFUSED, RESULT_CANCELLED } ResultKind;
@@ -40,13 +49,14 @@ typedef struct {
 
 typedef struct {
   Diagnostics *diagnostics; /* of the source */
-  Desired *desired;         /* of the source; NULL with a saved plan */
+  Desired *desired;         /* of the source, where the run has read it */
   Actual *actual;           /* what the plan was made from; NULL when there were errors before */
   char *taken;              /* when the saved observation was taken; NULL: the host was looked at */
   Plan *plan;               /* NULL when there were errors before */
   GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */
   int exit_status;          /* 0, 1, 2, 3 as on the command line */
   GError *error;            /* what stopped the run, if anything did */
+  gint64 opens;             /* when a maintenance window opens that something waits for; 0: nothing does */
 } RunResult;
 void run_result_free(RunResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunResult, run_result_free)

@@ -4,6 +4,7 @@
 
 const char *const impact_words[IMPACT_N + 1] = {"none", "live", "next-start", "restart", "data-loss", NULL};
 const char *const change_words[CHANGE_N + 1] = {"none", "create", "update", "delete", "orphan", "error", NULL};
+const char *const hold_words[HOLD_N + 1] = {"none", "suspended", "backoff", "forbidden", "window", "other", NULL};
 const char *const action_words[ACTION_N + 1] = {
 #define ACTION(id, name, function, impact, help) [ACTION_##id] = name,
 #include "reconciler/actions.def"
@@ -154,4 +155,12 @@ void plan_drop_actions(Plan *plan, const char *object_id) {
   for (guint i = plan->actions->len; i-- > 0;)
     if (g_str_equal(((Action *)plan->actions->pdata[i])->object, object_id))
       g_ptr_array_remove_index(plan->actions, i);
+}
+
+void plan_reject(Plan *plan, PlanObject *object, char *error) {
+  g_autofree char *id = object_id(object->kind, object->name);
+  object->change = CHANGE_ERROR;
+  g_free(object->error);
+  object->error = error;
+  plan_drop_actions(plan, id);
 }

@@ -49,10 +49,15 @@ void field_change_free(FieldChange *change);
 const char *effect_word(Effect effect);
 const char *effect_via(Effect effect);
 
+/* Why some or all that was planned for an object isn't done now (reconciler/rules.h); its notes say more. */
+typedef enum { HOLD_NONE, HOLD_SUSPENDED, HOLD_BACKOFF, HOLD_FORBIDDEN, HOLD_WINDOW, HOLD_OTHER, HOLD_N } HoldKind;
+extern const char *const hold_words[HOLD_N + 1]; /* "none", "suspended", … */
+
 typedef struct {
   Kind kind;
   char *name;
   ChangeKind change;
+  HoldKind hold;          /* not saved */
   gboolean adopt;         /* it is taken over: only our record is written for that */
   GPtrArray *fields;      /* of FieldChange * */
   char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */
@@ -79,6 +84,8 @@ const PlanObject *plan_object(const Plan *plan, const char *object_id);
 void action_free(Action *action);
 /* Takes out what was planned for an object: it is brought in line as a whole or not at all. */
 void plan_drop_actions(Plan *plan, const char *object_id);
+/* Makes an error of an object, with the reason: nothing of what was planned for it is done. */
+void plan_reject(Plan *plan, PlanObject *object, char *error /* taken */);
 
 typedef struct { guint create, update, delete, adopt, unchanged, errors, orphans, pending, actions; } PlanSummary;
 PlanSummary plan_summary(const Plan *plan);

@@ -235,5 +235,6 @@ static void decode_table(const Decoder *decoder, const FieldTable *table, const 
 void decode_spec(const FieldTable *table, const Node *node, const char *base_dir, gpointer spec, Diagnostics *diagnostics) {
   g_autofree char *absolute = base_dir ? g_canonicalize_filename(base_dir, NULL) : NULL;
   const Decoder decoder = {absolute, diagnostics, diagnostics->errors};
-  decode_table(&decoder, table, node, table == &MetadataSpec_table ? "metadata" : "spec", spec);
+  const char *what = table == &MetadataSpec_table ? "metadata" : table == &ServiceSpec_table ? "the configuration" : "spec";
+  decode_table(&decoder, table, node, what, spec);
 }

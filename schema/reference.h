@@ -9,3 +9,6 @@
 char *reference_text(const char *path, GError **error);
 char *reference_markdown(void);
 char *reference_man(void);
+/* The same for the service's configuration: docs/configuration.md and reconcile.yaml(5). */
+char *configuration_markdown(void);
+char *configuration_man(void);

@@ -13,7 +13,7 @@ static void each_table(GString *out, const char *path, const Field *field, const
   for (guint i = 0; i < table->n_fields; i++) {
     const Field *inner = &table->fields[i];
     if (!inner->sub) continue;
-    g_autofree char *name = g_strdup_printf("%s.%s", path, inner->key);
+    g_autofree char *name = g_strdup_printf("%s%s%s", path, *path ? "." : "", inner->key);
     each_table(out, name, inner, inner->sub, write);
   }
 }
@@ -61,14 +61,21 @@ static void append_heading_anchor(GString *out, const char *path) {
     if (g_ascii_isalnum(*path)) g_string_append_c(out, g_ascii_tolower(*path));
 }
 
-static void markdown_row(GString *out, const char *path, const Field *field) {
+/* The rows of the configuration change nothing of a machine by themselves. */
+static gboolean has_effects(const FieldTable *table) {
+  for (guint i = 0; i < table->n_fields; i++)
+    if (table->fields[i].effect != EFFECT_UNSET) return TRUE;
+  return FALSE;
+}
+
+static void markdown_row(GString *out, const char *path, const Field *field, gboolean effects) {
   g_autofree char *type = describe_type(field);
   g_autofree char *values = limits(field);
   g_autoptr(GString) change = g_string_new(describe_effect_short(field->effect));
   if (field->why) g_string_append_printf(change, ": %s", field->why);
   if (field->sub) {
     g_string_append_printf(out, "| [`%s`](#", field->key);
-    g_autofree char *inner = g_strdup_printf("%s.%s", path, field->key);
+    g_autofree char *inner = g_strdup_printf("%s%s%s", path, *path ? "." : "", field->key);
     append_heading_anchor(out, inner);
     g_string_append(out, ")");
   } else {
@@ -77,18 +84,20 @@ static void markdown_row(GString *out, const char *path, const Field *field) {
   g_string_append(out, field->required ? " (required) |" : " |");
   append_cell(out, type, FALSE);
   append_cell(out, values, FALSE);
-  append_cell(out, change->str, FALSE);
+  if (effects) append_cell(out, change->str, FALSE);
   append_cell(out, field->help, FALSE);
   append_cell(out, field->example, TRUE);
   g_string_append_c(out, '\n');
 }
 
 static void markdown_table(GString *out, const char *path, const Field *field, const FieldTable *table) {
-  g_string_append_printf(out, "\n### %s\n\n%s.\n", path, table->help);
+  gboolean effects = has_effects(table);
+  g_string_append_printf(out, "\n### %s\n\n%s.\n", *path ? path : "The file", table->help);
   g_autofree char *effect = field ? describe_effect(field) : NULL;
   if (effect) g_string_append_printf(out, "As a whole: %s.\n", effect);
-  g_string_append(out, "\n| field | type | values | change | meaning | example |\n|---|---|---|---|---|---|\n");
-  for (guint i = 0; i < table->n_fields; i++) markdown_row(out, path, &table->fields[i]);
+  g_string_append_printf(out, "\n| field | type | values |%s meaning | example |\n|---|---|---|%s---|---|\n",
+                         effects ? " change |" : "", effects ? "---|" : "");
+  for (guint i = 0; i < table->n_fields; i++) markdown_row(out, path, &table->fields[i], effects);
 }
 
 static void markdown_kind(GString *out, const KindInfo *kind, const KindInfo *same) {
@@ -121,6 +130,17 @@ char *reference_markdown(void) {
   g_string_append(out, "\n## Every object\n\n`apiVersion: " API_VERSION "`, `kind`, `metadata` and `spec`.\n");
   each_table(out, "metadata", NULL, &MetadataSpec_table, markdown_table);
   each_kind(out, markdown_kind, markdown_table);
+  return g_string_free(out, FALSE);
+}
+
+char *configuration_markdown(void) {
+  GString *out = g_string_new(
+    "# Configuration reference\n\n"
+    "The file of `reconcile serve`: `/etc/reconcile/reconcile.yaml`, or as `--config` says. One mapping; `reconcile validate\n"
+    "--config FILE` checks it. Written from the rows in `schema/fields/service.def`; after a change of a row:\n"
+    "`REGENERATE=1 ctest --test-dir build/asan -R unit/test_reference`. How values are written:\n"
+    "[fields.md](fields.md#how-values-are-written).\n");
+  each_table(out, "", NULL, &ServiceSpec_table, markdown_table);
   return g_string_free(out, FALSE);
 }
 
@@ -162,7 +182,7 @@ static void groff_row(GString *out, const Field *field) {
 static void groff_table(GString *out, const char *path, const Field *field, const FieldTable *table) {
   (void)field;
   g_string_append(out, ".SS ");
-  append_groff(out, path);
+  append_groff(out, *path ? path : "The file");
   g_string_append_c(out, '\n');
   append_groff(out, table->help);
   g_string_append(out, ".\n");
@@ -174,6 +194,36 @@ static void groff_kind(GString *out, const KindInfo *kind, const KindInfo *same)
   append_groff(out, kind->help);
   g_string_append(out, ".\n");
   if (same) g_string_append_printf(out, "Its fields are those of\n.BR %s .\n", same->name);
+}
+
+/* The example is a whole file: of each group what the rows give as examples would contradict itself. */
+static const char example_configuration[] =
+  "source:\n  git:\n    url: ssh://git@git.example.org/vms.git\n    ref: main\n    sshKey: /etc/reconcile/id_ed25519\n"
+  "    knownHosts: /etc/reconcile/known_hosts\n  pollInterval: 1m\nconnection: qemu:///system\nallow: [restart]\n"
+  "windows:\n  - {name: night, from: '22:00', to: '04:00', impacts: [restart]}\nprune: {enabled: true, limit: 10}\n"
+  "policy: {pools: [default], networks: [default], paths: [/var/lib/vms], rawXml: false, maxCpus: 16, maxMemory: 64GiB}\n"
+  "metrics: {listen: '127.0.0.1:9177'}\n";
+
+char *configuration_man(void) {
+  GString *out = g_string_new(
+    ".\\\" Written from schema/fields/service.def by unit/test_reference with REGENERATE=1.\n"
+    ".TH RECONCILE.YAML 5 \"\" \"reconcile " RECONCILE_VERSION "\" \"File formats\"\n"
+    ".SH NAME\nreconcile.yaml \\- configuration of the reconcile service\n"
+    ".SH DESCRIPTION\n"
+    "One YAML mapping.\n.B reconcile serve\nreads\n.I /etc/reconcile/reconcile.yaml\nor what\n.B \\-\\-config\nnames, and"
+    " reads it again on SIGHUP; a file with an error is refused and the former one stays in force.\n"
+    ".B reconcile validate \\-\\-config\nchecks it. A single run takes it only with\n.BR \\-\\-config .\n"
+    "Values are written as in\n.BR reconcile\\-spec (5).\n"
+    ".SH EXAMPLE\n.nf\n");
+  g_auto(GStrv) lines = g_strsplit(example_configuration, "\n", -1);
+  for (char **line = lines; *line && **line; line++) {
+    append_groff(out, *line);
+    g_string_append_c(out, '\n');
+  }
+  g_string_append(out, ".fi\n.SH FIELDS\n");
+  each_table(out, "", NULL, &ServiceSpec_table, groff_table);
+  g_string_append(out, ".SH SEE ALSO\n.BR reconcile (1),\n.BR reconcile\\-spec (5)\n");
+  return g_string_free(out, FALSE);
 }
 
 char *reference_man(void) {

@@ -50,7 +50,7 @@ class Manual(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("groff"), "groff isn't installed")
     def test_groff_has_nothing_to_complain_of(self):
-        for name in ("reconcile.1", "reconcile-spec.5"):
+        for name in ("reconcile.1", "reconcile-spec.5", "reconcile.yaml.5"):
             result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", os.path.join(REPOSITORY, "packaging", name)],
                                     capture_output=True, text=True, check=True)
             self.assertEqual(result.stderr, "")

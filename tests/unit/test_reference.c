@@ -33,6 +33,13 @@ static void man_page_is_current(void **state) {
   assert_current("packaging/reconcile-spec.5", text);
 }
 
+static void configuration_is_current(void **state) {
+  (void)state;
+  g_autofree char *markdown = configuration_markdown(), *man = configuration_man();
+  assert_current("docs/configuration.md", markdown);
+  assert_current("packaging/reconcile.yaml.5", man);
+}
+
 static void schema_is_current(void **state) {
   (void)state;
   g_autofree char *text = json_schema();
@@ -126,7 +133,8 @@ static void names_the_nearest(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(fields_are_current), cmocka_unit_test(man_page_is_current), cmocka_unit_test(schema_is_current),
+    cmocka_unit_test(fields_are_current), cmocka_unit_test(man_page_is_current),
+    cmocka_unit_test(configuration_is_current), cmocka_unit_test(schema_is_current),
     cmocka_unit_test(schema_has_every_row), cmocka_unit_test(explains_every_row),
     cmocka_unit_test(takes_paths_as_people_write_them), cmocka_unit_test(names_the_nearest),
   };

@@ -1,0 +1,12 @@
+/* The host's own policy over what files may ask: what goes beyond is refused by name, object by object.
+ * Pure: over what is declared (profiles merged) and what is observed. */
+#pragma once
+#include "reconciler/plan.h"
+#include "state/actual.h"
+
+/* What the object asks beyond the policy: "disks[vda].path: /etc/shadow isn't below …"; NULL: nothing. */
+char *policy_refusal(const PolicySpec *policy, const Object *declared);
+
+/* Rejects the plan's objects that go beyond it, those too that would take the sum of all machines beyond
+ * the host's limits: what a machine has already counts first, then machines by name while they fit. */
+void policy_apply(const PolicySpec *policy, Plan *plan, const Actual *actual);
