@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "reconciler/source.h"
+#include "schema/value.h"
 
 enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, N_COMMANDS };
 
@@ -55,6 +56,8 @@ static const Option options[] = {
     {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY), NULL, "Delete what is ours and has left the source"},
     {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY), "PERCENT",
      "Most of what is ours that a run may delete (default: 30)"},
+    {"prune-images", 0, G_OPTION_ARG_FILENAME, OPTION(prune_images), FOR(APPLY), "AGE",
+     "Delete base images that nothing uses and nobody touched for so long (such as 30d)"},
     {"forbid-extra", 0, G_OPTION_ARG_NONE, OPTION(forbid_extra), FOR(APPLY), NULL,
      "Refuse machines that bring raw device XML (devices.extra)"},
     {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
@@ -181,6 +184,10 @@ static gboolean check_values(Cli *cli, GError **error) {
     return usage_error(error, "--against plans without a hypervisor: give --dry-run with it, and neither --connect, --preflight nor --plan");
   if (values->allow && !cli_parse_allow(values->allow, &cli->view.allow, error))
     return FALSE;
+  static const Field age = {.key = "age", .type = VALUE_DURATION, .max = 100 * 366 * G_GINT64_CONSTANT(86400000)};
+  g_autoptr(GError) wrong = NULL;
+  if (values->prune_images && !value_parse(&age, values->prune_images, &values->prune_images_age, &wrong))
+    return usage_error(error, "--prune-images %s: %s", values->prune_images, wrong->message);
   return check_range("prune-limit", &values->prune_limit, 100, error) && check_range("jobs", &values->jobs, 64, error);
 }
 

@@ -70,6 +70,8 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
       .dry_run = options->dry_run,
       .preflight = options->preflight,
       .prune = options->prune,
+      .collect = options->prune_images != NULL,
+      .collect_age = options->prune_images_age,
       .forbid_extra = options->forbid_extra,
       .allow = cli->view.allow,
       .prune_percent = (guint)options->prune_limit,

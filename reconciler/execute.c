@@ -106,6 +106,7 @@ static void work(gpointer data, gpointer user_data) {
       .connection = execution->connection,
       .plan = execution->plan,
       .object = lane->object,
+      .journal = execution->journal,
       .cancel = execution->cancel,
       .progress = on_progress,
       .progress_data = step,

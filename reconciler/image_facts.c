@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "reconciler/base_volume.h"
 #include "reconciler/locate.h"
 #include "reconciler/qcow2.h"
 #include "schema/digest.h"
@@ -49,6 +50,34 @@ static char *file_in(const char *directory, const char *name, ImageFacts *facts)
   if (found == NULL)
     fail(facts, "%s holds no %s.qcow2, %s.img or %s.raw", directory, name, name, name);
   return found;
+}
+
+/* The newest image of a directory, whatever its name; of two that are equally new the one that sorts last. */
+static char *newest_in(const char *directory, ImageFacts *facts) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GDir) dir = g_dir_open(directory, 0, &error);
+  if (dir == NULL) {
+    fail(facts, "%s can't be read: %s", directory, error->message);
+    return NULL;
+  }
+  g_autofree char *newest = NULL;
+  struct timespec when = {0};
+  for (const char *name; (name = g_dir_read_name(dir)) != NULL;) {
+    struct stat status;
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+    gboolean image = g_str_has_suffix(name, ".qcow2") || g_str_has_suffix(name, ".img") || g_str_has_suffix(name, ".raw");
+    if (!image || name[0] == '.' || stat(path, &status) < 0 || !S_ISREG(status.st_mode))
+      continue;
+    gint64 later = status.st_mtim.tv_sec != when.tv_sec ? status.st_mtim.tv_sec - when.tv_sec : status.st_mtim.tv_nsec - when.tv_nsec;
+    if (newest != NULL && (later < 0 || (later == 0 && strcmp(path, newest) < 0)))
+      continue;
+    g_free(newest);
+    newest = g_steal_pointer(&path);
+    when = status.st_mtim;
+  }
+  if (newest == NULL)
+    fail(facts, "%s holds no .qcow2, .img or .raw file", directory);
+  return g_steal_pointer(&newest);
 }
 
 static guint64 big_endian(const guint8 *bytes, guint count) {
@@ -149,7 +178,7 @@ static gboolean read_file(ImageFacts *facts, const char *expected, Journal *jour
 static gboolean in_pool(const Actual *actual, const Object *image, const char *sha256, ImageFacts *facts) {
   const ActualPool *pool = g_hash_table_lookup(actual->pools, locate_image_pool(image));
   for (guint i = 0; pool != NULL && i < Format_N; i++) {
-    g_autofree char *name = g_strdup_printf("sha256-%s.%s", sha256, Format_words.words[i]);
+    g_autofree char *name = base_volume_name(sha256, Format_words.words[i]);
     g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
     const ActualVolume *volume = g_hash_table_lookup(pool->volumes, name);
     if (volume == NULL || g_hash_table_lookup(pool->volumes, marker) != NULL)
@@ -171,7 +200,8 @@ static gboolean collect(const Object *image, const Actual *actual, ImageFacts *f
   if (given(spec, ImageSpec, format))
     facts->format = g_strdup(Format_words.words[spec->format]);
   if (g_file_test(spec->source, G_FILE_TEST_IS_DIR))
-    facts->path = file_in(spec->source, image->metadata.name, facts);
+    facts->path = given(spec, ImageSpec, useLatest) && spec->useLatest ? newest_in(spec->source, facts)
+                                                                       : file_in(spec->source, image->metadata.name, facts);
   else
     facts->path = g_strdup(spec->source);
   return facts->error != NULL || read_file(facts, expected, journal, cancel, error);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "reconciler/base_volume.h"
+
 static const Object *declared_pool(const PlanInput *input, const char *pool) {
   return desired_find(input->desired, KIND_STORAGE_POOL, pool);
 }
@@ -33,7 +35,7 @@ const char *locate_image_pool(const Object *image) {
 }
 
 char *locate_image_volume(const ImageFacts *facts) {
-  return g_strdup_printf("sha256-%s.%s", facts->sha256, facts->format);
+  return base_volume_name(facts->sha256, facts->format);
 }
 
 const ImageFacts *locate_image(const PlanInput *input, const char *image, const Object **ret_object,

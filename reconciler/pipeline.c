@@ -128,6 +128,8 @@ static gboolean plan_once(Pipeline *pipeline) {
       .revision = pipeline->revision,
       .allow = options->allow,
       .prune = options->prune,
+      .collect = options->collect,
+      .collect_age = options->collect_age,
       .now = g_get_real_time() / G_USEC_PER_SEC,
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };

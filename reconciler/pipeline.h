@@ -19,6 +19,8 @@ typedef struct {
   gboolean forbid_extra;    /* no raw device XML, whoever wrote it */
   guint allow;              /* bits of Impact beyond none, live, next-start */
   guint prune_percent;      /* most of what we own that one run may delete; 0: default 30 */
+  gboolean collect;         /* delete base images that nothing uses … */
+  guint64 collect_age;      /* … and nobody touched for so many milliseconds */
   guint jobs;               /* parallel objects; 0: default 4 */
   GCancellable *cancel;
   const Rules *rules;       /* of the configuration: what may be done now; NULL: what `allow` says, whole or not at all */

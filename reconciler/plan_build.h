@@ -43,13 +43,21 @@ Action *plan_activity(PlanBuilder *builder, const PlanObject *object, const Acti
 
 /* The stages, each in a file of its own, called kind by kind. */
 void plan_storage_pool(PlanBuilder *builder, const Object *object);
+/* What a pool can't give: unknown, failed, or stopped. NULL: it can be used. */
+char *plan_pool_trouble(PlanBuilder *builder, const char *pool);
 void plan_image(PlanBuilder *builder, const Object *object);
 void plan_volume(PlanBuilder *builder, const Object *object);
 void plan_network(PlanBuilder *builder, const Object *object);
 void plan_vm(PlanBuilder *builder, const Object *object);
 void plan_orphans(PlanBuilder *builder);
+void plan_collect(PlanBuilder *builder);
+
+/* Gives an action that starts a machine or grows a disk the base images that must be what they were: those in
+ * the chains of `disks` (of ActualDisk *; may be NULL), and those that `sources` (of DiskSource *; may be NULL)
+ * are made on. */
+void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources);
 
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
 /* The power state; waits for all of `before`. Restarts when that is allowed and due. */
-void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, GPtrArray *before);
+void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, const GPtrArray *sources, GPtrArray *before);

@@ -10,6 +10,8 @@ typedef struct {
   const char *source, *revision; /* identity of the source; revision may be NULL */
   guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */
   gboolean prune;
+  gboolean collect;              /* delete base images that nothing uses … */
+  guint64 collect_age;           /* … and nobody touched for so many milliseconds */
   gint64 now;                    /* seconds since 1970, UTC */
   guint prune_percent;           /* most of what we own that one run may delete */
 } PlanInput;

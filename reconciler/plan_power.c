@@ -7,6 +7,7 @@ typedef struct {
   PlanObject *object;
   const VmSpec *vm;
   const ActualDomain *domain; /* NULL: to be created */
+  const GPtrArray *sources;   /* of its disks */
   GPtrArray *before;          /* of Action * */
 } Power;
 
@@ -19,6 +20,8 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
   Action *action = build_action(power->builder, power->object, kind, NULL, g_strdup(description), value != NULL ? key : NULL, value, NULL);
   wait_for_all(power, action);
   action->permitted = TRUE;
+  if (kind == ACTION_DOMAIN_START)
+    plan_bases(action, power->domain != NULL ? power->domain->defined_disks : NULL, power->sources);
   g_ptr_array_add(power->before, action);
   return action;
 }
@@ -101,7 +104,8 @@ static void pending(Power *power, PowerState now) {
                policy == RestartPolicy_never || stated ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
     return;
   }
-  shut_down(power);
+  /* What couldn't be started again isn't stopped. */
+  plan_bases(shut_down(power), power->domain->defined_disks, power->sources);
   act(power, ACTION_DOMAIN_START, "start again", NULL, NULL);
   for (guint i = 0; i < power->object->fields->len; i++) {
     FieldChange *change = power->object->fields->pdata[i];
@@ -124,9 +128,9 @@ static void drop_power_change(PlanObject *object, gboolean acted) {
     }
 }
 
-void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, GPtrArray *before) {
+void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, const GPtrArray *sources, GPtrArray *before) {
   const VmSpec *vm = object_vm(object->desired);
-  Power power = {builder, object, vm, existing, before};
+  Power power = {builder, object, vm, existing, sources, before};
   PowerState now = PowerState_stopped;
   if (existing != NULL) {
     if (!given(&existing->persistent, VmSpec, powerState)) {

@@ -1,4 +1,4 @@
-/* Pools, base images and volumes. */
+/* Pools and volumes. */
 #include <string.h>
 
 #include "reconciler/diff.h"
@@ -80,8 +80,7 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
   build_ready(builder, KIND_STORAGE_POOL, name, last);
 }
 
-/* What a pool can't give: unknown, failed, or stopped. NULL: it can be used. */
-static char *pool_trouble(PlanBuilder *builder, const char *pool) {
+char *plan_pool_trouble(PlanBuilder *builder, const char *pool) {
   const char *failed = build_failed(builder, KIND_STORAGE_POOL, pool);
   if (failed != NULL)
     return g_strdup_printf("its pool %s: %s", pool, failed);
@@ -94,41 +93,6 @@ static char *pool_trouble(PlanBuilder *builder, const char *pool) {
   if (found != NULL && !found->active && build_needs(builder, KIND_STORAGE_POOL, pool) == NULL)
     return g_strdup_printf("its pool %s isn't started: start it, or declare it with state: active", pool);
   return NULL;
-}
-
-void plan_image(PlanBuilder *builder, const Object *declared) {
-  const char *name = declared->metadata.name;
-  PlanObject *object = build_object(builder, KIND_IMAGE, name, CHANGE_NONE, declared);
-  object->desired = object_copy(object->declared);
-  const char *pool = locate_image_pool(declared);
-  char *error = NULL;
-  g_autofree char *path = NULL;
-  const ImageFacts *facts = NULL;
-  const Object *image = NULL;
-  if ((error = pool_trouble(builder, pool)) != NULL ||
-      (facts = locate_image(builder->input, name, &image, &path, &error)) == NULL) {
-    build_error(builder, object, error);
-    return;
-  }
-  g_autofree char *volume = locate_image_volume(facts);
-  g_autofree char *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
-  object->fingerprint = g_strdup(facts->sha256);
-  if (locate_volume(builder->input, pool, volume) != NULL && locate_volume(builder->input, pool, marker) == NULL)
-    return;
-  if (build_needs(builder, KIND_IMAGE, volume) != NULL) { /* another Image with the same content brings it */
-    build_note(object, g_strdup("the same content as another image of this plan: imported once"));
-    g_hash_table_replace(builder->ready, object_id(KIND_IMAGE, name), g_strdup(build_needs(builder, KIND_IMAGE, volume)));
-    return;
-  }
-  object->change = CHANGE_CREATE;
-  g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, facts->bytes);
-  g_autofree char *size = bytes_format_short(facts->bytes);
-  Action *action = build_action(builder, object, ACTION_IMAGE_IMPORT, build_needs(builder, KIND_STORAGE_POOL, pool),
-                                g_strdup_printf("import %s (%s) into pool %s", facts->path, size, pool), "pool", pool,
-                                "volume", volume, "source", facts->path, "sha256", facts->sha256, "format",
-                                facts->format, "bytes", bytes, NULL);
-  build_ready(builder, KIND_IMAGE, name, action);
-  build_ready(builder, KIND_IMAGE, volume, action);
 }
 
 static void volume_create(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const char *pool) {
@@ -215,7 +179,7 @@ void plan_volume(PlanBuilder *builder, const Object *declared) {
   const char *pool = given(spec, VolumeSpec, pool) ? spec->pool : "default";
   PlanObject *object = build_object(builder, KIND_VOLUME, name, CHANGE_NONE, declared);
   object->desired = object_copy(object->declared);
-  char *error = pool_trouble(builder, pool);
+  char *error = plan_pool_trouble(builder, pool);
   if (error == NULL && given(spec, VolumeSpec, image) && build_failed(builder, KIND_IMAGE, spec->image) != NULL)
     error = g_strdup_printf("its image %s: %s", spec->image, build_failed(builder, KIND_IMAGE, spec->image));
   if (error != NULL) {

@@ -200,7 +200,7 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
   }
   g_ptr_array_add(actions, define);
   autostart(builder, object, NULL, actions, define->id);
-  plan_power(builder, object, NULL, actions);
+  plan_power(builder, object, NULL, resolved->sources, actions);
   build_ready(builder, KIND_VIRTUAL_MACHINE, object->name, actions->pdata[actions->len - 1]);
 }
 
@@ -229,7 +229,9 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
     if (user != NULL)
       return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
   }
-  g_ptr_array_add(actions, grow_volume(builder, object, disk, now->path, now->size, found->active));
+  Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
+  plan_bases(grow, found->disks, NULL);
+  g_ptr_array_add(actions, grow);
   return NULL;
 }
 
@@ -311,7 +313,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   autostart(builder, object, found, actions, after);
   if (found->active)
     plan_live_changes(builder, object, found, after, actions);
-  plan_power(builder, object, found, actions);
+  plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;
   if (object->change != CHANGE_ERROR && actions->len > 0) {
     if (source != NULL && g_strcmp0(source, builder->input->source) != 0)

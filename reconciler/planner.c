@@ -54,6 +54,7 @@ Plan *planner_plan(const PlanInput *input) {
       plan_kind[object->kind](&builder, object);
   }
   plan_orphans(&builder);
+  plan_collect(&builder);
   g_ptr_array_sort(plan->objects, by_kind_then_name);
   if (plan->refused == NULL)
     plan->refused = check_space(input, plan);

@@ -71,5 +71,7 @@ typedef struct {
 gboolean file_identity_of(int fd, FileIdentity *ret_identity, GError **error);
 /* NULL when unknown or out of date; the caller then computes it. Trouble counts as unknown. */
 char *journal_digest_find(Journal *journal, const char *path, const FileIdentity *identity);
-/* Best effort; nothing in JOURNAL_READ, nor for a file written in the last two seconds. */
+/* Best effort; nothing in JOURNAL_READ, nor for a file written in the last two seconds: somebody may still
+ * write to it without changing its times. _keep has no such doubt: we wrote it. */
 void journal_digest_store(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256);
+void journal_digest_keep(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256);

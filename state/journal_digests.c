@@ -36,7 +36,12 @@ char *journal_digest_find(Journal *journal, const char *path, const FileIdentity
 }
 
 void journal_digest_store(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256) {
-  if (journal->mode == JOURNAL_READ || identity->mtime_ns > g_get_real_time() * 1000 - SETTLE_NS)
+  if (identity->mtime_ns <= g_get_real_time() * 1000 - SETTLE_NS)
+    journal_digest_keep(journal, path, identity, sha256);
+}
+
+void journal_digest_keep(Journal *journal, const char *path, const FileIdentity *identity, const char *sha256) {
+  if (journal->mode == JOURNAL_READ)
     return;
   g_mutex_lock(&journal->lock);
   database_run(journal->database, NULL,

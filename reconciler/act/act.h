@@ -4,6 +4,7 @@
 #pragma once
 #include <gio/gio.h>
 #include "reconciler/plan.h"
+#include "state/journal.h"
 #include "state/libvirt/connection.h"
 
 typedef void (*ProgressFunction)(gpointer data, const Action *action, guint64 done, guint64 total /* bytes or 0 */, const char *phase);
@@ -12,6 +13,7 @@ typedef struct {
   Connection *connection;   /* writable */
   const Plan *plan;
   const PlanObject *object; /* of the action */
+  Journal *journal;         /* may be NULL */
   GCancellable *cancel;     /* checked in loops and long transfers */
   ProgressFunction progress;
   gpointer progress_data;

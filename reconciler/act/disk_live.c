@@ -1,4 +1,5 @@
 /* Disks of a running machine: grown, and the media in its drives changed. */
+#include "reconciler/act/base.h"
 #include "reconciler/act/device.h"
 #include "reconciler/act/volume.h"
 
@@ -51,7 +52,7 @@ gboolean act_resize_disk(const ActionContext *context, const Action *action, GEr
   if (from && now != from)
     return act_stale(error, "disk %s of domain %s has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT " as planned",
                      target, name, now, from);
-  if (!check_not_a_base(domain, target, error))
+  if (!check_not_a_base(domain, target, error) || !bases_check(context, action, error))
     return FALSE;
   if (virDomainBlockResize(domain, target, bytes, VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
     return libvirt_fail(error, "cannot grow disk %s of domain %s", target, name);

@@ -1,5 +1,5 @@
 /* Power: start, pause, resume. Shutting down and saving have files of their own. */
-#include "reconciler/act/common.h"
+#include "reconciler/act/base.h"
 
 static gboolean is_active_state(int state) {
   return state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED && state != VIR_DOMAIN_NOSTATE;
@@ -41,6 +41,8 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
     return paused ? TRUE : act_stale(error, "domain %s has been started and is paused", name);
   if (is_active_state(state))
     return act_stale(error, "domain %s is neither off nor running", name);
+  if (!bases_check(context, action, error))
+    return FALSE;
   int saved = virDomainHasManagedSaveImage(domain, 0);
   if (saved > 0)
     act_progress(context, action, 0, 0, "restoring");

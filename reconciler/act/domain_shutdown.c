@@ -3,7 +3,7 @@
  * A machine that doesn't execute (paused, asleep, crashed) can't react, and it isn't resumed for
  * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
  * is an error. */
-#include "reconciler/act/common.h"
+#include "reconciler/act/base.h"
 
 #define POLL_MILLISECONDS 200
 
@@ -110,6 +110,8 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   g_autoptr(VirDomain) domain = act_own_domain(context, error);
   Shutdown shutdown = { .context = context, .action = action, .domain = domain };
   if (!domain || !read_arguments(&shutdown, error))
+    return FALSE;
+  if (!bases_check(context, action, error)) /* it is to be started again */
     return FALSE;
   shutdown.id = virDomainGetID(domain);
   if (shutdown.id == (unsigned int)-1)

@@ -1,14 +1,16 @@
 /* Base images, uploaded into a pool: marked as incomplete until their digest and size are
  * verified (see volume.h). They are made read-only where the daemon can write to a read-only
  * file, which root can: 0444, so that QEMU's own user can read them. A daemon of an ordinary
- * user (qemu:///session) can't, so there they are made 0600. */
+ * user (qemu:///session) can't, so there they are made 0600, and read-only afterwards where the
+ * file is on this host. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "reconciler/act/base.h"
 #include "reconciler/act/upload.h"
-#include "reconciler/act/volume.h"
+#include "state/fault.h"
 
 typedef struct {
   const char *pool, *volume, *source, *sha256, *format;
@@ -141,6 +143,17 @@ static gboolean check_existing(virStorageVolPtr volume, const Image *image, GErr
                     "; it is left alone", image->volume, image->pool, info.allocation, image->bytes);
 }
 
+/* Whole and right: from now on it is a base that isn't written to any more. */
+static gboolean keep(const ActionContext *context, virStoragePoolPtr pool, const Image *image, GError **error) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(pool, image->volume);
+  if (!volume)
+    return libvirt_fail(error, "cannot look up volume %s", image->volume);
+  base_protect(volume, image->bytes);
+  base_remember(context, volume, image->sha256);
+  FAULT("image: verified");
+  return marker_clear(pool, image->volume, error);
+}
+
 gboolean act_image_import(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Image) image = { .fd = -1 };
   if (!read_arguments(action, &image, error))
@@ -158,7 +171,7 @@ gboolean act_image_import(const ActionContext *context, const Action *action, GE
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;
   if (transfer(context, action, pool, &image, error) && verify(context, pool, &image, error))
-    return marker_clear(pool, image.volume, error);
+    return keep(context, pool, &image, error);
   half_made_remove(pool, image.volume);
   return FALSE;
 }

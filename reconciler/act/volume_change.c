@@ -1,5 +1,5 @@
 /* Volumes that exist: grown, and deleted. Both look for others that use the file first. */
-#include "reconciler/act/volume.h"
+#include "reconciler/act/base.h"
 
 /* The volume of a path, its file read anew; NULL without error when libvirt knows none. */
 static gboolean by_path(virConnectPtr connect, const char *path, virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error) {
@@ -43,7 +43,8 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
     return act_stale(error, "there is no volume %s any more", path);
   if (facts.capacity == bytes)
     return TRUE;
-  if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(connect, path, "resized", error))
+  if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(connect, path, "resized", error) ||
+      !bases_check(context, action, error))
     return FALSE;
   if (virStorageVolResize(volume, bytes, 0) < 0)
     return libvirt_fail(error, "cannot grow %s", path);

@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
   on_signal = cancel;
   signal(SIGINT, handle_signal);
   Watcher watcher = { json_array(), cancel, (guint64)json_integer_value(json_object_get(root, "cancelAt")) };
-  ActionContext context = { connection, &plan, &object, cancel, on_progress, &watcher };
+  ActionContext context = { .connection = connection, .plan = &plan, .object = &object, .cancel = cancel, .progress = on_progress, .progress_data = &watcher };
 
   g_autoptr(GError) error = NULL;
   gboolean ok = action_info[action.kind].function(&context, &action, &error);

@@ -1,0 +1,134 @@
+#include "reconciler/act/base.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "reconciler/base_volume.h"
+#include "schema/digest.h"
+#include "state/fault.h"
+#include "state/host_facts.h"
+#include "state/journal.h"
+
+#define BLOCK (256 << 10)
+
+/* What shows a change without reading the content. Not the time of the inode's change: QEMU's security
+ * driver gives the file another owner at each start. */
+static gboolean identify(virStorageVolPtr volume, FileIdentity *ret_identity, GError **error) {
+  g_autofree char *xml = virStorageVolGetXMLDesc(volume, 0);
+  if (!xml)
+    return libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(volume));
+  g_autoptr(ActualVolume) facts = g_new0(ActualVolume, 1);
+  if (!volume_facts_read(facts, xml, error))
+    return FALSE;
+  *ret_identity = (FileIdentity){.size = facts->physical, .mtime_ns = facts->mtime_ns};
+  return TRUE;
+}
+
+static char *key_of(virStorageVolPtr volume) {
+  g_autofree char *uri = virConnectGetURI(virStorageVolGetConnect(volume));
+  return g_strconcat(uri ? uri : "", " ", virStorageVolGetKey(volume), NULL);
+}
+
+void base_remember(const ActionContext *context, virStorageVolPtr volume, const char *sha256) {
+  FileIdentity identity;
+  g_autofree char *key = key_of(volume);
+  if (context->journal && identify(volume, &identity, NULL) && identity.mtime_ns)
+    journal_digest_keep(context->journal, key, &identity, sha256);
+}
+
+static gboolean is_known(const ActionContext *context, virStorageVolPtr volume, const FileIdentity *identity, const char *sha256) {
+  g_autofree char *key = key_of(volume);
+  g_autofree char *known = context->journal && identity->mtime_ns ? journal_digest_find(context->journal, key, identity) : NULL;
+  return g_strcmp0(known, sha256) == 0;
+}
+
+static gboolean receive(const ActionContext *context, const Action *action, virStreamPtr stream, guint64 total, Digest *digest, GError **error) {
+  g_autofree char *block = g_malloc(BLOCK);
+  for (guint64 done = 0, shown = 0;;) {
+    if (act_cancelled(context, error))
+      return FALSE;
+    int got = virStreamRecv(stream, block, BLOCK);
+    if (got < 0)
+      return libvirt_fail(error, "cannot read it");
+    if (got == 0)
+      return TRUE;
+    digest_update(digest, block, (gsize)got);
+    done += (guint64)got;
+    if (done - shown < BLOCK * G_GUINT64_CONSTANT(64))
+      continue;
+    act_progress(context, action, done, total, "checking the base image");
+    shown = done;
+  }
+}
+
+/* The digest of the volume's file as it is. */
+static char *read_digest(const ActionContext *context, const Action *action, virStorageVolPtr volume, guint64 bytes, GError **error) {
+  g_autoptr(VirStream) stream = virStreamNew(virStorageVolGetConnect(volume), 0);
+  g_autoptr(Digest) digest = digest_new();
+  if (!stream || virStorageVolDownload(volume, stream, 0, 0, 0) < 0) {
+    libvirt_fail(error, "cannot read it");
+    return NULL;
+  }
+  if (!receive(context, action, stream, bytes, digest, error)) {
+    virStreamAbort(stream);
+    return NULL;
+  }
+  virStreamFinish(stream);
+  return digest_hex(digest);
+}
+
+static gboolean check_content(const ActionContext *context, const Action *action, virStorageVolPtr volume, const char *sha256, GError **error) {
+  FileIdentity identity, after;
+  if (!identify(volume, &identity, error))
+    return FALSE;
+  if (is_known(context, volume, &identity, sha256))
+    return TRUE;
+  g_autofree char *found = read_digest(context, action, volume, identity.size, error);
+  if (!found)
+    return FALSE;
+  if (!g_str_equal(found, sha256))
+    return act_refuse(error, "its content has the SHA-256 digest %s: it was changed after machines were built on it, and their "
+                      "disks would be read wrongly; put the original file back, then try again", found);
+  if (!identify(volume, &after, error))
+    return FALSE;
+  if (after.size != identity.size || after.mtime_ns != identity.mtime_ns)
+    return act_refuse(error, "it is being changed at this moment");
+  base_remember(context, volume, sha256);
+  FAULT("base: content checked");
+  return TRUE;
+}
+
+static gboolean check_base(const ActionContext *context, const Action *action, const char *path, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  g_autofree char *sha256 = base_volume_digest(path);
+  if (!connect)
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+  if (!volume && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL)
+    return act_refuse(error, "the base image %s is in no active storage pool: start its pool, or bring the file back", path);
+  if (!volume)
+    return libvirt_fail(error, "cannot look up the base image %s", path);
+  if (!sha256 || check_content(context, action, volume, sha256, error))
+    return TRUE;
+  g_prefix_error(error, "the base image %s: ", path);
+  return FALSE;
+}
+
+gboolean bases_check(const ActionContext *context, const Action *action, GError **error) {
+  const char *names = act_arg(action, "bases");
+  g_auto(GStrv) paths = names ? g_strsplit(names, "\n", -1) : NULL;
+  for (guint i = 0; paths && paths[i]; i++)
+    if (!check_base(context, action, paths[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+void base_protect(virStorageVolPtr volume, guint64 bytes) {
+  g_autofree char *uri = virConnectGetURI(virStorageVolGetConnect(volume));
+  g_autofree char *path = virStorageVolGetPath(volume);
+  struct stat status;
+  if (!uri || !strstr(uri, ":///") || !path || lstat(path, &status) < 0)
+    return;
+  if (S_ISREG(status.st_mode) && (guint64)status.st_size == bytes && (status.st_mode & 0222))
+    chmod(path, 0444); /* fails where it isn't ours */
+}
