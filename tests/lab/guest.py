@@ -1,8 +1,10 @@
 """What the test guest (guest-init) says on its serial console."""
 
 import contextlib
+import itertools
 import os
 import re
+import socket
 import threading
 import time
 
@@ -14,6 +16,22 @@ class Guest:
 
     def __init__(self, console):
         self.console = console
+
+    _number = itertools.count(1)
+
+    def do(self, verb, *arguments, timeout=60):
+        """Has a guest made with the word "control" and control_port() do something, and returns its
+        answer: do("write", "vdb", 3, "seed"), do("sum", "vdb"), do("run", "mount ...")."""
+        number = f"{os.getpid()}-{next(self._number)}"
+        line = " ".join(map(str, [number, verb, *arguments])) + "\n"
+        self.wait_text("ready")
+        with socket.socket(socket.AF_UNIX) as port:
+            port.settimeout(timeout)
+            port.connect(self.console + ".control")
+            port.sendall(line.encode())
+            prefix = f"answer {number} "
+            said = self.wait(lambda guest: [each for each in guest.lines() if each.startswith(prefix)], repr(line), timeout)
+        return said[0][len(prefix):]
 
     def text(self):
         try:

@@ -108,6 +108,13 @@ class Product:
         spec = {key: value for key, value in whole.items() if value is not None}
         return document("VirtualMachine", name, spec, **(metadata or {}))
 
+    def control_port(self, name):
+        """Serial ports of a machine whose guest obeys Guest.do: serials=hv.control_port("web"), with the word
+        "control" on its command line."""
+        path = self.console_path(name)
+        return [{"port": 0, "type": "file", "path": path, "append": True},
+                {"port": 1, "type": "socket", "path": path + ".control", "socketMode": "bind"}]
+
     def pool(self, name="lab", **spec):
         """A document: a pool of type dir in pools/NAME."""
         path = self.path("pools", name)
