@@ -12,6 +12,7 @@
 #include "schema/digest.h"
 #include "schema/value.h"
 #include "state/journal.h"
+#include "state/qcow2_header.h"
 
 void image_facts_free(ImageFacts *facts) {
   if (facts == NULL)
@@ -80,18 +81,11 @@ static char *newest_in(const char *directory, ImageFacts *facts) {
   return g_steal_pointer(&newest);
 }
 
-static guint64 big_endian(const guint8 *bytes, guint count) {
-  guint64 value = 0;
-  for (guint i = 0; i < count; i++)
-    value = value << 8 | bytes[i];
-  return value;
-}
-
-/* The qcow2 header (QEMU, docs/interop/qcow2.txt): magic, version, backing file, virtual size. */
 static void read_header(int fd, guint64 size, ImageFacts *facts) {
-  guint8 header[104] = {0};
-  ssize_t got = pread(fd, header, sizeof header, 0);
-  gboolean qcow2 = got >= 4 && memcmp(header, "QFI\xfb", 4) == 0; /* cut off or not: see qcow2.h */
+  guint8 bytes[QCOW2_HEADER_BYTES];
+  ssize_t got = pread(fd, bytes, sizeof bytes, 0);
+  gsize length = got > 0 ? (gsize)got : 0;
+  gboolean qcow2 = qcow2_has_magic(bytes, length);
   gboolean asked_raw = g_strcmp0(facts->format, "raw") == 0;
   if (g_strcmp0(facts->format, "qcow2") == 0 && !qcow2)
     fail(facts, "%s isn't a qcow2 image, as format says", facts->path);
@@ -102,9 +96,10 @@ static void read_header(int fd, guint64 size, ImageFacts *facts) {
   } else {
     g_free(facts->format);
     facts->format = g_strdup("qcow2");
-    facts->virtual_size = big_endian(header + 24, 8);
-    gboolean external = big_endian(header + 4, 4) >= 3 && (big_endian(header + 72, 8) & 4) != 0;
-    if (big_endian(header + 8, 8) != 0 || external)
+    Qcow2Header header = {0}; /* one that is cut off: see qcow2.h */
+    qcow2_header_read(bytes, length, &header);
+    facts->virtual_size = header.virtual_size;
+    if (header.backing_offset != 0 || header.incompatible & QCOW2_EXTERNAL_DATA)
       fail(facts, "%s has a backing or data file of its own: flatten it first (qemu-img convert)", facts->path);
   }
 }

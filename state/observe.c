@@ -6,14 +6,21 @@ enum { DEFAULT_THREADS = 4 }; /* libvirt serves five requests of a client at onc
 
 static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOptions *options) {
   *reading = (Reading){.conn = conn, .options = options};
+  reading->by_files = !options->keep_texts && !connection_is_remote(conn);
   reading->actual = actual_new();
   reading->work = work_new();
   reading->domains = g_ptr_array_new_with_free_func(domain_reading_free);
+  reading->pools = g_ptr_array_new_with_free_func(pool_reading_free);
+  reading->volumes = g_ptr_array_new_with_free_func(volume_reading_free);
+  reading->not_qcow2 = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_mutex_init(&reading->lock);
 }
 
 static void reading_release(Reading *reading) {
   g_ptr_array_unref(reading->domains);
+  g_ptr_array_unref(reading->volumes);
+  g_ptr_array_unref(reading->pools);
+  g_hash_table_unref(reading->not_qcow2);
   work_free(reading->work);
   actual_free(reading->actual);
   g_clear_error(&reading->error);
@@ -31,6 +38,8 @@ static void read_everything(Reading *reading) {
   if (options->networks)
     read_networks(reading);
   read_host(reading);
+  work_run(reading->work, threads);
+  read_volumes(reading);
   work_run(reading->work, threads);
   if (reading->error)
     return;

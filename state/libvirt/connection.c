@@ -103,7 +103,7 @@ static int no_credentials(virConnectCredentialPtr credentials G_GNUC_UNUSED, uns
   return -1;
 }
 
-static gboolean is_remote(virConnectPtr handle) {
+gboolean connection_is_remote(virConnectPtr handle) {
   g_autofree char *text = virConnectGetURI(handle);
   g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
   return uri && g_uri_get_host(uri) && *g_uri_get_host(uri);
@@ -117,7 +117,7 @@ static virConnectPtr open_handle(const Connection *connection, GError **error) {
     return NULL;
   }
   /* Drivers in this process have no keepalive; there is nothing to do about a failure. */
-  if (g_atomic_int_get(&events_registered) && is_remote(handle))
+  if (g_atomic_int_get(&events_registered) && connection_is_remote(handle))
     virConnectSetKeepAlive(handle, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
   return handle;
 }

@@ -13,6 +13,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
  * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR). Without events a dead
  * connection is noticed by asking, a round trip each 10 ms at most. */
 virConnectPtr connection_get(Connection *connection, GError **error);
+gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);
 

@@ -3,6 +3,7 @@
 
 #include "state/host_facts.h"
 #include "state/libvirt/domain_reading.h"
+#include "state/libvirt/volume_file.h"
 
 static gboolean is_absent(void) {
   switch (virGetLastErrorCode()) {
@@ -14,10 +15,33 @@ static gboolean is_absent(void) {
   }
 }
 
+/* What the tasks of an observation share, for one domain. */
+typedef struct {
+  virConnectPtr conn;
+  const Actual *before; /* may be NULL */
+  Actual *found;        /* its volumes_by_path */
+  ActualDomain *domain; /* owns the volumes */
+} Search;
+
+/* In the way in which it was read before, so that what is seen is the same. FALSE: it vanished, or
+ * error is set. */
+static gboolean read_volume(const Search *search, virStorageVolPtr handle, ActualVolume *volume, GError **error) {
+  const ActualVolume *before = search->before ? g_hash_table_lookup(search->before->volumes_by_path, volume->path) : NULL;
+  if (before && before->from_file && volume_file_read(volume, NULL))
+    return TRUE;
+  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
+  if (xml)
+    return volume_facts_read(volume, xml, error);
+  if (is_absent())
+    return FALSE;
+  volume->error = g_strdup_printf("volume %s of pool %s: %s", volume->name, volume->pool, virGetLastErrorMessage());
+  return TRUE;
+}
+
 /* A volume by the path under which an observation would have found it. FALSE with error: it
  * can't be told whether there is one. */
-static gboolean find_volume(virConnectPtr conn, const char *path, ActualVolume **ret_volume, GError **error) {
-  g_autoptr(VirStorageVol) handle = virStorageVolLookupByPath(conn, path);
+static gboolean find_volume(const Search *search, const char *path, ActualVolume **ret_volume, GError **error) {
+  g_autoptr(VirStorageVol) handle = virStorageVolLookupByPath(search->conn, path);
   if (!handle)
     return is_absent() || libvirt_fail(error, "cannot look up the volume %s", path);
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(handle);
@@ -27,37 +51,35 @@ static gboolean find_volume(virConnectPtr conn, const char *path, ActualVolume *
   volume->name = g_strdup(virStorageVolGetName(handle));
   volume->pool = g_strdup(virStoragePoolGetName(pool));
   volume->path = g_strdup(virStorageVolGetKey(handle));
-  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
-  if (!xml && is_absent())
-    return TRUE;
-  if (!xml)
-    volume->error = g_strdup_printf("volume %s of pool %s: %s", volume->name, volume->pool, virGetLastErrorMessage());
-  else if (!volume_facts_read(volume, xml, error))
-    return FALSE;
-  if (g_strcmp0(volume->path, path) == 0)
+  g_autoptr(GError) trouble = NULL;
+  if (read_volume(search, handle, volume, &trouble) && g_strcmp0(volume->path, path) == 0)
     *ret_volume = g_steal_pointer(&volume);
-  return TRUE;
+  if (!trouble)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&trouble));
+  return FALSE;
 }
 
-/* The volumes below a path, into `found` (its volumes_by_path); the domain owns them. */
-static gboolean find_chain(virConnectPtr conn, const char *path, ActualDomain *domain, Actual *found, GError **error) {
-  while (path && !g_hash_table_contains(found->volumes_by_path, path)) {
+/* The volumes below a path. */
+static gboolean find_chain(const Search *search, const char *path, GError **error) {
+  GHashTable *found = search->found->volumes_by_path;
+  while (path && !g_hash_table_contains(found, path)) {
     ActualVolume *volume = NULL;
-    if (!find_volume(conn, path, &volume, error))
+    if (!find_volume(search, path, &volume, error))
       return FALSE;
     if (!volume)
       break;
-    g_ptr_array_add(domain->volumes, volume);
-    g_hash_table_replace(found->volumes_by_path, volume->path, volume);
+    g_ptr_array_add(search->domain->volumes, volume);
+    g_hash_table_replace(found, volume->path, volume);
     path = volume->backing_path;
   }
   return TRUE;
 }
 
-static gboolean find_path(virConnectPtr conn, ActualDisk *disk, GError **error) {
+static gboolean find_path(const Search *search, ActualDisk *disk, GError **error) {
   if (!disk->volume || !disk->pool || disk->path)
     return TRUE;
-  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByName(conn, disk->pool);
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByName(search->conn, disk->pool);
   g_autoptr(VirStorageVol) volume = pool ? virStorageVolLookupByName(pool, disk->volume) : NULL;
   disk->path = volume ? virStorageVolGetPath(volume) : NULL;
   /* The volumes of an inactive pool aren't known. */
@@ -65,13 +87,13 @@ static gboolean find_path(virConnectPtr conn, ActualDisk *disk, GError **error) 
          libvirt_fail(error, "cannot look up the volume %s of pool %s", disk->volume, disk->pool);
 }
 
-static gboolean find_volumes(virConnectPtr conn, GPtrArray *disks, ActualDomain *domain, Actual *found, GError **error) {
+static gboolean find_volumes(const Search *search, const GPtrArray *disks, GError **error) {
   for (guint i = 0; i < disks->len; i++) {
     ActualDisk *disk = disks->pdata[i];
-    if (!find_path(conn, disk, error) || !find_chain(conn, disk->path, domain, found, error))
+    if (!find_path(search, disk, error) || !find_chain(search, disk->path, error))
       return FALSE;
     for (guint j = 0; j < disk->chain->len; j++)
-      if (!find_chain(conn, ((ActualVolume *)disk->chain->pdata[j])->path, domain, found, error))
+      if (!find_chain(search, ((ActualVolume *)disk->chain->pdata[j])->path, error))
         return FALSE;
   }
   return TRUE;
@@ -110,10 +132,11 @@ ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const ch
   }
   if (!domain->volumes)
     domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
+  Search search = {conn, actual, found, domain};
   gboolean storage = !actual || !actual->storage_error;
   if (!read_flags(handle, domain, error) ||
-      (storage && (!find_volumes(conn, domain->disks, domain, found, error) ||
-                   (domain->active && !find_volumes(conn, domain->defined_disks, domain, found, error))))) {
+      (storage && (!find_volumes(&search, domain->disks, error) ||
+                   (domain->active && !find_volumes(&search, domain->defined_disks, error))))) {
     g_prefix_error(error, "domain %s: ", name);
     return NULL;
   }

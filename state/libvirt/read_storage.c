@@ -1,19 +1,35 @@
 /* Pools and their volumes. libvirt opens a volume's file for each XML, so sizes are those of
- * now; which volumes there are is what the last refresh of the pool saw. */
+ * now; which volumes there are is what the last refresh of the pool saw. Volumes come after
+ * everything else, because definitions tell which of them to read only through libvirt. */
 #include <libvirt/virterror.h>
 
 #include "state/host_facts.h"
 #include "state/libvirt/reading.h"
-
-typedef struct {
-  virStorageVolPtr handle;
-  ActualPool *pool;
-} VolumeReading;
+#include "state/libvirt/volume_file.h"
 
 typedef struct {
   virStoragePoolPtr handle;
-  ActualPool *pool;
+  ActualPool *pool; /* owned by the Actual */
+  FileEvidence *evidence;
 } PoolReading;
+
+typedef struct {
+  virStorageVolPtr handle;
+  PoolReading *pool;
+} VolumeReading;
+
+void pool_reading_free(gpointer pool_reading) {
+  PoolReading *each = pool_reading;
+  vir_pool_release(each->handle);
+  file_evidence_free(each->evidence);
+  g_free(each);
+}
+
+void volume_reading_free(gpointer volume_reading) {
+  VolumeReading *each = volume_reading;
+  vir_vol_release(each->handle);
+  g_free(each);
+}
 
 static void keep_volume(Reading *reading, ActualPool *pool, ActualVolume *volume) {
   g_mutex_lock(&reading->lock);
@@ -21,40 +37,83 @@ static void keep_volume(Reading *reading, ActualPool *pool, ActualVolume *volume
   g_mutex_unlock(&reading->lock);
 }
 
-static void read_volume(gpointer data, gpointer item) {
-  Reading *reading = data;
-  g_autofree VolumeReading *each = item;
-  g_autoptr(VirStorageVol) handle = each->handle;
-  const char *name = virStorageVolGetName(handle), *key = virStorageVolGetKey(handle);
-  g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0); /* last: each call forgets the error before it */
-  if (!xml && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL)
-    return;
-  ActualVolume *volume = g_new0(ActualVolume, 1);
-  volume->name = g_strdup(name);
-  volume->pool = g_strdup(each->pool->name);
-  volume->path = g_strdup(key); /* of files and devices it is the path */
-  volume->texts = texts_new(reading->options->keep_texts);
-  g_autoptr(GError) error = NULL;
-  if (!xml) {
-    volume->error = reading_trouble(reading, "volume %s of pool %s", name, each->pool->name);
-  } else if (!volume_facts_read(volume, xml, &error)) {
-    volume->error = g_strdup_printf("volume %s of pool %s: %s", name, each->pool->name, error->message);
+/* NULL: it vanished. */
+static ActualVolume *ask_libvirt(Reading *reading, const VolumeReading *each, ActualVolume *volume /* taken */) {
+  g_autofree char *xml = virStorageVolGetXMLDesc(each->handle, 0);
+  if (!xml && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL) {
+    actual_volume_free(volume);
+    return NULL;
   }
-  keep_volume(reading, each->pool, volume);
+  g_autoptr(GError) error = NULL;
+  volume->texts = texts_new(reading->options->keep_texts);
+  if (!xml)
+    volume->error = reading_trouble(reading, "volume %s of pool %s", volume->name, volume->pool);
+  else if (!volume_facts_read(volume, xml, &error))
+    volume->error = g_strdup_printf("volume %s of pool %s: %s", volume->name, volume->pool, error->message);
+  else if (reading->by_files)
+    file_evidence_add(each->pool->evidence, volume);
+  return volume;
 }
 
-static void list_volumes(Reading *reading, virStoragePoolPtr handle, ActualPool *pool) {
+static void read_volume(gpointer data, gpointer item) {
+  Reading *reading = data;
+  VolumeReading *each = item;
+  ActualVolume *volume = g_new0(ActualVolume, 1);
+  volume->name = g_strdup(virStorageVolGetName(each->handle));
+  volume->pool = g_strdup(each->pool->pool->name);
+  volume->path = g_strdup(virStorageVolGetKey(each->handle)); /* of files and devices it is the path */
+  gboolean short_cut = reading->by_files && !g_hash_table_contains(reading->not_qcow2, volume->path);
+  if (!(short_cut && volume_file_read(volume, each->pool->evidence)))
+    volume = ask_libvirt(reading, each, volume);
+  g_clear_pointer(&each->handle, virStorageVolFree);
+  if (volume)
+    keep_volume(reading, each->pool->pool, volume);
+}
+
+static void note_format(Reading *reading, const ActualDisk *disk) {
+  const ActualPool *pool = disk->pool ? g_hash_table_lookup(reading->actual->pools, disk->pool) : NULL;
+  if (g_strcmp0(disk->format, "qcow2") == 0)
+    return;
+  if (disk->path)
+    g_hash_table_add(reading->not_qcow2, g_strdup(disk->path));
+  else if (pool && pool->target && disk->volume)
+    g_hash_table_add(reading->not_qcow2, g_build_filename(pool->target, disk->volume, NULL));
+}
+
+/* A guest can write a header of any kind into a disk that isn't called qcow2. */
+static void note_formats(Reading *reading) {
+  GHashTableIter domains;
+  const ActualDomain *domain;
+  g_hash_table_iter_init(&domains, reading->actual->domains);
+  while (g_hash_table_iter_next(&domains, NULL, (gpointer *)&domain)) {
+    for (guint i = 0; domain->disks && i < domain->disks->len; i++)
+      note_format(reading, domain->disks->pdata[i]);
+    for (guint i = 0; domain->defined_disks && i < domain->defined_disks->len; i++)
+      note_format(reading, domain->defined_disks->pdata[i]);
+  }
+}
+
+void read_volumes(Reading *reading) {
+  note_formats(reading);
+  for (guint i = 0; i < reading->volumes->len; i++)
+    work_push(reading->work, read_volume, reading, reading->volumes->pdata[i]);
+}
+
+static void list_volumes(Reading *reading, PoolReading *into) {
+  ActualPool *pool = into->pool;
   virStorageVolPtr *volumes = NULL;
-  int n = virStoragePoolListAllVolumes(handle, &volumes, 0);
+  int n = virStoragePoolListAllVolumes(into->handle, &volumes, 0);
   if (n < 0) {
     pool->error = reading_trouble(reading, "volumes of pool %s", pool->name);
     return;
   }
+  g_mutex_lock(&reading->lock);
   for (int i = 0; i < n; i++) {
     VolumeReading *each = g_new(VolumeReading, 1);
-    *each = (VolumeReading){volumes[i], pool};
-    work_push(reading->work, read_volume, reading, each);
+    *each = (VolumeReading){volumes[i], into};
+    g_ptr_array_add(reading->volumes, each);
   }
+  g_mutex_unlock(&reading->lock);
   free(volumes);
 }
 
@@ -66,8 +125,8 @@ static void drop_pool(Reading *reading, ActualPool *pool) {
 
 static void read_pool(gpointer data, gpointer item) {
   Reading *reading = data;
-  g_autofree PoolReading *each = item;
-  g_autoptr(VirStoragePool) handle = each->handle;
+  PoolReading *each = item;
+  virStoragePoolPtr handle = each->handle;
   ActualPool *pool = each->pool;
   g_autofree char *xml = virStoragePoolGetXMLDesc(handle, 0);
   g_autoptr(GError) error = NULL;
@@ -81,7 +140,7 @@ static void read_pool(gpointer data, gpointer item) {
   } else {
     pool_facts_finish(pool, autostart);
     if (pool->active)
-      list_volumes(reading, handle, pool);
+      list_volumes(reading, each);
   }
 }
 
@@ -108,7 +167,8 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
     reading_fail_libvirt(reading, "cannot list the storage pools");
   for (int i = 0; i < n; i++) {
     PoolReading *each = g_new(PoolReading, 1);
-    *each = (PoolReading){pools[i], add_pool(reading, pools[i])};
+    *each = (PoolReading){pools[i], add_pool(reading, pools[i]), file_evidence_new()};
+    g_ptr_array_add(reading->pools, each);
     work_push(reading->work, read_pool, reading, each);
   }
   free(pools);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "reconciler/qcow2.h"
+#include "state/qcow2_header.h"
 
 static char *trouble_of(const char *path, off_t length) {
   int fd = g_open(path, O_RDWR, 0);
@@ -60,6 +61,46 @@ static void test_files(void **state) {
   g_rmdir(directory);
 }
 
+/* A copy on the heap, so that reading past its end is noticed. */
+static void check_backing(const guint8 *data, gsize length) {
+  g_autofree guint8 *bytes = g_memdup2(data, length);
+  Qcow2Header header;
+  g_autofree char *name = NULL, *format = NULL;
+  if (!qcow2_header_read(bytes, length, &header))
+    return;
+  header.backing_offset %= 4200;
+  header.backing_length %= 2000;
+  header.length %= 4200;
+  gsize at = MIN(header.length, length - 8);
+  memcpy(bytes + at, "\xe2\x79\x2a\xca\0\0", 6);
+  if (qcow2_backing_read(&header, bytes, length, &name, &format))
+    assert_true(strlen(name) <= header.backing_length && strlen(format) < length);
+  else
+    assert_null(name);
+}
+
+static void test_backing(void **state) {
+  (void)state;
+  guint8 bytes[200] = "QFI\xfb\0\0\0\2";
+  bytes[15] = 90;  /* the name's offset */
+  bytes[19] = 4;   /* … and length */
+  bytes[30] = 1;   /* 256 bytes */
+  memcpy(bytes + 72, "\xe2\x79\x2a\xca\0\0\0\5qcow2", 13);
+  memcpy(bytes + 90, "/a/b", 4);
+  Qcow2Header header;
+  g_autofree char *name = NULL, *format = NULL;
+  assert_true(qcow2_header_read(bytes, sizeof bytes, &header));
+  assert_int_equal(header.virtual_size, 1 << 8);
+  assert_true(qcow2_backing_read(&header, bytes, sizeof bytes, &name, &format));
+  assert_string_equal(name, "/a/b");
+  assert_string_equal(format, "qcow2");
+  g_autofree char *none = NULL;
+  assert_false(qcow2_backing_read(&header, bytes, 93, &none, &none)); /* the name is cut */
+  bytes[79] = 11; /* a format that reaches into the name */
+  assert_false(qcow2_backing_read(&header, bytes, sizeof bytes, &none, &none));
+  assert_null(none);
+}
+
 /* Headers from an enemy: nothing is read outside the file, and no memory is wasted. */
 static void test_headers(void **state) {
   (void)state;
@@ -77,6 +118,7 @@ static void test_headers(void **state) {
     memset(data + 40, 0, i % 3 ? 7 : 0);
     assert_int_equal(pwrite(fd, data, sizeof data, 0), sizeof data);
     g_free(qcow2_trouble(fd, i % 5 ? sizeof data : G_MAXUINT64));
+    check_backing(data, i % 7 ? sizeof data : data[30]);
   }
   g_autofree char *none = qcow2_trouble(fd, 0);
   assert_non_null(none);
@@ -85,6 +127,6 @@ static void test_headers(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_headers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_headers), cmocka_unit_test(test_backing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
