@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct {
-  const char *base_dir; /* absolute: relative paths count from here; NULL: there are none */
+  const char *base_dir; /* absolute: relative paths count from here; NULL: they are errors */
   Diagnostics *diagnostics;
   guint errors_before;
 } Decoder;
@@ -64,10 +64,17 @@ static gboolean check_scalar(const Decoder *decoder, ValueType type, const Node 
   return TRUE;
 }
 
-/* Relative paths count from the file's folder. */
-static char *absolute_path(const Decoder *decoder, ValueType type, const char *text) {
-  if (type != VALUE_PATH || *text == '/' || !decoder->base_dir)
+/* Relative paths count from the file's folder. NULL where there is none, diagnosed. */
+static char *absolute_path(const Decoder *decoder, ValueType type, const Node *node, const char *what) {
+  const char *text = node->text;
+  if (type != VALUE_PATH || *text == '/' || *text == '\0')
     return g_strdup(text);
+  if (!decoder->base_dir) {
+    g_autofree char *shown = quoted(text);
+    diag_error(decoder->diagnostics, node->at, "%s: %s is relative, and this file isn't on the host: give an absolute path of the host",
+               what, shown);
+    return NULL;
+  }
   g_autofree char *checked = text_canonical(VALUE_PATH, text);
   return checked ? g_build_filename(decoder->base_dir, checked, NULL) : g_strdup(text);
 }
@@ -75,8 +82,10 @@ static char *absolute_path(const Decoder *decoder, ValueType type, const char *t
 static gboolean decode_value(const Decoder *decoder, const Field *field, const Node *node, gpointer member) {
   if (!check_scalar(decoder, field->type, node, field->key))
     return FALSE;
-  g_autofree char *text = absolute_path(decoder, field->type, node->text);
+  g_autofree char *text = absolute_path(decoder, field->type, node, field->key);
   g_autoptr(GError) error = NULL;
+  if (!text)
+    return FALSE;
   if (value_parse(field, text, member, &error))
     return TRUE;
   diag_error(decoder->diagnostics, node->at, "%s: %s", field->key, error->message);
@@ -99,8 +108,10 @@ static gboolean decode_strings(const Decoder *decoder, const Field *field, const
     const Node *item = node->items->pdata[i];
     if (!check_scalar(decoder, field->item, item, field->key))
       continue;
-    g_autofree char *text = absolute_path(decoder, field->item, item->text);
+    g_autofree char *text = absolute_path(decoder, field->item, item, field->key);
     g_autoptr(GError) error = NULL;
+    if (!text)
+      continue;
     g_autofree char *canonical = value_parse_item(field, text, &error);
     if (canonical)
       g_strv_builder_add(items, canonical);

@@ -58,6 +58,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Desired, desired_free)
  * errors is diagnosed and left out. Relative paths count from the folder of `file`.
  * Objects declared twice are diagnosed with both places. Doesn't validate. */
 void desired_decode(Desired *desired, const char *file, const char *data, gsize length, Diagnostics *diagnostics);
+/* The same for text that isn't a file of this host: relative paths in it are diagnosed. */
+void desired_decode_text(Desired *desired, const char *name, const char *data, gsize length, Diagnostics *diagnostics);
 
 /* After all files: sorts, applies profiles (spec_merge), then checks each object and the
  * set: rules across fields and objects (references to images, profiles, pools declared here;

@@ -112,11 +112,12 @@ static void add_object(Desired *desired, Object *object, gboolean sound, Diagnos
   }
 }
 
-void desired_decode(Desired *desired, const char *file, const char *data, gsize length, Diagnostics *diagnostics) {
+/* base_dir NULL: the file has no folder on this host. */
+static void decode_documents(Desired *desired, const char *file, const char *base_dir, const char *data, gsize length,
+                             Diagnostics *diagnostics) {
   guint before = diagnostics->errors;
   g_autoptr(GPtrArray) documents = node_parse(file, data, length, &node_limits_default, diagnostics);
   gboolean readable = diagnostics->errors == before;
-  g_autofree char *folder = g_path_get_dirname(file), *base_dir = g_canonicalize_filename(folder, NULL);
   for (guint i = 0; i < documents->len; i++) {
     guint errors = diagnostics->errors;
     if (errors - before > ERRORS_MAX) {
@@ -127,4 +128,13 @@ void desired_decode(Desired *desired, const char *file, const char *data, gsize 
     if (object)
       add_object(desired, object, readable && diagnostics->errors == errors, diagnostics);
   }
+}
+
+void desired_decode(Desired *desired, const char *file, const char *data, gsize length, Diagnostics *diagnostics) {
+  g_autofree char *folder = g_path_get_dirname(file), *base_dir = g_canonicalize_filename(folder, NULL);
+  decode_documents(desired, file, base_dir, data, length, diagnostics);
+}
+
+void desired_decode_text(Desired *desired, const char *name, const char *data, gsize length, Diagnostics *diagnostics) {
+  decode_documents(desired, name, NULL, data, length, diagnostics);
 }
