@@ -69,7 +69,7 @@ int command_validate(const Cli *cli) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(GError) error = NULL;
   g_autofree char *identity = NULL, *revision = NULL;
-  g_autoptr(Desired) desired = source_read(source, &identity, &revision, diagnostics, &error);
+  g_autoptr(Desired) desired = source_read(&(SourceRequest){.source = source}, &identity, &revision, diagnostics, &error);
   if (!desired)
     return cli_fail(cli, error, diagnostics);
   cli_print_diagnostics(diagnostics);

@@ -1,3 +1,4 @@
 #include "reconciler/cli.h"
+#include "reconciler/git/fetch.h"
 
-int main(int argc, char **argv) { return cli_main(argc, argv); }
+int main(int argc, char **argv) { return git_fetch_is_asked(argv[0]) ? git_fetch_main() : cli_main(argc, argv); }

@@ -74,8 +74,9 @@ static gboolean open_journal(Pipeline *pipeline) {
 static gpointer read_source(gpointer data) {
   Pipeline *pipeline = data;
   GError *error = NULL;
-  pipeline->read = source_read(pipeline->options->source != NULL ? pipeline->options->source : ".", &pipeline->source,
-                                  &pipeline->revision, pipeline->result->diagnostics, &error);
+  const RunOptions *options = pipeline->options;
+  SourceRequest request = {options->source, options->state_dir, pipeline->journal, options->cancel};
+  pipeline->read = source_read(&request, &pipeline->source, &pipeline->revision, pipeline->result->diagnostics, &error);
   pipeline->desired = pipeline->read;
   return error;
 }

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "reconciler/git/update.h"
+#include "reconciler/git/url.h"
 #include "reconciler/pipeline.h"
+#include "reconciler/source_git.h"
 #include "reconciler/source_walk.h"
 
 G_DEFINE_QUARK(reconcile-source-error, source_error)
@@ -120,12 +123,49 @@ static Desired *read_directory(const char *source, char **ret_identity, Diagnost
   return desired;
 }
 
-Desired *source_read(const char *source, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error) {
-  if (source_is_git(source)) {
-    g_set_error(error, SOURCE_ERROR, SOURCE_ERROR_UNSUPPORTED,
-                "%s: git sources are not supported yet: clone it and give the directory", source);
-    return NULL;
+/* The commit of the last run that brought all of it. */
+static char *find_last_applied(Journal *journal, const char *identity) {
+  g_autoptr(GPtrArray) runs = journal != NULL ? journal_runs(journal, 0, NULL) : NULL;
+  for (guint i = 0; runs != NULL && i < runs->len; i++) {
+    const JournalRun *run = runs->pdata[i];
+    if (run->exit_status == 0 && run->revision != NULL && g_strcmp0(run->source, identity) == 0)
+      return g_strdup(run->revision);
   }
+  return NULL;
+}
+
+/* A dry run, or a check, may be of somebody who can't write there. *ret_temporary is to be removed. */
+static char *find_mirror_dir(const char *state_dir, char **ret_temporary, GError **error) {
+  g_autofree char *dir = state_dir != NULL ? g_strdup(state_dir) : journal_default_dir();
+  g_autofree char *mirrors = g_build_filename(dir, "git", NULL);
+  if (g_mkdir_with_parents(mirrors, 0700) == 0 && access(mirrors, W_OK | X_OK) == 0)
+    return g_steal_pointer(&mirrors);
+  *ret_temporary = g_dir_make_tmp("reconcile-git-XXXXXX", error);
+  return g_strdup(*ret_temporary);
+}
+
+static Desired *read_git(const SourceRequest *request, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error) {
+  GitSource source = {0};
+  if (!git_source_parse(request->source, &source, error))
+    return NULL;
+  g_autofree char *temporary = NULL, *mirrors = find_mirror_dir(request->state_dir, &temporary, error);
+  g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity);
+  source.mirror_dir = mirrors;
+  source.last_applied = git_is_commit_id(last) ? last : NULL;
+  g_autofree char *revision = mirrors != NULL ? git_source_update(&source, request->cancel, error) : NULL;
+  Desired *desired = revision != NULL ? git_source_read(&source, revision, diagnostics, error) : NULL;
+  if (temporary != NULL)
+    update_remove(temporary, NULL);
+  if (desired != NULL) {
+    *ret_identity = g_steal_pointer(&identity);
+    *ret_revision = g_steal_pointer(&revision);
+  }
+  return desired;
+}
+
+Desired *source_read(const SourceRequest *request, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error) {
+  const char *source = request->source != NULL ? request->source : ".";
   *ret_revision = NULL;
-  return read_directory(source, ret_identity, diagnostics, error);
+  return source_is_git(source) ? read_git(request, ret_identity, ret_revision, diagnostics, error)
+                               : read_directory(source, ret_identity, diagnostics, error);
 }

@@ -7,4 +7,4 @@ gboolean source_is_git(const char *source);
 
 #define SOURCE_ERROR (source_error_quark())
 GQuark source_error_quark(void);
-typedef enum { SOURCE_ERROR_READ, SOURCE_ERROR_EMPTY, SOURCE_ERROR_INVALID, SOURCE_ERROR_UNSUPPORTED } SourceError;
+typedef enum { SOURCE_ERROR_READ, SOURCE_ERROR_EMPTY, SOURCE_ERROR_INVALID } SourceError;

@@ -1,29 +1,106 @@
 #include "reconciler/source_git.h"
 
+#include <string.h>
+
+#include "reconciler/git/tree.h"
+#include "reconciler/git/update.h"
+#include "reconciler/git/url.h"
+
 G_DEFINE_QUARK(reconcile-git-source-error, git_source_error)
 
-static gboolean fail(GError **error) {
-  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, "git sources are not supported yet");
+static gboolean wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean wrong(GError **error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *message = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  g_set_error_literal(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, message);
   return FALSE;
 }
 
-gboolean git_source_parse(G_GNUC_UNUSED const char *text, G_GNUC_UNUSED GitSource *ret_source, GError **error) { return fail(error); }
-
-gboolean git_source_check(G_GNUC_UNUSED const GitSource *source, GError **error) { return fail(error); }
-
-char *git_source_identity(const GitSource *source) { return g_strdup(source->url); }
-
-char *git_source_update(G_GNUC_UNUSED const GitSource *source, G_GNUC_UNUSED GCancellable *cancel, GError **error) {
-  fail(error);
-  return NULL;
+/* As git-check-ref-format(1), and no more than needed of it: the rest is never found. */
+static gboolean check_ref(const char *ref, GError **error) {
+  if (ref == NULL || (*ref != '\0' && *ref != '-' && strlen(ref) < 1024 && strstr(ref, "..") == NULL && strstr(ref, "@{") == NULL &&
+                      strpbrk(ref, " ~^:?*[\\\x7f") == NULL && g_regex_match_simple("^[^\\x01-\\x1f]+$", ref, G_REGEX_DOLLAR_ENDONLY, 0)))
+    return TRUE;
+  g_autofree char *shown = quoted(ref);
+  return wrong(error, "%s can't be a branch, tag or commit", shown);
 }
 
-Desired *git_source_read(G_GNUC_UNUSED const GitSource *source, G_GNUC_UNUSED const char *revision, G_GNUC_UNUSED Diagnostics *diagnostics,
-                         GError **error) {
-  fail(error);
-  return NULL;
+static gboolean check_path(const char *path, GError **error) {
+  g_auto(GStrv) names = g_strsplit(path != NULL ? path : "", "/", -1);
+  for (guint i = 0; path != NULL && (names[i] != NULL || i == 0); i++)
+    if (names[i] == NULL || *names[i] == '\0' || g_str_equal(names[i], ".") || g_str_equal(names[i], "..")) {
+      g_autofree char *shown = quoted(path);
+      return wrong(error, "%s isn't a path inside a repository: name a directory or file from its root, without / in front, . and ..", shown);
+    }
+  return TRUE;
 }
 
-gboolean git_source_verify(G_GNUC_UNUSED const GitSource *source, G_GNUC_UNUSED const char *revision, GError **error) {
-  return fail(error);
+/* Nobody between can read or change what goes over loopback. */
+static gboolean check_transport(const GitSource *source, const GitUrl *url, GError **error) {
+  if (url->kind != GIT_URL_HTTP || git_url_is_loopback(url))
+    return TRUE;
+  if (source->token_file != NULL)
+    return wrong(error, "%s: a token isn't sent unencrypted: use https", source->url);
+  if (source->signatures == SIGNATURES_NONE)
+    return wrong(error, "%s: over http, anybody between can change what is applied: use https, or ask for signatures", source->url);
+  return TRUE;
+}
+
+static gboolean check_signatures(const GitSource *source, GError **error) {
+  return source->signatures == SIGNATURES_NONE || source->allowed_signers != NULL || source->keyring != NULL ||
+         wrong(error, "signatures are asked for, but nobody's are known: give an allowed signers file or a keyring");
+}
+
+gboolean git_source_check(const GitSource *source, GError **error) {
+  g_autoptr(GitUrl) url = git_url_parse(source->url, error);
+  if (url == NULL || !check_ref(source->ref, error) || !check_path(source->path, error) || !check_transport(source, url, error) ||
+      !check_signatures(source, error))
+    return FALSE;
+  if (!g_utf8_validate(source->url, -1, NULL) || (source->mirror_dir != NULL && !g_utf8_validate(source->mirror_dir, -1, NULL)))
+    return wrong(error, "the address and the state directory have to be UTF-8");
+  return source->last_applied == NULL || git_is_commit_id(source->last_applied) ||
+         wrong(error, "what was applied last isn't a commit of a git repository");
+}
+
+/* The same repository has the same name from every directory. */
+static const char *intern_url(const char *url) {
+  gboolean local = strstr(url, "://") == NULL && (*url == '/' || strchr(url, ':') == NULL || *url == '.');
+  g_autofree char *absolute = local ? g_canonicalize_filename(url, NULL) : g_strdup(url);
+  return g_intern_string(absolute);
+}
+
+gboolean git_source_parse(const char *text, GitSource *ret_source, GError **error) {
+  g_auto(GStrv) parts = g_strsplit(text, "#", 2);
+  g_auto(GStrv) inside = g_strsplit(parts[0] != NULL && parts[1] != NULL ? parts[1] : "", ":", 2);
+  const char *ref = inside[0], *path = ref != NULL ? inside[1] : NULL;
+  GitSource source = *ret_source;
+  if (parts[0] != NULL && parts[1] != NULL && (ref == NULL || *ref == '\0')) /* a variable of a script that wasn't set, say */
+    return wrong(error, "nothing is named after #: write #BRANCH, #TAG or #COMMIT, or #HEAD for what the server has as its own");
+  source.url = intern_url(parts[0] != NULL ? parts[0] : "");
+  source.ref = ref != NULL && !g_str_equal(ref, "HEAD") ? g_intern_string(ref) : NULL;
+  g_autofree char *trimmed = g_strdup(path);
+  while (trimmed != NULL && strlen(trimmed) > 1 && g_str_has_suffix(trimmed, "/"))
+    trimmed[strlen(trimmed) - 1] = '\0';
+  source.path = g_intern_string(trimmed);
+  if (!git_source_check(&source, error))
+    return FALSE;
+  *ret_source = source;
+  return TRUE;
+}
+
+char *git_source_identity(const GitSource *source) {
+  g_autofree char *url = git_url_shown(source->url);
+  gboolean more = source->ref != NULL || source->path != NULL;
+  return g_strconcat(url, more ? "#" : "", more ? (source->ref != NULL ? source->ref : "HEAD") : "", source->path != NULL ? ":" : "",
+                     source->path != NULL ? source->path : "", NULL);
+}
+
+Desired *git_source_read(const GitSource *source, const char *revision, Diagnostics *diagnostics, GError **error) {
+  g_autofree char *repository = update_mirror_path(source);
+  if (git_is_commit_id(revision))
+    return git_source_check(source, error) ? git_tree_read(source, repository, revision, diagnostics, error) : NULL;
+  wrong(error, "%s isn't a commit id", revision);
+  return NULL;
 }

@@ -1,0 +1,176 @@
+#include "reconciler/git/update.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reconciler/git/mirror.h"
+#include "reconciler/git/tree.h"
+#include "state/fault.h"
+#include "state/journal.h"
+#include "state/writer_lock.h"
+
+#define MAX_TOKEN 8192
+#define LOCK_PAUSE 50000 /* microseconds */
+#define DEFAULT_SILENCE 60
+
+static gboolean fail(GError **error, const char *what, const char *why) {
+  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR, "%s: %s", what, why);
+  return FALSE;
+}
+
+/* A name that people recognise, and a digest that makes it the only one. */
+static char *mirror_folder(const GitSource *source) {
+  g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, source->url, -1);
+  gboolean suffix = g_str_has_suffix(source->url, ".git");
+  g_autofree char *name_part = g_strndup(source->url, strlen(source->url) - (suffix ? strlen(".git") : 0));
+  g_autofree char *base = g_path_get_basename(name_part);
+  g_strcanon(base, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-_", '-');
+  g_autofree char *name = g_strdup_printf("%.40s-%.16s", base, digest);
+  return g_build_filename(source->mirror_dir, name, NULL);
+}
+
+char *update_mirror_path(const GitSource *source) {
+  g_autofree char *folder = mirror_folder(source);
+  return g_build_filename(folder, "repository.git", NULL);
+}
+
+static int remove_one(const char *path, G_GNUC_UNUSED const struct stat *status, G_GNUC_UNUSED int type,
+                      G_GNUC_UNUSED struct FTW *at) {
+  return g_remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+gboolean update_remove(const char *path, GError **error) {
+  if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 || errno == ENOENT)
+    return TRUE;
+  return fail(error, path, g_strerror(errno));
+}
+
+static gboolean move(const char *from, const char *to, GError **error) {
+  return g_rename(from, to) == 0 || fail(error, from, g_strerror(errno));
+}
+
+/* -1: another process has held it all the time. */
+static int wait_for_lock(const char *folder, guint seconds, void (*alive)(void), GError **error) {
+  for (guint i = 0;; i++) {
+    g_autoptr(GError) held = NULL;
+    int lock = writer_lock_take(folder, &held);
+    if (lock >= 0)
+      return lock;
+    if (!g_error_matches(held, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED) || i >= seconds * (G_USEC_PER_SEC / LOCK_PAUSE)) {
+      fail(error, "the mirror of the git repository can't be updated", held->message);
+      return -1;
+    }
+    alive();
+    g_usleep(LOCK_PAUSE);
+  }
+}
+
+static gboolean read_token(const GitSource *source, char **ret_token, GError **error) {
+  g_autofree char *text = NULL;
+  g_autoptr(GError) wrong = NULL;
+  gsize length = 0;
+  if (source->token_file == NULL)
+    return TRUE;
+  if (!g_file_get_contents(source->token_file, &text, &length, &wrong))
+    return fail(error, "the token file can't be read", wrong->message);
+  g_strstrip(text);
+  if (*text == '\0' || length > MAX_TOKEN || strlen(text) > length || strpbrk(text, "\r\n") != NULL)
+    return fail(error, source->token_file, "holds no token: it has one line with that alone");
+  *ret_token = g_steal_pointer(&text);
+  return TRUE;
+}
+
+/* Whether all can be read that will be: then what is missing is found here, and not by those who
+ * can't fetch it. What the declarations say is another matter. */
+static gboolean is_whole(const GitSource *source, const char *path, const char *commit, GError **error) {
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(GError) wrong = NULL;
+  g_autoptr(Desired) desired = git_tree_read(source, path, commit, diagnostics, &wrong);
+  if (desired == NULL && g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR)) {
+    g_propagate_error(error, g_steal_pointer(&wrong));
+    return FALSE;
+  }
+  if (source->signatures != SIGNATURES_ALL || source->last_applied == NULL)
+    return TRUE;
+  g_autoptr(Mirror) mirror = mirror_open(path, error);
+  g_autoptr(GPtrArray) commits = mirror != NULL ? mirror_commits_since(mirror, commit, source->last_applied, &wrong) : NULL;
+  if (commits == NULL && g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
+    g_propagate_error(error, g_steal_pointer(&wrong));
+  return commits != NULL || (mirror != NULL && wrong != NULL);
+}
+
+static char *fetch(const GitSource *source, const char *path, void (*alive)(void), GError **error) {
+  g_autoptr(GitUrl) url = git_url_parse(source->url, error);
+  g_autofree char *token = NULL;
+  if (url == NULL || !read_token(source, &token, error))
+    return NULL;
+  SshFiles ssh = {source->ssh_key, source->ssh_known_hosts};
+  MirrorFetch order = {path, source->url, url, source->ref, source->ca_file, source->user, token, &ssh, alive};
+  g_autofree char *commit = mirror_fetch(&order, error);
+  return commit != NULL && is_whole(source, path, commit, error) ? g_steal_pointer(&commit) : NULL;
+}
+
+/* The old one is moved away only for a new one that is whole. */
+static char *make_anew(const GitSource *source, const char *folder, void (*alive)(void), GError **error) {
+  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL),
+                  *old = g_build_filename(folder, "old.git", NULL);
+  g_autofree char *commit = fetch(source, made, alive, error);
+  FAULT("git: made anew");
+  if (commit == NULL || !update_remove(old, error) || (g_file_test(path, G_FILE_TEST_EXISTS) && !move(path, old, error)))
+    return NULL;
+  FAULT("git: old one moved away");
+  if (!move(made, path, error))
+    return NULL;
+  FAULT("git: new one in its place");
+  update_remove(old, NULL);
+  return g_steal_pointer(&commit);
+}
+
+/* What an interrupted run left. */
+static gboolean clean_up(const char *folder, GError **error) {
+  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL),
+                  *old = g_build_filename(folder, "old.git", NULL);
+  if (!g_file_test(path, G_FILE_TEST_EXISTS) && g_file_test(old, G_FILE_TEST_EXISTS) && !move(old, path, error))
+    return FALSE;
+  return update_remove(made, error) && update_remove(old, error);
+}
+
+static char *update_locked(const GitSource *source, const char *folder, void (*alive)(void), GError **error) {
+  g_autofree char *path = g_build_filename(folder, "repository.git", NULL);
+  g_autoptr(GError) wrong = NULL;
+  if (!clean_up(folder, error))
+    return NULL;
+  if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+    char *commit = fetch(source, path, alive, &wrong);
+    FAULT("git: fetched");
+    if (commit != NULL)
+      return commit;
+    if (!g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR)) {
+      g_propagate_error(error, g_steal_pointer(&wrong));
+      return NULL;
+    }
+  }
+  char *commit = make_anew(source, folder, alive, error);
+  if (commit == NULL) {
+    g_autofree char *made = g_build_filename(folder, "new.git", NULL);
+    update_remove(made, NULL);
+  }
+  return commit;
+}
+
+char *update_mirror(const GitSource *source, void (*alive)(void), GError **error) {
+  g_autofree char *folder = mirror_folder(source);
+  if (g_mkdir_with_parents(folder, 0700) < 0) {
+    fail(error, folder, g_strerror(errno));
+    return NULL;
+  }
+  int lock = wait_for_lock(folder, source->silence_seconds != 0 ? source->silence_seconds : DEFAULT_SILENCE, alive, error);
+  if (lock < 0)
+    return NULL;
+  char *commit = update_locked(source, folder, alive, error);
+  close(lock);
+  return commit;
+}
