@@ -9,7 +9,7 @@
 #include "reconciler/source.h"
 #include "schema/value.h"
 
-enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, N_COMMANDS };
+enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, COMPLETION, N_COMMANDS };
 
 static const Command commands[N_COMMANDS] = {
     [APPLY] = {NULL, command_apply, "[OPTIONS] [SOURCE]",
@@ -21,26 +21,17 @@ static const Command commands[N_COMMANDS] = {
     [SCHEMA] = {"schema", command_schema, "", "The JSON Schema of the files", 0},
     [HISTORY] = {"history", command_history, "", "Past runs, from the journal", 0},
     [OBSERVE] = {"observe", command_observe, "", "What the host has, as a file for --against, on standard output", 0},
+    [COMPLETION] = {"completion", command_completion, "bash|zsh|fields|names", NULL, 1},
 };
 
 /* Commands that an option is for. */
 #define FOR(command) (1u << (command))
 #define FOR_ALL (FOR(N_COMMANDS) - 1)
 
-typedef struct {
-  const char *name;
-  char letter; /* 0: none */
-  GOptionArg type;
-  gsize offset;
-  guint commands;
-  const char *value; /* NULL: takes none */
-  const char *help;
-} Option;
-
 #define NOT_GIVEN G_MININT /* a number that nobody gives */
 #define OPTION(member) offsetof(CliOptions, member)
 static const Option options[] = {
-    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE), "URI",
+    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE) | FOR(COMPLETION), "URI",
      "Hypervisor, as for virsh (default: $LIBVIRT_DEFAULT_URI, then libvirt's own default)"},
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
     {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
@@ -73,6 +64,20 @@ static const Option options[] = {
     {"version", 0, G_OPTION_ARG_NONE, OPTION(version), FOR_ALL, NULL, "Print the version"},
 };
 
+const Option *cli_option_rows(guint *ret_count) {
+  *ret_count = G_N_ELEMENTS(options);
+  return options;
+}
+
+const Command *cli_command_rows(guint *ret_count) {
+  *ret_count = G_N_ELEMENTS(commands);
+  return commands;
+}
+
+gboolean cli_option_is_for(const Option *option, const Command *command) {
+  return (option->commands & FOR(command - commands)) != 0;
+}
+
 static gpointer member(const Option *option, CliOptions *values) { return (char *)values + option->offset; }
 
 static gboolean is_given(const Option *option, CliOptions *values) {
@@ -90,6 +95,8 @@ static char *option_text(const Option *option) {
 void cli_print_help(void) {
   g_autoptr(GString) out = g_string_new("Usage:\n");
   for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+    if (!commands[i].help)
+      continue;
     g_autofree char *usage = g_strjoin(" ", "reconcile", commands[i].name ? commands[i].name : commands[i].synopsis,
                                        commands[i].name ? commands[i].synopsis : NULL, NULL);
     g_string_append_printf(out, "  %-32s  %s\n", g_strchomp(usage), commands[i].help);
@@ -136,8 +143,9 @@ static const Command *find_command(const char *name) {
 /* A mistyped command would be taken for a source. */
 static gboolean check_source_word(const char *word, GError **error) {
   const char *names[G_N_ELEMENTS(commands)] = {0};
-  for (guint i = 1; i < G_N_ELEMENTS(commands); i++)
-    names[i - 1] = commands[i].name;
+  for (guint i = 1, n = 0; i < G_N_ELEMENTS(commands); i++)
+    if (commands[i].help)
+      names[n++] = commands[i].name;
   if (strchr(word, '/') || source_is_git(word) || g_file_test(word, G_FILE_TEST_EXISTS))
     return TRUE;
   const char *near = nearest_word(word, names);

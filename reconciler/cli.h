@@ -25,9 +25,24 @@ struct Command {
   const char *name; /* NULL: apply, which needs no name */
   int (*function)(const Cli *cli); /* returns the exit status */
   const char *synopsis; /* what follows the program's name */
-  const char *help;     /* one line */
+  const char *help;     /* one line; NULL: for other programs, not told to people */
   int max_args;         /* -1: any number */
 };
+
+typedef struct {
+  const char *name;
+  char letter; /* 0: none */
+  GOptionArg type;
+  gsize offset;
+  guint commands;
+  const char *value; /* NULL: takes none */
+  const char *help;
+} Option;
+
+/* The rows themselves; the first command is the apply, which has no name. */
+const Option *cli_option_rows(guint *ret_count);
+const Command *cli_command_rows(guint *ret_count);
+gboolean cli_option_is_for(const Option *option, const Command *command);
 
 int cli_main(int argc, char **argv);
 void cli_print_help(void);
@@ -61,3 +76,4 @@ int command_explain(const Cli *cli);
 int command_schema(const Cli *cli);
 int command_history(const Cli *cli);
 int command_observe(const Cli *cli);
+int command_completion(const Cli *cli);

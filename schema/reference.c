@@ -104,6 +104,24 @@ static char *kind_list(void) {
   return g_string_free(out, FALSE);
 }
 
+static void append_paths(GString *out, const char *above, const FieldTable *table) {
+  for (guint i = 0; i < table->n_fields; i++) {
+    g_autofree char *path = g_strconcat(above, ".", table->fields[i].key, NULL);
+    g_string_append_printf(out, "%s\n", path);
+    if (table->fields[i].sub)
+      append_paths(out, path, table->fields[i].sub);
+  }
+}
+
+char *reference_paths(void) {
+  GString *out = g_string_new(NULL);
+  for (guint i = 0; i < KIND_N; i++) {
+    g_string_append_printf(out, "%s\n", kinds[i].word);
+    append_paths(out, kinds[i].word, kinds[i].spec);
+  }
+  return g_string_free(out, FALSE);
+}
+
 static gboolean find_kind(const char *word, Kind *ret_kind) {
   for (guint i = 0; i < KIND_N; i++) {
     if (g_ascii_strcasecmp(word, kinds[i].name) && g_ascii_strcasecmp(word, kinds[i].word)) continue;

@@ -7,6 +7,8 @@
  * "disks[vda].size"; NULL: the kinds. Unknown: NULL with error (SCHEMA_ERROR) that
  * names the nearest known field. To be freed. */
 char *reference_text(const char *path, GError **error);
+/* All of them, one a line, as "vm.disks.size". To be freed. */
+char *reference_paths(void);
 char *reference_markdown(void);
 char *reference_man(void);
 /* The same for the service's configuration: docs/configuration.md and reconcile.yaml(5). */
