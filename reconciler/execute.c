@@ -26,7 +26,8 @@ typedef struct {
   Step *step;
   guint64 done, total;
   char *phase;
-  GError *error; /* MESSAGE_ENDED: NULL is success */
+  GError *error;    /* MESSAGE_ENDED: NULL is success */
+  GString *remarks; /* MESSAGE_ENDED: what is to be told of a success */
 } Message;
 
 struct Run {
@@ -43,6 +44,8 @@ static void message_free(gpointer data) {
   Message *message = data;
   g_free(message->phase);
   g_clear_error(&message->error);
+  if (message->remarks)
+    g_string_free(message->remarks, TRUE);
   g_free(message);
 }
 
@@ -110,8 +113,10 @@ static void work(gpointer data, gpointer user_data) {
       .cancel = execution->cancel,
       .progress = on_progress,
       .progress_data = step,
+      .remarks = g_string_new(NULL),
   };
   Message *message = g_new0(Message, 1);
+  message->remarks = context.remarks;
   message->kind = MESSAGE_ENDED;
   message->step = step;
   if (lane->verified || verify(execution, lane->object, &message->error)) {
@@ -220,7 +225,8 @@ static void on_message(Run *run, Message *message) {
   Step *next = g_queue_pop_head(&lane->queue);
   if (next != NULL)
     g_queue_push_head(&run->ready, next);
-  end_step(run, step, result_of(message->error), message->error != NULL ? message->error->message : NULL);
+  const char *text = message->error != NULL ? message->error->message : message->remarks->len > 0 ? message->remarks->str : NULL;
+  end_step(run, step, result_of(message->error), text);
 }
 
 static void add_step(Run *run, const Action *action, GPtrArray *results) {

@@ -36,7 +36,7 @@ typedef enum { RESULT_PENDING, RESULT_DONE, RESULT_FAILED, RESULT_SKIPPED, RESUL
 typedef struct {
   const Action *action;
   ResultKind kind;
-  char *message; /* error or reason */
+  char *message; /* error or reason; of what is done: a remark; or NULL */
   gint64 milliseconds;
 } ActionResult;
 

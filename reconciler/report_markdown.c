@@ -197,7 +197,7 @@ static void append_results(GString *out, const GPtrArray *results) {
   g_string_append(out, "\n\n");
   for (guint i = 0; i < results->len; i++) {
     const ActionResult *result = results->pdata[i];
-    if (result->kind == RESULT_DONE || result->kind == RESULT_PENDING || out->len > PAGE_SIZE / 3)
+    if ((result->kind == RESULT_DONE && !result->message) || result->kind == RESULT_PENDING || out->len > PAGE_SIZE / 3)
       continue;
     g_string_append_printf(out, "- **%s** ", result_words[result->kind]);
     append_value(out, result->action->object);

@@ -213,9 +213,9 @@ static void text_plan(GString *out, const Plan *plan, const ReportView *view) {
   append_last_line(out, plan, view);
 }
 
-/* What wasn't done, with its reason. */
-static void append_undone(GString *out, const ActionResult *result, const ReportView *view) {
-  Paint paint = result->kind == RESULT_FAILED || result->kind == RESULT_REFUSED ? PAINT_RED : PAINT_YELLOW;
+/* What wasn't done, with its reason, or was, with what is to be told of it. */
+static void append_told(GString *out, const ActionResult *result, const ReportView *view) {
+  Paint paint = result->kind == RESULT_FAILED || result->kind == RESULT_REFUSED ? PAINT_RED : result->kind == RESULT_DONE ? PAINT_GREEN : PAINT_YELLOW;
   g_autofree char *object = escape_text(result->action->object), *description = escape_text(result->action->description);
   g_string_append_printf(out, "%s ", result->kind == RESULT_FAILED ? "!" : bullet(view));
   paint_append(out, view->color, paint, result_words[result->kind]);
@@ -247,8 +247,8 @@ static void text_result(GString *out, const RunResult *result, const ReportView 
   for (guint i = 0; i < result->results->len; i++) {
     const ActionResult *one = result->results->pdata[i];
     gboolean wrong = one->kind == RESULT_FAILED || one->kind == RESULT_REFUSED;
-    if (one->kind != RESULT_DONE && one->kind != RESULT_PENDING && (wrong || !view->quiet))
-      append_undone(out, one, view);
+    if ((one->kind != RESULT_DONE || one->message) && one->kind != RESULT_PENDING && (wrong || !view->quiet))
+      append_told(out, one, view);
   }
   append_outcome(out, result->results, view);
 }

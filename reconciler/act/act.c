@@ -40,6 +40,17 @@ void act_progress(const ActionContext *context, const Action *action, guint64 do
     context->progress(context->progress_data, action, done, total, phase);
 }
 
+void act_remark(const ActionContext *context, const char *format, ...) {
+  if (!context->remarks)
+    return;
+  if (context->remarks->len)
+    g_string_append_c(context->remarks, '\n');
+  va_list arguments;
+  va_start(arguments, format);
+  g_string_append_vprintf(context->remarks, format, arguments);
+  va_end(arguments);
+}
+
 gboolean act_cancelled(const ActionContext *context, GError **error) {
   if (!g_cancellable_is_cancelled(context->cancel))
     return FALSE;

@@ -17,6 +17,7 @@ typedef struct {
   GCancellable *cancel;     /* checked in loops and long transfers */
   ProgressFunction progress;
   gpointer progress_data;
+  GString *remarks;         /* act_remark's, one a line; NULL: nobody asks */
 } ActionContext;
 
 #define EXECUTE_ERROR (execute_error_quark())

@@ -10,6 +10,8 @@ gboolean act_refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3)
 gboolean act_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 void act_progress(const ActionContext *context, const Action *action, guint64 done, guint64 total, const char *phase);
+/* What people shall know of an action that is done: shown and journaled as its result. */
+void act_remark(const ActionContext *context, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Waits; FALSE with EXECUTE_ERROR_CANCELLED when the run is cancelled meanwhile. */
 gboolean act_sleep(const ActionContext *context, guint milliseconds, GError **error);
 /* A required argument; NULL with error when it is missing. */
@@ -38,6 +40,8 @@ int act_domain_state(virDomainPtr domain, int *ret_reason, GError **error);
 /* The record to write for the context's VM, of what was declared, with the facts of the last record (NULL:
  * none); shares its members with both. */
 Ownership act_ownership(const ActionContext *context, const Ownership *last);
+/* Our record of the domain; NULL with error when it isn't ours or can't be read. */
+Ownership *act_record(virDomainPtr domain, GError **error);
 /* Changes what our record says was done to the machine (facts), in the persistent metadata only. `change`
  * returns whether there is anything to write. Redefining keeps the facts as they are. */
 typedef gboolean (*FactsChange)(FactsSpec *facts, gconstpointer data);

@@ -111,6 +111,14 @@ gboolean act_domain_record(const ActionContext *context, const Action *action G_
   return (last && same_record(last, &record)) || write_record(domain, &record, error);
 }
 
+Ownership *act_record(virDomainPtr domain, GError **error) {
+  Ownership *record = NULL;
+  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  if (doc && !record)
+    act_not_ours(domain, error);
+  return record;
+}
+
 gboolean act_change_facts(virDomainPtr domain, FactsChange change, gconstpointer data, GError **error) {
   g_autoptr(Ownership) record = NULL;
   g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);

@@ -25,6 +25,9 @@ virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GE
 gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, GError **error);
 /* Makes libvirt see files that were changed behind its back. Waits while the pool is busy. */
 gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error);
+/* Refreshes the active pool whose directory holds the path, so that its absence is certain.
+ * ret_covered (may be NULL): there is such a pool. */
+gboolean volume_refresh_around(const ActionContext *context, const char *path, gboolean *ret_covered, GError **error);
 /* Succeeds with NULL when there certainly is no such volume. With `refresh`, files that
  * libvirt doesn't know yet are found too. ret_facts may be NULL. */
 gboolean volume_find(const ActionContext *context, virStoragePoolPtr pool, const char *name, gboolean refresh,

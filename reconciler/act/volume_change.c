@@ -55,15 +55,18 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
          act_fail(error, "%s was grown to %" G_GUINT64_FORMAT " bytes but has %" G_GUINT64_FORMAT, path, bytes, facts.capacity);
 }
 
-/* Refreshes the active pool whose directory holds the path, so that its absence is certain.
- * ret_covered: there is such a pool. */
-static gboolean refresh_around(const ActionContext *context, virConnectPtr connect, const char *path, gboolean *ret_covered, GError **error) {
+gboolean volume_refresh_around(const ActionContext *context, const char *path, gboolean *ret_covered, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  if (!connect)
+    return FALSE;
   g_autofree char *directory = g_path_get_dirname(path);
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByTargetPath(connect, directory);
   if (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL)
     return libvirt_fail(error, "cannot look for the storage pool of %s", path);
-  *ret_covered = pool && virStoragePoolIsActive(pool) == 1;
-  return !*ret_covered || volume_refresh(context, pool, error);
+  gboolean covered = pool && virStoragePoolIsActive(pool) == 1;
+  if (ret_covered)
+    *ret_covered = covered;
+  return !covered || volume_refresh(context, pool, error);
 }
 
 static gboolean check_unused(virConnectPtr connect, const char *path, GError **error) {
@@ -84,7 +87,7 @@ gboolean act_volume_delete(const ActionContext *context, const Action *action, G
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
   gboolean covered = FALSE;
-  if (!connect || !refresh_around(context, connect, path, &covered, error) ||
+  if (!connect || !volume_refresh_around(context, path, &covered, error) ||
       !by_path(connect, path, &volume, &facts, error))
     return FALSE;
   if (!volume && covered)

@@ -3,7 +3,7 @@
  * FILE is JSON: {"action": "volume-create", "args": {…}, "kind": "VirtualMachine", "name": "web",
  * "spec": {…}, "metadata": {…}, "source": "…", "cancelAt": bytes}; without spec it is about an
  * orphan. SIGINT cancels. Standard output: {"ok": true|false, "code": "stale"|"refused"|"failed"|
- * "cancelled"|"libvirt"|…, "message": "…", "progress": [[done, total, phase], …]}. */
+ * "cancelled"|"libvirt"|…, "message": "…", "progress": [[done, total, phase], …], "remarks": "…"}. */
 #include <glib-unix.h>
 #include <jansson.h>
 #include <signal.h>
@@ -100,9 +100,9 @@ static const char *code_of(const GError *error) {
   return error->domain == LIBVIRT_ERROR ? "libvirt" : g_quark_to_string(error->domain);
 }
 
-static void print_result(gboolean ok, const GError *error, json_t *progress) {
-  json_t *result = json_pack("{s:b,s:s?,s:s?,s:O}", "ok", ok, "code", error ? code_of(error) : NULL,
-                             "message", error ? error->message : NULL, "progress", progress);
+static void print_result(gboolean ok, const GError *error, json_t *progress, const char *remarks) {
+  json_t *result = json_pack("{s:b,s:s?,s:s?,s:O,s:s}", "ok", ok, "code", error ? code_of(error) : NULL,
+                             "message", error ? error->message : NULL, "progress", progress, "remarks", remarks);
   char *text = json_dumps(result, JSON_COMPACT);
   puts(text);
   free(text);
@@ -128,13 +128,15 @@ int main(int argc, char **argv) {
   on_signal = cancel;
   signal(SIGINT, handle_signal);
   Watcher watcher = { json_array(), cancel, (guint64)json_integer_value(json_object_get(root, "cancelAt")) };
-  ActionContext context = { .connection = connection, .plan = &plan, .object = &object, .cancel = cancel, .progress = on_progress, .progress_data = &watcher };
+  g_autoptr(GString) remarks = g_string_new(NULL);
+  ActionContext context = { .connection = connection, .plan = &plan, .object = &object, .cancel = cancel, .progress = on_progress,
+                            .progress_data = &watcher, .remarks = remarks };
 
   g_autoptr(GError) error = NULL;
   gboolean ok = action_info[action.kind].function(&context, &action, &error);
   if (ok != !error)
     die(action_info[action.kind].name, "result and error disagree");
-  print_result(ok, error, watcher.progress);
+  print_result(ok, error, watcher.progress, remarks->str);
   string_map_free(action.args);
   object_free(desired);
   json_decref(watcher.progress);

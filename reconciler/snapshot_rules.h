@@ -1,0 +1,15 @@
+/* Which disks a snapshot is of, where its layers go, and what it is worth. Pure. */
+#pragma once
+#include "schema/document.h"
+
+/* Targets of the disks, in the order of the machine. `now`: the machine as it is, with paths. `declared`
+ * (may be NULL) says which disks are ephemeral. `wanted` NULL: external ones of all disks that the guest
+ * can write and that are its own, but of no ephemeral ones; internal ones are always of all disks that it
+ * can write. NULL with *ret_error: why it can't be taken. */
+GStrv snapshot_disks(const VmSpec *now, const VmSpec *declared, SnapshotMode mode, char *const *wanted, char **ret_error);
+/* "DIRECTORY/VM-TARGET.SNAPSHOT.qcow2", in the directory of the disk's file. */
+char *snapshot_layer_path(const char *vm, const char *target, const char *snapshot, const char *disk_path);
+/* "crash-consistent: as after a power cut" */
+const char *consistency_phrase(Consistency consistency);
+/* "DIRECTORY/VM.SNAPSHOT.memory" */
+char *snapshot_memory_path(const char *vm, const char *snapshot, const char *disk_path);
