@@ -9,7 +9,7 @@
 #include "reconciler/source.h"
 #include "schema/value.h"
 
-enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, COMPLETION, N_COMMANDS };
+enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, GRAPH, COMPLETION, N_COMMANDS };
 
 static const Command commands[N_COMMANDS] = {
     [APPLY] = {NULL, command_apply, "[OPTIONS] [SOURCE]",
@@ -21,6 +21,7 @@ static const Command commands[N_COMMANDS] = {
     [SCHEMA] = {"schema", command_schema, "", "The JSON Schema of the files", 0},
     [HISTORY] = {"history", command_history, "", "Past runs, from the journal", 0},
     [OBSERVE] = {"observe", command_observe, "", "What the host has, as a file for --against, on standard output", 0},
+    [GRAPH] = {"graph", command_graph, "[SOURCE]", "Disk chains, and what a plan for SOURCE would do, as Graphviz", 1},
     [COMPLETION] = {"completion", command_completion, "bash|zsh|fields|names", NULL, 1},
 };
 
@@ -31,28 +32,29 @@ static const Command commands[N_COMMANDS] = {
 #define NOT_GIVEN G_MININT /* a number that nobody gives */
 #define OPTION(member) offsetof(CliOptions, member)
 static const Option options[] = {
-    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE) | FOR(COMPLETION), "URI",
+    {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE) | FOR(GRAPH) | FOR(COMPLETION), "URI",
      "Hypervisor, as for virsh (default: $LIBVIRT_DEFAULT_URI, then libvirt's own default)"},
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
     {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
      "Plan against a saved observation, without a hypervisor (dry run only)"},
+    {"disks", 0, G_OPTION_ARG_NONE, OPTION(disks), FOR(STATUS), NULL, "The layers of each disk, and who else uses them"},
     {"output", 'o', G_OPTION_ARG_FILENAME, OPTION(output), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FORMAT",
      "text, json or markdown (default: text)"},
     {"plan-out", 0, G_OPTION_ARG_FILENAME, OPTION(plan_out), FOR(APPLY), "FILE", "Save the plan"},
     {"plan", 0, G_OPTION_ARG_FILENAME, OPTION(plan_in), FOR(APPLY), "FILE", "Apply exactly this saved plan, or refuse"},
     {"preflight", 0, G_OPTION_ARG_NONE, OPTION(preflight), FOR(APPLY), NULL,
      "Let the hypervisor judge the planned definitions; still changes nothing"},
-    {"allow", 0, G_OPTION_ARG_FILENAME, OPTION(allow), FOR(APPLY), "CLASS[,CLASS]",
+    {"allow", 0, G_OPTION_ARG_FILENAME, OPTION(allow), FOR(APPLY) | FOR(GRAPH), "CLASS[,CLASS]",
      "Allow actions of this impact too: restart, data-loss"},
-    {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY), NULL, "Delete what is ours and has left the source"},
-    {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY), "PERCENT",
+    {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY) | FOR(GRAPH), NULL, "Delete what is ours and has left the source"},
+    {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY) | FOR(GRAPH), "PERCENT",
      "Most of what is ours that a run may delete (default: 30)"},
     {"prune-images", 0, G_OPTION_ARG_FILENAME, OPTION(prune_images), FOR(APPLY), "AGE",
      "Delete base images that nothing uses and nobody touched for so long (such as 30d)"},
     {"forbid-extra", 0, G_OPTION_ARG_NONE, OPTION(forbid_extra), FOR(APPLY), NULL,
      "Refuse machines that bring raw device XML (devices.extra)"},
     {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
-    {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY), "DIR",
+    {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY) | FOR(GRAPH), "DIR",
      "Where the journal is (default: $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile)"},
     {"config", 0, G_OPTION_ARG_FILENAME, OPTION(config), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FILE",
      "The configuration of the service: reconcile.yaml(5)"},

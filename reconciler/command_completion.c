@@ -9,7 +9,7 @@ static int print_names(const Cli *cli) {
   all.args = none;
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
-  g_autoptr(GPtrArray) domains = observe_named(&all, &actual, &error);
+  g_autoptr(GPtrArray) domains = observe_named(&all, FALSE, &actual, &error);
   if (!domains)
     return cli_fail(cli, error, NULL);
   for (guint i = 0; i < domains->len; i++) {

@@ -57,7 +57,7 @@ static gboolean is_wanted(const Cli *cli, const ActualDomain *domain, gboolean *
 int command_import(const Cli *cli) {
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
-  g_autoptr(GPtrArray) domains = observe_named(cli, &actual, &error);
+  g_autoptr(GPtrArray) domains = observe_named(cli, FALSE, &actual, &error);
   if (!domains)
     return cli_fail(cli, error, NULL);
   g_autoptr(GString) out = g_string_new(NULL);

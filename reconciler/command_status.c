@@ -2,9 +2,10 @@
 #include "reconciler/cli.h"
 #include "reconciler/observe_names.h"
 #include "reconciler/status.h"
+#include "reconciler/status_disks.h"
 
-static void print_json(const Actual *actual, const GPtrArray *statuses) {
-  json_auto_t *root = status_json(actual, statuses);
+static void print_json(json_t *document /* taken */) {
+  json_auto_t *root = document;
   g_autofree char *text = json_dumps(root, JSON_INDENT(2));
   cli_print(text);
   cli_print("\n");
@@ -22,12 +23,30 @@ static void print_text(const Cli *cli, const GPtrArray *statuses) {
   cli_print(statuses->len ? out->str : "There are no domains.\n");
 }
 
+/* Which files make up the disks, and who else uses them. */
+static int status_of_disks(const Cli *cli, const Actual *actual, const GPtrArray *domains) {
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  if (cli->format == &report_json) {
+    print_json(status_disks_json(actual, domains, users));
+  } else {
+    g_autoptr(GString) out = g_string_new(NULL);
+    status_append_disks(out, domains, users, &cli->view);
+    cli_print(domains->len ? out->str : "There are no domains.\n");
+  }
+  for (guint i = 0; i < domains->len; i++)
+    if (((const ActualDomain *)domains->pdata[i])->error)
+      return EXIT_ERROR;
+  return EXIT_IN_SYNC;
+}
+
 int command_status(const Cli *cli) {
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
-  g_autoptr(GPtrArray) domains = observe_named(cli, &actual, &error);
+  g_autoptr(GPtrArray) domains = observe_named(cli, cli->options.disks, &actual, &error);
   if (!domains)
     return cli_fail(cli, error, NULL);
+  if (cli->options.disks)
+    return status_of_disks(cli, actual, domains);
   g_autoptr(GPtrArray) statuses = g_ptr_array_new_with_free_func((GDestroyNotify)domain_status_free);
   int exit_status = EXIT_IN_SYNC;
   for (guint i = 0; i < domains->len; i++) {
@@ -37,7 +56,7 @@ int command_status(const Cli *cli) {
       exit_status = EXIT_ERROR;
   }
   if (cli->format == &report_json)
-    print_json(actual, statuses);
+    print_json(status_json(actual, statuses));
   else
     print_text(cli, statuses);
   return exit_status;

@@ -20,12 +20,7 @@ static gboolean find_all(const Actual *actual, char *const *names, GError **erro
   return TRUE;
 }
 
-GPtrArray *observe_named(const Cli *cli, Actual **ret_actual, GError **error) {
-  g_autoptr(Connection) connection = connection_new(cli->options.connect, TRUE);
-  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .names = cli->args[0] ? (const char *const *)cli->args : NULL};
-  g_autoptr(Actual) actual = observe(connection, &options, error);
-  if (!actual || !find_all(actual, cli->args, error))
-    return NULL;
+GPtrArray *domains_by_name(const Actual *actual) {
   GPtrArray *domains = g_ptr_array_new();
   GHashTableIter iter;
   gpointer domain;
@@ -33,6 +28,20 @@ GPtrArray *observe_named(const Cli *cli, Actual **ret_actual, GError **error) {
   while (g_hash_table_iter_next(&iter, NULL, &domain))
     g_ptr_array_add(domains, domain);
   g_ptr_array_sort(domains, compare_domains);
+  return domains;
+}
+
+GPtrArray *observe_named(const Cli *cli, gboolean whole, Actual **ret_actual, GError **error) {
+  g_autoptr(Connection) connection = connection_new(cli->options.connect, TRUE);
+  const char *const *names = cli->args[0] ? (const char *const *)cli->args : NULL;
+  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .names = whole ? NULL : names};
+  g_autoptr(Actual) actual = observe(connection, &options, error);
+  if (!actual || !find_all(actual, cli->args, error))
+    return NULL;
+  GPtrArray *domains = domains_by_name(actual);
+  for (guint i = domains->len; names && i > 0; i--)
+    if (!g_strv_contains(names, ((const ActualDomain *)domains->pdata[i - 1])->name))
+      g_ptr_array_remove_index(domains, i - 1);
   *ret_actual = g_steal_pointer(&actual);
   return domains;
 }

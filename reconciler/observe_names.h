@@ -4,5 +4,8 @@
 #include "state/actual.h"
 
 /* Through a read-only connection. The domains named (all of them when there are no names) come
- * sorted by name: const ActualDomain *, owned by ret_actual. A name that no domain has is an error. */
-GPtrArray *observe_named(const Cli *cli, Actual **ret_actual, GError **error);
+ * sorted by name: const ActualDomain *, owned by ret_actual. A name that no domain has is an error.
+ * With `whole` all others are read too, for what they have in common. */
+GPtrArray *observe_named(const Cli *cli, gboolean whole, Actual **ret_actual, GError **error);
+/* All domains, sorted: const ActualDomain *. */
+GPtrArray *domains_by_name(const Actual *actual);

@@ -1,0 +1,199 @@
+#include "state/volume_users.h"
+
+#include <string.h>
+
+const char *const volume_use_words[USER_N + 1] = {
+    "overlay", "disk", "definition", "snapshot", "snapshot-layer", "memory", "job", "kept", NULL,
+};
+
+struct VolumeUsers {
+  GHashTable *layers;  /* path → const ActualVolume * */
+  GHashTable *by_path; /* path → GPtrArray of VolumeUser * */
+  GPtrArray *nobody;   /* empty */
+  char *doubt;
+};
+
+static void doubt(VolumeUsers *users, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void doubt(VolumeUsers *users, const char *format, ...) {
+  if (users->doubt)
+    return;
+  va_list arguments;
+  va_start(arguments, format);
+  users->doubt = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+}
+
+static void add(VolumeUsers *users, const char *path, VolumeUser user) {
+  GPtrArray *list = path ? g_hash_table_lookup(users->by_path, path) : NULL;
+  if (!path)
+    return;
+  if (!list)
+    g_hash_table_insert(users->by_path, (gpointer)path, list = g_ptr_array_new_with_free_func(g_free));
+  g_ptr_array_add(list, g_memdup2(&user, sizeof user));
+}
+
+/* A file and all that lies beneath it. What is known of a layer may be a loop. */
+static void add_downwards(VolumeUsers *users, const char *path, VolumeUser user) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  for (; path && g_hash_table_add(seen, (gpointer)path); user.depth++) {
+    add(users, path, user);
+    const ActualVolume *layer = volume_users_layer(users, path);
+    path = layer ? layer->backing_path : NULL;
+  }
+}
+
+/* Layers first: what a snapshot holds is found through them. */
+
+static void know_pool(VolumeUsers *users, const ActualPool *pool) {
+  if (pool->error)
+    doubt(users, "pool %s can't be read: %s", pool->name, pool->error);
+  else if (!pool->active)
+    doubt(users, "pool %s isn't started", pool->name);
+  GHashTableIter iter;
+  ActualVolume *volume;
+  g_hash_table_iter_init(&iter, pool->volumes);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume)) {
+    if (volume->error)
+      doubt(users, "%s", volume->error);
+    if (volume->path && !g_hash_table_contains(users->layers, volume->path))
+      g_hash_table_insert(users->layers, volume->path, volume);
+  }
+}
+
+static void know_chains(VolumeUsers *users, const ActualDomain *domain) {
+  if (domain->error)
+    doubt(users, "machine %s can't be read: %s", domain->name, domain->error);
+  for (guint i = 0; domain->active && domain->disks && i < domain->disks->len; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    for (guint j = 0; j < disk->chain->len; j++) {
+      ActualVolume *layer = disk->chain->pdata[j];
+      g_hash_table_replace(users->layers, layer->path, layer);
+    }
+  }
+}
+
+/* Then who uses them. */
+
+static void use_overlays(VolumeUsers *users) {
+  GHashTableIter iter;
+  const ActualVolume *layer;
+  g_hash_table_iter_init(&iter, users->layers);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&layer))
+    add(users, layer->backing_path, (VolumeUser){.use = USER_OVERLAY, .path = layer->path});
+}
+
+/* A chain that ends in a file of a format that can have a backing store, about which nobody knows. */
+static void doubt_end(VolumeUsers *users, const ActualDomain *domain, const ActualDisk *disk) {
+  const ActualVolume *last = disk->chain->len ? disk->chain->pdata[disk->chain->len - 1] : NULL;
+  const char *path = last ? last->backing_path : disk->path, *format = last ? last->backing_format : disk->format;
+  if (!domain->active && path && g_strcmp0(format, "raw") != 0 && !volume_users_layer(users, path))
+    doubt(users, "what lies beneath %s (disk %s of machine %s) isn't known: it is in no storage pool that runs", path,
+          disk->target, domain->name);
+}
+
+static void use_disks(VolumeUsers *users, const ActualDomain *domain, const GPtrArray *disks, VolumeUse use) {
+  for (guint i = 0; disks && i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    VolumeUser user = {.use = use, .domain = domain->name, .target = disk->target};
+    add_downwards(users, disk->path, user);
+    if (use == USER_DISK) {
+      user.use = USER_JOB;
+      add(users, disk->job_path, user);
+    } else {
+      doubt_end(users, domain, disk);
+    }
+  }
+}
+
+static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const ActualSnapshot *snapshot) {
+  VolumeUser user = {.use = USER_MEMORY, .domain = domain->name, .snapshot = snapshot->name};
+  add(users, snapshot->memory_path, user);
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    user.target = disk->target;
+    user.use = USER_SNAPSHOT_LAYER;
+    add(users, disk->path, user);
+    user.use = USER_SNAPSHOT;
+    add_downwards(users, volume_users_held(users, disk), user);
+    if (!disk->internal && !volume_users_held(users, disk))
+      doubt(users, "what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read", snapshot->name,
+            domain->name, disk->target, disk->path ? disk->path : "its layer");
+  }
+}
+
+static void use_domain(VolumeUsers *users, const ActualDomain *domain) {
+  if (domain->active)
+    use_disks(users, domain, domain->disks, USER_DISK);
+  use_disks(users, domain, domain->defined_disks, USER_DEFINITION);
+  for (guint i = 0; i < domain->snapshots->len; i++)
+    use_snapshot(users, domain, domain->snapshots->pdata[i]);
+  const GPtrArray *facts = domain->owner ? domain->owner->facts.disks : NULL;
+  for (guint i = 0; facts && i < facts->len; i++) {
+    const DiskFactSpec *fact = facts->pdata[i];
+    VolumeUser user = {.use = USER_KEPT, .domain = domain->name, .target = fact->target};
+    add_downwards(users, fact->retired, user);
+    add_downwards(users, fact->coming, user);
+    for (guint j = 0; fact->leaving && fact->leaving[j]; j++)
+      add(users, fact->leaving[j], user);
+  }
+}
+
+static gint in_order(gconstpointer a, gconstpointer b) {
+  const VolumeUser *left = *(VolumeUser *const *)a, *right = *(VolumeUser *const *)b;
+  const char *const texts[][2] = {{left->domain, right->domain}, {left->target, right->target},
+                                  {left->snapshot, right->snapshot}, {left->path, right->path}};
+  gint order = (gint)left->use - (gint)right->use;
+  for (guint i = 0; order == 0 && i < G_N_ELEMENTS(texts); i++)
+    order = g_strcmp0(texts[i][0], texts[i][1]);
+  return order;
+}
+
+VolumeUsers *volume_users_new(const Actual *actual) {
+  VolumeUsers *users = g_new0(VolumeUsers, 1);
+  users->layers = g_hash_table_new(g_str_hash, g_str_equal);
+  users->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
+  users->nobody = g_ptr_array_new();
+  if (actual->storage_error)
+    doubt(users, "the storage pools can't be read: %s", actual->storage_error);
+  g_autoptr(GList) pools = g_list_sort(g_hash_table_get_keys(actual->pools), (GCompareFunc)strcmp);
+  g_autoptr(GList) domains = g_list_sort(g_hash_table_get_keys(actual->domains), (GCompareFunc)strcmp);
+  for (const GList *each = pools; each; each = each->next)
+    know_pool(users, g_hash_table_lookup(actual->pools, each->data));
+  for (const GList *each = domains; each; each = each->next)
+    know_chains(users, g_hash_table_lookup(actual->domains, each->data));
+  use_overlays(users);
+  for (const GList *each = domains; each; each = each->next)
+    use_domain(users, g_hash_table_lookup(actual->domains, each->data));
+  GHashTableIter iter;
+  GPtrArray *list;
+  g_hash_table_iter_init(&iter, users->by_path);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&list))
+    g_ptr_array_sort(list, in_order);
+  return users;
+}
+
+void volume_users_free(VolumeUsers *users) {
+  if (!users)
+    return;
+  g_hash_table_unref(users->by_path);
+  g_hash_table_unref(users->layers);
+  g_ptr_array_unref(users->nobody);
+  g_free(users->doubt);
+  g_free(users);
+}
+
+const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path) {
+  const GPtrArray *list = path ? g_hash_table_lookup(users->by_path, path) : NULL;
+  return list ? list : users->nobody;
+}
+
+const char *volume_users_doubt(const VolumeUsers *users) { return users->doubt; }
+
+const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path) {
+  return path ? g_hash_table_lookup(users->layers, path) : NULL;
+}
+
+const char *volume_users_held(const VolumeUsers *users, const ActualSnapshotDisk *disk) {
+  const ActualVolume *layer = disk->internal ? NULL : volume_users_layer(users, disk->path);
+  return layer ? layer->backing_path : NULL;
+}

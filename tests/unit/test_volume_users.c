@@ -1,0 +1,168 @@
+/* Who uses a file, from an observation made by hand: what a real host can't easily be brought to show. */
+#include "check.h"
+
+#include <string.h>
+
+#include "reconciler/graph.h"
+#include "reconciler/status_disks.h"
+
+static ActualVolume *volume(ActualPool *pool, const char *name, const char *backing) {
+  ActualVolume *made = g_new0(ActualVolume, 1);
+  made->name = g_strdup(name);
+  made->pool = g_strdup(pool->name);
+  made->path = g_strconcat("/pool/", name, NULL);
+  made->format = g_strdup("qcow2");
+  made->backing_path = backing ? g_strconcat("/pool/", backing, NULL) : NULL;
+  made->capacity = 1 << 20;
+  g_hash_table_replace(pool->volumes, made->name, made);
+  return made;
+}
+
+static void disk(ActualDomain *domain, const char *target, const char *path) {
+  ActualDisk *made = g_new0(ActualDisk, 1);
+  made->target = g_strdup(target);
+  made->path = g_strdup(path);
+  made->format = g_strdup("qcow2");
+  made->chain = g_ptr_array_new();
+  g_ptr_array_add(domain->defined_disks, made);
+}
+
+static ActualDomain *machine(Actual *actual, const char *name) {
+  ActualDomain *domain = actual_domain_new(name, NULL);
+  domain->disks = g_ptr_array_new_with_free_func((GDestroyNotify)actual_disk_free);
+  domain->defined_disks = g_ptr_array_ref(domain->disks);
+  g_hash_table_replace(actual->domains, domain->name, domain);
+  return domain;
+}
+
+static void snapshot(ActualDomain *domain, const char *name, const char *target, const char *layer) {
+  ActualSnapshot *made = g_new0(ActualSnapshot, 1);
+  ActualSnapshotDisk *of = g_new0(ActualSnapshotDisk, 1);
+  made->name = g_strdup(name);
+  made->disks = g_ptr_array_new(); /* its items are freed below */
+  of->target = g_strdup(target);
+  of->path = g_strdup(layer);
+  g_ptr_array_add(made->disks, of);
+  g_ptr_array_add(domain->snapshots, made);
+}
+
+static ActualPool *host(Actual **ret_actual) {
+  *ret_actual = actual_new();
+  ActualPool *pool = actual_pool_new("lab", NULL);
+  pool->active = TRUE;
+  g_hash_table_replace((*ret_actual)->pools, pool->name, pool);
+  return pool;
+}
+
+static void release(Actual *actual) {
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    for (guint i = 0; i < domain->snapshots->len; i++) {
+      ActualSnapshotDisk *of = ((ActualSnapshot *)domain->snapshots->pdata[i])->disks->pdata[0];
+      g_free(of->target);
+      g_free(of->path);
+      g_free(of);
+    }
+  actual_free(actual);
+}
+
+static char *uses(const VolumeUsers *users, const char *path) {
+  const GPtrArray *list = volume_users_of(users, path);
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeUser *user = list->pdata[i];
+    g_string_append_printf(text, "%s%s+%u:%s", i ? " " : "", volume_use_words[user->use], user->depth,
+                           user->domain ? user->domain : user->path);
+  }
+  return g_string_free(text, FALSE);
+}
+
+/* web went back to what `before` holds: its old top is kept for `after` alone. */
+static void test_branches(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  volume(pool, "base", NULL);
+  volume(pool, "web", "base");
+  volume(pool, "web.before", "web");
+  volume(pool, "web.after", "web.before");
+  volume(pool, "web.again", "web");
+  ActualDomain *web = machine(actual, "web"), *other = machine(actual, "other");
+  disk(web, "vda", "/pool/web.again");
+  disk(other, "vda", "/pool/base");
+  snapshot(web, "before", "vda", "/pool/web.again");
+  snapshot(web, "after", "vda", "/pool/web.after");
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  assert_null(volume_users_doubt(users));
+  assert_text(uses(users, "/pool/base"), "overlay+0:/pool/web definition+0:other definition+2:web snapshot+2:web snapshot+1:web");
+  assert_text(uses(users, "/pool/web.before"), "overlay+0:/pool/web.after snapshot+0:web");
+  assert_text(uses(users, "/pool/web.after"), "snapshot-layer+0:web");
+  assert_text(uses(users, "/pool/nothing"), "");
+  g_autoptr(GPtrArray) branches = disk_branches(web, users);
+  assert_int_equal(branches->len, 2);
+  assert_string_equal(branches->pdata[0], "/pool/web.after");
+  g_autoptr(GPtrArray) who = layer_other_users("/pool/web", web, "vda", users);
+  assert_int_equal(who->len, 1);
+  assert_string_equal(who->pdata[0], "snapshot before");
+  release(actual);
+}
+
+static void test_loop_ends(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  volume(pool, "a", "b");
+  volume(pool, "b", "a");
+  disk(machine(actual, "web"), "vda", "/pool/a");
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  assert_text(uses(users, "/pool/b"), "overlay+0:/pool/a definition+1:web");
+  release(actual);
+}
+
+static void test_doubt(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  ActualDomain *web = machine(actual, "web");
+  disk(web, "vda", "/elsewhere/web");
+  g_autoptr(VolumeUsers) unknown = volume_users_new(actual);
+  assert_non_null(strstr(volume_users_doubt(unknown), "/elsewhere/web (disk vda of machine web)"));
+  volume(pool, "odd", NULL)->error = g_strdup("odd can't be read");
+  g_autoptr(VolumeUsers) unreadable = volume_users_new(actual);
+  assert_string_equal(volume_users_doubt(unreadable), "odd can't be read");
+  release(actual);
+}
+
+static void test_hostile_names(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  const char *name = "x\"]; evil -> n0; \\\033[2J\n&lt;";
+  volume(pool, name, NULL);
+  g_autofree char *path = g_strconcat("/pool/", name, NULL);
+  ActualDomain *web = machine(actual, name);
+  disk(web, "vda", path);
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  g_autoptr(GPtrArray) domains = g_ptr_array_new();
+  g_ptr_array_add(domains, web);
+  g_autoptr(GString) dot = g_string_new(NULL), text = g_string_new(NULL);
+  graph_append(dot, domains, users, NULL);
+  assert_non_null(strstr(dot->str, "label=\"x\\\"]; evil -> n0; \\\\\\\\x1b[2J\\\\n&amp;lt;\\nunknown\"];"));
+  assert_null(strchr(dot->str, '\033'));
+  status_append_disks(text, domains, users, &(ReportView){.unicode = TRUE});
+  assert_null(strchr(text->str, '\033'));
+  assert_non_null(strstr(text->str, "\\x1b[2J"));
+  release(actual);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_branches),
+      cmocka_unit_test(test_loop_ends),
+      cmocka_unit_test(test_doubt),
+      cmocka_unit_test(test_hostile_names),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
