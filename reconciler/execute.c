@@ -2,6 +2,7 @@
 
 #include "reconciler/locate.h"
 #include "state/fingerprint.h"
+#include "state/fault.h"
 
 typedef struct Run Run;
 
@@ -121,7 +122,9 @@ static void work(gpointer data, gpointer user_data) {
   message->step = step;
   if (lane->verified || verify(execution, lane->object, &message->error)) {
     lane->verified = TRUE;
+    FAULT_IN(action_info[step->action->kind].name, "verified");
     action_info[step->action->kind].function(&context, step->action, &message->error);
+    FAULT_IN(action_info[step->action->kind].name, "acted");
   }
   g_async_queue_push(run->messages, message);
 }
@@ -158,6 +161,7 @@ static void end_step(Run *run, Step *step, ResultKind kind, const char *text) {
   result->milliseconds = step->began != 0 ? (g_get_monotonic_time() - step->began) / 1000 : 0;
   if (step->began != 0 && execution->journal != NULL)
     journal_action_end(execution->journal, execution->run, step->action->id, journal_results[kind], text, NULL);
+  FAULT_IN(action_info[step->action->kind].name, "ended in the journal");
   if (execution->events->ended != NULL)
     execution->events->ended(execution->events->data, execution->plan, result);
   if (kind == RESULT_DONE)
@@ -191,6 +195,7 @@ static void start_step(Run *run, Step *step) {
     end_step(run, step, RESULT_FAILED, text);
     return;
   }
+  FAULT_IN(action_info[action->kind].name, "begun in the journal");
   lane->busy = TRUE;
   run->running++;
   if (execution->events->started != NULL)

@@ -9,6 +9,7 @@
 #include "reconciler/execute.h"
 #include "reconciler/planner.h"
 #include "state/observation.h"
+#include "state/fault.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
 
@@ -260,6 +261,7 @@ static void apply(Pipeline *pipeline) {
     stop(pipeline, 1, error);
     return;
   }
+  FAULT("run: begun in the journal");
   Execution execution = {
       .connection = pipeline->connection,
       .plan = plan,
@@ -271,6 +273,7 @@ static void apply(Pipeline *pipeline) {
       .events = pipeline->events,
   };
   result->results = execute_plan(&execution);
+  FAULT("run: all acted");
   result->exit_status = status_of_results(result->results);
   if (result->exit_status == 0 && plan_summary(plan).errors > 0)
     result->exit_status = 1;

@@ -31,6 +31,11 @@ void fault_passed(const char *name) {
   else if (system(command) != 0)
     abort();
 }
+
+void fault_passed_in(const char *name, const char *where) {
+  g_autofree char *whole = g_strconcat(name, ": ", where, NULL);
+  fault_passed(whole);
+}
 #else
 typedef int fault_is_not_built; /* an empty unit isn't C */
 #endif

@@ -8,7 +8,10 @@
 
 #ifdef RECONCILE_FAULTS
 void fault_passed(const char *name); /* "snapshot: taken": what has been done when it is passed */
+void fault_passed_in(const char *name, const char *where);
 #define FAULT(name) fault_passed(name)
+#define FAULT_IN(name, where) fault_passed_in(name, where) /* "NAME: WHERE", of an action */
 #else
 #define FAULT(name) ((void)0)
+#define FAULT_IN(name, where) ((void)0)
 #endif

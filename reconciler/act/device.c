@@ -3,6 +3,7 @@
  * The XML to attach is the device's in the persistent definition, which has been written before,
  * so that both agree on addresses; an address that the running machine can't give is left out. */
 #include "reconciler/act/device.h"
+#include "state/fault.h"
 
 #define RELEASE_WAIT_SECONDS 20
 #define RETRY_SECONDS 5
@@ -133,6 +134,7 @@ gboolean device_attach(const ActionContext *context, virDomainPtr domain, const 
     return FALSE;
   if (virDomainAttachDeviceFlags(domain, text, VIR_DOMAIN_AFFECT_LIVE) < 0)
     return libvirt_fail(error, "cannot attach %s to domain %s", name, context->object->name);
+  FAULT("device: attached");
   return is_plugged(domain, device, &plugged, NULL, error) &&
          (plugged || act_fail(error, "%s was attached to domain %s, but isn't there", name, context->object->name));
 }
@@ -165,6 +167,7 @@ gboolean device_detach(const ActionContext *context, const Action *action, virDo
       g_clear_error(&refusal);
       request_detach(domain, device_node(device, live), &refusal);
       asked = g_get_monotonic_time();
+      FAULT("device: release asked for");
       /* What can't be unplugged at all is known at once. */
       if (first && refusal && !g_error_matches(refusal, LIBVIRT_ERROR, VIR_ERR_OPERATION_FAILED)) {
         g_propagate_prefixed_error(error, g_steal_pointer(&refusal), "cannot detach %s from domain %s: ",
@@ -194,5 +197,8 @@ gboolean act_detach_device(const ActionContext *context, const Action *action, G
 gboolean act_replug_device(const ActionContext *context, const Action *action, GError **error) {
   Device device;
   g_autoptr(VirDomain) domain = device_find(context, action, &device, error) ? act_live_domain(context, error) : NULL;
-  return domain && device_detach(context, action, domain, &device, error) && device_attach(context, domain, &device, error);
+  if (!domain || !device_detach(context, action, domain, &device, error))
+    return FALSE;
+  FAULT("device: out, not in again");
+  return device_attach(context, domain, &device, error);
 }

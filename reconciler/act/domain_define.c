@@ -1,5 +1,6 @@
 /* Definitions of domains: new ones, patched ones, and our record alone. */
 #include "reconciler/act/secret.h"
+#include "state/fault.h"
 
 static gboolean write_definition(const ActionContext *context, xmlDoc *doc, GError **error) {
   virConnectPtr connect = connection_get(context->connection, error);
@@ -8,6 +9,7 @@ static gboolean write_definition(const ActionContext *context, xmlDoc *doc, GErr
   g_autofree char *text = xml_text(doc);
   g_autoptr(VirDomain) domain = virDomainDefineXMLFlags(connect, text, 0);
   explicit_bzero(text, strlen(text)); /* it may hold a password */
+  FAULT("domain: defined");
   return domain || libvirt_fail(error, "cannot define domain %s", context->object->name);
 }
 

@@ -1,5 +1,6 @@
 /* Power: start, pause, resume. Shutting down and saving have files of their own. */
 #include "reconciler/act/base.h"
+#include "state/fault.h"
 
 static gboolean is_active_state(int state) {
   return state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED && state != VIR_DOMAIN_NOSTATE;
@@ -48,6 +49,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
     act_progress(context, action, 0, 0, "restoring");
   if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
     return libvirt_fail(error, "cannot %s domain %s", saved > 0 ? "restore" : "start", name);
+  FAULT("domain: started");
   return verify_started(context, domain, saved > 0, paused, error);
 }
 

@@ -1,5 +1,6 @@
 /* What belongs to a domain as a whole beside its definition and its power: autostart, and its end. */
 #include "reconciler/act/common.h"
+#include "state/fault.h"
 
 gboolean act_domain_autostart(const ActionContext *context, const Action *action, GError **error) {
   const char *value = act_need(action, "value", error);
@@ -50,6 +51,7 @@ gboolean act_domain_undefine(const ActionContext *context, const Action *action 
     return FALSE;
   if (virDomainUndefineFlags(domain, UNDEFINE_FLAGS) < 0)
     return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
+  FAULT("domain: undefined");
   g_autoptr(VirDomain) still = NULL;
   if (!act_find_domain(context, &still, error))
     return FALSE;

@@ -4,6 +4,7 @@
  * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
  * is an error. */
 #include "reconciler/act/base.h"
+#include "state/fault.h"
 
 #define POLL_MILLISECONDS 200
 
@@ -64,6 +65,7 @@ static gboolean shut_down(const Shutdown *shutdown, gboolean *ret_off, GError **
     if (waited >= next) {
       ask(shutdown, attempt++);
       next = waited + shutdown->interval;
+      FAULT("shutdown: asked for");
     }
     if (waited >= told) {
       tell(shutdown, waited);
@@ -125,6 +127,7 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
                       context->object->name);
     return power_off(&shutdown, "it is paused and can't react: powering off", error);
   }
+  FAULT("shutdown: to be asked for");
   gboolean off = FALSE;
   if (!shut_down(&shutdown, &off, error))
     return FALSE;

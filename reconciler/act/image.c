@@ -100,10 +100,12 @@ static gboolean transfer(const ActionContext *context, const Action *action, vir
   g_autofree char *sha256 = NULL;
   if (!volume)
     return FALSE;
+  FAULT("image: volume made");
   if (!upload_file(context, action, volume, image->fd, image->bytes, &sha256, error)) {
     g_prefix_error(error, "volume %s in storage pool %s: ", image->volume, image->pool);
     return FALSE;
   }
+  FAULT("image: uploaded");
   if (!g_str_equal(sha256, image->sha256))
     return act_fail(error, "image %s has the SHA-256 digest %s, not %s: it isn't the file that was asked for",
                     image->source, sha256, image->sha256);
@@ -170,6 +172,7 @@ gboolean act_image_import(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;
+  FAULT("image: marked");
   if (transfer(context, action, pool, &image, error) && verify(context, pool, &image, error))
     return keep(context, pool, &image, error);
   half_made_remove(pool, image.volume);

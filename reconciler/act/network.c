@@ -1,5 +1,6 @@
 /* Virtual networks: defined, redefined, started, stopped, removed. */
 #include "reconciler/act/network.h"
+#include "state/fault.h"
 
 /* Ours: our record in its metadata, or a UUID that we gave it. */
 static gboolean network_check_ours(const ActionContext *context, virNetworkPtr network, GError **error) {
@@ -169,6 +170,7 @@ gboolean act_network_undefine(const ActionContext *context, const Action *action
     return TRUE;
   if (!network_check_ours(context, network, error) || !network_stop(network, error))
     return FALSE;
+  FAULT("network: stopped to be undefined");
   return virNetworkUndefine(network) == 0 ||
          libvirt_fail(error, "cannot undefine network %s", context->object->name);
 }

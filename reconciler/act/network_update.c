@@ -4,6 +4,7 @@
  * our record names (that of the definition, or that which the network was started with) and
  * the declaration no longer does. Entries that people added are in neither, and stay. */
 #include "reconciler/act/network.h"
+#include "state/fault.h"
 
 typedef struct {
   virNetworkPtr network;
@@ -20,8 +21,10 @@ static char *host_xml(gconstpointer item) { return dhcp_host_xml(item); }
 static gboolean update(const DhcpList *list, virNetworkUpdateCommand command, gconstpointer item, GError **error) {
   const char *name = virNetworkGetName(list->network);
   g_autofree char *text = list->xml(item);
-  return virNetworkUpdate(list->network, command, list->section, -1, text, VIR_NETWORK_UPDATE_AFFECT_LIVE) == 0 ||
-         libvirt_fail(error, "cannot update network %s by %s", name, text);
+  if (virNetworkUpdate(list->network, command, list->section, -1, text, VIR_NETWORK_UPDATE_AFFECT_LIVE) < 0)
+    return libvirt_fail(error, "cannot update network %s by %s", name, text);
+  FAULT("network: one entry updated");
+  return TRUE;
 }
 
 static gpointer same_key(const DhcpList *list, const GPtrArray *items, gconstpointer item) {

@@ -2,6 +2,7 @@
  * that follows from its name, or when its declaration adopts it. */
 #include "reconciler/act/common.h"
 #include "state/object_xml.h"
+#include "state/fault.h"
 
 static gboolean pool_check_ours(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
   char uuid[VIR_UUID_STRING_BUFLEN];
@@ -107,6 +108,7 @@ static gboolean pool_check_mountable(virStoragePoolPtr pool, GError **error) {
   const char *name = virStoragePoolGetName(pool);
   if (virStoragePoolCreate(pool, 0) < 0)
     return libvirt_fail(error, "cannot build storage pool %s: its device holds something else", name);
+  FAULT("pool: mounted to look at it");
   return virStoragePoolDestroy(pool) == 0 || libvirt_fail(error, "cannot stop storage pool %s", name);
 }
 
@@ -185,6 +187,7 @@ gboolean act_pool_undefine(const ActionContext *context, const Action *action G_
     return TRUE;
   if (!pool_check_ours(context, pool, error) || !pool_stop(pool, error))
     return FALSE;
+  FAULT("pool: stopped to be undefined");
   return virStoragePoolUndefine(pool) == 0 ||
          libvirt_fail(error, "cannot undefine storage pool %s", context->object->name);
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "reconciler/act/upload.h"
 #include "schema/digest.h"
+#include "state/fault.h"
 
 #define BLOCK (256 << 10) /* about what one message of libvirt's protocol carries */
 #define HOLE (4 << 20)    /* progress and cancelling are looked at this often */
@@ -72,6 +73,8 @@ static gboolean send_all(Upload *upload, int fd, GError **error) {
       return act_stale(error, "the image has become shorter than %" G_GUINT64_FORMAT " bytes", upload->total);
     if (!send_block(upload, block, length, error))
       return FALSE;
+    if (upload->sent >= upload->total / 2 && upload->sent - length < upload->total / 2)
+      FAULT("upload: half sent");
     if (upload->sent - upload->reported >= HOLE || upload->sent == upload->total) {
       act_progress(upload->context, upload->action, upload->sent, upload->total, "uploading");
       upload->reported = upload->sent;

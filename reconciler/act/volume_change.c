@@ -1,5 +1,6 @@
 /* Volumes that exist: grown, and deleted. Both look for others that use the file first. */
 #include "reconciler/act/base.h"
+#include "state/fault.h"
 
 /* The volume of a path, its file read anew; NULL without error when libvirt knows none. */
 static gboolean by_path(virConnectPtr connect, const char *path, virStorageVolPtr *ret_volume, VolumeFacts *ret_facts, GError **error) {
@@ -48,6 +49,7 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
     return FALSE;
   if (virStorageVolResize(volume, bytes, 0) < 0)
     return libvirt_fail(error, "cannot grow %s", path);
+  FAULT("volume: grown");
   volume_facts_clear(&facts);
   if (!volume_facts(volume, &facts, error))
     return FALSE;
@@ -96,6 +98,7 @@ gboolean act_volume_delete(const ActionContext *context, const Action *action, G
     return act_stale(error, "%s is in no active storage pool", path);
   if (!check_unused(connect, path, error) || !volume_delete(volume, error))
     return FALSE;
+  FAULT("volume: deleted");
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
   return !pool || marker_clear(pool, virStorageVolGetName(volume), error);
 }

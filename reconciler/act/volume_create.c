@@ -1,5 +1,6 @@
 /* New volumes: blank ones, overlays, and full copies. An existing volume is never overwritten. */
 #include "reconciler/act/volume.h"
+#include "state/fault.h"
 
 typedef struct {
   const char *pool, *volume, *format;
@@ -79,6 +80,7 @@ gboolean act_volume_create(const ActionContext *context, const Action *action, G
 
   GError *failure = NULL;
   volume = volume_make(pool, wanted.volume, wanted.format, wanted.bytes, wanted.backing_path, wanted.backing_format, 0, &failure);
+  FAULT("volume: made");
   if (volume)
     return volume_facts(volume, &facts, error) && check_existing(volume, &facts, &wanted, error);
   return after_failure(context, pool, &wanted, failure, error);
@@ -126,10 +128,12 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
                                          wanted->from, wanted->volume, wanted->pool);
   g_atomic_int_set(&watch.done, 1);
   g_thread_join(watcher);
+  FAULT("copy: copied");
   if (!fine || !volume_facts(volume, &made, error))
     return FALSE;
   if (made.capacity < wanted->bytes && virStorageVolResize(volume, wanted->bytes, 0) < 0)
     return libvirt_fail(error, "cannot grow the copy %s", wanted->volume);
+  FAULT("copy: grown");
   volume_facts_clear(&made);
   return volume_facts(volume, &made, error) && check_existing(volume, &made, wanted, error);
 }
@@ -154,6 +158,7 @@ gboolean act_volume_copy(const ActionContext *context, const Action *action, GEr
     return libvirt_fail(error, "cannot find what volume %s is to be a copy of, %s", wanted.volume, wanted.from);
   if (act_cancelled(context, error) || !marker_set(pool, wanted.volume, error))
     return FALSE;
+  FAULT("copy: marked");
   if (copy(context, action, pool, &wanted, source, error))
     return marker_clear(pool, wanted.volume, error);
   half_made_remove(pool, wanted.volume);

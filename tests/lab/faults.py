@@ -1,0 +1,191 @@
+"""Killing reconcile, or libvirtd, at each numbered place that a run passes (state/fault.h).
+
+    class Snapshots(faults.Scenario):
+        def documents(self, hv, step): ...   # states that differ; the plan of step leads there
+    class Test(faults.TestCase):
+        def test_all(self):
+            self.everywhere(Snapshots(), self.kill_reconcile)
+"""
+
+import glob
+import hashlib
+import os
+import subprocess
+import time
+
+import lab
+
+SEED = "written-before-the-kill"
+RAW = b"written by the host before the kill\n" * 4096
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+class Scenario:
+    """A sequence of states; the plan from one to the next is what is interrupted."""
+
+    options = ["--prune", "--prune-limit", "100", "--allow", "restart,data-loss", "--jobs", "1"]
+    fresh = False  # each time from an empty host
+
+    def documents(self, hv, step):
+        raise NotImplementedError
+
+    def started(self, case):
+        """Once after the first state is reached: content is written here."""
+
+    def check(self, case):
+        """After each convergence: content is looked at here."""
+
+
+class Create(Scenario):
+    """From nothing: an image imported, an overlay, a copy, blank disks, a volume, a network, a start."""
+
+    fresh = True
+
+    def documents(self, hv, step):
+        network = {"mode": "isolated", "state": "inactive", "autostart": False, "bridge": "rlfault0", "address": "192.0.2.1", "prefix": 24}
+        return [hv.pool(), hv.image(), lab.document("Network", "lan", network),
+                lab.document("Volume", "data.qcow2", {"pool": "lab", "size": "8MiB"}),
+                hv.vm("web", autostart=True, disks=[
+                    {"target": "vda", "image": "base", "pool": "lab", "size": "96MiB"},
+                    {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"},
+                    {"target": "vdc", "pool": "lab", "image": "base", "provision": "copy", "size": "96MiB"}])]
+
+    def check(self, case):
+        case.assertEqual(case.hv.domain("web").isActive(), 1)
+        for name in ("web-vda.qcow2", "web-vdc.qcow2"):
+            subprocess.run(["qemu-img", "check", "-q", "-U", case.hv.path("pools/lab", name)], check=True)
+
+
+class Change(Scenario):
+    """Running and stopped machines changed: disks grown, plugged and unplugged, definitions, memory; one
+    stopped and started; one deleted with its disks, and made again."""
+
+    def documents(self, hv, step):
+        disks = [{"target": "vda", "image": "base", "pool": "lab", "size": f"{128 + 8 * step}MiB"},
+                 {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"}]
+        if step % 2:
+            disks.append({"target": "vdc", "pool": "lab", "size": "8MiB"})
+        result = [hv.pool(), hv.image(),
+                  hv.vm("web", "control", serials=hv.control_port("web"), disks=disks, title=f"step {step}",
+                        memory={"size": "128MiB" if step % 2 else "112MiB", "max": "128MiB"}),
+                  hv.vm("kept", powerState="stopped", description=f"step {step}",
+                        disks=[{"target": "vda", "pool": "lab", "size": f"{8 + step}MiB", "format": "raw"}]),
+                  hv.vm("cycled", powerState="running" if step % 2 else "stopped", shutdown={"timeout": "3s", "retryInterval": "1s"})]
+        if step % 2 == 0:
+            result.append(hv.vm("passing", powerState="stopped", disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}]))
+        return result
+
+    def started(self, case):
+        guest = case.hv.guest("web")
+        case.assertEqual(guest.do("write", "vdb", 1, SEED), "0")
+        case.assertEqual(guest.do("write", "vda", 100, SEED), "0")
+        self.sums = {disk: guest.do("sum", disk, at, 1) for disk, at in (("vdb", 1), ("vda", 100))}
+        self.starts = guest.starts()
+        with open(case.hv.path("pools/lab/kept-vda.raw"), "r+b") as file:
+            file.write(RAW)
+
+    def check(self, case):
+        guest = case.hv.guest("web")
+        case.assertEqual({disk: guest.do("sum", disk, at, 1) for disk, at in (("vdb", 1), ("vda", 100))}, self.sums)
+        case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
+        with open(case.hv.path("pools/lab/kept-vda.raw"), "rb") as file:
+            case.assertEqual(file.read(len(RAW)), RAW)
+
+
+class TestCase(lab.TestCase):
+    def kill_reconcile(self, number):
+        """TRUE: the place was passed. The process ends there."""
+        process = self.start({"RECONCILE_FAULT_AT": str(number)})
+        out = process.communicate()
+        self.assertIn(process.returncode, (0, -9), out)
+        return process.returncode == -9
+
+    def kill_libvirtd(self, number):
+        """libvirtd ends there, and reconcile goes on with what is left."""
+        log = self.hv.path("state/places")
+        process = self.start({"RECONCILE_FAULT_AT": str(number), "RECONCILE_FAULT_LOG": log,
+                              "RECONCILE_FAULT_COMMAND": f"kill -9 {self.hv.daemon.pid}"})
+        out = process.communicate()
+        self.assertIn(process.returncode, (0, 1, 3), out)
+        with open(log, encoding="utf-8") as file:
+            passed = len(file.readlines())
+        os.unlink(log)
+        if passed >= number:
+            self.hv.daemon.wait()
+            self.hv.restart_daemon()
+        return passed >= number
+
+    def start(self, faults):
+        return self.hv.start_reconcile(*self.scenario.options, self.hv.path("specs"), env={**self.hv.env, **faults})
+
+    def write(self, step):
+        self.hv.write("all.yaml", *self.scenario.documents(self.hv, step))
+
+    def apply(self):
+        return self.hv.reconcile(*self.scenario.options, self.hv.path("specs"))
+
+    def converge(self, where):
+        """One more run ends well, another dry run has nothing to do, and nothing half-made is left."""
+        result = self.apply()
+        if result.status != 0:  # what was under way in the guest at the kill may still end
+            time.sleep(3)
+            result = self.apply()
+        self.assertEqual(result.status, 0, f"after {where}: {result}")
+        plan = self.hv.plan(*self.scenario.options, self.hv.path("specs"), status=0)
+        self.assertEqual(plan["actions"], [], where)
+        self.assertEqual(glob.glob(self.hv.path("pools/lab/*.incomplete")), [], where)
+        for path in glob.glob(self.hv.path("pools/lab/sha256-*")):
+            self.assertEqual(os.path.basename(path).split("-")[1].split(".")[0], digest(path), f"{path}, {where}")
+        self.scenario.check(self)
+
+    def places(self, step):
+        """Names of all places that the plan of this step passes, by running it."""
+        self.write(step)
+        log = self.hv.path("state/names")
+        process = self.start({"RECONCILE_FAULT_LOG": log})
+        out = process.communicate()
+        self.assertEqual(process.returncode, 0, out)
+        with open(log, encoding="utf-8") as file:
+            names = file.read().splitlines()
+        os.unlink(log)
+        return names
+
+    def clear_host(self):
+        self.hv.clear()
+
+    def begin(self, scenario):
+        self.scenario = scenario
+        names = self.places(0)
+        scenario.started(self)
+        self.converge("the first run")
+        if scenario.fresh:
+            return names
+        names = self.places(1)
+        self.converge("the second run")
+        return names
+
+    def at(self, step, number, kill, name):
+        """One interruption, and what follows. FALSE: this step passes no such place."""
+        if self.scenario.fresh:
+            self.clear_host()
+        self.write(step)
+        reached = kill(number)
+        self.converge(f"{kill.__name__} at {number} ({name})")
+        return reached
+
+    def everywhere(self, scenario, kill, numbers=None):
+        """At all places, or at those. Two steps lead there and back, so both are counted."""
+        names = self.begin(scenario)
+        step, missed = 2, 0
+        for number in numbers or range(1, 1000):
+            reached = self.at(step, number, kill, names[number - 1] if number <= len(names) else "?")
+            step += 1
+            missed = 0 if reached else missed + 1
+            if missed == 2:
+                break
+        self.assertGreaterEqual(step - 2 if numbers is None else 1000, len(names))
+        return names

