@@ -43,8 +43,29 @@ static Action *shut_down(Power *power) {
   return action;
 }
 
+/* Whether one that has stopped is started again. What the file newly asks for is no matter of its past:
+ * then the record doesn't say yet that it shall run. */
+static gboolean may_start(Power *power) {
+  gboolean stated = given(power->vm, VmSpec, restartPolicy);
+  RestartOn policy = stated ? power->vm->restartPolicy : RestartOn_always;
+  const Ownership *owner = power->domain != NULL ? power->domain->owner : NULL;
+  gboolean ran = owner != NULL && given(&owner->spec, VmSpec, powerState) && owner->spec.powerState == PowerState_running;
+  if (policy == RestartOn_always || !ran)
+    return TRUE;
+  StopCause cause = actual_stop_cause(power->domain);
+  gboolean failed = cause == STOP_FORCED || cause == STOP_CRASHED;
+  if (cause == STOP_START_FAILED || (policy == RestartOn_onFailure && failed))
+    return TRUE;
+  const char *how = cause == STOP_SHUT_DOWN ? "it was shut down" : failed ? "it crashed or was powered off"
+                    : "it is stopped, libvirt doesn't remember why";
+  build_note(power->object, g_strdup_printf("%s: restartPolicy %s leaves it so; start it with 'virsh start'", how, RestartOn_words.words[policy]));
+  return FALSE;
+}
+
 static void want_running(Power *power, PowerState now) {
   gboolean start_paused = given(power->vm, VmSpec, startPaused) && power->vm->startPaused;
+  if (now == PowerState_stopped && !may_start(power))
+    return;
   if (now == PowerState_stopped)
     act(power, ACTION_DOMAIN_START, start_paused ? "start, CPUs stopped" : "start", "paused", start_paused ? "true" : NULL);
   else if (now == PowerState_hibernated)

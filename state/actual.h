@@ -137,6 +137,15 @@ const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 gboolean power_state_of(int vir_domain_state, gboolean managed_save, PowerState *ret_power);
 /* Paused by a person, rather than by an error or other work on it. */
 gboolean actual_paused_by_choice(const ActualDomain *domain);
+/* Why a machine that doesn't run has stopped, as long as libvirtd remembers it. */
+typedef enum {
+  STOP_UNKNOWN,      /* not started since libvirtd was */
+  STOP_SHUT_DOWN,    /* the guest ended by itself, or was asked to */
+  STOP_FORCED,       /* powered off */
+  STOP_CRASHED,
+  STOP_START_FAILED,
+} StopCause;
+StopCause actual_stop_cause(const ActualDomain *domain);
 /* Somebody is starting it at this moment: it is paused until that is done. */
 gboolean actual_is_starting(const ActualDomain *domain);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

@@ -7,8 +7,8 @@
 
 static void complete_state(virDomainPtr handle, ActualDomain *domain) {
   if (!domain->active) {
+    domain->reason = domain->state == VIR_DOMAIN_SHUTOFF ? domain->reason : 0;
     domain->state = VIR_DOMAIN_SHUTOFF;
-    domain->reason = 0;
   } else if (domain->state == VIR_DOMAIN_NOSTATE && virDomainGetState(handle, &domain->state, &domain->reason, 0) < 0) {
     domain->error = g_strdup_printf("cannot read the state: %s", virGetLastErrorMessage());
   }

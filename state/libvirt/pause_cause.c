@@ -15,3 +15,16 @@ gboolean actual_paused_by_choice(const ActualDomain *domain) {
 gboolean actual_is_starting(const ActualDomain *domain) {
   return domain->state == VIR_DOMAIN_PAUSED && domain->reason == VIR_DOMAIN_PAUSED_STARTING_UP;
 }
+
+StopCause actual_stop_cause(const ActualDomain *domain) {
+  if (domain->active || domain->state != VIR_DOMAIN_SHUTOFF)
+    return STOP_UNKNOWN;
+  switch (domain->reason) {
+  case VIR_DOMAIN_SHUTOFF_SHUTDOWN: return STOP_SHUT_DOWN;
+  case VIR_DOMAIN_SHUTOFF_DESTROYED: return STOP_FORCED;
+  case VIR_DOMAIN_SHUTOFF_CRASHED:
+  case VIR_DOMAIN_SHUTOFF_DAEMON: return STOP_CRASHED;
+  case VIR_DOMAIN_SHUTOFF_FAILED: return STOP_START_FAILED;
+  default: return STOP_UNKNOWN;
+  }
+}

@@ -94,8 +94,7 @@ static void set_state(ActualDomain *domain, virTypedParameterPtr values, int n) 
 static void read_states(gpointer data, gpointer item G_GNUC_UNUSED) {
   Reading *reading = data;
   virDomainStatsRecordPtr *records = NULL;
-  int n = virConnectGetAllDomainStats(reading->conn, VIR_DOMAIN_STATS_STATE, &records,
-                                      VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
+  int n = virConnectGetAllDomainStats(reading->conn, VIR_DOMAIN_STATS_STATE, &records, 0);
   for (int i = 0; i < n; i++) {
     ActualDomain *domain = g_hash_table_lookup(reading->actual->domains, virDomainGetName(records[i]->dom));
     if (domain)
@@ -124,10 +123,9 @@ static void push_flags(Reading *reading, guint n_active, guint n_inactive) {
   work_push(reading->work, list_filtered, reading, (gpointer)&filters[FILTER_SNAPSHOT]);
   if (n_inactive)
     work_push(reading->work, list_filtered, reading, (gpointer)&filters[FILTER_MANAGED_SAVE]);
-  if (n_active) {
+  if (n_active)
     work_push(reading->work, list_filtered, reading, (gpointer)&filters[FILTER_TRANSIENT]);
-    work_push(reading->work, read_states, reading, NULL);
-  }
+  work_push(reading->work, read_states, reading, NULL);
 }
 
 static void list_domains(gpointer data, gpointer item G_GNUC_UNUSED) {

@@ -238,6 +238,7 @@ FIELDS = [
     live("title", "A title", "Another title", "title"),
     live("description", "A description", "Another description", "description"),
     live("powerState", None, None, removed=None, stopped="see test_power_state", running="see test_power_state"),
+    record("restartPolicy", None, "never"),
     record("startPaused", None, True),
     live("autostart", None, True),
     record("deletionProtection", None, True),

@@ -73,6 +73,29 @@ class PowerStates(lab.TestCase):
         self.settle(powerState="running")
         self.assertEqual(self.found(), "running")
 
+    def starts(self):
+        plan = self.hv.plan(self.hv.path("specs"))
+        return [action["kind"] for action in plan["actions"]] == ["domain-start"]
+
+    def shut_down(self):
+        self.hv.guest("x").wait_heartbeat()
+        with self.recorder() as recorder:
+            self.hv.domain("x").shutdown()
+            recorder.wait_for(lambda events: any(each.event == "stopped" for each in events))
+
+    def test_who_stopped_is_started_again_as_its_policy_says(self):
+        for policy, after_shutdown, after_force in (("always", True, True), ("onFailure", False, True), ("never", False, False)):
+            with self.subTest(policy):
+                self.settle(powerState="stopped", restartPolicy=policy)
+                self.settle(powerState="running", restartPolicy=policy)  # what the file newly asks for is done
+                self.shut_down()
+                self.assertEqual(self.starts(), after_shutdown)
+                self.hv.domain("x").create()
+                self.hv.domain("x").destroy()
+                self.assertEqual(self.starts(), after_force)
+                note = self.hv.plan(self.hv.path("specs"))["objects"][0].get("notes")
+                self.assertEqual(bool(note), not after_force)
+
     def test_autostart(self):
         for value in (True, False, True):
             self.settle(powerState="stopped", autostart=value)
