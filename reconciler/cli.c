@@ -9,7 +9,7 @@
 #include "reconciler/source.h"
 #include "schema/value.h"
 
-enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, GRAPH, COMPLETION, N_COMMANDS };
+enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, GRAPH, COMPLETION, SERVE, TRIGGER, N_COMMANDS };
 
 static const Command commands[N_COMMANDS] = {
     [APPLY] = {NULL, command_apply, "[OPTIONS] [SOURCE]",
@@ -23,6 +23,8 @@ static const Command commands[N_COMMANDS] = {
     [OBSERVE] = {"observe", command_observe, "", "What the host has, as a file for --against, on standard output", 0},
     [GRAPH] = {"graph", command_graph, "[SOURCE]", "Disk chains, and what a plan for SOURCE would do, as Graphviz", 1},
     [COMPLETION] = {"completion", command_completion, "bash|zsh|fields|names", NULL, 1},
+    [SERVE] = {"serve", command_serve, "[--once] [--config FILE]", "The service: keep the host as its source says, all the time", 0},
+    [TRIGGER] = {"trigger", command_trigger, "", "Have the service read its source and look at the host now", 0},
 };
 
 /* Commands that an option is for. */
@@ -56,8 +58,10 @@ static const Option options[] = {
     {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
     {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY) | FOR(GRAPH), "DIR",
      "Where the journal is (default: $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile)"},
-    {"config", 0, G_OPTION_ARG_FILENAME, OPTION(config), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FILE",
-     "The configuration of the service: reconcile.yaml(5)"},
+    {"config", 0, G_OPTION_ARG_FILENAME, OPTION(config),
+     FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY) | FOR(SERVE) | FOR(TRIGGER), "FILE",
+     "The configuration of the service (default for serve: /etc/reconcile/reconcile.yaml)"},
+    {"once", 0, G_OPTION_ARG_NONE, OPTION(once), FOR(SERVE), NULL, "Make one pass and end, for a timer"},
     {"verbose", 'v', G_OPTION_ARG_NONE, OPTION(verbose), FOR_ALL, NULL, "Say more: unchanged objects, arguments of actions"},
     {"quiet", 'q', G_OPTION_ARG_NONE, OPTION(quiet), FOR_ALL, NULL, "Say only errors and the last line"},
     {"color", 0, G_OPTION_ARG_FILENAME, OPTION(color), FOR_ALL, "WHEN",

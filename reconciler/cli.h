@@ -7,7 +7,7 @@ typedef struct {
   char *connect, *output, *plan_in, *plan_out, *against, *allow, *state_dir, *color, *config;
   char *prune_images;
   guint64 prune_images_age; /* milliseconds */
-  gboolean dry_run, preflight, prune, forbid_extra, disks, verbose, quiet, help, version;
+  gboolean once, dry_run, preflight, prune, forbid_extra, disks, verbose, quiet, help, version;
   int prune_limit, jobs; /* 0: not given */
 } CliOptions;
 
@@ -75,6 +75,8 @@ int command_import(const Cli *cli);
 int command_explain(const Cli *cli);
 int command_schema(const Cli *cli);
 int command_history(const Cli *cli);
+int command_serve(const Cli *cli);
+int command_trigger(const Cli *cli);
 int command_observe(const Cli *cli);
 int command_graph(const Cli *cli);
 int command_completion(const Cli *cli);

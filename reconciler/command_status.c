@@ -1,6 +1,7 @@
 /* What there is: a table of all domains, or everything about the ones named. */
 #include "reconciler/cli.h"
 #include "reconciler/observe_names.h"
+#include "reconciler/service_client.h"
 #include "reconciler/status.h"
 #include "reconciler/status_disks.h"
 
@@ -11,7 +12,7 @@ static void print_json(json_t *document /* taken */) {
   cli_print("\n");
 }
 
-static void print_text(const Cli *cli, const GPtrArray *statuses) {
+static void print_text(const Cli *cli, const GPtrArray *statuses, const json_t *service) {
   g_autoptr(GString) out = g_string_new(NULL);
   gboolean markdown = cli->format == &report_markdown;
   if (!cli->args[0] || markdown)
@@ -20,7 +21,13 @@ static void print_text(const Cli *cli, const GPtrArray *statuses) {
     g_string_append(out, i ? "\n" : "");
     status_append_details(out, statuses->pdata[i], &cli->view);
   }
-  cli_print(statuses->len ? out->str : "There are no domains.\n");
+  if (statuses->len == 0)
+    g_string_append(out, "There are no domains.\n");
+  if (service && !cli->args[0] && !markdown) {
+    g_string_append_c(out, '\n');
+    service_append_state(out, service);
+  }
+  cli_print(out->str);
 }
 
 /* Which files make up the disks, and who else uses them. */
@@ -55,9 +62,13 @@ int command_status(const Cli *cli) {
     if (domain->error)
       exit_status = EXIT_ERROR;
   }
-  if (cli->format == &report_json)
-    print_json(status_json(actual, statuses));
-  else
-    print_text(cli, statuses);
+  json_auto_t *service = service_ask(cli, "status", NULL); /* where one runs, and lets us ask */
+  if (cli->format == &report_json) {
+    json_t *root = status_json(actual, statuses);
+    json_object_set(root, "service", service ? service : json_null());
+    print_json(root);
+  } else {
+    print_text(cli, statuses, service);
+  }
   return exit_status;
 }

@@ -214,6 +214,11 @@ static char *total_refusal(const PolicySpec *policy, const Sum *total, const Sum
                          "administrator", sum, most);
 }
 
+static void refuse_object(Plan *plan, PlanObject *object, char *refusal /* taken */) {
+  plan_reject(plan, object, refusal);
+  object->hold = HOLD_FORBIDDEN;
+}
+
 static gboolean counts(const PlanObject *object) {
   return object->kind == KIND_VIRTUAL_MACHINE && object->declared && object->change != CHANGE_ERROR;
 }
@@ -235,7 +240,7 @@ static void check_totals(const PolicySpec *policy, Plan *plan, const Actual *act
     Sum more = {asks.cpus > has.cpus ? asks.cpus - has.cpus : 0, asks.memory > has.memory ? asks.memory - has.memory : 0};
     char *refusal = total_refusal(policy, &total, &more);
     if (refusal) {
-      plan_reject(plan, object, refusal);
+      refuse_object(plan, object, refusal);
       continue;
     }
     total.cpus += more.cpus;
@@ -252,7 +257,7 @@ void policy_apply(const PolicySpec *policy, Plan *plan, const Actual *actual) {
     if (!refusal)
       refusal = adoption_refusal(policy, object);
     if (refusal)
-      plan_reject(plan, object, refusal);
+      refuse_object(plan, object, refusal);
   }
   check_totals(policy, plan, actual);
 }

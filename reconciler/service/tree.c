@@ -1,5 +1,6 @@
 #include "reconciler/service/tree.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "schema/digest.h"

@@ -1,6 +1,7 @@
 #include "reconciler/service/watch.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <glib-unix.h>
 #include <string.h>
 #include <sys/inotify.h>

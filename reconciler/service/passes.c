@@ -1,0 +1,214 @@
+#include "reconciler/service/service.h"
+
+#define HOST "host"
+enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */
+
+typedef struct {
+  Service *service;
+  Config *config;
+  SourceReading *reading;
+  gboolean anew;
+  gint64 began;
+  RunResult *result; /* NULL: there was no connection */
+  GError *error;
+} Pass;
+
+static void pass_free(gpointer data) {
+  Pass *pass = data;
+  run_result_free(pass->result);
+  reading_free(pass->reading);
+  config_free(pass->config);
+  g_clear_error(&pass->error);
+  g_free(pass);
+}
+
+/* --- in the pass's thread --- */
+
+static LogSubject subject_of(const Plan *plan, const Action *action) {
+  const PlanObject *object = plan_object(plan, action->object);
+  return (LogSubject){.object = action->object, .commit = plan->revision, .place = object ? object->place : NULL,
+                      .action = action_words[action->kind]};
+}
+
+static void on_started(gpointer data, const Plan *plan, const Action *action) {
+  Service *service = data;
+  LogSubject subject = subject_of(plan, action);
+  g_atomic_int_inc(&service->metrics.queue);
+  service_log(LOG_DEBUG, &subject, "%s ...", action->description);
+}
+
+static void on_ended(gpointer data, const Plan *plan, const ActionResult *result) {
+  Service *service = data;
+  LogSubject subject = subject_of(plan, result->action);
+  if (result->kind == RESULT_DONE || result->kind == RESULT_FAILED || result->kind == RESULT_REFUSED)
+    g_atomic_int_add(&service->metrics.queue, -1);
+  if (result->kind == RESULT_DONE)
+    service_log(LOG_INFO, &subject, "%s: done (%.1f s)", result->action->description, (double)result->milliseconds / 1000);
+  else if (result->kind == RESULT_FAILED)
+    service_log(LOG_ERR, &subject, "%s: failed: %s", result->action->description, result->message);
+  else
+    service_log(LOG_NOTICE, &subject, "%s: not done: %s", result->action->description, result->message ? result->message : "cancelled");
+}
+
+static char *patience(gpointer data, const char *id) {
+  const Service *service = data;
+  const char *why = NULL;
+  gint64 now = g_get_monotonic_time(), until = backoff_until(service->backoff, id, now, &why);
+  if (until == 0)
+    return NULL;
+  g_autoptr(GDateTime) local = g_date_time_new_now_local();
+  g_autoptr(GDateTime) then = g_date_time_add(local, until - now);
+  g_autofree char *time = g_date_time_format(then, "%H:%M:%S");
+  return why ? g_strdup_printf("it failed (%s) and is tried again at %s", why, time)
+             : g_strdup_printf("it was changed again and again, and is left alone until %s", time);
+}
+
+static RunOptions options_of(const Pass *pass, const Rules *rules) {
+  const Service *service = pass->service;
+  const ServiceSpec *spec = &pass->config->spec;
+  return (RunOptions){
+      .state_dir = pass->config->state_dir,
+      .prune = given(&spec->prune, PruneSpec, enabled) && spec->prune.enabled,
+      .allow = pass->config->allow,
+      .prune_percent = (guint)spec->prune.limit,
+      .jobs = (guint)spec->limits.jobs,
+      .cancel = service->cancel,
+      .rules = rules,
+      .connection = service->connection,
+      .journal = service->journal,
+      .desired = pass->reading->desired,
+      .identity = pass->reading->identity,
+      .revision = pass->reading->revision,
+  };
+}
+
+static void make_pass(GTask *task, gpointer object, gpointer data, GCancellable *cancel) {
+  (void)object, (void)cancel;
+  Pass *pass = data;
+  gboolean anew;
+  if (host_events_attach(pass->service->events, &anew, &pass->error)) {
+    Rules rules = config_rules(pass->config);
+    rules.patience = patience;
+    rules.patience_data = pass->service;
+    RunOptions options = options_of(pass, &rules);
+    RunEvents events = {.started = on_started, .ended = on_ended, .data = pass->service};
+    pass->result = pipeline_run(&options, &events);
+  }
+  g_task_return_boolean(task, TRUE);
+}
+
+/* --- in the main loop --- */
+
+/* Whether the pass could be made; what it found is another matter. */
+static const char *trouble_of(const Pass *pass) {
+  if (pass->error)
+    return pass->error->message;
+  return pass->result->error && pass->result->exit_status != 3 ? pass->result->error->message : NULL;
+}
+
+static gboolean has_acted(const RunResult *result) {
+  for (guint i = 0; result->results && i < result->results->len; i++) {
+    ResultKind kind = ((const ActionResult *)result->results->pdata[i])->kind;
+    if (kind == RESULT_DONE || kind == RESULT_FAILED || kind == RESULT_REFUSED)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void take_pass(Service *service, Pass *pass) {
+  const char *trouble = trouble_of(pass);
+  gint64 now = g_get_monotonic_time();
+  service->metrics.connected = pass->result && pass->result->actual;
+  verdicts_host(service, trouble);
+  if (trouble) {
+    backoff_failed(service->patience, HOST, now, NULL);
+    service->look = TRUE;
+    service->anew |= pass->anew;
+  } else {
+    backoff_forget(service->patience, HOST);
+    service->looked = now;
+  }
+  if (!pass->result)
+    return;
+  service->opens = pass->result->opens;
+  verdicts_take(service, pass->result, pass->reading, !pass->anew);
+  if (has_acted(pass->result)) {
+    service->metrics.last_applied = g_get_real_time();
+    passes_look(service); /* it is in order when a look says so */
+  }
+}
+
+static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {
+  (void)object;
+  Service *service = data;
+  Pass *pass = g_task_get_task_data(G_TASK(result));
+  service->pass_busy = FALSE;
+  service->pass_ended = g_get_monotonic_time();
+  service->pass_took = service->pass_ended - pass->began;
+  service->metrics.pass_seconds += (double)service->pass_took / G_USEC_PER_SEC;
+  take_pass(service, pass);
+  if (service->once)
+    service_stop(service, pass->result ? pass->result->exit_status : 1);
+  else if (service->stopping)
+    g_main_loop_quit(service->loop);
+  passes_schedule(service);
+}
+
+static void start_pass(Service *service) {
+  Pass *pass = g_new0(Pass, 1);
+  *pass = (Pass){.service = service, .config = config_ref(service->config), .reading = reading_ref(service->reading),
+                 .anew = service->anew, .began = g_get_monotonic_time()};
+  if (service->forget)
+    backoff_forget(service->backoff, NULL);
+  service->forget = service->anew = service->look = FALSE;
+  service->pass_busy = TRUE;
+  g_autoptr(GTask) task = g_task_new(NULL, NULL, on_pass, service);
+  g_task_set_task_data(task, pass, pass_free);
+  g_task_run_in_thread(task, make_pass);
+}
+
+static gint64 resync(const Service *service) { return (gint64)service->config->spec.resync * 1000; }
+
+/* When there is something to look at. After a pass it rests as long as that took twice, so that a flood
+ * of events doesn't keep the host busy; events that come together are one reason. */
+static gint64 due(const Service *service, gint64 now) {
+  if (service->look) {
+    gint64 gap = MIN(2 * service->pass_took, LONGEST_GAP);
+    gint64 rest = service->anew ? 0 : service->pass_ended + gap;
+    return MAX(MAX(rest, service->look_since + TOGETHER), backoff_until(service->patience, HOST, now, NULL));
+  }
+  gint64 next = service->looked + resync(service), retry = backoff_next(service->backoff, service->ticked);
+  if (service->opens != 0 && service->opens != G_MAXINT64)
+    next = MIN(next, now + MAX(service->opens - g_get_real_time(), 0));
+  return retry != 0 ? MIN(next, retry) : next;
+}
+
+static gboolean on_tick(gpointer data) {
+  Service *service = data;
+  gint64 now = g_get_monotonic_time();
+  gboolean now_due = due(service, now) <= now;
+  service->pass_timer = 0;
+  service->ticked = now;
+  if (now_due)
+    start_pass(service);
+  else
+    service->metrics.idle_passes++;
+  passes_schedule(service);
+  return G_SOURCE_REMOVE;
+}
+
+void passes_schedule(Service *service) {
+  g_clear_handle_id(&service->pass_timer, g_source_remove);
+  if (service->pass_busy || service->stopping || !service->reading)
+    return;
+  gint64 now = g_get_monotonic_time(), interval = (gint64)service->config->spec.interval * 1000;
+  gint64 next = MIN(due(service, now), MAX(service->ticked, service->pass_ended) + interval);
+  service->pass_timer = g_timeout_add((guint)(MAX(next - now, 0) / 1000 + (next > now)), on_tick, service);
+}
+
+void passes_look(Service *service) {
+  if (!service->look)
+    service->look_since = g_get_monotonic_time();
+  service->look = TRUE;
+  passes_schedule(service);
+}

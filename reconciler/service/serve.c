@@ -1,0 +1,198 @@
+#include "reconciler/service/serve.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "reconciler/service/service.h"
+#include "reconciler/service/supervisor.h"
+
+enum { STOP_SECONDS = 4 }; /* systemd and people wait no longer than five */
+
+static const BackoffTimes patience_times = {.first = G_USEC_PER_SEC / 2, .most = 60 * G_USEC_PER_SEC, .calm = 600 * G_USEC_PER_SEC};
+
+/* --- what the host tells --- */
+
+static void on_host_event(gpointer data, const HostEvent *event) {
+  Service *service = data;
+  LogSubject subject = {.object = event->object};
+  metrics_count_event(&service->metrics, event->kind);
+  service_log(event->trouble ? LOG_WARNING : LOG_DEBUG, &subject, "%s%s%s", event->kind, event->detail ? ": " : "",
+              event->detail ? event->detail : "");
+  if (event->look)
+    passes_look(service);
+}
+
+static void on_tell_failed(gpointer data, const char *message) {
+  Service *service = data;
+  service->metrics.notify_errors++;
+  service_log(LOG_WARNING, NULL, "a notification failed: %s", message);
+}
+
+/* --- stop --- */
+
+/* What still runs is left where it is: the next run recognises it. */
+static gboolean on_impatience(gpointer data) {
+  Service *service = data;
+  service_log(LOG_NOTICE, NULL, "what is under way doesn't end in time: it is left to the next run");
+  _exit(service->exit_status);
+}
+
+void service_stop(Service *service, int exit_status) {
+  if (service->stopping)
+    return;
+  service->stopping = TRUE;
+  service->exit_status = exit_status;
+  supervisor_stopping();
+  g_cancellable_cancel(service->cancel);
+  g_timeout_add_seconds(STOP_SECONDS, on_impatience, service);
+  if (!service->pass_busy && !service->reading_busy)
+    g_main_loop_quit(service->loop);
+}
+
+static gboolean on_stop(gpointer data) {
+  Service *service = data;
+  service_log(LOG_NOTICE, NULL, "stopping");
+  service_stop(service, 0);
+  return G_SOURCE_CONTINUE;
+}
+
+/* --- configuration --- */
+
+static void configure_metrics(Service *service) {
+  const MetricsSpec *metrics = &service->config->spec.metrics;
+  g_autoptr(GError) error = NULL;
+  g_clear_pointer(&service->metrics_server, metrics_server_free);
+  if (given(metrics, MetricsSpec, listen))
+    service->metrics_server = metrics_server_new(metrics->listen, &service->metrics, &error);
+  if (error)
+    service_log(LOG_ERR, NULL, "%s", error->message);
+}
+
+static gboolean on_reload(gpointer data) {
+  Service *service = data;
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(GError) error = NULL;
+  supervisor_reloading();
+  Config *config = config_read(service->config->file, diagnostics, &error);
+  for (guint i = 0; i < diagnostics->items->len; i++) {
+    g_autofree char *line = diagnostic_format(diagnostics->items->pdata[i]);
+    service_log(LOG_WARNING, NULL, "%s", line);
+  }
+  if (!config) {
+    service_log(LOG_ERR, NULL, "%s: the former one stays in force", error->message);
+    supervisor_ready();
+    return G_SOURCE_CONTINUE;
+  }
+  const ServiceSpec *now = &config->spec, *before = &service->config->spec;
+  if (g_strcmp0(now->connection, before->connection) != 0 || !g_str_equal(config->state_dir, service->config->state_dir))
+    service_log(LOG_WARNING, NULL, "connection and stateDir are changed by a restart of the service only");
+  gboolean moved = !g_str_equal(config->socket, service->config->socket);
+  config_free(service->config);
+  service->config = config;
+  if (moved && !control_configure(service, &error))
+    service_log(LOG_ERR, NULL, "%s", error->message);
+  configure_metrics(service);
+  service->forget = TRUE;
+  passes_look(service);
+  sources_configure(service);
+  service_log(LOG_NOTICE, NULL, "the configuration was read again");
+  supervisor_ready();
+  return G_SOURCE_CONTINUE;
+}
+
+/* --- start --- */
+
+/* What was begun and not ended is judged by what is there, not by what was written down; it is said, and
+ * the record is closed. */
+static void close_interrupted_run(Journal *journal) {
+  g_autoptr(GPtrArray) runs = journal_runs(journal, 1, NULL);
+  const JournalRun *run = runs && runs->len ? runs->pdata[0] : NULL;
+  if (!run || run->ended)
+    return;
+  g_autoptr(GPtrArray) actions = journal_actions(journal, run->id, NULL);
+  for (guint i = 0; actions && i < actions->len; i++) {
+    const JournalAction *action = actions->pdata[i];
+    if (!action->ended)
+      service_log(LOG_NOTICE, &(LogSubject){.object = action->object, .commit = run->revision, .run = run->id},
+                  "%s: was interrupted; the host is looked at for what came of it", action->description);
+  }
+  journal_run_end(journal, run->id, 1, "interrupted", NULL);
+}
+
+static gboolean open_all(Service *service, GError **error) {
+  g_autofree char *warning = NULL;
+  connection_register_events();
+  service->journal = journal_open(service->config->state_dir, JOURNAL_WRITE, &warning, error);
+  if (warning)
+    service_log(LOG_WARNING, NULL, "%s", warning);
+  if (!service->journal || (!service->once && !control_configure(service, error)))
+    return FALSE;
+  close_interrupted_run(service->journal);
+  const ServiceSpec *spec = &service->config->spec;
+  service->connection = connection_new(given(spec, ServiceSpec, connection) ? spec->connection : NULL, FALSE);
+  service->events = host_events_new(service->connection, on_host_event, service);
+  return TRUE;
+}
+
+static void initialise(Service *service, Config *config, gboolean once) {
+  *service = (Service){.config = config, .once = once, .started = g_get_real_time()};
+  service->loop = g_main_loop_new(NULL, FALSE);
+  service->cancel = g_cancellable_new();
+  service->backoff = backoff_new(&backoff_times_default, g_random_int());
+  service->patience = backoff_new(&patience_times, g_random_int());
+  service->said = said_new();
+  service->verdicts = json_object();
+  service->teller = teller_new(on_tell_failed, service);
+  metrics_init(&service->metrics);
+}
+
+static void release(Service *service) {
+  g_clear_handle_id(&service->pass_timer, g_source_remove);
+  sources_release(service);
+  request_socket_free(service->control);
+  metrics_server_free(service->metrics_server);
+  teller_free(service->teller);
+  host_events_free(service->events);
+  connection_free(service->connection);
+  journal_close(service->journal);
+  reading_free(service->reading);
+  backoff_free(service->backoff);
+  backoff_free(service->patience);
+  said_free(service->said);
+  json_decref(service->verdicts);
+  metrics_clear(&service->metrics);
+  g_free(service->source_error);
+  g_free(service->host_error);
+  g_object_unref(service->cancel);
+  g_main_loop_unref(service->loop);
+  config_free(service->config);
+}
+
+static void run(Service *service) {
+  signal(SIGPIPE, SIG_IGN);
+  g_unix_signal_add(SIGTERM, on_stop, service);
+  g_unix_signal_add(SIGINT, on_stop, service);
+  if (!service->once)
+    g_unix_signal_add(SIGHUP, on_reload, service);
+  configure_metrics(service);
+  sources_configure(service);
+  supervisor_start_watchdog();
+  supervisor_ready();
+  g_main_loop_run(service->loop);
+}
+
+int serve(Config *config, gboolean once) {
+  static Service service; /* what is still under way at the end may look at it */
+  g_autoptr(GError) error = NULL;
+  initialise(&service, config, once);
+  if (open_all(&service, &error)) {
+    run(&service);
+  } else {
+    service_log(LOG_ERR, NULL, "%s", error->message);
+    service.exit_status = 1;
+  }
+  int exit_status = service.exit_status;
+  release(&service);
+  return exit_status;
+}

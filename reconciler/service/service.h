@@ -1,0 +1,82 @@
+/* The service: keeps one host as its source says, all the time. One main loop (signals, timers, inotify,
+ * libvirt's events, sockets), in which everything is decided; reading the source and bringing the host in
+ * line (pipeline_run) happen in threads, at most one of each at a time.
+ *
+ *   serve.c      start, reload, stop
+ *   sources.c    when the source is read, and what is made of it
+ *   passes.c     when the host is looked at, and the pass itself
+ *   verdicts.c   what came of a pass: log, patience, metrics, notifications
+ *   control.c    the socket of `reconcile trigger` and `status`
+ *
+ * Only those include this. */
+#pragma once
+#include <jansson.h>
+#include "reconciler/config.h"
+#include "reconciler/pipeline.h"
+#include "reconciler/service/backoff.h"
+#include "reconciler/service/log.h"
+#include "reconciler/service/metrics.h"
+#include "reconciler/service/socket.h"
+#include "reconciler/service/source_reading.h"
+#include "reconciler/service/tell.h"
+#include "reconciler/service/watch.h"
+#include "state/libvirt/events.h"
+
+typedef struct {
+  Config *config;
+  GMainLoop *loop;
+  GCancellable *cancel;
+  gboolean once, stopping;
+  int exit_status;
+  gint64 started;        /* microseconds since 1970 */
+
+  Connection *connection;
+  HostEvents *events;
+  Journal *journal;
+
+  SourceReading *reading; /* in force; NULL: none yet */
+  gboolean reading_busy, read_again, read_at_once;
+  guint poll_timer;
+  Watch *watch;
+  char *source_error;     /* of the last reading; NULL: it was good */
+
+  gboolean pass_busy;
+  gboolean look;          /* what is known of the host may not hold any more */
+  gboolean anew;          /* something new is declared since the last pass */
+  gint64 look_since, looked, pass_ended, pass_took; /* microseconds, monotonic */
+  gint64 opens;           /* when the next window opens, microseconds since 1970; 0: nothing waits for one */
+  guint pass_timer;
+  gint64 ticked;          /* the last time that it was looked whether something waits */
+  char *host_error;       /* why the last pass couldn't be made; NULL: it could */
+
+  Backoff *backoff;       /* of objects; the pass's thread reads it, so it is changed between passes only */
+  gboolean forget;        /* the past of all objects, before the next pass */
+  Backoff *patience;      /* of "source" and "host" */
+  Said *said;
+  json_t *verdicts;       /* of the last pass: object id → {state, text} for what isn't in order */
+
+  Metrics metrics;
+  MetricsServer *metrics_server;
+  Teller *teller;
+  RequestSocket *control;
+} Service;
+
+/* serve.c */
+void service_stop(Service *service, int exit_status);
+
+/* sources.c */
+void sources_configure(Service *service); /* watches what the configuration names */
+void sources_read(Service *service, gboolean at_once);
+void sources_release(Service *service);
+
+/* passes.c */
+void passes_look(Service *service); /* the host is to be looked at soon */
+void passes_schedule(Service *service);
+
+/* verdicts.c */
+void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading, gboolean drift);
+/* A pass that couldn't be made: NULL: it could. */
+void verdicts_host(Service *service, const char *error);
+
+/* control.c */
+gboolean control_configure(Service *service, GError **error);

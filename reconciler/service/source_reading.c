@@ -1,0 +1,146 @@
+#include "reconciler/service/source_reading.h"
+
+#include <string.h>
+
+#include "reconciler/pipeline.h"
+#include "reconciler/service/tree.h"
+#include "reconciler/source_git.h"
+
+G_STATIC_ASSERT((int)SignatureRequirement_none == (int)SIGNATURES_NONE && (int)SignatureRequirement_tip == (int)SIGNATURES_TIP &&
+                (int)SignatureRequirement_all == (int)SIGNATURES_ALL);
+
+SourceReading *reading_ref(const SourceReading *reading) {
+  if (reading)
+    g_atomic_int_inc(&((SourceReading *)reading)->refs);
+  return (SourceReading *)reading;
+}
+
+void reading_free(SourceReading *reading) {
+  if (!reading || !g_atomic_int_dec_and_test(&reading->refs))
+    return;
+  desired_free(reading->desired);
+  diagnostics_free(reading->diagnostics);
+  g_clear_error(&reading->error);
+  g_free(reading->identity);
+  g_free(reading->revision);
+  g_free(reading->stamp);
+  g_free(reading);
+}
+
+void reading_request_free(ReadingRequest *request) {
+  config_free(request->config);
+  reading_free(request->last);
+  g_free(request);
+}
+
+/* The revision in force, by the identity of its source: so that a restart doesn't forget from where on
+ * commits have to be signed. */
+static char *memory_path(const Config *config) { return g_build_filename(config->state_dir, "revision", NULL); }
+
+void reading_remember(const SourceReading *reading, const Config *config) {
+  g_autofree char *path = memory_path(config), *text = g_strdup_printf("%s\n%s\n", reading->identity, reading->revision ? reading->revision : "");
+  if (reading->revision)
+    g_file_set_contents(path, text, -1, NULL); /* a full disk loses memory, not truth */
+}
+
+static char *recall(const Config *config, const char *identity) {
+  g_autofree char *path = memory_path(config), *text = NULL;
+  if (!g_file_get_contents(path, &text, NULL, NULL))
+    return NULL;
+  g_auto(GStrv) lines = g_strsplit(text, "\n", 3);
+  return g_strv_length(lines) >= 2 && g_str_equal(lines[0], identity) && *lines[1] ? g_strdup(lines[1]) : NULL;
+}
+
+static char *directory_of(const Config *config) {
+  char *real = realpath(config->spec.source.directory, NULL);
+  char *copy = g_strdup(real ? real : config->spec.source.directory);
+  free(real);
+  return copy;
+}
+
+/* Files that were changed within the time that they are to be quiet are waited for. */
+static gboolean is_fresh(gint64 newest, guint64 settle) {
+  gint64 age = g_get_real_time() - newest;
+  return age >= 0 && age < (gint64)settle * 500;
+}
+
+static void read_directory(const ReadingRequest *request, SourceReading *reading) {
+  const ServiceSourceSpec *source = &request->config->spec.source;
+  g_autofree char *identity = NULL;
+  gint64 newest = 0;
+  reading->stamp = tree_stamp(source->directory, &newest);
+  reading->unsettled = !request->at_once && is_fresh(newest, source->settle);
+  gboolean same = request->last && g_strcmp0(request->last->stamp, reading->stamp) == 0;
+  if (reading->unsettled || (same && !request->at_once))
+    return;
+  reading->desired = source_read(source->directory, &identity, &reading->revision, reading->diagnostics, &reading->error);
+  g_autofree char *now = tree_stamp(source->directory, &newest);
+  if (g_strcmp0(now, reading->stamp) == 0)
+    return;
+  /* It changed while it was read: what was read is neither the one nor the other. */
+  reading->unsettled = TRUE;
+  g_clear_pointer(&reading->desired, desired_free);
+  g_clear_error(&reading->error);
+}
+
+static GitSource git_source(const Config *config, const char *mirrors, const char *applied) {
+  const GitSpec *git = &config->spec.source.git;
+  const SignaturesSpec *signatures = &git->signatures;
+  return (GitSource){
+      .url = git->url, .ref = git->ref, .path = git->path, .mirror_dir = mirrors, .ssh_key = git->sshKey,
+      .ssh_known_hosts = git->knownHosts, .ca_file = git->caFile, .user = git->user, .token_file = git->tokenFile,
+      .signatures = given(git, GitSpec, signatures) ? (SignatureRule)signatures->require : SIGNATURES_NONE,
+      .allowed_signers = signatures->allowedSigners, .keyring = signatures->keyring, .last_applied = applied,
+  };
+}
+
+static void read_git(const ReadingRequest *request, SourceReading *reading, GCancellable *cancel) {
+  const SourceReading *last = request->last;
+  g_autofree char *mirrors = g_build_filename(request->config->state_dir, "mirrors", NULL);
+  g_autofree char *applied = last ? g_strdup(last->revision) : recall(request->config, reading->identity);
+  GitSource source = git_source(request->config, mirrors, applied);
+  reading->revision = git_source_update(&source, cancel, &reading->error);
+  if (!reading->revision || (last && g_strcmp0(last->revision, reading->revision) == 0))
+    return;
+  if (source.signatures != SIGNATURES_NONE && !git_source_verify(&source, reading->revision, &reading->error))
+    return;
+  reading->desired = git_source_read(&source, reading->revision, reading->diagnostics, &reading->error);
+}
+
+static char *identity_of(const Config *config) {
+  if (config_identity(config))
+    return g_strdup(config_identity(config));
+  if (given(&config->spec.source, ServiceSourceSpec, directory))
+    return directory_of(config);
+  GitSource source = git_source(config, NULL, NULL);
+  return git_source_identity(&source);
+}
+
+SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel) {
+  SourceReading *reading = g_new0(SourceReading, 1);
+  reading->refs = 1;
+  reading->diagnostics = diagnostics_new();
+  reading->identity = identity_of(request->config);
+  if (given(&request->config->spec.source, ServiceSourceSpec, directory))
+    read_directory(request, reading);
+  else
+    read_git(request, reading, cancel);
+  return reading;
+}
+
+static gboolean equal_objects(const Object *a, const Object *b) {
+  return a->kind == b->kind && a->at.file == b->at.file && a->at.line == b->at.line &&
+         spec_equal(&MetadataSpec_table, &a->metadata, &b->metadata) && spec_equal(kinds[a->kind].spec, a->spec, b->spec);
+}
+
+gboolean reading_equal(const SourceReading *a, const SourceReading *b) {
+  if (!a || !b || g_strcmp0(a->revision, b->revision) != 0 || g_strcmp0(a->identity, b->identity) != 0)
+    return FALSE;
+  const GPtrArray *left = a->desired->objects, *right = b->desired->objects;
+  if (left->len != right->len)
+    return FALSE;
+  for (guint i = 0; i < left->len; i++)
+    if (!equal_objects(left->pdata[i], right->pdata[i]))
+      return FALSE;
+  return TRUE;
+}

@@ -1,0 +1,33 @@
+/* One reading of the source: what it declares, at which revision. Made in a thread, shared by the passes
+ * that work with it. */
+#pragma once
+#include <gio/gio.h>
+#include "reconciler/config.h"
+#include "schema/document.h"
+
+typedef struct {
+  gint refs;
+  Desired *desired;     /* NULL with an error, or when it hasn't changed */
+  char *identity, *revision; /* revision NULL: a directory */
+  char *stamp;          /* of a directory: see tree.h */
+  Diagnostics *diagnostics;
+  GError *error;
+  gboolean unsettled;   /* a directory that has changed this moment: read it again soon */
+} SourceReading;
+SourceReading *reading_ref(const SourceReading *reading);
+void reading_free(SourceReading *reading); /* by the last owner; accepts NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SourceReading, reading_free)
+
+typedef struct {
+  Config *config;       /* owned */
+  SourceReading *last;        /* the one in force; NULL: none; owned */
+  gboolean at_once;     /* somebody asked: don't wait for it to settle */
+} ReadingRequest;
+void reading_request_free(ReadingRequest *request);
+
+/* Any thread; may take as long as a network does. */
+SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel);
+/* Whether both declare the same. */
+gboolean reading_equal(const SourceReading *a, const SourceReading *b);
+/* It is in force now: signatures are asked for from here on. */
+void reading_remember(const SourceReading *reading, const Config *config);

@@ -1,0 +1,132 @@
+"""A service under test: reconcile serve with a configuration of its own, and what it says."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import yaml  # noqa: E402
+
+
+def wait_for(condition, what, timeout=60):
+    """The first true value of condition(), asked often; AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what()} (within {timeout} s)" if callable(what) else f"{what} (within {timeout} s)")
+
+
+class Service:
+    """One `reconcile serve`. Keywords are keys of the configuration."""
+
+    def __init__(self, hv, *arguments, env=None, **config):
+        self.hv = hv
+        self.config_path = hv.path("service.yaml")
+        self.log_path = hv.path(f"service-{time.monotonic_ns()}.log")
+        self.configure(**config)
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [lab.binary(), "serve", "-v", "--config", self.config_path, *arguments], env={**hv.env, **(env or {})},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def configure(self, **config):
+        whole = {"source": {"directory": self.hv.path("specs"), "settle": "50ms", "pollInterval": "60s"},
+                 "connection": self.hv.uri, "stateDir": self.hv.path("state/service"), **config}
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(whole, file)
+
+    def reload(self, **config):
+        self.configure(**config)
+        before = self.log().count("the configuration was read again")
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.log().count("the configuration was read again") > before, self.log)
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_log(self, text, timeout=60, count=1):
+        wait_for(lambda: self.log().count(text) >= count, lambda: f"'{text}' isn't in the log:\n{self.log()}", timeout)
+
+    def ask(self, command):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.hv.path("run/reconcile/control.sock"))
+            client.sendall(json.dumps({"command": command}).encode() + b"\n")
+            with client.makefile() as reply:
+                return json.load(reply)
+
+    def state(self):
+        try:
+            return self.ask("status")
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+
+    def wait_state(self, condition, timeout=60):
+        """The state for which condition(state) holds."""
+        seen = [None]
+
+        def check():
+            assert self.process.poll() is None, f"the service has ended:\n{self.log()}"
+            seen[0] = self.state()
+            return seen[0] and condition(seen[0]) and seen[0]
+        return wait_for(check, lambda: f"{seen[0]}\n{self.log()}", timeout)
+
+    def trigger(self):
+        return self.hv.reconcile("trigger", "--config", self.config_path, check=0)
+
+    def settle(self):
+        """Until nothing more is done: two looks at the host that changed nothing."""
+        self.wait_state(lambda state: state["passes"] > 0)
+        quiet, last = 0, None
+        while quiet < 8:
+            passes = self.state()["passes"]
+            quiet = quiet + 1 if passes == last else 0
+            last = passes
+            time.sleep(0.1)
+        return self.state()
+
+    def stop(self):
+        """SIGTERM; the exit status. A sanitizer's finding is one too."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        status = self.process.wait(30)
+        assert "Sanitizer" not in self.log(), self.log()
+        return status
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class TestCase(lab.TestCase):
+    @contextlib.contextmanager
+    def service(self, *arguments, **config):
+        service = Service(self.hv, *arguments, **config)
+        try:
+            yield service
+            if service.process.poll() is None:
+                self.assertEqual(service.stop(), 0, service.log())
+        except BaseException:
+            print(service.log(), file=sys.stderr)
+            raise
+        finally:
+            if service.process.poll() is None:
+                service.kill()
+
+    def is_running(self, name):
+        try:
+            return bool(self.hv.domain(name).isActive())
+        except lab.libvirt.libvirtError:
+            return False
+
+    def wait_running(self, name, timeout=60):
+        wait_for(lambda: self.is_running(name), f"{name} doesn't run", timeout)
