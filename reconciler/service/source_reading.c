@@ -73,7 +73,7 @@ static void read_directory(const ReadingRequest *request, SourceReading *reading
   gboolean same = request->last && g_strcmp0(request->last->stamp, reading->stamp) == 0;
   if (reading->unsettled || (same && !request->at_once))
     return;
-  reading->desired = source_read(source->directory, &identity, &reading->revision, reading->diagnostics, &reading->error);
+  reading->desired = source_read(&(SourceRequest){.source = source->directory}, &identity, &reading->revision, reading->diagnostics, &reading->error);
   g_autofree char *now = tree_stamp(source->directory, &newest);
   if (g_strcmp0(now, reading->stamp) == 0)
     return;
