@@ -3,6 +3,7 @@
 #include <string.h>
 
 const KindInfo kinds[KIND_N] = {
+    [KIND_HOST] = {"Host", "host", &HostSpec_table, "A hypervisor host, in a source for several"},
     [KIND_STORAGE_POOL] = {"StoragePool", "pool", &StoragePoolSpec_table, "A storage pool of libvirt"},
     [KIND_NETWORK] = {"Network", "network", &NetworkSpec_table, "A virtual network of libvirt"},
     [KIND_IMAGE] = {"Image", "image", &ImageSpec_table, "A base image that disks are made from"},

@@ -8,7 +8,8 @@
 #define API_VERSION "reconcile/v1"
 
 typedef enum {
-  KIND_STORAGE_POOL, /* in the order in which they are created */
+  KIND_HOST,         /* in the order in which they are created */
+  KIND_STORAGE_POOL,
   KIND_NETWORK,
   KIND_IMAGE,
   KIND_VOLUME,

@@ -11,6 +11,9 @@ static void validate_object(const Check *check) {
   if (*check->object->metadata.name == '.')
     check_error(check, "metadata.name", "a name can't start with a dot: libvirt passes over such files");
   switch (check->object->kind) {
+  case KIND_HOST:
+    validate_host(check);
+    break;
   case KIND_STORAGE_POOL:
     validate_pool(check);
     break;
@@ -25,6 +28,7 @@ static void validate_object(const Check *check) {
     break;
   case KIND_VIRTUAL_MACHINE:
     validate_machine(check);
+    validate_placement(check);
     validate_disks(check);
     validate_interfaces(check);
     validate_devices(check);
@@ -60,6 +64,7 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
       validate_object(&check);
   }
   validate_set(desired, diagnostics);
+  validate_fleet(desired, diagnostics);
   for (guint i = 0; i < desired->objects->len; i++) {
     Object *object = desired->objects->pdata[i];
     g_clear_pointer(&object->node, node_free);

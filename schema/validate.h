@@ -26,6 +26,8 @@ void check_reference(const Check *check, const char *path, Kind kind, const char
 /* A quantity that libvirt counts in larger units. */
 void check_multiple(const Check *check, const char *path, guint64 value, guint64 unit, const char *unit_name);
 
+void validate_host(const Check *check);
+void validate_placement(const Check *check);
 void validate_machine(const Check *check);
 void validate_disks(const Check *check);
 void validate_interfaces(const Check *check);
@@ -36,6 +38,9 @@ void validate_pool(const Check *check);
 void validate_volume(const Check *check);
 /* MACs and UUIDs that two objects have, disks that two machines write to. */
 void validate_set(const Desired *desired, Diagnostics *diagnostics);
+
+/* Hosts that objects name exist; in a fleet each machine has one. */
+void validate_fleet(const Desired *desired, Diagnostics *diagnostics);
 
 /* Where the path of a spec stands in the object's file, or the nearest that is above it. */
 Place object_place(const Object *object, const char *path, gboolean *ret_exact);

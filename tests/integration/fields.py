@@ -471,6 +471,9 @@ FIELDS = [
     later("filesystems[shared].source", "{dir}/files", "{dir}/guest", "filesystem", removed=None),
     later("filesystems[shared].driver", None, "virtiofs", "filesystem", context={"memory.shared": True}, root=True),
     later("filesystems[shared].readOnly", None, True, "filesystem"),
+    Group("placement"),
+    Untried("placement.host", "see test_fleet.py"),
+    Untried("placement.selector", "see test_fleet.py"),
     # What is done to chains and snapshots has tests of its own, with guests that know their content.
     Group("chain"),
     Untried("chain.maxDepth", "see test_chain.py"),

@@ -85,6 +85,7 @@ static inline char *random_value(const Field *field, ValueType type, GRand *rand
     return g_steal_pointer(&text);
   }
   if (type == VALUE_PATH) return g_strdup("/srv/a file");
+  if (type == VALUE_NAME) return g_strdup("name");
   if (type == VALUE_TARGET) return g_strdup_printf("vd%c", 'a' + g_rand_int_range(random, 0, 26));
   gsize length = field->example ? strlen(field->example) : 0;
   gboolean quoted = length && field->example[0] == '\'';
