@@ -258,7 +258,7 @@ static void add_lane(Run *run, const PlanObject *object) {
   Lane *lane = g_new0(Lane, 1);
   lane->object = object;
   g_queue_init(&lane->queue);
-  g_hash_table_insert(run->lanes, object_id(object->kind, object->name), lane);
+  g_hash_table_insert(run->lanes, plan_object_id(object), lane);
 }
 
 GPtrArray *execute_plan(const Execution *execution) {

@@ -224,7 +224,7 @@ static gboolean judge(Pipeline *pipeline) {
     return stop(pipeline, 1, error);
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     const char *verdict = g_hash_table_lookup(verdicts, id);
     if (verdict != NULL)
       plan_reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));

@@ -62,6 +62,7 @@ void plan_object_free(PlanObject *object) {
   if (!object)
     return;
   g_free(object->name);
+  g_free(object->host);
   g_clear_pointer(&object->fields, g_ptr_array_unref);
   g_free(object->error);
   g_clear_pointer(&object->notes, g_ptr_array_unref);
@@ -72,8 +73,16 @@ void plan_object_free(PlanObject *object) {
   g_free(object);
 }
 
+static void host_free(gpointer data) {
+  PlanHost *host = data;
+  g_free(host->name);
+  g_free(host->connection);
+  g_free(host);
+}
+
 Plan *plan_new(void) {
   Plan *plan = g_new0(Plan, 1);
+  plan->hosts = g_ptr_array_new_with_free_func(host_free);
   plan->objects = g_ptr_array_new_with_free_func((GDestroyNotify)plan_object_free);
   plan->actions = g_ptr_array_new_with_free_func((GDestroyNotify)action_free);
   return plan;
@@ -85,6 +94,7 @@ void plan_free(Plan *plan) {
   g_free(plan->source);
   g_free(plan->revision);
   g_free(plan->connection);
+  g_ptr_array_unref(plan->hosts);
   g_ptr_array_unref(plan->objects);
   g_ptr_array_unref(plan->actions);
   g_free(plan->refused);
@@ -92,13 +102,22 @@ void plan_free(Plan *plan) {
   g_free(plan);
 }
 
+char *plan_object_id(const PlanObject *object) {
+  return g_strconcat(object->host ? object->host : "", object->host ? "/" : "", kinds[object->kind].word, "/", object->name, NULL);
+}
+
+/* The rest of the text after a word and a slash; NULL: it begins otherwise. */
+static const char *after_word(const char *text, const char *word) {
+  gsize length = strlen(word);
+  return g_str_has_prefix(text, word) && text[length] == '/' ? text + length + 1 : NULL;
+}
+
 const PlanObject *plan_object(const Plan *plan, const char *object_id) {
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
-    const char *word = kinds[object->kind].word;
-    gsize length = strlen(word);
-    if (g_str_has_prefix(object_id, word) && object_id[length] == '/' &&
-        g_str_equal(object_id + length + 1, object->name))
+    const char *rest = object->host ? after_word(object_id, object->host) : object_id;
+    const char *name = rest ? after_word(rest, kinds[object->kind].word) : NULL;
+    if (name && g_str_equal(name, object->name))
       return object;
   }
   return NULL;
@@ -135,7 +154,7 @@ static GHashTable *adopted(const Plan *plan) {
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
     if (object->adopt && object->change == CHANGE_NONE)
-      g_hash_table_add(ids, object_id(object->kind, object->name));
+      g_hash_table_add(ids, plan_object_id(object));
   }
   return ids;
 }
@@ -158,7 +177,7 @@ void plan_drop_actions(Plan *plan, const char *object_id) {
 }
 
 void plan_reject(Plan *plan, PlanObject *object, char *error) {
-  g_autofree char *id = object_id(object->kind, object->name);
+  g_autofree char *id = plan_object_id(object);
   object->change = CHANGE_ERROR;
   g_free(object->error);
   object->error = error;

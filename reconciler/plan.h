@@ -18,7 +18,7 @@ extern const Impact action_least_impact[ACTION_N];    /* what its row says */
 typedef struct {
   ActionKind kind;
   char *id;          /* "a1": unique in the plan, stable for the same input */
-  char *object;      /* object id: "vm/web-1" */
+  char *object;      /* as plan_object_id says: "vm/web-1" */
   Impact impact;
   GPtrArray *after;  /* of char *: ids of actions that must have succeeded */
   StringMap *args;   /* what the action needs beyond its object; see reconciler/actions.def */
@@ -56,6 +56,7 @@ extern const char *const hold_words[HOLD_N + 1]; /* "none", "suspended", … */
 typedef struct {
   Kind kind;
   char *name;
+  char *host;             /* of the fleet; NULL: the only one */
   ChangeKind change;
   HoldKind hold;          /* not saved */
   gboolean adopt;         /* it is taken over: only our record is written for that */
@@ -68,10 +69,16 @@ typedef struct {
   char *fingerprint;      /* of the object when planned; "absent" when it wasn't there */
 } PlanObject;
 void plan_object_free(PlanObject *object);
+/* "vm/web-1", in a fleet "kvm-1/vm/web-1"; free it. */
+char *plan_object_id(const PlanObject *object);
+
+/* A host of a fleet's plan. */
+typedef struct { char *name, *connection; } PlanHost;
 
 typedef struct {
   char *source, *revision; /* identity of the source, and its commit (NULL for a directory) */
-  char *connection;        /* the URI */
+  char *connection;        /* the URI; NULL for a fleet */
+  GPtrArray *hosts;        /* of PlanHost *, of a fleet, by name; else empty */
   GPtrArray *objects;      /* of PlanObject *, by kind, then name */
   GPtrArray *actions;      /* of Action *, in a total, stable order that respects `after` */
   char *refused;           /* the whole plan may not be applied: why (deletion guard, space) */

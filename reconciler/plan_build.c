@@ -4,6 +4,7 @@ PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, Chan
   PlanObject *object = g_new0(PlanObject, 1);
   object->kind = kind;
   object->name = g_strdup(name);
+  object->host = g_strdup(builder->input->host);
   object->change = change;
   object->fields = g_ptr_array_new_with_free_func((GDestroyNotify)field_change_free);
   object->notes = g_ptr_array_new_with_free_func(g_free);
@@ -16,7 +17,7 @@ PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, Chan
 }
 
 void build_error(PlanBuilder *builder, PlanObject *object, char *message) {
-  g_autofree char *id = object_id(object->kind, object->name);
+  g_autofree char *id = plan_object_id(object);
   plan_drop_actions(builder->plan, id);
   object->change = CHANGE_ERROR;
   g_free(object->error);
@@ -31,7 +32,7 @@ Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind 
   Action *action = g_new0(Action, 1);
   action->kind = kind;
   action->id = g_strdup_printf("a%u", ++builder->next);
-  action->object = object_id(object->kind, object->name);
+  action->object = plan_object_id(object);
   action->impact = action_least_impact[kind];
   action->after = g_ptr_array_new_with_free_func(g_free);
   action->args = string_map_new();

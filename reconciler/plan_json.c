@@ -64,6 +64,7 @@ static json_t *object_json(const PlanObject *plan_object) {
   json_t *object = json_object();
   json_object_set_new(object, "kind", json_text(kinds[plan_object->kind].name));
   json_object_set_new(object, "name", json_text(plan_object->name));
+  set_text(object, "host", plan_object->host);
   json_object_set_new(object, "change", json_text(change_words[plan_object->change]));
   set_true(object, "adopt", plan_object->adopt);
   set_text(object, "place", plan_object->place);
@@ -121,11 +122,26 @@ static json_t *summary_json(const Plan *plan) {
   return object;
 }
 
+static void set_hosts(json_t *root, const Plan *plan) {
+  if (plan->hosts->len == 0)
+    return;
+  json_t *hosts = json_array();
+  for (guint i = 0; i < plan->hosts->len; i++) {
+    const PlanHost *host = plan->hosts->pdata[i];
+    json_t *object = json_object();
+    json_object_set_new(object, "name", json_text(host->name));
+    json_object_set_new(object, "connection", json_text(host->connection));
+    json_array_append_new(hosts, object);
+  }
+  json_object_set_new(root, "hosts", hosts);
+}
+
 json_t *plan_json(const Plan *plan) {
   json_t *root = json_object();
   json_object_set_new(root, "formatVersion", json_integer(1));
   json_object_set_new(root, "source", source_json(plan));
   json_object_set_new(root, "connection", json_text(plan->connection));
+  set_hosts(root, plan);
   set_text(root, "refused", plan->refused);
   json_t *objects = json_array(), *actions = json_array();
   for (guint i = 0; i < plan->objects->len; i++)

@@ -192,13 +192,23 @@ static gboolean load_kind_and_name(const json_t *json, PlanObject *object, GErro
   return value_parse(table_find(&MetadataSpec_table, "name"), name, &object->name, error);
 }
 
-static gboolean load_object(const json_t *json, PlanObject *object, GError **error) {
+/* Of one of the plan's hosts, or, where it has none, without. */
+static gboolean load_host(const Plan *plan, const json_t *json, PlanObject *object, GError **error) {
+  if (!take_text(json, "host", FALSE, &object->host, error))
+    return FALSE;
+  gboolean known = !object->host && plan->hosts->len == 0;
+  for (guint i = 0; object->host && i < plan->hosts->len && !known; i++)
+    known = g_str_equal(((const PlanHost *)plan->hosts->pdata[i])->name, object->host);
+  return known || invalid(error, "host \"%s\" isn't one of the plan's", object->host ? object->host : "");
+}
+
+static gboolean load_object(const Plan *plan, const json_t *json, PlanObject *object, GError **error) {
   object->fields = g_ptr_array_new_with_free_func((GDestroyNotify)field_change_free);
   object->notes = g_ptr_array_new_with_free_func(g_free);
   int change = 0;
   if (!json_is_object(json))
     return invalid(error, "an object is expected");
-  if (!load_kind_and_name(json, object, error) || !take_word(json, "change", change_words, &change, error))
+  if (!load_kind_and_name(json, object, error) || !load_host(plan, json, object, error) || !take_word(json, "change", change_words, &change, error))
     return FALSE;
   object->change = (ChangeKind)change;
   return take_bool(json, "adopt", &object->adopt, error) && take_text(json, "place", FALSE, &object->place, error) &&
@@ -213,11 +223,11 @@ static gboolean load_objects(Loader *loader, const json_t *array, GError **error
   for (gsize i = 0; i < json_array_size(array); i++) {
     PlanObject *object = g_new0(PlanObject, 1);
     g_ptr_array_add(loader->plan->objects, object);
-    if (!load_object(json_array_get(array, i), object, error)) {
+    if (!load_object(loader->plan, json_array_get(array, i), object, error)) {
       g_prefix_error(error, "objects[%zu]: ", i);
       return FALSE;
     }
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     if (g_hash_table_contains(loader->objects, id))
       return invalid(error, "objects[%zu]: %s stands in the plan twice", i, id);
     g_hash_table_insert(loader->objects, g_steal_pointer(&id), object);
@@ -319,6 +329,22 @@ static gboolean load_source(const json_t *root, Plan *plan, GError **error) {
          take_text(source, "revision", FALSE, &plan->revision, error);
 }
 
+static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
+  const json_t *array = json_object_get(root, "hosts");
+  if (array && !json_is_array(array))
+    return invalid(error, "hosts must be a list");
+  for (gsize i = 0; i < json_array_size(array); i++) {
+    PlanHost *host = g_new0(PlanHost, 1);
+    g_ptr_array_add(plan->hosts, host);
+    const json_t *item = json_array_get(array, i);
+    if (!json_is_object(item))
+      return invalid(error, "hosts[%zu] must be an object", i);
+    if (!take_text(item, "name", TRUE, &host->name, error) || !take_text(item, "connection", TRUE, &host->connection, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean load_plan(Loader *loader, const json_t *root, GError **error) {
   const json_t *objects = json_object_get(root, "objects"), *actions = json_object_get(root, "actions");
   if (!json_is_array(objects) || !json_is_array(actions))
@@ -328,7 +354,7 @@ static gboolean load_plan(Loader *loader, const json_t *root, GError **error) {
   return load_source(root, loader->plan, error) &&
          take_text(root, "connection", FALSE, &loader->plan->connection, error) &&
          take_text(root, "refused", FALSE, &loader->plan->refused, error) &&
-         load_objects(loader, objects, error) && load_actions(loader, actions, error);
+         load_hosts(root, loader->plan, error) && load_objects(loader, objects, error) && load_actions(loader, actions, error);
 }
 
 static gboolean check_version(const json_t *root, GError **error) {

@@ -103,7 +103,7 @@ static Impact greatest_impact(const GPtrArray *actions) {
 }
 
 static void append_summary(GString *out, const PlanObject *object, const GPtrArray *actions) {
-  g_autofree char *id = object_id(object->kind, object->name);
+  g_autofree char *id = plan_object_id(object);
   gboolean adopt_only = object->adopt && object->change == CHANGE_NONE;
   g_string_append(out, "<details><summary>");
   append_value(out, id);
@@ -158,7 +158,7 @@ typedef struct {
 static void append_weighing(Page *page, Weight weight) {
   for (guint i = 0; i < page->plan->objects->len; i++) {
     const PlanObject *object = page->plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     const GPtrArray *own = g_hash_table_lookup(page->actions, id);
     if (!report_is_notable(object, own) || weigh(object, own) != weight)
       continue;

@@ -101,7 +101,7 @@ static void append_body(GString *out, const PlanObject *object, const ReportView
 }
 
 static void append_header(GString *out, const PlanObject *object, const ReportView *view) {
-  g_autofree char *id = object_id(object->kind, object->name), *shown_id = escape_text(id);
+  g_autofree char *id = plan_object_id(object), *shown_id = escape_text(id);
   gboolean adopt_only = object->adopt && object->change == CHANGE_NONE;
   const char *word = adopt_only ? "adopt" : object->change == CHANGE_NONE ? "unchanged" : change_words[object->change];
   paint_append(out, view->color, change_paints[object->change], report_symbol(object->change));
@@ -163,7 +163,7 @@ static void append_objects(GString *out, const Plan *plan, const ReportView *vie
   g_autoptr(GHashTable) actions = report_actions(plan);
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     const GPtrArray *own = g_hash_table_lookup(actions, id);
     gboolean notable = view->quiet ? object->error != NULL : view->verbose || report_is_notable(object, own);
     if (!notable)

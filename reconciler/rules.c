@@ -145,7 +145,7 @@ static void reject_for_space(Plan *plan) {
     return;
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     for (guint n = 0; n < plan->actions->len && object->change != CHANGE_ERROR; n++) {
       const Action *action = plan->actions->pdata[n];
       if ((action->kind == ACTION_IMAGE_IMPORT || action->kind == ACTION_VOLUME_COPY) && g_str_equal(action->object, id) &&
@@ -195,7 +195,7 @@ gint64 rules_apply(const Rules *rules, Plan *plan, const Actual *actual) {
   Holding holding = {.rules = rules, .plan = plan, .objects = objects, .held = held};
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
-    g_hash_table_insert(objects, object_id(object->kind, object->name), object);
+    g_hash_table_insert(objects, plan_object_id(object), object);
   }
   g_autoptr(GHashTable) acting = g_hash_table_new(g_direct_hash, g_direct_equal);
   for (guint i = 0; i < plan->actions->len; i++) {

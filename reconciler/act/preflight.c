@@ -85,7 +85,7 @@ static char *judge(virConnectPtr handle, const char *xml) {
 /* A machine that can't start on this host as it is (a secret or a firmware is missing, say) can
  * still be redefined: that isn't the change's fault. Not where the plan is to start it. */
 static gboolean was_so_before(const Preflight *preflight, virConnectPtr handle, const PlanObject *object, const char *now, const char *verdict) {
-  g_autofree char *id = object_id(object->kind, object->name);
+  g_autofree char *id = plan_object_id(object);
   const GPtrArray *actions = preflight->context->plan->actions;
   for (guint i = 0; i < actions->len; i++) {
     const Action *action = actions->pdata[i];
@@ -117,7 +117,7 @@ static gboolean preflight_object(Preflight *preflight, const PlanObject *object,
     known = verdict != NULL ? verdict : "";
   }
   if (known[0] != '\0')
-    g_hash_table_replace(preflight->verdicts, object_id(object->kind, object->name), g_strdup(known));
+    g_hash_table_replace(preflight->verdicts, plan_object_id(object), g_strdup(known));
   return TRUE;
 }
 
@@ -140,7 +140,7 @@ GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *ca
   Preflight state = {&context, shapes, verdicts};
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     const Action *action = g_hash_table_lookup(writers, id);
     if (action == NULL)
       continue;
