@@ -36,6 +36,7 @@ static const Command commands[N_COMMANDS] = {
 static const Option options[] = {
     {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE) | FOR(GRAPH) | FOR(COMPLETION), "URI",
      "Hypervisor, as for virsh (default: $LIBVIRT_DEFAULT_URI, then libvirt's own default)"},
+    {"host", 0, G_OPTION_ARG_FILENAME, OPTION(host), FOR(APPLY), "NAME", "Of a source for several hosts, only this one's part"},
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
     {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
      "Plan against a saved observation, without a hypervisor (dry run only)"},

@@ -63,6 +63,7 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
   return (RunOptions){
       .source = cli->args[0],
       .uri = options->connect,
+      .host = options->host,
       .state_dir = options->state_dir,
       .plan_in = options->plan_in,
       .plan_out = options->plan_out,

@@ -17,6 +17,7 @@ typedef struct {
 
 typedef struct {
   const PlanObject *object;
+  const FleetHost *host;
   gboolean busy, verified;
   GQueue queue; /* of Step *, ready but for the object being busy */
 } Lane;
@@ -82,11 +83,11 @@ static void on_progress(gpointer data, const Action *action, guint64 done, guint
 }
 
 /* A VM must be what it was when it was planned. Other kinds are checked by their actions. */
-static gboolean verify(const Execution *execution, const PlanObject *object, GError **error) {
+static gboolean verify(const FleetHost *host, const PlanObject *object, GError **error) {
   if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
     return TRUE;
   GError *trouble = NULL;
-  ActualDomain *now = observe_domain(execution->connection, execution->actual, object->name, &trouble);
+  ActualDomain *now = observe_domain(host->connection, host->actual, object->name, &trouble);
   if (trouble != NULL) {
     g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
     return FALSE;
@@ -107,7 +108,8 @@ static void work(gpointer data, gpointer user_data) {
   const Execution *execution = run->execution;
   Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
   ActionContext context = {
-      .connection = execution->connection,
+      .connection = lane->host->connection,
+      .fleet = execution->fleet,
       .plan = execution->plan,
       .object = lane->object,
       .journal = execution->journal,
@@ -120,7 +122,7 @@ static void work(gpointer data, gpointer user_data) {
   message->remarks = context.remarks;
   message->kind = MESSAGE_ENDED;
   message->step = step;
-  if (lane->verified || verify(execution, lane->object, &message->error)) {
+  if (lane->verified || verify(lane->host, lane->object, &message->error)) {
     lane->verified = TRUE;
     FAULT_IN(action_info[step->action->kind].name, "verified");
     action_info[step->action->kind].function(&context, step->action, &message->error);
@@ -257,6 +259,7 @@ static void add_step(Run *run, const Action *action, GPtrArray *results) {
 static void add_lane(Run *run, const PlanObject *object) {
   Lane *lane = g_new0(Lane, 1);
   lane->object = object;
+  lane->host = fleet_host(run->execution->fleet, object->host); /* NULL: it can't be asked, and nothing is planned */
   g_queue_init(&lane->queue);
   g_hash_table_insert(run->lanes, plan_object_id(object), lane);
 }
@@ -325,15 +328,36 @@ static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
   return g_strdup(object->fingerprint); /* an image's content is checked when it is imported */
 }
 
-char *execute_stale(const Plan *plan, const Actual *actual) {
-  if (g_strcmp0(plan->connection, actual->uri) != 0)
-    return g_strdup_printf("the plan is for %s, and this is %s: nothing is changed",
-                           plan->connection != NULL ? plan->connection : "nowhere", actual->uri);
+static char *other_host(const FleetHost *host, const char *connection) {
+  if (host != NULL && host->actual == NULL)
+    return g_strdup_printf("%s can't be asked: %s", host->name != NULL ? host->name : "the host", host->error->message);
+  const char *uri = host == NULL ? "no host of this run" : host->name != NULL ? connection_uri(host->connection) : host->actual->uri;
+  if (g_strcmp0(connection, uri) == 0)
+    return NULL;
+  return g_strdup_printf("the plan is for %s, and this is %s: nothing is changed", connection != NULL ? connection : "nowhere", uri);
+}
+
+static char *check_hosts(const Plan *plan, const Fleet *fleet) {
+  if (plan->hosts->len == 0)
+    return other_host(fleet_host(fleet, NULL), plan->connection);
+  for (guint i = 0; i < plan->hosts->len; i++) {
+    const PlanHost *host = plan->hosts->pdata[i];
+    char *other = other_host(fleet_host(fleet, host->name), host->connection);
+    if (other != NULL)
+      return other;
+  }
+  return NULL;
+}
+
+char *execute_stale(const Plan *plan, const Fleet *fleet) {
+  char *other = check_hosts(plan, fleet);
+  if (other != NULL)
+    return other;
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
     if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
       continue;
-    g_autofree char *now = fingerprint_now(object, actual);
+    g_autofree char *now = fingerprint_now(object, fleet_host(fleet, object->host)->actual);
     if (g_strcmp0(now, object->fingerprint) != 0)
       return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
                              kinds[object->kind].name, object->name);

@@ -2,13 +2,13 @@
  * action at a time per object. One failure stops what depends on it and nothing else.
  * Before an object's first action, what it is like is held against what it was when planned. */
 #pragma once
+#include "reconciler/fleet.h"
 #include "reconciler/pipeline.h"
 #include "state/journal.h"
 
 typedef struct {
-  Connection *connection; /* writable */
+  const Fleet *fleet;     /* writable connections, and what was observed: for the chains of a fingerprint */
   const Plan *plan;
-  const Actual *actual;   /* for the chains of a fingerprint */
   Journal *journal;
   gint64 run;             /* of the journal */
   guint jobs;
@@ -19,4 +19,4 @@ typedef struct {
 /* One ActionResult per action, in the plan's order. */
 GPtrArray *execute_plan(const Execution *execution);
 /* What isn't any more as it was planned: a message; NULL: all is as planned. */
-char *execute_stale(const Plan *plan, const Actual *actual);
+char *execute_stale(const Plan *plan, const Fleet *fleet);

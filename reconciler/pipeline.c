@@ -7,7 +7,9 @@
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/execute.h"
+#include "reconciler/fleet_plan.h"
 #include "reconciler/planner.h"
+#include "reconciler/source.h"
 #include "state/observation.h"
 #include "state/fault.h"
 
@@ -17,11 +19,12 @@ typedef struct {
   const RunOptions *options;
   const RunEvents *events;
   RunResult *result;
-  Connection *connection;
+  Connection *connection; /* of the only host, unless the source declares some */
+  Fleet *fleet;
+  GPtrArray *placed;      /* where the machines of a fleet belong */
   Journal *journal;
   const Desired *desired; /* of the source; NULL with a saved plan */
   Desired *read;          /* the same where this run has read it */
-  Actual *actual;
   char *source, *revision;
 } Pipeline;
 
@@ -100,32 +103,101 @@ static GThread *start_reading(Pipeline *pipeline) {
   return options->plan_in == NULL && options->desired == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
 }
 
+static FleetHost *only_host(const Pipeline *pipeline) { return fleet_host(pipeline->fleet, NULL); }
+
+static gboolean is_fleet(const Pipeline *pipeline) { return pipeline->options->plan_in == NULL && desired_has_hosts(pipeline->desired); }
+
+/* The source declares the hosts: what was seen of another one in the meantime doesn't count. */
+static gboolean look_at_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  if (options->uri != NULL || options->against != NULL)
+    return stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "this source declares its hosts: leave out %s, and name one of "
+                                         "them with --host where only that is meant", options->uri != NULL ? "--connect" : "--against"));
+  g_clear_pointer(&pipeline->fleet, fleet_free);
+  pipeline->fleet = fleet_new_declared(pipeline->desired, options->dry_run && !options->preflight);
+  if (options->host != NULL && fleet_host(pipeline->fleet, options->host) == NULL)
+    return stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "--host %s: the source declares no such host", options->host));
+  fleet_observe(pipeline->fleet, &everything);
+  return TRUE;
+}
+
+static gboolean check_only_host(Pipeline *pipeline) {
+  if (pipeline->options->host != NULL)
+    return stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "--host %s: the source declares no hosts", pipeline->options->host));
+  FleetHost *host = only_host(pipeline); /* none: a saved plan of a fleet */
+  return host == NULL || host->error == NULL || stop(pipeline, 1, g_steal_pointer(&host->error));
+}
+
 /* Source and host are read side by side. What is wrong with the source is said first. */
 static gboolean read_both(Pipeline *pipeline) {
   GThread *reader = start_reading(pipeline);
-  GError *error = NULL;
-  pipeline->actual = pipeline->options->against != NULL ? read_saved(pipeline, &error)
-                                                        : observe(pipeline->connection, &everything, &error);
+  FleetHost *host = only_host(pipeline);
+  if (pipeline->options->against != NULL)
+    host->actual = read_saved(pipeline, &host->error);
+  else
+    fleet_observe(pipeline->fleet, &everything);
   GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
-  if (source_error != NULL) {
-    g_clear_error(&error);
+  if (source_error != NULL)
     return stop(pipeline, 1, source_error);
-  }
-  if (pipeline->result->diagnostics->errors > 0) {
-    g_clear_error(&error);
+  if (pipeline->result->diagnostics->errors > 0)
     return stop(pipeline, 1, NULL);
-  }
-  return error == NULL || stop(pipeline, 1, error);
+  return is_fleet(pipeline) ? look_at_fleet(pipeline) : check_only_host(pipeline);
 }
 
-static gboolean plan_once(Pipeline *pipeline) {
+static gboolean brings_extra(const PlanObject *object) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
+    return FALSE;
+  const VmSpec *vm = object_vm(object->desired);
+  return given(vm, VmSpec, devices) && given(&vm->devices, DevicesSpec, extra) && vm->devices.extra[0] != NULL;
+}
+
+static void forbid_extra(Plan *plan) {
+  for (guint i = 0; i < plan->objects->len; i++)
+    if (brings_extra(plan->objects->pdata[i]))
+      plan_reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
+}
+
+static void wait_until(RunResult *result, gint64 opens) {
+  if (opens != 0 && (result->opens == 0 || opens < result->opens))
+    result->opens = opens;
+}
+
+/* What the hypervisor judges to be wrong is not begun; the others go on. */
+static gboolean judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
+  const Rules *rules = pipeline->options->rules;
+  if (pipeline->options->forbid_extra)
+    forbid_extra(plan);
+  if (rules != NULL)
+    wait_until(pipeline->result, rules_apply(rules, plan, host->actual));
+  if (pipeline->options->dry_run && !pipeline->options->preflight)
+    return TRUE;
+  GError *error = NULL;
+  g_autoptr(GHashTable) verdicts = preflight(host, plan, pipeline->options->cancel, &error);
+  if (verdicts == NULL)
+    return stop(pipeline, 1, error);
+  for (guint i = 0; i < plan->objects->len; i++) {
+    PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *id = plan_object_id(object);
+    const char *verdict = g_hash_table_lookup(verdicts, id);
+    if (verdict != NULL)
+      plan_reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
+  }
+  return TRUE;
+}
+
+/* What one host shall have, against what it has. */
+static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired *desired) {
   const RunOptions *options = pipeline->options;
   GError *error = NULL;
-  if (!image_facts_collect(pipeline->desired, pipeline->actual, pipeline->journal, options->cancel, &error))
-    return stop(pipeline, 1, error);
+  if (!image_facts_collect(desired, host->actual, pipeline->journal, options->cancel, &error)) {
+    stop(pipeline, 1, error);
+    return NULL;
+  }
   PlanInput input = {
-      .desired = pipeline->desired,
-      .actual = pipeline->actual,
+      .desired = desired,
+      .everywhere = pipeline->desired,
+      .actual = host->actual,
+      .host = host->name,
       .source = options->identity != NULL ? options->identity : pipeline->source,
       .revision = pipeline->revision,
       .allow = options->allow,
@@ -135,37 +207,87 @@ static gboolean plan_once(Pipeline *pipeline) {
       .now = g_get_real_time() / G_USEC_PER_SEC,
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };
-  pipeline->result->plan = planner_plan(&input);
-  return TRUE;
+  return planner_plan(&input);
 }
 
 /* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
  * it looks again; a dry run can't ask it to. */
-static gboolean make_plan(Pipeline *pipeline) {
-  if (!plan_once(pipeline))
-    return FALSE;
-  const char *pool = pipeline->result->plan->short_pool;
+static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
+  g_autoptr(Plan) plan = plan_host(pipeline, host, desired);
   GError *error = NULL;
-  if (pool == NULL || pipeline->options->dry_run)
-    return TRUE;
-  if (!pool_look_again(pipeline->connection, pool, pipeline->options->cancel, &error))
-    return stop(pipeline, 1, error);
-  g_clear_pointer(&pipeline->result->plan, plan_free);
-  g_clear_pointer(&pipeline->actual, actual_free);
-  pipeline->actual = observe(pipeline->connection, &everything, &error);
-  return error == NULL ? plan_once(pipeline) : stop(pipeline, 1, error);
+  if (plan == NULL || plan->short_pool == NULL || pipeline->options->dry_run)
+    return g_steal_pointer(&plan);
+  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, &error)) {
+    stop(pipeline, 1, error);
+    return NULL;
+  }
+  g_clear_pointer(&host->actual, actual_free);
+  host->actual = observe(host->connection, &everything, &error);
+  if (error != NULL) {
+    stop(pipeline, 1, error);
+    return NULL;
+  }
+  return plan_host(pipeline, host, desired);
 }
 
-/* A saved plan is applied as it is or not at all. */
+/* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped. */
+static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
+  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired);
+  return plan != NULL && judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
+}
+
+static gboolean plan_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  Plan *whole = pipeline->result->plan = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source,
+                                                        pipeline->revision);
+  pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
+  fleet_plan_troubles(whole, pipeline->fleet, pipeline->placed);
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
+    FleetHost *host = pipeline->fleet->hosts->pdata[i];
+    if (host->actual == NULL)
+      continue;
+    g_autoptr(Desired) part = fleet_part(pipeline->desired, pipeline->placed, host);
+    Plan *plan = plan_and_judge(pipeline, host, part);
+    if (plan == NULL)
+      return FALSE;
+    fleet_plan_add(whole, plan);
+  }
+  if (options->host != NULL)
+    fleet_plan_only(whole, options->host);
+  return TRUE;
+}
+
+static gboolean make_plan(Pipeline *pipeline) {
+  if (is_fleet(pipeline))
+    return plan_fleet(pipeline);
+  pipeline->result->plan = plan_and_judge(pipeline, only_host(pipeline), pipeline->desired);
+  return pipeline->result->plan != NULL;
+}
+
+/* A saved plan names its hosts. */
 static gboolean load_plan(Pipeline *pipeline) {
-  const char *path = pipeline->options->plan_in;
+  const RunOptions *options = pipeline->options;
   g_autofree char *text = NULL;
   GError *error = NULL;
-  if (!g_file_get_contents(path, &text, NULL, &error) ||
-      (pipeline->result->plan = plan_from_json(text, path, &error)) == NULL)
+  if (!g_file_get_contents(options->plan_in, &text, NULL, &error) ||
+      (pipeline->result->plan = plan_from_json(text, options->plan_in, &error)) == NULL)
     return stop(pipeline, 1, error);
-  char *stale = execute_stale(pipeline->result->plan, pipeline->actual);
-  return stale == NULL || refuse(pipeline, stale);
+  if (pipeline->result->plan->hosts->len > 0) {
+    g_clear_pointer(&pipeline->fleet, fleet_free);
+    pipeline->fleet = fleet_new_planned(pipeline->result->plan, options->dry_run && !options->preflight);
+  }
+  return TRUE;
+}
+
+/* It is applied as it is or not at all. What is forbidden now is forbidden to it too. */
+static gboolean check_plan(Pipeline *pipeline) {
+  char *stale = execute_stale(pipeline->result->plan, pipeline->fleet);
+  if (stale != NULL)
+    return refuse(pipeline, stale);
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++)
+    if (!judge(pipeline, pipeline->fleet->hosts->pdata[i], pipeline->result->plan))
+      return FALSE;
+  return TRUE;
 }
 
 /* Into a pipe or a device that is there: a new file must not take its place. */
@@ -193,43 +315,6 @@ static gboolean save_plan(Pipeline *pipeline) {
   gboolean saved = special ? write_into(path, text, &error)
                            : g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error);
   return saved || stop(pipeline, 1, error);
-}
-
-static gboolean brings_extra(const PlanObject *object) {
-  if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
-    return FALSE;
-  const VmSpec *vm = object_vm(object->desired);
-  return given(vm, VmSpec, devices) && given(&vm->devices, DevicesSpec, extra) && vm->devices.extra[0] != NULL;
-}
-
-static void forbid_extra(Plan *plan) {
-  for (guint i = 0; i < plan->objects->len; i++)
-    if (brings_extra(plan->objects->pdata[i]))
-      plan_reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
-}
-
-/* What the hypervisor judges to be wrong is not begun; the others go on. */
-static gboolean judge(Pipeline *pipeline) {
-  Plan *plan = pipeline->result->plan;
-  const Rules *rules = pipeline->options->rules;
-  if (pipeline->options->forbid_extra)
-    forbid_extra(plan);
-  if (rules != NULL)
-    pipeline->result->opens = rules_apply(rules, plan, pipeline->actual);
-  if (pipeline->options->dry_run && !pipeline->options->preflight)
-    return TRUE;
-  GError *error = NULL;
-  g_autoptr(GHashTable) verdicts = preflight(pipeline->connection, plan, pipeline->options->cancel, &error);
-  if (verdicts == NULL)
-    return stop(pipeline, 1, error);
-  for (guint i = 0; i < plan->objects->len; i++) {
-    PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = plan_object_id(object);
-    const char *verdict = g_hash_table_lookup(verdicts, id);
-    if (verdict != NULL)
-      plan_reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
-  }
-  return TRUE;
 }
 
 static gboolean permit(Pipeline *pipeline) {
@@ -263,9 +348,8 @@ static void apply(Pipeline *pipeline) {
   }
   FAULT("run: begun in the journal");
   Execution execution = {
-      .connection = pipeline->connection,
+      .fleet = pipeline->fleet,
       .plan = plan,
-      .actual = pipeline->actual,
       .journal = pipeline->journal,
       .run = run,
       .jobs = options->jobs,
@@ -286,8 +370,9 @@ static void apply(Pipeline *pipeline) {
 static void run(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   RunResult *result = pipeline->result;
-  if (!open_journal(pipeline) || !read_both(pipeline) ||
-      !(options->plan_in != NULL ? load_plan(pipeline) : make_plan(pipeline)) || !judge(pipeline) || !save_plan(pipeline))
+  gboolean saved = options->plan_in != NULL;
+  if (!open_journal(pipeline) || (saved && !load_plan(pipeline)) || !read_both(pipeline) ||
+      !(saved ? check_plan(pipeline) : make_plan(pipeline)) || !save_plan(pipeline))
     return;
   if (pipeline->events->planned != NULL)
     pipeline->events->planned(pipeline->events->data, result->plan);
@@ -309,9 +394,13 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   pipeline.result->diagnostics = diagnostics_new();
   gboolean read_only = options->dry_run && !options->preflight;
   pipeline.connection = options->connection != NULL ? options->connection : connection_new(options->uri, read_only);
+  pipeline.fleet = fleet_new_single(pipeline.connection);
   run(&pipeline);
+  FleetHost *host = only_host(&pipeline);
   pipeline.result->desired = pipeline.read;
-  pipeline.result->actual = pipeline.actual;
+  pipeline.result->actual = host != NULL ? g_steal_pointer(&host->actual) : NULL;
+  g_clear_pointer(&pipeline.placed, g_ptr_array_unref);
+  fleet_free(pipeline.fleet);
   if (options->journal == NULL)
     journal_close(pipeline.journal);
   if (options->connection == NULL)

@@ -12,6 +12,7 @@ typedef struct {
   const char *source;       /* file, directory or git URL; NULL: "." */
   const char *uri;          /* NULL: libvirt's default */
   const char *state_dir;    /* NULL: default */
+  const char *host;         /* only this host of a fleet; NULL: all */
   const char *plan_in;      /* --plan FILE */
   const char *plan_out;     /* --plan-out FILE */
   const char *against;      /* --against FILE: a saved observation instead of a host; dry run only */
@@ -52,7 +53,7 @@ typedef struct {
 typedef struct {
   Diagnostics *diagnostics; /* of the source */
   Desired *desired;         /* of the source, where the run has read it */
-  Actual *actual;           /* what the plan was made from; NULL when there were errors before */
+  Actual *actual;           /* what the plan was made from; NULL when there were errors before, and for a fleet */
   char *taken;              /* when the saved observation was taken; NULL: the host was looked at */
   Plan *plan;               /* NULL when there were errors before */
   GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */

@@ -82,7 +82,7 @@ void plan_orphans(PlanBuilder *builder) {
     gboolean other = g_strcmp0(domain->owner->source, input->source) != 0;
     owned += !other;
     Orphan orphan = {.domain = domain};
-    if ((!other || input->prune) && desired_find(input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
+    if ((!other || input->prune) && desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
       g_array_append_val(orphans, orphan);
   }
   g_array_sort(orphans, by_name);

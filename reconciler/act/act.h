@@ -3,6 +3,7 @@
  * been interrupted, verifies the result, and never improvises. */
 #pragma once
 #include <gio/gio.h>
+#include "reconciler/fleet.h"
 #include "reconciler/plan.h"
 #include "state/journal.h"
 #include "state/libvirt/connection.h"
@@ -10,7 +11,8 @@
 typedef void (*ProgressFunction)(gpointer data, const Action *action, guint64 done, guint64 total /* bytes or 0 */, const char *phase);
 
 typedef struct {
-  Connection *connection;   /* writable */
+  Connection *connection;   /* writable, of the object's host */
+  const Fleet *fleet;       /* all hosts of the run */
   const Plan *plan;
   const PlanObject *object; /* of the action */
   Journal *journal;         /* may be NULL */

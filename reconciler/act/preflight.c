@@ -132,8 +132,8 @@ static GHashTable *definitions(const Plan *plan) {
   return writers;
 }
 
-GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *cancel, GError **error) {
-  ActionContext context = {.connection = connection, .plan = plan, .cancel = cancel};
+GHashTable *preflight(const FleetHost *host, const Plan *plan, GCancellable *cancel, GError **error) {
+  ActionContext context = {.connection = host->connection, .plan = plan, .cancel = cancel};
   g_autoptr(GHashTable) shapes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_autoptr(GHashTable) verdicts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_autoptr(GHashTable) writers = definitions(plan);
@@ -142,7 +142,7 @@ GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *ca
     const PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
     const Action *action = g_hash_table_lookup(writers, id);
-    if (action == NULL)
+    if (action == NULL || g_strcmp0(object->host, host->name) != 0)
       continue;
     if (act_cancelled(&context, error) || !preflight_object(&state, object, action->kind == ACTION_DOMAIN_DEFINE, error))
       return NULL;

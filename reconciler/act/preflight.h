@@ -6,6 +6,6 @@
 #pragma once
 #include "reconciler/act/act.h"
 
-/* Object id → what the hypervisor says against it. Empty: nothing. NULL with error when it
+/* Of the plan's objects that are the host's: object id → what the hypervisor says against it. Empty: nothing. NULL with error when it
  * couldn't be asked. */
-GHashTable *preflight(Connection *connection, const Plan *plan, GCancellable *cancel, GError **error);
+GHashTable *preflight(const FleetHost *host, const Plan *plan, GCancellable *cancel, GError **error);

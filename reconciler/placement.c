@@ -1,0 +1,131 @@
+#include "reconciler/placement.h"
+
+#include <string.h>
+
+#include "schema/digest.h"
+
+static void placed_free(gpointer data) {
+  Placed *placed = data;
+  g_free(placed->error);
+  g_free(placed);
+}
+
+gboolean placement_matches(const StringMap *selector, const FleetHost *host) {
+  for (guint i = 0; i < selector->keys->len; i++) {
+    const char *label = host->labels != NULL ? string_map_get(host->labels, selector->keys->pdata[i]) : NULL;
+    if (g_strcmp0(label, selector->values->pdata[i]) != 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean takes_machines(const FleetHost *host) {
+  gboolean maintenance = given(host->spec, HostSpec, maintenance) && host->spec->maintenance;
+  return !maintenance && !fleet_host_is_fenced(host);
+}
+
+/* Rendezvous hashing: the same machine and hosts give the same choice, and a new host takes its share only. */
+static char *rank(const char *machine, const FleetHost *host) {
+  g_autofree char *text = g_strconcat(machine, "/", host->name, NULL);
+  return digest_of_data(text, strlen(text));
+}
+
+static const FleetHost *choose(const Fleet *fleet, const char *machine, const StringMap *selector) {
+  const FleetHost *best = NULL;
+  g_autofree char *highest = NULL;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (!takes_machines(host) || host->actual == NULL || (selector != NULL && !placement_matches(selector, host)))
+      continue;
+    g_autofree char *mine = rank(machine, host);
+    if (best == NULL || strcmp(mine, highest) > 0) {
+      best = host;
+      g_free(highest);
+      highest = g_steal_pointer(&mine);
+    }
+  }
+  return best;
+}
+
+/* Where our machine of this name is. Two of them are nobody's to choose between. */
+static const FleetHost *find(const Fleet *fleet, const char *machine, char **ret_error) {
+  const FleetHost *found = NULL;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
+    if (domain == NULL || domain->owner == NULL)
+      continue;
+    if (found != NULL) {
+      *ret_error = g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
+                                   "('virsh undefine', without its storage); nothing is done to either", found->name, host->name);
+      return NULL;
+    }
+    found = host;
+  }
+  return found;
+}
+
+/* A host that may run it and can't be asked: then it isn't made anywhere else. */
+static const FleetHost *silent(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL && !fleet_host_is_fenced(host))
+      return host;
+  }
+  return NULL;
+}
+
+static const FleetHost *home_of(const Fleet *fleet, const Object *machine, const FleetHost *now, char **ret_error) {
+  const VmSpec *vm = object_vm(machine);
+  const PlacementSpec *placement = given(vm, VmSpec, placement) ? &vm->placement : NULL;
+  const StringMap *selector = placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
+  if (placement != NULL && given(placement, PlacementSpec, host)) {
+    const FleetHost *host = fleet_host(fleet, placement->host);
+    if (takes_machines(host))
+      return host;
+    if (fleet_host_is_fenced(host)) {
+      *ret_error = g_strdup_printf("its host %s is fenced: place it on another one", host->name);
+      return NULL;
+    }
+    selector = NULL; /* in maintenance: anywhere that takes it */
+  }
+  gboolean stays = now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now));
+  const FleetHost *home = stays ? now : choose(fleet, machine->metadata.name, selector);
+  if (home == NULL)
+    *ret_error = g_strdup("no host that can be asked and takes machines fits its placement");
+  return home;
+}
+
+static void place(const Fleet *fleet, Placed *placed) {
+  const char *name = placed->machine->metadata.name;
+  placed->now = find(fleet, name, &placed->error);
+  if (placed->error != NULL)
+    return;
+  placed->home = home_of(fleet, placed->machine, placed->now, &placed->error);
+  if (placed->home != NULL && placed->home->actual == NULL && placed->now == NULL) {
+    placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
+    return;
+  }
+  if (placed->home != NULL && placed->now != NULL && placed->home != placed->now)
+    placed->error = g_strdup_printf("it is on %s and shall be on %s: this version doesn't move machines; move it by hand ('virsh migrate'), "
+                                    "or place it where it is", placed->now->name, placed->home->name);
+  const FleetHost *unknown = placed->error == NULL && placed->now == NULL ? silent(fleet) : NULL;
+  if (unknown != NULL)
+    placed->error = g_strdup_printf("it is on no host that can be asked, but it may be on %s, which can't (%s): it isn't made a second "
+                                    "time; bring that host back, or declare it fenced: true when it is certainly off",
+                                    unknown->name, unknown->error->message);
+}
+
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
+  GPtrArray *all = g_ptr_array_new_with_free_func(placed_free);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    const Object *object = desired->objects->pdata[i];
+    if (object->kind != KIND_VIRTUAL_MACHINE)
+      continue;
+    Placed *placed = g_new0(Placed, 1);
+    placed->machine = object;
+    g_ptr_array_add(all, placed);
+    place(fleet, placed);
+  }
+  return all;
+}

@@ -1,0 +1,15 @@
+/* Which host each machine of a fleet belongs on, and where it is. Pure. */
+#pragma once
+#include "reconciler/fleet.h"
+
+typedef struct {
+  const Object *machine;
+  const FleetHost *home;   /* where it shall be; NULL: see error */
+  const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
+  char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
+} Placed;
+
+/* Placed *, one for each machine of desired. */
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet);
+/* Whether a host has all labels of a selector. */
+gboolean placement_matches(const StringMap *selector, const FleetHost *host);

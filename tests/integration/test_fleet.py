@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+"""Several hosts from one source: each gets its part, one that can't be asked stops nobody else, and
+no machine is ever made a second time."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+from product import document  # noqa: E402
+
+
+class FleetCase(lab.TestCase):
+    """self.hv is kvm-1 and holds the specifications; self.other is kvm-2."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls.hypervisor()
+        cls.addClassCleanup(cls.other.stop)
+
+    def setUp(self):
+        self.hosts = {"kvm-1": {"uri": self.hv.uri}, "kvm-2": {"uri": self.other.uri}}
+        self.labels = {"kvm-1": {"zone": "a", "disk": "fast"}, "kvm-2": {"zone": "b", "disk": "fast"}}
+        # No default: the hosts are those that the source declares.
+        self.env = {key: value for key, value in self.hv.env.items() if key != "LIBVIRT_DEFAULT_URI"}
+
+    def tearDown(self):
+        self.other.clear()
+        super().tearDown()
+
+    def write(self, *documents):
+        hosts = [document("Host", name, spec, labels=self.labels[name]) for name, spec in self.hosts.items()]
+        self.hv.write("all.yaml", *hosts, *documents)
+
+    def run_product(self, *arguments, status=0):
+        return self.hv.reconcile("-o", "json", *arguments, self.hv.path("specs"), env=self.env, check=status)
+
+    def apply(self, *arguments, status=0):
+        return self.run_product(*arguments, status=status).json()
+
+    def plan(self, *arguments, status):
+        return self.run_product("--dry-run", *arguments, status=status).json()
+
+    def pool(self, hv, name, **spec):
+        return document("StoragePool", name, {"type": "dir", "target": hv.path("pools", name), **spec})
+
+    def machine(self, name, **placement):
+        """Stopped, with a disk, so that both session daemons can have it."""
+        return document("VirtualMachine", name, {"type": "qemu", "powerState": "stopped", "memory": {"size": "64MiB"},
+                                                 "placement": placement})
+
+    def names(self, hv):
+        return sorted(domain.name() for domain in hv.conn.listAllDomains())
+
+    def object(self, plan, kind, name):
+        return next(each for each in plan["objects"] if each["kind"] == kind and each["name"] == name)
+
+
+class Parts(FleetCase):
+    def test_each_gets_its_part(self):
+        self.write(self.pool(self.hv, "one", hosts=["kvm-1"]), self.pool(self.other, "two", hosts=["kvm-2"]),
+                   self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        plan = self.plan(status=2)
+        self.assertEqual([each["name"] for each in plan["hosts"]], ["kvm-1", "kvm-2"])
+        self.assertEqual({(each["host"], each["name"]) for each in plan["objects"]},
+                         {("kvm-1", "one"), ("kvm-1", "a"), ("kvm-2", "two"), ("kvm-2", "b")})
+        self.assertEqual(len({each["id"] for each in plan["actions"]}), len(plan["actions"]))
+        self.apply()
+        self.assertEqual(self.names(self.hv), ["a"])
+        self.assertEqual(self.names(self.other), ["b"])
+        self.assertEqual([pool.name() for pool in self.other.conn.listAllStoragePools()], ["two"])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_same_pool_everywhere_and_image_where_needed(self):
+        # The same path on both: here it is one directory, which does for a plan.
+        pool = self.pool(self.hv, "lab")
+        disks = [{"target": "vda", "image": "base", "pool": "lab"}]
+        machine = self.machine("a", host="kvm-2")
+        machine["spec"]["disks"] = disks
+        self.write(pool, self.hv.image(), machine)
+        plan = self.plan(status=2)
+        self.assertEqual({each["host"] for each in plan["objects"] if each["kind"] == "StoragePool"}, {"kvm-1", "kvm-2"})
+        self.assertEqual({each["host"] for each in plan["objects"] if each["kind"] == "Image"}, {"kvm-2"})
+
+    def test_only_one_host(self):
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        self.apply("--host", "kvm-2")
+        self.assertEqual(self.names(self.hv), [])
+        self.assertEqual(self.names(self.other), ["b"])
+        self.assertEqual(self.plan("--host", "kvm-2", status=0)["actions"], [])
+        self.plan("--host", "kvm-1", status=2)
+        self.run_product("--host", "kvm-9", status=1)
+
+    def test_saved_plan(self):
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        saved = self.hv.path("plan.json")
+        self.plan("--plan-out", saved, status=2)
+        self.hv.reconcile("--plan", saved, env=self.env, check=0)
+        self.assertEqual([self.names(self.hv), self.names(self.other)], [["a"], ["b"]])
+        # Once more: it was made from a world without them.
+        self.hv.reconcile("--plan", saved, env=self.env, check=3)
+
+    def test_without_hosts_there_are_none(self):
+        self.hv.write("all.yaml", self.machine("a"))
+        result = self.hv.reconcile("--dry-run", "--host", "kvm-1", self.hv.path("specs"), check=1)
+        self.assertIn("declares no hosts", result.stderr)
+
+    def test_orphans_are_those_of_the_fleet(self):
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        self.apply()
+        self.write(self.machine("a", host="kvm-1"))
+        plan = self.plan(status=0)
+        orphan = self.object(plan, "VirtualMachine", "b")
+        self.assertEqual([orphan["host"], orphan["change"]], ["kvm-2", "orphan"])
+        self.apply("--prune")
+        self.assertEqual([self.names(self.hv), self.names(self.other)], [["a"], []])
+
+
+class Selectors(FleetCase):
+    def test_chosen_once_and_kept(self):
+        machines = [self.machine(f"m{i}", selector={"disk": "fast"}) for i in range(8)]
+        self.write(*machines)
+        self.apply()
+        where = {name: "kvm-1" for name in self.names(self.hv)} | {name: "kvm-2" for name in self.names(self.other)}
+        self.assertEqual(len(where), 8)
+        self.assertEqual(set(where.values()), {"kvm-1", "kvm-2"})  # both take their share
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        # Another label is no reason to move.
+        self.labels["kvm-1"]["more"] = "x"
+        self.write(*machines)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_nobody_fits(self):
+        self.write(self.machine("a", selector={"zone": "c"}), self.machine("b", selector={"zone": "b"}))
+        document = self.apply(status=1)
+        self.assertIn("no host", self.object(document, "VirtualMachine", "a")["error"])
+        self.assertEqual(self.names(self.other), ["b"])
+
+    def test_maintenance_takes_none(self):
+        self.hosts["kvm-1"]["maintenance"] = True
+        self.write(*[self.machine(f"m{i}", selector={"disk": "fast"}) for i in range(4)])
+        self.apply()
+        self.assertEqual([len(self.names(self.hv)), len(self.names(self.other))], [0, 4])
+
+
+class Silence(FleetCase):
+    """One host can't be asked."""
+
+    def silence(self, name="kvm-2"):
+        self.hosts[name] = {"uri": "qemu:///session?socket=/nonexistent/libvirt-sock"}
+
+    def test_the_others_go_on(self):
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        self.apply()
+        self.silence()
+        self.write({**self.machine("a", host="kvm-1"), "spec": {**self.machine("a", host="kvm-1")["spec"], "title": "new"}},
+                   self.machine("b", host="kvm-2"))
+        document = self.apply(status=1)
+        self.assertIn("/nonexistent", self.object(document, "Host", "kvm-2")["error"])
+        self.assertIn("new", self.hv.domain("a").XMLDesc())
+        self.assertEqual(self.names(self.other), ["b"])
+
+    def test_not_made_a_second_time(self):
+        self.write(self.machine("b", selector={"disk": "fast"}))
+        self.apply()
+        home, rest = ("kvm-2", self.hv) if self.names(self.other) else ("kvm-1", self.other)
+        uri = self.hosts[home]["uri"]
+        self.silence(home)
+        self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
+        document = self.apply(status=1)
+        for name in ("b", "c"):  # c is new, but nobody can know that
+            self.assertIn("fenced", self.object(document, "VirtualMachine", name)["error"])
+        self.assertEqual(self.names(rest), [])
+        self.hosts[home]["fenced"] = True
+        self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
+        self.apply()
+        self.assertEqual(self.names(rest), ["b", "c"])
+        # It comes back with its copy: nobody chooses between them.
+        self.hosts[home] = {"uri": uri}
+        self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
+        self.assertIn("kvm-1 and on kvm-2", self.object(self.apply(status=1), "VirtualMachine", "b")["error"])
+
+    def test_on_two_hosts(self):
+        self.write(self.machine("a", host="kvm-1"))
+        self.apply()
+        self.other.conn.defineXML(self.hv.domain("a").XMLDesc())
+        document = self.apply(status=1)
+        self.assertIn("kvm-1 and on kvm-2", self.object(document, "VirtualMachine", "a")["error"])
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
