@@ -1,4 +1,8 @@
 #include "reconciler/cli.h"
 #include "reconciler/git/fetch.h"
 
-int main(int argc, char **argv) { return git_fetch_is_asked(argv[0]) ? git_fetch_main() : cli_main(argc, argv); }
+int main(int argc, char **argv) {
+  if (git_fetch_is_asked(argv[0]))
+    git_fetch_main();
+  return cli_main(argc, argv);
+}

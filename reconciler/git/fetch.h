@@ -6,4 +6,4 @@
 #include "reconciler/source_git.h"
 
 gboolean git_fetch_is_asked(const char *program_name); /* argv[0] */
-int git_fetch_main(void);                              /* that process: the exit status */
+_Noreturn void git_fetch_main(void);                   /* that process */

@@ -145,10 +145,10 @@ gboolean mirror_descends(Mirror *mirror, const char *commit, const char *ancesto
   int result = git_oid_fromstr(&id, commit);
   if (result == 0)
     result = git_oid_fromstr(&other, ancestor);
-  if (result == 0)
+  if (result == 0 && git_odb_exists(mirror->odb, &other)) /* what left the server's history may never have been here */
     result = git_oid_equal(&id, &other) ? 1 : git_graph_descendant_of(mirror->repository, &id, &other);
   *ret_descends = result == 1;
-  return result == 0 || result == 1 || result == GIT_ENOTFOUND || damaged(commit, error);
+  return result >= 0 || damaged(commit, error);
 }
 
 GPtrArray *mirror_commits_since(Mirror *mirror, const char *commit, const char *since, GError **error) {
@@ -352,6 +352,10 @@ static gboolean connect_remote(Fetching *fetching, const git_fetch_options *opti
   connection.follow_redirects = options->follow_redirects;
   if (fetch->ca_file != NULL && git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, fetch->ca_file, NULL) < 0) {
     because(fetching, g_strdup_printf("the CA file %s can't be read: %s", fetch->ca_file, last_message()));
+    return unreachable(fetching, error);
+  }
+  if (fetch->url->kind == GIT_URL_LOCAL && !g_file_test(fetch->url->path, G_FILE_TEST_IS_DIR)) {
+    because(fetching, g_strdup("there is no such directory"));
     return unreachable(fetching, error);
   }
   return git_remote_connect_ext(fetching->remote, GIT_DIRECTION_FETCH, &connection) == 0 || unreachable(fetching, error);

@@ -83,23 +83,21 @@ static gboolean read_token(const GitSource *source, char **ret_token, GError **e
   return TRUE;
 }
 
-/* Whether all can be read that will be: then what is missing is found here, and not by those who
+/* Whether all can be read that will be: what is missing is found here then, and not by those who
  * can't fetch it. What the declarations say is another matter. */
 static gboolean is_whole(const GitSource *source, const char *path, const char *commit, GError **error) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(GError) wrong = NULL;
   g_autoptr(Desired) desired = git_tree_read(source, path, commit, diagnostics, &wrong);
-  if (desired == NULL && g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR)) {
-    g_propagate_error(error, g_steal_pointer(&wrong));
-    return FALSE;
-  }
-  if (source->signatures != SIGNATURES_ALL || source->last_applied == NULL)
-    return TRUE;
   g_autoptr(Mirror) mirror = mirror_open(path, error);
-  g_autoptr(GPtrArray) commits = mirror != NULL ? mirror_commits_since(mirror, commit, source->last_applied, &wrong) : NULL;
-  if (commits == NULL && g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
-    g_propagate_error(error, g_steal_pointer(&wrong));
-  return commits != NULL || (mirror != NULL && wrong != NULL);
+  gboolean walked = source->signatures == SIGNATURES_ALL && source->last_applied != NULL, descends = FALSE;
+  if (mirror != NULL && wrong == NULL && walked && mirror_descends(mirror, commit, source->last_applied, &descends, &wrong) && descends) {
+    g_autoptr(GPtrArray) commits = mirror_commits_since(mirror, commit, source->last_applied, &wrong);
+  }
+  if (mirror == NULL || !g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
+    return mirror != NULL;
+  g_propagate_error(error, g_steal_pointer(&wrong));
+  return FALSE;
 }
 
 static char *fetch(const GitSource *source, const char *path, void (*alive)(void), GError **error) {

@@ -171,10 +171,6 @@ class Validate(unittest.TestCase):
     def test_nothing_declared(self):
         self.assertIn("nothing declared", self.validate(check=1).stderr)
 
-    def test_git_sources_are_refused_for_now(self):
-        result = self.validate("https://example.org/vms.git#main:prod", check=1)
-        self.assertIn("git sources are not supported yet", result.stderr)
-
     def test_hostile_text_stays_text(self):
         self.write("a\033[2Jb.yaml", "k\x1b[31m: \"\\e]0;x\\a\"\n---\n" + GOOD.replace("web-1", '"\\e[2Jx\\u202e"'))
         result = self.validate(check=1)

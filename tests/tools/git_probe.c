@@ -1,15 +1,16 @@
-/* git_probe [update|read|verify]… : a git source, for tests of what the command line doesn't offer.
+/* git_probe [update|update-here|read|verify]… : a git source, for tests of what the command line doesn't offer.
  *
  * Standard input: {"url": …, "ref": …, "path": …, "mirrorDir": …, "sshKey": …, "sshKnownHosts": …,
  * "caFile": …, "user": …, "tokenFile": …, "signatures": "tip"|"all", "allowedSigners": …, "keyring": …,
  * "lastApplied": …, "silence": seconds, "revision": …}; what is read and verified is "revision", or
  * what update found. Standard output: {"identity", "commit", "objects": ["vm/web at a.yaml:1"],
- * "diagnostics": […], "error", "code"}. SIGTERM cancels. */
+ * "diagnostics": […], "error", "code"}. SIGTERM cancels. update-here makes no process of its own, so that leaks are seen. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "reconciler/git/fetch.h"
+#include "reconciler/git/update.h"
 #include "reconciler/plan_json.h"
 #include "reconciler/signals.h"
 
@@ -55,10 +56,12 @@ static void add_diagnostics(json_t *reply, const Diagnostics *diagnostics) {
   json_object_set_new(reply, "diagnostics", lines);
 }
 
+static void nothing(void) {}
+
 static gboolean step(const char *name, const GitSource *source, char **revision, json_t *reply, GCancellable *cancel, GError **error) {
-  if (g_str_equal(name, "update")) {
+  if (g_str_has_prefix(name, "update")) {
     g_free(*revision);
-    *revision = git_source_update(source, cancel, error);
+    *revision = g_str_equal(name, "update") ? git_source_update(source, cancel, error) : update_mirror(source, nothing, error);
     return *revision != NULL;
   }
   if (g_str_equal(name, "verify"))
@@ -73,7 +76,7 @@ static gboolean step(const char *name, const GitSource *source, char **revision,
 
 int main(int argc, char **argv) {
   if (git_fetch_is_asked(argv[0]))
-    return git_fetch_main();
+    git_fetch_main();
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
   signals_cancel(cancel);
