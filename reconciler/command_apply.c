@@ -6,6 +6,7 @@
 #include "reconciler/cli.h"
 #include "reconciler/config.h"
 #include "reconciler/progress.h"
+#include "reconciler/service/source_reading.h"
 #include "reconciler/signals.h"
 
 typedef struct {
@@ -82,10 +83,15 @@ static RunOptions run_options(const Cli *cli, GCancellable *cancel) {
 }
 
 /* The configuration gives what the command line doesn't; policy and windows come from it alone. */
-static void take_config(RunOptions *options, const Config *config, Rules *rules) {
+static void take_config(RunOptions *options, const Config *config, const SourceReading *reading, Rules *rules) {
   const ServiceSpec *spec = &config->spec;
-  if (options->source == NULL && options->plan_in == NULL)
-    options->source = config_source(config);
+  if (reading != NULL) {
+    options->desired = reading->desired;
+    options->revision = reading->revision;
+    options->identity = reading->identity;
+  } else {
+    options->identity = config_identity(config);
+  }
   if (options->uri == NULL && given(spec, ServiceSpec, connection))
     options->uri = spec->connection;
   if (options->state_dir == NULL)
@@ -96,7 +102,6 @@ static void take_config(RunOptions *options, const Config *config, Rules *rules)
     options->prune_percent = (guint)spec->prune.limit;
   if (options->jobs == 0)
     options->jobs = (guint)spec->limits.jobs;
-  options->identity = config_identity(config);
   *rules = config_rules(config);
   rules->allow = options->allow;
   options->rules = rules;
@@ -126,11 +131,19 @@ int command_apply(const Cli *cli) {
   g_autoptr(Config) config = cli->options.config ? config_read(cli->options.config, diagnostics, &error) : NULL;
   if (error)
     return cli_fail(cli, error, diagnostics);
+  g_autoptr(SourceReading) reading = NULL;
+  if (config && !cli->args[0] && !cli->options.plan_in) { /* with its keys, and the signatures that it wants */
+    ReadingRequest request = {.config = config, .at_once = TRUE};
+    reading = reading_make(&request, cancel);
+    if (reading->error)
+      return cli_fail(cli, reading->error, reading->diagnostics);
+    cli_print_diagnostics(reading->diagnostics);
+  }
   Apply apply = {.cli = cli, .progress = make_progress(cli)};
   RunOptions options = run_options(cli, cancel);
   Rules rules;
   if (config)
-    take_config(&options, config, &rules);
+    take_config(&options, config, reading, &rules);
   RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .data = &apply};
   static RunResult *result; /* never freed: as the process ends, its pages go at once */
   result = pipeline_run(&options, &events);

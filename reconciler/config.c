@@ -28,19 +28,10 @@ static guint impacts(char *const *words) {
   return bits;
 }
 
-static char *source_text(const ServiceSourceSpec *source) {
-  if (given(source, ServiceSourceSpec, directory))
-    return g_strdup(source->directory);
-  const GitSpec *git = &source->git;
-  gboolean ref = given(git, GitSpec, ref), path = given(git, GitSpec, path);
-  return g_strdup_printf("%s%s%s%s%s", git->url, ref || path ? "#" : "", ref ? git->ref : "", path ? ":" : "", path ? git->path : "");
-}
-
 static void complete(Config *config) {
   const ServiceSpec *spec = &config->spec;
   config->allow = impacts(spec->allow) & (ALLOW(IMPACT_RESTART) | ALLOW(IMPACT_DATA_LOSS));
   config->state_dir = given(spec, ServiceSpec, stateDir) ? g_strdup(spec->stateDir) : journal_default_dir();
-  config->source = source_text(&spec->source);
   g_autofree char *runtime = config_runtime_dir();
   config->socket = given(spec, ServiceSpec, socket) ? g_strdup(spec->socket) : g_build_filename(runtime, "control.sock", NULL);
 }
@@ -76,11 +67,8 @@ void config_free(Config *config) {
   g_free(config->file);
   g_free(config->state_dir);
   g_free(config->socket);
-  g_free(config->source);
   g_free(config);
 }
-
-const char *config_source(const Config *config) { return config->source; }
 
 const char *config_identity(const Config *config) {
   const ServiceSourceSpec *source = &config->spec.source;

@@ -11,7 +11,7 @@ typedef struct {
   char *file;
   ServiceSpec spec;  /* with defaults */
   guint allow;       /* bits of Impact */
-  char *state_dir, *socket, *source;
+  char *state_dir, *socket;
 } Config;
 
 /* NULL with error; what is wrong in the file goes to diagnostics. */
@@ -20,8 +20,6 @@ Config *config_ref(const Config *config);
 void config_free(Config *config); /* by the last owner; accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
-/* As the SOURCE of the command line: a directory, or URL#REF:PATH. Borrowed. */
-const char *config_source(const Config *config);
 /* The name under which machines remember it, where one is given; NULL: the source's own. Borrowed. */
 const char *config_identity(const Config *config);
 /* Rules for now, without patience; borrowed from the configuration. */

@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <string.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/config.h"
 #include "reconciler/execute.h"
 #include "reconciler/fleet_plan.h"
 #include "reconciler/planner.h"
 #include "reconciler/source.h"
+#include "schema/digest.h"
+#include "state/writer_lock.h"
 #include "state/observation.h"
 #include "state/fault.h"
 
@@ -336,7 +340,43 @@ static int status_of_results(const GPtrArray *results) {
   return refused ? 3 : 0;
 }
 
+/* Runs with other state directories don't know of each other's journals: one connection is changed by one
+ * of them at a time. Where there is no place for the lock, and between users and hosts, nothing is kept
+ * apart but by the fingerprints. */
+static gboolean lock_connection(const char *uri, GArray *locks, GError **error) {
+  g_autofree char *runtime = config_runtime_dir(), *digest = digest_of_data(uri, strlen(uri));
+  g_autofree char *name = g_strdup_printf("connection-%.16s.lock", digest), *path = g_build_filename(runtime, name, NULL);
+  if (g_mkdir_with_parents(runtime, 0755) < 0 || access(runtime, W_OK) < 0)
+    return TRUE;
+  int lock = writer_lock_take_file(path, uri, error);
+  if (lock >= 0)
+    g_array_append_val(locks, lock);
+  return lock >= 0;
+}
+
+static gboolean lock_hosts(const Pipeline *pipeline, GArray *locks, GError **error) {
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
+    const FleetHost *host = pipeline->fleet->hosts->pdata[i];
+    if (host->actual != NULL && !lock_connection(host->actual->uri, locks, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static void apply_locked(Pipeline *pipeline);
+
 static void apply(Pipeline *pipeline) {
+  g_autoptr(GArray) locks = g_array_new(FALSE, FALSE, sizeof(int));
+  GError *error = NULL;
+  if (pipeline->result->plan->actions->len == 0 || lock_hosts(pipeline, locks, &error))
+    apply_locked(pipeline);
+  else
+    stop(pipeline, 1, error);
+  for (guint i = 0; i < locks->len; i++)
+    close(g_array_index(locks, int, i));
+}
+
+static void apply_locked(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   RunResult *result = pipeline->result;
   const Plan *plan = result->plan;

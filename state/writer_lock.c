@@ -23,17 +23,21 @@ static void write_holder(int fd) {
     g_debug("cannot name the holder of the lock: %s", g_strerror(errno));
 }
 
-static void fail_held(int fd, const char *dir, GError **error) {
+static void fail_held(int fd, const char *what, GError **error) {
   char text[64] = "", time[32] = "";
   int pid = 0;
   if (pread(fd, text, sizeof text - 1, 0) > 0 && sscanf(text, "%d %31s", &pid, time) == 2)
-    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED, "%s is in use by process %d since %s", dir, pid, time);
+    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED, "%s is in use by process %d since %s", what, pid, time);
   else
-    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED, "%s is in use by another process", dir);
+    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED, "%s is in use by another process", what);
 }
 
 int writer_lock_take(const char *dir, GError **error) {
   g_autofree char *path = lock_path(dir);
+  return writer_lock_take_file(path, dir, error);
+}
+
+int writer_lock_take_file(const char *path, const char *what, GError **error) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "%s: %s", path, g_strerror(errno));
@@ -45,7 +49,7 @@ int writer_lock_take(const char *dir, GError **error) {
     return fd;
   }
   if (errno == EAGAIN || errno == EACCES)
-    fail_held(fd, dir, error);
+    fail_held(fd, what, error);
   else
     g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "%s: cannot lock: %s", path, g_strerror(errno));
   close(fd);

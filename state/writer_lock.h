@@ -6,4 +6,6 @@
 /* A file descriptor to be closed, or -1 with error: JOURNAL_ERROR_LOCKED names the process that
  * holds it and since when. */
 int writer_lock_take(const char *dir, GError **error);
+/* The same for a file of one's own; `what` is in use, says the message. */
+int writer_lock_take_file(const char *path, const char *what, GError **error);
 gboolean writer_lock_is_held(const char *dir); /* by anyone */

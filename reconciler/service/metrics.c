@@ -46,7 +46,7 @@ static void take_plan(Metrics *metrics, const Plan *plan, gboolean drift) {
   metrics->drift = metrics->pending = metrics->waiting = 0;
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
-    g_autofree char *id = object_id(object->kind, object->name);
+    g_autofree char *id = plan_object_id(object);
     gboolean acts = g_hash_table_contains(acting, id);
     metrics->objects[object->kind][metrics_state_of(object, acts)]++;
     metrics->pending += is_pending(object);
@@ -82,7 +82,8 @@ static void append_head(GString *out, const char *name, const char *type, const 
 
 static void append_double(GString *out, double value) {
   char text[G_ASCII_DTOSTR_BUF_SIZE];
-  g_string_append(out, g_ascii_formatd(text, sizeof text, " %.6f", value));
+  g_string_append_c(out, ' ');
+  g_string_append(out, g_ascii_formatd(text, sizeof text, "%.6f", value));
   g_string_append_c(out, '\n');
 }
 

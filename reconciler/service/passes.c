@@ -118,7 +118,7 @@ static gboolean has_acted(const RunResult *result) {
 static void take_pass(Service *service, Pass *pass) {
   const char *trouble = trouble_of(pass);
   gint64 now = g_get_monotonic_time();
-  service->metrics.connected = pass->result && pass->result->actual;
+  service->metrics.connected = trouble == NULL || (pass->result && pass->result->actual);
   verdicts_host(service, trouble);
   if (trouble) {
     backoff_failed(service->patience, HOST, now, NULL);

@@ -25,7 +25,7 @@ static GPtrArray *outcomes_of(const RunResult *result) {
   for (guint i = 0; i < result->plan->objects->len; i++) {
     Outcome *outcome = g_new0(Outcome, 1);
     outcome->object = result->plan->objects->pdata[i];
-    outcome->id = object_id(outcome->object->kind, outcome->object->name);
+    outcome->id = plan_object_id(outcome->object);
     g_ptr_array_add(outcomes, outcome);
     g_hash_table_insert(by_id, outcome->id, outcome);
   }

@@ -11,7 +11,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
+import libvirt  # noqa: E402
 import yaml  # noqa: E402
+
+lab.libvirt = libvirt
 
 
 def wait_for(condition, what, timeout=60):
@@ -99,7 +102,7 @@ class Service:
         if self.process.poll() is None:
             self.process.terminate()
         status = self.process.wait(30)
-        assert "Sanitizer" not in self.log(), self.log()
+        assert "Sanitizer" not in self.log() and "CRITICAL" not in self.log(), self.log()
         return status
 
     def kill(self):
@@ -114,6 +117,8 @@ class TestCase(lab.TestCase):
         try:
             yield service
             if service.process.poll() is None:
+                self.assertEqual(service.stop(), 0, service.log())
+            elif service.process.returncode != -signal.SIGKILL:
                 self.assertEqual(service.stop(), 0, service.log())
         except BaseException:
             print(service.log(), file=sys.stderr)
