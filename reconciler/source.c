@@ -137,7 +137,7 @@ static char *find_last_applied(Journal *journal, const char *identity) {
 /* A dry run, or a check, may be of somebody who can't write there. *ret_temporary is to be removed. */
 static char *find_mirror_dir(const char *state_dir, char **ret_temporary, GError **error) {
   g_autofree char *dir = state_dir != NULL ? g_strdup(state_dir) : journal_default_dir();
-  g_autofree char *mirrors = g_build_filename(dir, "git", NULL);
+  g_autofree char *mirrors = g_build_filename(dir, "mirrors", NULL);
   if (g_mkdir_with_parents(mirrors, 0700) == 0 && access(mirrors, W_OK | X_OK) == 0)
     return g_steal_pointer(&mirrors);
   *ret_temporary = g_dir_make_tmp("reconcile-git-XXXXXX", error);

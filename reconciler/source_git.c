@@ -79,7 +79,7 @@ gboolean git_source_parse(const char *text, GitSource *ret_source, GError **erro
   if (parts[0] != NULL && parts[1] != NULL && (ref == NULL || *ref == '\0')) /* a variable of a script that wasn't set, say */
     return wrong(error, "nothing is named after #: write #BRANCH, #TAG or #COMMIT, or #HEAD for what the server has as its own");
   source.url = intern_url(parts[0] != NULL ? parts[0] : "");
-  source.ref = ref != NULL && !g_str_equal(ref, "HEAD") ? g_intern_string(ref) : NULL;
+  source.ref = g_intern_string(ref);
   g_autofree char *trimmed = g_strdup(path);
   while (trimmed != NULL && strlen(trimmed) > 1 && g_str_has_suffix(trimmed, "/"))
     trimmed[strlen(trimmed) - 1] = '\0';
@@ -90,11 +90,13 @@ gboolean git_source_parse(const char *text, GitSource *ret_source, GError **erro
   return TRUE;
 }
 
+const char *git_source_ref(const GitSource *source) { return g_strcmp0(source->ref, "HEAD") == 0 ? NULL : source->ref; }
+
 char *git_source_identity(const GitSource *source) {
   g_autofree char *url = git_url_shown(source->url);
-  gboolean more = source->ref != NULL || source->path != NULL;
-  return g_strconcat(url, more ? "#" : "", more ? (source->ref != NULL ? source->ref : "HEAD") : "", source->path != NULL ? ":" : "",
-                     source->path != NULL ? source->path : "", NULL);
+  const char *ref = git_source_ref(source), *path = source->path;
+  gboolean more = ref != NULL || path != NULL;
+  return g_strconcat(url, more ? "#" : "", more ? (ref != NULL ? ref : "HEAD") : "", path != NULL ? ":" : "", path != NULL ? path : "", NULL);
 }
 
 Desired *git_source_read(const GitSource *source, const char *revision, Diagnostics *diagnostics, GError **error) {

@@ -15,7 +15,7 @@ typedef enum {
 
 typedef struct {
   const char *url;  /* https://, http://, ssh://, file://, user@host:path or an absolute path; without a password */
-  const char *ref;  /* branch, tag, whole commit id, or refs/…; NULL: the remote's HEAD */
+  const char *ref;  /* branch, tag, whole commit id, or refs/…; NULL or "HEAD": the remote's HEAD */
   const char *path; /* directory or file inside the repository; NULL: its root */
   const char *mirror_dir;        /* mirrors are kept below it, one for each url; made where it is absent */
   const char *ssh_key;           /* file; NULL: the agent's, then those of ~/.ssh */
@@ -45,6 +45,8 @@ typedef enum {
 gboolean git_source_parse(const char *text, GitSource *ret_source, GError **error);
 /* Whether url, ref, path and the rest can be; the others below begin with it. Touches nothing. */
 gboolean git_source_check(const GitSource *source, GError **error);
+/* source->ref, NULL where that is HEAD. */
+const char *git_source_ref(const GitSource *source);
 /* "URL#REF:PATH" without what isn't given, as kept in the record. Free it. */
 char *git_source_identity(const GitSource *source);
 

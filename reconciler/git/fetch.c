@@ -32,6 +32,8 @@ static const struct {
     {"caFile", G_STRUCT_OFFSET(GitSource, ca_file)},
     {"user", G_STRUCT_OFFSET(GitSource, user)},
     {"tokenFile", G_STRUCT_OFFSET(GitSource, token_file)},
+    {"allowedSigners", G_STRUCT_OFFSET(GitSource, allowed_signers)},
+    {"keyring", G_STRUCT_OFFSET(GitSource, keyring)},
     {"lastApplied", G_STRUCT_OFFSET(GitSource, last_applied)},
 };
 

@@ -97,7 +97,17 @@ static gboolean judge_status(const char *status, char **ret_why) {
   return FALSE;
 }
 
+/* gpgv would say no more than that the key is missing. */
+static gboolean is_armored(const char *path) {
+  g_autofree char *text = NULL;
+  return g_file_get_contents(path, &text, NULL, NULL) && g_str_has_prefix(text, "-----BEGIN PGP");
+}
+
 static gboolean pgp_is_good(const GitSource *source, const char *file, GBytes *payload, char **ret_why) {
+  if (is_armored(source->keyring)) {
+    *ret_why = g_strdup_printf("the keyring %s is armored: gpg --dearmor makes it one that can be used", source->keyring);
+    return FALSE;
+  }
   const char *argv[] = {"gpgv", "--status-fd", "1", "--keyring", source->keyring, "--", file, "-", NULL};
   g_autofree char *status = ask(argv, payload, 2, ret_why);
   if (status == NULL)
@@ -105,8 +115,7 @@ static gboolean pgp_is_good(const GitSource *source, const char *file, GBytes *p
   if (strstr(status, "[GNUPG:]") != NULL)
     return judge_status(status, ret_why);
   g_autofree char *reason = in_short(status);
-  *ret_why = g_strdup_printf("the keyring %s can't be used (gpg --export writes one; an armored one needs gpg --dearmor): %s", source->keyring,
-                             reason);
+  *ret_why = g_strdup_printf("the keyring %s can't be used: %s", source->keyring, reason);
   return FALSE;
 }
 

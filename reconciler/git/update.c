@@ -106,7 +106,7 @@ static char *fetch(const GitSource *source, const char *path, void (*alive)(void
   if (url == NULL || !read_token(source, &token, error))
     return NULL;
   SshFiles ssh = {source->ssh_key, source->ssh_known_hosts};
-  MirrorFetch order = {path, source->url, url, source->ref, source->ca_file, source->user, token, &ssh, alive};
+  MirrorFetch order = {path, source->url, url, git_source_ref(source), source->ca_file, source->user, token, &ssh, alive};
   g_autofree char *commit = mirror_fetch(&order, error);
   return commit != NULL && is_whole(source, path, commit, error) ? g_steal_pointer(&commit) : NULL;
 }

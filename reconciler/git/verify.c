@@ -55,7 +55,7 @@ static gboolean is_named(const char *text, const char *name) {
 
 /* *ret_signed: there is a signed tag, and what is returned is about that. */
 static gboolean check_tag(const Check *check, gboolean *ret_signed, GError **error) {
-  const char *ref = check->source->ref;
+  const char *ref = git_source_ref(check->source);
   gboolean whole = ref != NULL && g_str_has_prefix(ref, "refs/");
   *ret_signed = FALSE;
   if (ref == NULL || git_is_commit_id(ref) || (whole && !g_str_has_prefix(ref, "refs/tags/")))
