@@ -40,7 +40,7 @@ static void all_that_is_written_counts_together(void **state) {
   string_map_set(plans_action(plan, web, ACTION_VOLUME_DELETE, IMPACT_DATA_LOSS, NULL, "delete")->args, "path", "/lab/old");
   writing(plan, web, ACTION_VOLUME_COPY, "lab", "1", NULL);
   g_autofree char *error = space_check(actual, plan, &pool);
-  assert_string_equal(error, "pool lab has 1000B available, and this plan may write 1001B into it: make room, use another pool, or insist with "
+  assert_string_equal(error, "pool lab has 1000 B available, and this plan may write 1001 B into it: make room, use another pool, or insist with "
                              "--allow overcommit");
   assert_string_equal(pool, "lab");
 }
