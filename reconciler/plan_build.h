@@ -57,6 +57,12 @@ void plan_collect(PlanBuilder *builder);
  * are made on. */
 void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources);
 
+/* Stages of a machine that is there (plan_chain.c): each appends its actions and has them wait for all before.
+ * What an interrupted run left: a helper domain that holds a disk, first of all; volumes, at last. */
+Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
 /* The power state; waits for all of `before`. Restarts when that is allowed and due. */

@@ -41,8 +41,8 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
                                 "pool", source->pool, "volume", source->volume, "format", format, "bytes", bytes, NULL);
   if (from_image) {
     string_map_set(action->args, copy ? "from" : "backingPath", source->base_path);
-    g_autofree char *most = decimal(source->base_bytes);
-    string_map_set(action->args, copy ? "writes" : "backingFormat", copy ? most : source->base_format);
+    if (!copy)
+      string_map_set(action->args, "backingFormat", source->base_format);
     build_wait(action, build_needs(builder, KIND_IMAGE, source->image));
   }
   return action;
@@ -297,6 +297,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   };
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);
+  plan_helper_end(builder, object, found, actions);
   char *error = refusals_and_growth(builder, object, found, actions);
   if (error == NULL)
     error = check_networks(builder, diff.desired, found);
@@ -313,6 +314,12 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   autostart(builder, object, found, actions, after);
   if (found->active)
     plan_live_changes(builder, object, found, after, actions);
+  error = plan_chain(builder, object, found, actions);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  plan_settle(builder, object, found, actions);
   plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;
   if (object->change != CHANGE_ERROR && actions->len > 0) {

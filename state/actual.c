@@ -67,6 +67,7 @@ void actual_domain_free(ActualDomain *domain) {
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
   g_clear_pointer(&domain->volumes, g_ptr_array_unref);
   g_free(domain->name);
+  g_free(domain->helper_of);
   g_free(domain->uuid);
   g_free(domain->fingerprint);
   texts_free(domain->texts);
@@ -205,3 +206,13 @@ GPtrArray *actual_chain(const Actual *actual, const char *path) {
   }
   return chain;
 }
+
+static gboolean is_helper(gpointer name G_GNUC_UNUSED, gpointer data, gpointer actual) {
+  const ActualDomain *domain = data;
+  ActualDomain *machine = domain->helper_of ? g_hash_table_lookup(((Actual *)actual)->domains, domain->helper_of) : NULL;
+  if (machine)
+    machine->has_helper = TRUE;
+  return domain->helper_of != NULL;
+}
+
+void actual_set_helpers_aside(Actual *actual) { g_hash_table_foreach_remove(actual->domains, is_helper, actual); }

@@ -63,7 +63,8 @@ typedef struct {
 /* A disk's source as the domain's XML names it, and the chain below it. */
 typedef struct {
   char *target;        /* vda */
-  char *job;           /* a block job that mirrors: "copy", "commit", "active-commit"; NULL: none is in the live XML */
+  char *job;           /* a block job that runs: "copy", "commit", "active-commit", "pull", "backup"; NULL: none. Those
+                          that don't mirror are looked for where there are layers to merge */
   char *job_path;      /* what it writes to */
   gboolean job_ready;  /* as the XML says: not the same as 100 % */
   char *path, *format; /* of the top layer; path is NULL for an empty drive and for what isn't a file or device */
@@ -78,6 +79,8 @@ typedef struct {
   int state, reason; /* virDomainState and its reason */
   gboolean active, is_persistent, has_managed_save, autostart;
   gboolean has_numa;   /* NUMA cells: their sizes make up the memory */
+  gboolean has_helper;    /* a helper domain of it is there, in which an interrupted run worked on its disks */
+  char *helper_of;        /* it is such a helper, of this machine; only until the observation is complete */
   gboolean has_snapshots; /* says the list of domains */
   GPtrArray *snapshots;   /* of ActualSnapshot *, oldest first */
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
@@ -131,6 +134,8 @@ void actual_index_volumes(Actual *actual);
 /* The chain of a path, top first, from volumes_by_path: ActualVolume * (not owned). Ends where
  * a backing file isn't in any pool; loops end too. */
 GPtrArray *actual_chain(const Actual *actual, const char *path);
+/* Takes helper domains (state/helper.h) out: they are noted at their machines. */
+void actual_set_helpers_aside(Actual *actual);
 /* A disk by its target; NULL when there is none. */
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 /* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */

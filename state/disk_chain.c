@@ -131,6 +131,13 @@ void disk_resolve(ActualDisk *disk, const Actual *actual) {
   disk->chain = actual_chain(actual, disk->path);
 }
 
+gboolean disk_is_deep(const ActualDisk *disk) {
+  guint n = disk->chain->len;
+  const ActualVolume *lowest = n ? disk->chain->pdata[n - 1] : NULL;
+  g_autofree char *name = lowest ? g_path_get_basename(lowest->path) : NULL;
+  return n > 2 || (n == 2 && !g_str_has_prefix(name, "sha256-"));
+}
+
 void disks_fill(const GPtrArray *disks, VmSpec *spec) {
   for (guint i = 0; spec->disks && i < spec->disks->len; i++) {
     DiskSpec *wanted = spec->disks->pdata[i];

@@ -11,5 +11,8 @@ GPtrArray *disks_read(xmlNode *domain, gboolean live, GPtrArray *layers);
  * a pool's volume for each layer that one has. */
 void disk_resolve(ActualDisk *disk, const Actual *actual);
 
+/* More layers than one on a base image: there is something to merge. */
+gboolean disk_is_deep(const ActualDisk *disk);
+
 /* Sets disks[].size and, for <disk type='volume'>, disks[].path of a spec. */
 void disks_fill(const GPtrArray *disks, VmSpec *spec);

@@ -4,6 +4,7 @@
 
 #include "state/disk_chain.h"
 #include "state/fingerprint.h"
+#include "state/helper.h"
 
 gboolean domain_text_is_live(const char *xml) {
   const char *start = strstr(xml, "<domain");
@@ -29,6 +30,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
                 "over with metadata.adopt: true", trouble->message, domain->name);
     return FALSE;
   }
+  domain->helper_of = helper_owner(definition);
   if (machine) /* unreadable counts as not there: it can't be mended while the machine runs */
     domain->started = ownership_read(machine, NULL);
   const Ownership *record = domain->started ? domain->started : domain->owner;

@@ -233,6 +233,7 @@ Actual *observation_load(const char *json, const char *what, char **ret_taken, G
     g_prefix_error(error, "%s: ", what);
     return NULL;
   }
+  actual_set_helpers_aside(actual);
   if (ret_taken)
     *ret_taken = g_strdup(json_string_value(json_object_get(root, "taken")));
   return g_steal_pointer(&actual);

@@ -59,6 +59,8 @@ Actual *observe(Connection *connection, const ObserveOptions *options, GError **
   if (!reading.error && reading.had_trouble)
     reading_check_alive(&reading);
   Actual *actual = reading.error ? NULL : g_steal_pointer(&reading.actual);
+  if (actual)
+    actual_set_helpers_aside(actual);
   if (reading.error)
     g_propagate_error(error, g_steal_pointer(&reading.error));
   reading_release(&reading);

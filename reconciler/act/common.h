@@ -34,6 +34,9 @@ virDomainPtr act_own_domain(const ActionContext *context, GError **error);
 virDomainPtr act_live_domain(const ActionContext *context, GError **error);
 /* The domain's document; flags as for virDomainGetXMLDesc. */
 xmlDoc *act_domain_doc(virDomainPtr domain, guint flags, GError **error);
+/* The persistent definition with its secrets, and our record in it (NULL: not ours); and writing it. */
+xmlDoc *act_definition(virDomainPtr domain, Ownership **ret_record, GError **error);
+gboolean act_write_definition(const ActionContext *context, xmlDoc *doc, GError **error);
 /* virDomainState, or -1 with error. ret_reason may be NULL. */
 int act_domain_state(virDomainPtr domain, int *ret_reason, GError **error);
 

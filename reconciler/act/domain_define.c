@@ -2,7 +2,7 @@
 #include "reconciler/act/secret.h"
 #include "state/fault.h"
 
-static gboolean write_definition(const ActionContext *context, xmlDoc *doc, GError **error) {
+gboolean act_write_definition(const ActionContext *context, xmlDoc *doc, GError **error) {
   virConnectPtr connect = connection_get(context->connection, error);
   if (!connect)
     return FALSE;
@@ -27,8 +27,7 @@ static gboolean same_record(const Ownership *a, const Ownership *b) {
   return g_str_equal(first, second);
 }
 
-/* The persistent definition, and our record in it (NULL: not ours). */
-static xmlDoc *read_definition(virDomainPtr domain, Ownership **ret_record, GError **error) {
+xmlDoc *act_definition(virDomainPtr domain, Ownership **ret_record, GError **error) {
   g_autoptr(xmlDoc) doc = act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, error);
   if (!doc)
     return NULL;
@@ -55,7 +54,7 @@ static gboolean patch(const ActionContext *context, xmlDoc *doc, const VmSpec *a
 /* A domain of the name is there: done when it is ours and what we would define. */
 static gboolean check_existing(const ActionContext *context, virDomainPtr domain, GError **error) {
   g_autoptr(Ownership) record = NULL;
-  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  g_autoptr(xmlDoc) doc = act_definition(domain, &record, error);
   if (!doc)
     return FALSE;
   const char *name = context->object->name;
@@ -80,13 +79,13 @@ gboolean act_domain_define(const ActionContext *context, const Action *action G_
   Ownership record = act_ownership(context, NULL);
   g_autoptr(xmlDoc) doc = domain_xml_new(context->object->name, vm, &record, error);
   return doc && graphics_passwords(context, xmlDocGetRootElement(doc), vm, NULL, NULL, error) &&
-         write_definition(context, doc, error);
+         act_write_definition(context, doc, error);
 }
 
 gboolean act_domain_redefine(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirDomain) domain = act_vm(context, error) ? act_domain(context, error) : NULL;
   g_autoptr(Ownership) last = NULL;
-  g_autoptr(xmlDoc) doc = domain ? read_definition(domain, &last, error) : NULL;
+  g_autoptr(xmlDoc) doc = domain ? act_definition(domain, &last, error) : NULL;
   if (!doc)
     return FALSE;
   if (!last)
@@ -97,14 +96,14 @@ gboolean act_domain_redefine(const ActionContext *context, const Action *action 
     return FALSE;
   /* Every definition costs an fsync on the host. */
   if (changed)
-    return write_definition(context, doc, error);
+    return act_write_definition(context, doc, error);
   return same_record(last, &record) || write_record(domain, &record, error);
 }
 
 gboolean act_domain_record(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirDomain) domain = act_vm(context, error) ? act_domain(context, error) : NULL;
   g_autoptr(Ownership) last = NULL;
-  g_autoptr(xmlDoc) doc = domain ? read_definition(domain, &last, error) : NULL;
+  g_autoptr(xmlDoc) doc = domain ? act_definition(domain, &last, error) : NULL;
   if (!doc)
     return FALSE;
   if (!last && !act_adopts(context))
@@ -115,7 +114,7 @@ gboolean act_domain_record(const ActionContext *context, const Action *action G_
 
 Ownership *act_record(virDomainPtr domain, GError **error) {
   Ownership *record = NULL;
-  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  g_autoptr(xmlDoc) doc = act_definition(domain, &record, error);
   if (doc && !record)
     act_not_ours(domain, error);
   return record;
@@ -123,7 +122,7 @@ Ownership *act_record(virDomainPtr domain, GError **error) {
 
 gboolean act_change_facts(virDomainPtr domain, FactsChange change, gconstpointer data, GError **error) {
   g_autoptr(Ownership) record = NULL;
-  g_autoptr(xmlDoc) doc = read_definition(domain, &record, error);
+  g_autoptr(xmlDoc) doc = act_definition(domain, &record, error);
   if (!doc)
     return FALSE;
   if (!record)

@@ -14,6 +14,9 @@ typedef gboolean (*OfflineWork)(const ActionContext *context, const Action *acti
  * the work replaced the top layer, act_point_disk does that. */
 gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
                      OfflineWork work, gconstpointer data, GError **error);
+/* The same with the disk read-only: others may read it, and nobody can write to it meanwhile. */
+gboolean offline_hold(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
+                      OfflineWork work, gconstpointer data, GError **error);
 /* Ends a helper that was left behind, if there is one. A domain of its name that isn't a helper of
  * this machine is refused. */
 gboolean offline_end(const ActionContext *context, virDomainPtr machine, GError **error);

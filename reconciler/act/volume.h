@@ -40,6 +40,15 @@ char *volume_text(virStoragePoolPtr pool, const char *name, const char *format, 
                   const char *backing_path, const char *backing_format, guint mode, GError **error);
 gboolean volume_delete(virStorageVolPtr volume, GError **error);
 
+/* A stand-alone copy of what a volume's guest sees, whatever it is based on. A half-made one is made anew, a
+ * complete one is checked. */
+typedef struct {
+  const char *pool, *volume, *format;
+  const char *from; /* path */
+  guint64 bytes;    /* capacity, not less than that of `from` */
+} VolumeCopy;
+gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error);
+
 /* Makes the marker, unless it is there. */
 gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error);
 gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const char *volume, gboolean *ret_present, GError **error);
@@ -54,3 +63,10 @@ gboolean volume_find_overlay(virConnectPtr connect, const char *path, char **ret
  * running machines. `ret_unknown` (may be NULL): a disk whose chain nobody can tell. */
 gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
                           char **ret_unknown, GError **error);
+/* The same for a layer of one disk: this disk and the layer above it there are no others. */
+typedef struct {
+  const char *domain, *target;
+  const char *overlay; /* path; NULL: none is based on it there */
+} VolumeOwner;
+gboolean volume_find_other_user(virConnectPtr connect, const char *path, const VolumeOwner *owner, char **ret_what,
+                                char **ret_unknown, GError **error);

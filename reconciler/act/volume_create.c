@@ -138,10 +138,9 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
   return volume_facts(volume, &made, error) && check_existing(volume, &made, wanted, error);
 }
 
-gboolean act_volume_copy(const ActionContext *context, const Action *action, GError **error) {
-  Wanted wanted;
-  if (!read_arguments(action, &wanted, error) || !act_need(action, "from", error))
-    return FALSE;
+gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error) {
+  const Wanted wanted = { .pool = copied->pool, .volume = copied->volume, .format = copied->format, .from = copied->from,
+                          .bytes = copied->bytes };
   g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
@@ -163,4 +162,12 @@ gboolean act_volume_copy(const ActionContext *context, const Action *action, GEr
     return marker_clear(pool, wanted.volume, error);
   half_made_remove(pool, wanted.volume);
   return FALSE;
+}
+
+gboolean act_volume_copy(const ActionContext *context, const Action *action, GError **error) {
+  Wanted wanted;
+  if (!read_arguments(action, &wanted, error) || !act_need(action, "from", error))
+    return FALSE;
+  const VolumeCopy copied = { wanted.pool, wanted.volume, wanted.format, wanted.from, wanted.bytes };
+  return volume_copy(context, action, &copied, error);
 }

@@ -7,6 +7,7 @@ typedef struct {
   char *what;          /* the first user found */
   char *unknown;       /* a disk whose chain can't be told */
   GHashTable *volumes; /* paths of all volumes of active pools */
+  const VolumeOwner *owner; /* whose use doesn't count; NULL: everybody's does */
 } Search;
 
 static void search_clear(Search *search) {
@@ -59,6 +60,8 @@ static gboolean search_document(Search *search, virDomainPtr domain, gboolean li
   g_autoptr(GPtrArray) disks = xml_path_all(xml_path("devices/disk"), xmlDocGetRootElement(doc));
   for (guint i = 0; i < disks->len && !search->what; i++) {
     g_autofree char *target = xml_path_get(xml_path("target/@dev"), disks->pdata[i]);
+    if (search->owner && g_strcmp0(target, search->owner->target) == 0 && g_str_equal(virDomainGetName(domain), search->owner->domain))
+      continue;
     if (refers_to(disks->pdata[i], search->path)) {
       search->what = g_strdup_printf("disk %s of %s domain %s", target ? target : "?",
                                      live ? "running" : "the definition of", virDomainGetName(domain));
@@ -113,7 +116,7 @@ static gboolean search_volume(Search *search, virStoragePoolPtr pool, virStorage
   }
   if (search->volumes && facts.path)
     g_hash_table_add(search->volumes, g_strdup(facts.path));
-  if (g_strcmp0(facts.backing_path, search->path) == 0)
+  if (g_strcmp0(facts.backing_path, search->path) == 0 && !(search->owner && g_strcmp0(facts.path, search->owner->overlay) == 0))
     search->what = g_strdup_printf("volume %s of storage pool %s", virStorageVolGetName(volume), virStoragePoolGetName(pool));
   return TRUE;
 }
@@ -160,9 +163,9 @@ gboolean volume_find_overlay(virConnectPtr connect, const char *path, char **ret
   return TRUE;
 }
 
-gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
+static gboolean find_user(virConnectPtr connect, const char *path, gboolean only_live, const VolumeOwner *owner, char **ret_what,
                           char **ret_unknown, GError **error) {
-  g_auto(Search) search = { .connect = connect, .path = path };
+  g_auto(Search) search = { .connect = connect, .path = path, .owner = owner };
   search.volumes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   if (!search_pools(&search, error) || !(search.what || search_domains(&search, only_live, error)))
     return FALSE;
@@ -170,4 +173,14 @@ gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only
   if (ret_unknown)
     *ret_unknown = g_steal_pointer(&search.unknown);
   return TRUE;
+}
+
+gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
+                          char **ret_unknown, GError **error) {
+  return find_user(connect, path, only_live, NULL, ret_what, ret_unknown, error);
+}
+
+gboolean volume_find_other_user(virConnectPtr connect, const char *path, const VolumeOwner *owner, char **ret_what,
+                                char **ret_unknown, GError **error) {
+  return find_user(connect, path, FALSE, owner, ret_what, ret_unknown, error);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <libvirt/virterror.h>
 
+#include "state/disk_chain.h"
 #include "state/domain_facts.h"
 #include "state/libvirt/domain_reading.h"
 
@@ -36,6 +37,30 @@ static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
   }
 }
 
+static const char *job_word(int type) {
+  switch (type) {
+  case VIR_DOMAIN_BLOCK_JOB_TYPE_PULL:
+    return "pull";
+  case VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT:
+    return "commit";
+  case VIR_DOMAIN_BLOCK_JOB_TYPE_BACKUP:
+    return "backup";
+  default:
+    return "unknown";
+  }
+}
+
+/* Jobs that don't mirror aren't in the live XML. A machine that can't tell has none that we need to know of:
+ * who acts on the chain asks again. */
+static void complete_jobs(virDomainPtr handle, ActualDomain *domain) {
+  for (guint i = 0; domain->active && i < domain->disks->len; i++) {
+    ActualDisk *disk = domain->disks->pdata[i];
+    virDomainBlockJobInfo info;
+    if (!disk->job && disk_is_deep(disk) && virDomainGetBlockJobInfo(handle, disk->target, &info, 0) == 1)
+      disk->job = g_strdup(job_word(info.type));
+  }
+}
+
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage) {
   if (domain->error)
     return;
@@ -43,6 +68,7 @@ void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *ac
   if (storage && !domain->error) {
     domain_facts_resolve(domain, actual);
     complete_sizes(handle, domain);
+    complete_jobs(handle, domain);
   }
   domain_facts_finish(domain, storage);
 }

@@ -1,0 +1,125 @@
+#include "reconciler/act/layer_remove.h"
+
+#include "reconciler/act/block_job.h"
+#include "reconciler/act/layer_guard.h"
+#include "reconciler/act/offline.h"
+#include "reconciler/act/volume.h"
+#include "reconciler/base_volume.h"
+#include "reconciler/disk_facts.h"
+#include "state/fault.h"
+
+static gboolean in_chain(const ActualDisk *disk, const char *path) {
+  for (guint i = 0; disk && i < disk->chain->len; i++)
+    if (g_strcmp0(((const ActualVolume *)disk->chain->pdata[i])->path, path) == 0)
+      return TRUE;
+  return disk && g_strcmp0(disk->path, path) == 0;
+}
+
+/* What runs or is defined needs it: any disk of the machine. */
+static gboolean is_needed(const ActualDomain *now, const char *path) {
+  const GPtrArray *sides[] = { now->disks, now->defined_disks };
+  for (guint side = 0; side < G_N_ELEMENTS(sides); side++)
+    for (guint i = 0; i < sides[side]->len; i++)
+      if (in_chain(sides[side]->pdata[i], path))
+        return TRUE;
+  return FALSE;
+}
+
+gboolean end_helper(const ActionContext *context, GError **error) {
+  g_autoptr(VirDomain) domain = act_own_domain(context, error);
+  return domain && offline_end(context, domain, error);
+}
+
+/* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. */
+static gboolean remove_file(const ActionContext *context, virConnectPtr connect, const char *path, GError **error) {
+  gboolean covered = FALSE;
+  g_autofree char *digest = base_volume_digest(path), *what = NULL, *unknown = NULL;
+  if (digest)
+    return TRUE;
+  if (!volume_refresh_around(context, path, &covered, error))
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+  if (!volume && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL)
+    return libvirt_fail(error, "cannot look up volume %s", path);
+  if (!volume) {
+    if (!covered)
+      act_remark(context, "%s isn't needed any more; it stays, since it is in no active storage pool", path);
+    return TRUE;
+  }
+  if (!volume_find_user(connect, path, FALSE, &what, &unknown, error))
+    return FALSE;
+  if (what || unknown) {
+    act_remark(context, "%s isn't needed by this machine any more; it stays, since %s %s", path, what ? what : unknown,
+               what ? "uses it" : "is in no active storage pool, so it can't be told whether that is based on it");
+    return TRUE;
+  }
+  if (!volume_delete(volume, error))
+    return FALSE;
+  FAULT("layers: volume deleted");
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
+  return !pool || marker_clear(pool, virStorageVolGetName(volume), error);
+}
+
+gboolean layers_remove(const ActionContext *context, const char *target, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  if (!disk_layers_read(context, target, &layers, error))
+    return FALSE;
+  const DiskFactSpec *fact = disk_facts(layers.facts, target);
+  if (!fact || !given(fact, DiskFactSpec, leaving))
+    return TRUE;
+  for (char **path = fact->leaving; path && *path; path++)
+    if (!is_needed(layers.now, *path) && !remove_file(context, virDomainGetConnect(layers.domain), *path, error))
+      return FALSE;
+  DiskFact none = { target, DiskFactSpec_leaving, NULL };
+  return act_change_facts(layers.domain, disk_facts_set, &none, error);
+}
+
+gboolean coming_remove(const ActionContext *context, const char *target, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  if (!disk_layers_read(context, target, &layers, error))
+    return FALSE;
+  const DiskFactSpec *fact = disk_facts(layers.facts, target);
+  if (!fact || !given(fact, DiskFactSpec, coming))
+    return TRUE;
+  if (!is_needed(layers.now, fact->coming) && !remove_file(context, virDomainGetConnect(layers.domain), fact->coming, error))
+    return FALSE;
+  DiskFact none = { target, DiskFactSpec_coming, NULL };
+  return act_change_facts(layers.domain, disk_facts_set, &none, error);
+}
+
+/* The retired volume, and what lies beneath it as long as it was made for this disk too. */
+static GStrv retired_layers(virConnectPtr connect, const DiskLayers *layers, const char *retired, GError **error) {
+  g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+  g_autofree char *path = g_strdup(retired);
+  while (path) {
+    g_strv_builder_add(paths, path);
+    g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+    g_auto(VolumeFacts) facts = { 0 };
+    if (volume && !volume_facts(volume, &facts, error))
+      return NULL;
+    g_free(path);
+    path = facts.backing_path && chain_is_named_for(&layers->chain, facts.backing_path) ? g_strdup(facts.backing_path) : NULL;
+  }
+  return g_strv_builder_end(paths);
+}
+
+static gboolean retire(FactsSpec *facts, gconstpointer data) {
+  const DiskFact *leaving = data;
+  DiskFact none = { leaving->target, DiskFactSpec_retired, NULL };
+  gboolean changed = disk_facts_set(facts, leaving);
+  return disk_facts_set(facts, &none) || changed;
+}
+
+gboolean retired_remove(const ActionContext *context, const char *target, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  if (!disk_layers_read(context, target, &layers, error))
+    return FALSE;
+  const DiskFactSpec *fact = disk_facts(layers.facts, target);
+  if (!fact || !given(fact, DiskFactSpec, retired))
+    return TRUE;
+  if (!layers.now->active || is_needed(layers.now, fact->retired))
+    return act_stale(error, "domain %s doesn't run without the old volume %s of disk %s", layers.now->name, fact->retired, target);
+  g_auto(GStrv) paths = retired_layers(virDomainGetConnect(layers.domain), &layers, fact->retired, error);
+  DiskFact leaving = { target, DiskFactSpec_leaving, (const char *const *)paths };
+  return paths && act_change_facts(layers.domain, retire, &leaving, error) && layers_remove(context, target, error);
+}

@@ -1,0 +1,97 @@
+#include "reconciler/act/replace_disk.h"
+
+#include "reconciler/act/layer_guard.h"
+#include "reconciler/act/layer_remove.h"
+#include "reconciler/act/offline.h"
+#include "reconciler/act/point_disk.h"
+#include "reconciler/act/volume.h"
+#include "reconciler/disk_facts.h"
+#include "state/fault.h"
+
+typedef struct {
+  const DiskReplacement *wanted;
+  const DiskLayers *layers;
+  const char *path; /* of the new volume */
+} Replacing;
+
+static char *new_path(const ActionContext *context, const DiskReplacement *wanted, GError **error) {
+  g_autoptr(VirStoragePool) pool = volume_pool(context, wanted->pool, error);
+  g_autofree char *text = pool ? virStoragePoolGetXMLDesc(pool, 0) : NULL;
+  if (pool && !text)
+    libvirt_fail(error, "cannot read storage pool %s", wanted->pool);
+  g_autoptr(xmlDoc) doc = text ? xml_parse(text, wanted->pool, error) : NULL;
+  g_autofree char *directory = doc ? xml_path_get(xml_path("target/path"), xmlDocGetRootElement(doc)) : NULL;
+  if (doc && !directory)
+    act_refuse(error, "storage pool %s has no directory to make volume %s in", wanted->pool, wanted->volume);
+  return directory ? g_build_filename(directory, wanted->volume, NULL) : NULL;
+}
+
+/* Old and new change places in one write. */
+static gboolean change_places(FactsSpec *facts, gconstpointer data) {
+  const Replacing *replacing = data;
+  const char *const old[] = { replacing->layers->chain.disk->path, NULL };
+  DiskFact retired = { replacing->wanted->target, DiskFactSpec_retired, old }, coming = { replacing->wanted->target, DiskFactSpec_coming, NULL };
+  gboolean changed = disk_facts_set(facts, &retired);
+  return disk_facts_set(facts, &coming) || changed;
+}
+
+/* The helper holds the disk meanwhile: nobody writes to it between the copy and the switch. */
+static gboolean make_and_switch(const ActionContext *context, const Action *action, virDomainPtr helper G_GNUC_UNUSED, gconstpointer data, GError **error) {
+  const Replacing *replacing = data;
+  const DiskReplacement *wanted = replacing->wanted;
+  const char *old = replacing->layers->chain.disk->path;
+  const VolumeCopy copied = { wanted->pool, wanted->volume, wanted->format, old, wanted->bytes };
+  if (!volume_copy(context, action, &copied, error))
+    return FALSE;
+  FAULT("replace: made");
+  DiskPointing pointing = { wanted->target, old, replacing->path, wanted->format, change_places, replacing };
+  if (!act_point_disk(context, replacing->layers->domain, &pointing, error))
+    return FALSE;
+  FAULT("replace: switched");
+  return TRUE;
+}
+
+static gboolean check(const DiskLayers *layers, const DiskReplacement *wanted, GError **error) {
+  const DiskFactSpec *fact = disk_facts(layers->facts, wanted->target);
+  if (layers->now->active)
+    return act_stale(error, "domain %s has been started", layers->now->name);
+  if (fact && given(fact, DiskFactSpec, retired))
+    return act_refuse(error, "disk %s of domain %s was replaced before, and the old volume %s is kept until the machine has run on the new "
+                      "one: start it first", wanted->target, layers->now->name, fact->retired);
+  return layer_check_replace(layers, error);
+}
+
+/* Nobody else's volume is overwritten. */
+static gboolean check_free(const ActionContext *context, const DiskReplacement *wanted, GError **error) {
+  g_autoptr(VirStoragePool) pool = volume_pool(context, wanted->pool, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!pool || !volume_find(context, pool, wanted->volume, TRUE, &volume, NULL, error))
+    return FALSE;
+  return !volume || act_refuse(error, "there is a volume %s in storage pool %s already; it is left alone", wanted->volume, wanted->pool);
+}
+
+static gboolean note_coming(const DiskLayers *layers, const DiskReplacement *wanted, const char *path, GError **error) {
+  const char *const paths[] = { path, NULL };
+  DiskFact fact = { wanted->target, DiskFactSpec_coming, paths };
+  if (!act_change_facts(layers->domain, disk_facts_set, &fact, error))
+    return FALSE;
+  FAULT("replace: noted");
+  return TRUE;
+}
+
+gboolean replace_disk(const ActionContext *context, const Action *action, const DiskReplacement *wanted, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  g_autofree char *path = new_path(context, wanted, error);
+  if (!path || !end_helper(context, error) || !disk_layers_read(context, wanted->target, &layers, error))
+    return FALSE;
+  if (g_strcmp0(layers.chain.disk->path, path) == 0)
+    return TRUE; /* switched by an earlier run */
+  if (!check(&layers, wanted, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
+      !note_coming(&layers, wanted, path, error))
+    return FALSE;
+  const Replacing replacing = { wanted, &layers, path };
+  if (offline_hold(context, action, layers.domain, wanted->target, make_and_switch, &replacing, error))
+    return TRUE;
+  coming_remove(context, wanted->target, NULL); /* what can't be done now, the next run does */
+  return FALSE;
+}

@@ -1,0 +1,18 @@
+/* What our record says was done to a machine's disks (facts.disks): read by the planner, written by
+ * actions before and after what they do. */
+#pragma once
+#include "schema/spec.h"
+
+/* NULL: nothing is noted. */
+const DiskFactSpec *disk_facts(const FactsSpec *facts, const char *target);
+/* Whether `path` is among the layers that leave the disk. */
+gboolean disk_facts_leaving(const FactsSpec *facts, const char *target, const char *path);
+
+/* One part of a disk's facts. */
+typedef struct {
+  const char *target;
+  guint part;               /* DiskFactSpec_leaving, _coming or _retired */
+  const char *const *paths; /* NULL: not given; of coming and retired only the first */
+} DiskFact;
+/* For act_change_facts: `data` is a DiskFact. Returns whether anything changed. */
+gboolean disk_facts_set(FactsSpec *facts, gconstpointer data);

@@ -1,0 +1,302 @@
+/* Disk chains: how deep they may become, and what becomes of layers that people made.
+ *
+ * A layer is only merged where nobody needs what lies beneath it: each snapshot that stays keeps the boundary
+ * between its layer and the one below. What stands in the way is said, as are snapshots and block jobs of
+ * people: those are never touched without chain.handMade: merge. */
+#include "reconciler/chain.h"
+#include "reconciler/disk_facts.h"
+#include "reconciler/plan_build.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const ActualDomain *found;
+  const ChainSpec *policy;
+  GPtrArray *actions;
+  guint depth; /* of the chain looked at */
+} Stage;
+
+static const char *name_of(const Chain *chain, guint i) {
+  const ActualVolume *layer = chain_layer(chain, i);
+  return layer->name != NULL ? layer->name : layer->path;
+}
+
+/* Whose a layer is. */
+
+static gboolean lies_in(const GPtrArray *disks, const char *path, const char *except) {
+  for (guint i = 0; disks != NULL && i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    if (g_strcmp0(disk->target, except) == 0)
+      continue;
+    gboolean there = g_strcmp0(disk->path, path) == 0;
+    for (guint j = 0; j < disk->chain->len && !there; j++)
+      there = g_strcmp0(((const ActualVolume *)disk->chain->pdata[j])->path, path) == 0;
+    if (there)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean is_shared(gpointer data, const Chain *chain, guint i, gboolean *ret_shared) {
+  const Actual *actual = data;
+  const char *path = chain_layer(chain, i)->path, *above = i > 0 ? chain_layer(chain, i - 1)->path : NULL;
+  GHashTableIter iter;
+  ActualVolume *volume;
+  ActualDomain *domain;
+  *ret_shared = FALSE;
+  g_hash_table_iter_init(&iter, actual->volumes_by_path);
+  while (!*ret_shared && g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
+    *ret_shared = g_strcmp0(volume->backing_path, path) == 0 && g_strcmp0(volume->path, above) != 0;
+  g_hash_table_iter_init(&iter, actual->domains);
+  while (!*ret_shared && g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    const char *except = domain == chain->domain ? chain->disk->target : NULL;
+    *ret_shared = lies_in(domain->disks, path, except) || lies_in(domain->defined_disks, path, except);
+  }
+  return TRUE;
+}
+
+static gboolean is_declared_snapshot(const Stage *stage, const char *name) {
+  const VmSpec *vm = object_vm(stage->object->declared);
+  return given(vm, VmSpec, snapshots) &&
+         list_find(&SnapshotSpec_table, vm->snapshots, table_key_field(&SnapshotSpec_table), name) != NULL;
+}
+
+static gboolean is_hand_made(const Stage *stage, const ActualSnapshot *snapshot) {
+  const FactsSpec *facts = stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
+  gboolean ours = facts != NULL && given(facts, FactsSpec, snapshots) &&
+                  list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), snapshot->name) != NULL;
+  return !ours && !is_declared_snapshot(stage, snapshot->name);
+}
+
+/* Actions. */
+
+static Action *add(const Stage *stage, ActionKind kind, const char *target, char *description) {
+  gboolean limited = stage->policy != NULL && given(stage->policy, ChainSpec, bandwidth);
+  g_autofree char *bandwidth = limited ? g_strdup_printf("%" G_GUINT64_FORMAT, stage->policy->bandwidth) : NULL;
+  Action *action = build_action(stage->builder, stage->object, kind, NULL, description, "target", target, "bandwidth", bandwidth, NULL);
+  for (guint i = 0; i < stage->actions->len; i++)
+    build_wait(action, ((const Action *)stage->actions->pdata[i])->id);
+  if (stage->found->active && kind != ACTION_DISK_SETTLE)
+    action->impact = IMPACT_LIVE;
+  g_ptr_array_add(stage->actions, action);
+  return action;
+}
+
+/* What is written at most: all that the layers first..last hold, and not more than `into` lacks. */
+static void add_space(Action *action, const Chain *chain, guint first, guint last, const ActualVolume *into) {
+  guint64 bytes = 0;
+  for (guint i = first; i <= last; i++)
+    bytes += chain_layer(chain, i)->allocation;
+  if (into->capacity != 0)
+    bytes = MIN(bytes, into->capacity - MIN(into->allocation, into->capacity));
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+  if (into->pool == NULL)
+    return;
+  string_map_set(action->args, "pool", into->pool);
+  string_map_set(action->args, "bytes", text);
+}
+
+static void merge(const Stage *stage, const Chain *chain, guint top, guint base) {
+  const char *target = chain->disk->target;
+  char *what = base - top == 1 ? g_strdup_printf("merge layer %s of disk %s into %s", name_of(chain, top), target, name_of(chain, base))
+                               : g_strdup_printf("merge %u layers of disk %s, %s to %s, into %s", base - top, target, name_of(chain, top),
+                                                 name_of(chain, base - 1), name_of(chain, base));
+  Action *action = add(stage, ACTION_LAYER_COMMIT, target, what);
+  string_map_set(action->args, "top", chain_layer(chain, top)->path);
+  string_map_set(action->args, "base", chain_layer(chain, base)->path);
+  add_space(action, chain, top, base - 1, chain_layer(chain, base));
+}
+
+/* A name that no volume of the pool has. */
+static char *free_name(const Stage *stage, const char *pool, const char *target) {
+  for (guint i = 1;; i++) {
+    g_autofree char *counted = g_strdup_printf("%s-%s.flat-%u.qcow2", stage->found->name, target, i);
+    if (locate_volume(stage->builder->input, pool, counted) == NULL)
+      return g_steal_pointer(&counted);
+  }
+}
+
+/* Why the disk can't become stand-alone now; NULL: it can. */
+static char *flatten_obstacle(const Stage *stage, const Chain *chain) {
+  const ActualVolume *top = chain_layer(chain, 0);
+  const ActualSnapshot *internal = chain_internal_snapshot(chain);
+  for (guint i = 0; i < stage->depth; i++) {
+    const ActualSnapshot *snapshot = chain_snapshot(chain, chain_layer(chain, i)->path);
+    if (snapshot != NULL)
+      return g_strdup_printf("the snapshot %s needs the layer beneath %s", snapshot->name, name_of(chain, i));
+    if (i > 0 && chain_is_declared(chain, i))
+      return g_strdup_printf("%s is declared as the disk: merge the layers on it with onExceed: commit", name_of(chain, i));
+  }
+  if (internal != NULL)
+    return g_strdup_printf("the snapshot %s is kept within its file", internal->name);
+  if (!stage->found->active && chain_is_declared(chain, 0))
+    return g_strdup_printf("%s is declared as the disk, and would be replaced by another volume: start the machine", name_of(chain, 0));
+  if (!stage->found->active && top->pool == NULL)
+    return g_strdup_printf("%s is in no storage pool: start the machine", name_of(chain, 0));
+  return NULL;
+}
+
+static char *flatten(const Stage *stage, const Chain *chain) {
+  char *obstacle = flatten_obstacle(stage, chain);
+  const ActualVolume *top = chain_layer(chain, 0);
+  const char *target = chain->disk->target;
+  if (obstacle != NULL)
+    return obstacle;
+  if (stage->found->active) {
+    Action *action = add(stage, ACTION_DISK_FLATTEN, target, g_strdup_printf("flatten disk %s: copy all that lies beneath %s into it", target,
+                                                                             name_of(chain, 0)));
+    add_space(action, chain, 1, chain->disk->chain->len - 1, top);
+    return NULL;
+  }
+  g_autofree char *volume = free_name(stage, top->pool, target), *capacity = g_strdup_printf("%" G_GUINT64_FORMAT, top->capacity);
+  Action *action = add(stage, ACTION_DISK_FLATTEN, target, g_strdup_printf("flatten disk %s into the new volume %s; %s is kept until the "
+                                                                           "machine has run on it", target, volume, name_of(chain, 0)));
+  string_map_set(action->args, "volume", volume);
+  string_map_set(action->args, "format", "qcow2");
+  string_map_set(action->args, "capacity", capacity);
+  add_space(action, chain, 0, chain->disk->chain->len - 1, &(ActualVolume){.pool = top->pool, .capacity = top->capacity});
+  return NULL;
+}
+
+/* What keeps layer i and the one beneath it apart; NULL: nothing. */
+static char *boundary(const Chain *chain, guint i) {
+  const ActualSnapshot *snapshot = chain_snapshot(chain, chain_layer(chain, i)->path);
+  if (snapshot != NULL)
+    return g_strdup_printf("the snapshot %s needs the layer beneath %s", snapshot->name, name_of(chain, i));
+  if (chain_is_declared(chain, i))
+    return g_strdup_printf("%s is declared as the disk", name_of(chain, i));
+  return NULL;
+}
+
+/* Every run of layers that nothing keeps apart becomes one. Returns what stands in the way of the wanted depth. */
+static char *commit(const Stage *stage, const Chain *chain) {
+  const ActualSnapshot *internal = chain_internal_snapshot(chain);
+  if (internal != NULL)
+    return g_strdup_printf("the snapshot %s is kept within one of its layers", internal->name);
+  g_autofree char *kept = NULL;
+  guint top = 0, depth = 1;
+  for (guint i = 0; i < stage->depth; i++) {
+    gboolean last = i + 1 == stage->depth;
+    char *why = last ? NULL : boundary(chain, i);
+    if (!last && why == NULL)
+      continue;
+    if (i > top)
+      merge(stage, chain, top, i);
+    depth += !last;
+    top = i + 1;
+    if (why != NULL && kept == NULL)
+      kept = why;
+    else
+      g_free(why);
+  }
+  return depth > (guint)stage->policy->maxDepth ? g_steal_pointer(&kept) : NULL;
+}
+
+/* Snapshots of people. */
+
+static void note_hand_made(const Stage *stage, const Chain *chain) {
+  for (guint i = 0; i < stage->depth; i++) {
+    const ActualSnapshot *snapshot = chain_snapshot(chain, chain_layer(chain, i)->path);
+    if (snapshot == NULL || !is_hand_made(stage, snapshot))
+      continue;
+    build_note(stage->object, g_strdup_printf("disk %s is a layer deeper, %s, by the snapshot %s that a person made: declare it under "
+                                              "snapshots to keep it, merge it away with chain.handMade: merge, or leave it",
+                                              chain->disk->target, name_of(chain, i), snapshot->name));
+  }
+}
+
+/* One disk. */
+
+static void shorten(const Stage *stage, const Chain *chain) {
+  ChainPolicy policy = given(stage->policy, ChainSpec, onExceed) ? (ChainPolicy)stage->policy->onExceed : ChainPolicy_report;
+  g_autofree char *obstacle = NULL;
+  if (policy == ChainPolicy_report)
+    obstacle = g_strdup("chain.onExceed says what is done: flatten or commit");
+  else if (!stage->found->active && stage->found->has_managed_save)
+    obstacle = g_strdup("the machine is hibernated, and its saved memory knows the layers");
+  else
+    obstacle = policy == ChainPolicy_flatten ? flatten(stage, chain) : commit(stage, chain);
+  if (obstacle != NULL)
+    build_note(stage->object, g_strdup_printf("disk %s is %u layers deep, and %" G_GINT64_FORMAT " are wanted at most: %s",
+                                              chain->disk->target, stage->depth, stage->policy->maxDepth, obstacle));
+}
+
+static gboolean is_ours(const Stage *stage, const ActualDisk *disk) {
+  const DiskFactSpec *fact = stage->found->owner != NULL ? disk_facts(&stage->found->owner->facts, disk->target) : NULL;
+  return fact != NULL && given(fact, DiskFactSpec, leaving);
+}
+
+static void plan_disk(Stage *stage, const Chain *chain) {
+  const ActualDisk *disk = chain->disk;
+  if (disk->job != NULL && !is_ours(stage, disk)) {
+    build_note(stage->object, g_strdup_printf("a block job (%s) that somebody started runs on disk %s: its layers are left alone until it has "
+                                              "ended", disk->job, disk->target));
+    return;
+  }
+  if (disk->chain->len < 2)
+    return;
+  chain_depth(chain, is_shared, (gpointer)stage->builder->input->actual, &stage->depth);
+  note_hand_made(stage, chain);
+  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth)
+    shorten(stage, chain);
+}
+
+/* The chain changes in this run: it is judged when it has. */
+static gboolean changes_chains(const GPtrArray *actions) {
+  for (guint i = 0; i < actions->len; i++)
+    if (((const Action *)actions->pdata[i])->kind == ACTION_SNAPSHOT_TAKE)
+      return TRUE;
+  return FALSE;
+}
+
+char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  const VmSpec *vm = object_vm(object->declared);
+  Stage stage = {builder, object, found, &vm->chain, actions, 0};
+  for (guint i = 0; !changes_chains(actions) && i < found->disks->len; i++) {
+    const ActualDisk *disk = found->disks->pdata[i];
+    const Chain chain = {found, disk, chain_declared(vm, disk->target)};
+    if (chain.declared != NULL && disk->path != NULL)
+      plan_disk(&stage, &chain);
+  }
+  return NULL;
+}
+
+/* What an interrupted run left. */
+
+Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  const Stage stage = {builder, object, found, NULL, actions, 0};
+  return found->has_helper ? add(&stage, ACTION_DISK_SETTLE, NULL, g_strdup("end the helper domain that an interrupted run left")) : NULL;
+}
+
+static gboolean is_worked_on(const GPtrArray *actions, const char *target) {
+  for (guint i = 0; i < actions->len; i++) {
+    const Action *action = actions->pdata[i];
+    if ((action->kind == ACTION_LAYER_COMMIT || action->kind == ACTION_DISK_FLATTEN) &&
+        g_strcmp0(string_map_get(action->args, "target"), target) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* The machine runs, and not on the old volume. */
+static gboolean has_retired(const ActualDomain *found, const DiskFactSpec *fact) {
+  return given(fact, DiskFactSpec, retired) && found->active && !lies_in(found->disks, fact->retired, NULL) &&
+         !lies_in(found->defined_disks, fact->retired, NULL);
+}
+
+void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  const FactsSpec *facts = found->owner != NULL ? &found->owner->facts : NULL;
+  const Stage stage = {builder, object, found, NULL, actions, 0};
+  for (guint i = 0; facts != NULL && given(facts, FactsSpec, disks) && i < facts->disks->len; i++) {
+    const DiskFactSpec *fact = facts->disks->pdata[i];
+    gboolean retired = has_retired(found, fact);
+    gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming);
+    if ((!retired && !begun) || is_worked_on(actions, fact->target) || actual_disk(found->disks, fact->target) == NULL)
+      continue;
+    Action *action = add(&stage, ACTION_DISK_SETTLE, fact->target,
+                         retired ? g_strdup_printf("delete %s, which disk %s was before: the machine runs on the new volume", fact->retired, fact->target)
+                                 : g_strdup_printf("put away what an interrupted run left of disk %s", fact->target));
+    if (retired)
+      string_map_set(action->args, "retired", "true");
+  }
+}
