@@ -82,7 +82,9 @@ static void want_running(Power *power, PowerState now) {
 }
 
 static void want_stopped(Power *power, PowerState now) {
-  if (now == PowerState_running || now == PowerState_paused)
+  if (now == PowerState_paused && actual_is_starting(power->domain))
+    build_note(power->object, g_strdup("it is being started at this moment: it is stopped when that is done"));
+  else if (now == PowerState_running || now == PowerState_paused)
     shut_down(power);
   else if (now == PowerState_hibernated && (power->builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
     act(power, ACTION_DOMAIN_DISCARD_SAVE, "discard the saved memory", NULL, NULL);

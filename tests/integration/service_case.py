@@ -14,7 +14,7 @@ import lab  # noqa: E402
 import libvirt  # noqa: E402
 import yaml  # noqa: E402
 
-lab.libvirt = libvirt
+lab.libvirt, lab.yaml = libvirt, yaml
 
 
 def wait_for(condition, what, timeout=60):
