@@ -13,7 +13,7 @@ from service_case import Service, TestCase, lab, wait_for  # noqa: E402
 class Serve(TestCase):
     def test_events_resync_and_restarts_of_libvirtd(self):
         hv = self.hv
-        hv.write("all.yaml", hv.vm("web"), hv.vm("still", powerState="stopped"))
+        hv.write("all.yaml", hv.vm("web"), hv.vm("still", powerState="stopped", shutdown={"timeout": "3s", "retryInterval": "1s"}))
         with self.service() as service:
             self.wait_running("web")
             state = service.settle()
