@@ -48,7 +48,7 @@ static const Option options[] = {
     {"preflight", 0, G_OPTION_ARG_NONE, OPTION(preflight), FOR(APPLY), NULL,
      "Let the hypervisor judge the planned definitions; still changes nothing"},
     {"allow", 0, G_OPTION_ARG_FILENAME, OPTION(allow), FOR(APPLY) | FOR(GRAPH), "CLASS[,CLASS]",
-     "Allow actions of this impact too: restart, data-loss"},
+     "Allow these too: restart, data-loss, overcommit"},
     {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY) | FOR(GRAPH), NULL, "Delete what is ours and has left the source"},
     {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY) | FOR(GRAPH), "PERCENT",
      "Most of what is ours that a run may delete (default: 30)"},

@@ -5,6 +5,7 @@
 
 #include "reconciler/cli.h"
 #include "reconciler/escape.h"
+#include "reconciler/plan_input.h"
 
 G_DEFINE_QUARK(reconcile-cli-error, cli_error)
 
@@ -75,9 +76,11 @@ gboolean cli_parse_allow(const char *text, guint *ret_allow, GError **error) {
     for (Impact impact = 0; impact < IMPACT_N && !known; impact++)
       if ((known = g_str_equal(impact_words[impact], g_strstrip(*word))) && impact >= IMPACT_RESTART)
         allow |= 1u << impact;
+    if (!known && (known = g_str_equal(*word, "overcommit")))
+      allow |= ALLOW_OVERCOMMIT;
     if (!known) {
       g_set_error(error, CLI_ERROR, CLI_ERROR_USAGE,
-                  "--allow %s: unknown class of impact; known are none, live, next-start, restart, data-loss", *word);
+                  "--allow %s: unknown class of impact; known are none, live, next-start, restart, data-loss, overcommit", *word);
       return FALSE;
     }
   }

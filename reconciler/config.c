@@ -24,13 +24,13 @@ char *config_runtime_dir(void) {
 static guint impacts(char *const *words) {
   guint bits = 0;
   for (; words && *words; words++)
-    bits |= 1u << enum_find(ImpactClass_words.words, *words);
+    bits |= 1u << enum_find(Allowance_words.words, *words);
   return bits;
 }
 
 static void complete(Config *config) {
   const ServiceSpec *spec = &config->spec;
-  config->allow = impacts(spec->allow) & (ALLOW(IMPACT_RESTART) | ALLOW(IMPACT_DATA_LOSS));
+  config->allow = impacts(spec->allow) & (ALLOW(IMPACT_RESTART) | ALLOW(IMPACT_DATA_LOSS) | ALLOW_OVERCOMMIT);
   config->state_dir = given(spec, ServiceSpec, stateDir) ? g_strdup(spec->stateDir) : journal_default_dir();
   g_autofree char *runtime = config_runtime_dir();
   config->socket = given(spec, ServiceSpec, socket) ? g_strdup(spec->socket) : g_build_filename(runtime, "control.sock", NULL);

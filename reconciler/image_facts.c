@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "reconciler/base_volume.h"
+#include "reconciler/fetch.h"
 #include "reconciler/locate.h"
 #include "reconciler/qcow2.h"
 #include "schema/digest.h"
@@ -81,10 +82,7 @@ static char *newest_in(const char *directory, ImageFacts *facts) {
   return g_steal_pointer(&newest);
 }
 
-static void read_header(int fd, guint64 size, ImageFacts *facts) {
-  guint8 bytes[QCOW2_HEADER_BYTES];
-  ssize_t got = pread(fd, bytes, sizeof bytes, 0);
-  gsize length = got > 0 ? (gsize)got : 0;
+static void read_header(const guint8 *bytes, gsize length, guint64 size, ImageFacts *facts) {
   gboolean qcow2 = qcow2_has_magic(bytes, length);
   gboolean asked_raw = g_strcmp0(facts->format, "raw") == 0;
   if (g_strcmp0(facts->format, "qcow2") == 0 && !qcow2)
@@ -143,7 +141,9 @@ static gboolean read_file(ImageFacts *facts, const char *expected, Journal *jour
     fail(facts, "%s is empty", facts->path);
   } else {
     facts->bytes = info.st_size;
-    read_header(fd, info.st_size, facts);
+    guint8 bytes[QCOW2_HEADER_BYTES];
+    ssize_t got = pread(fd, bytes, sizeof bytes, 0);
+    read_header(bytes, got > 0 ? (gsize)got : 0, info.st_size, facts);
   }
   gboolean going = TRUE;
   if (facts->error == NULL) {
@@ -167,6 +167,25 @@ static gboolean read_file(ImageFacts *facts, const char *expected, Journal *jour
   if (fd >= 0)
     close(fd);
   return going;
+}
+
+/* Enough to plan with; the whole is fetched by the action, which holds it against the digest. */
+static gboolean read_url(const char *url, const char *sha256, ImageFacts *facts, GCancellable *cancel, GError **error) {
+  guint8 bytes[QCOW2_HEADER_BYTES];
+  gsize got = 0;
+  g_autoptr(GError) trouble = NULL;
+  facts->path = g_strdup(url);
+  facts->remote = TRUE;
+  if (fetch_head(url, bytes, sizeof bytes, &got, &facts->bytes, cancel, &trouble)) {
+    facts->sha256 = g_strdup(sha256);
+    read_header(bytes, got, facts->bytes, facts);
+  } else if (g_error_matches(trouble, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_propagate_error(error, g_steal_pointer(&trouble));
+    return FALSE;
+  } else {
+    fail(facts, "%s", trouble->message);
+  }
+  return TRUE;
 }
 
 /* A base that is in its pool needs no file any more: the declared digest names it. */
@@ -194,6 +213,8 @@ static gboolean collect(const Object *image, const Actual *actual, ImageFacts *f
     return TRUE;
   if (given(spec, ImageSpec, format))
     facts->format = g_strdup(Format_words.words[spec->format]);
+  if (given(spec, ImageSpec, url))
+    return read_url(spec->url, spec->sha256, facts, cancel, error);
   if (g_file_test(spec->source, G_FILE_TEST_IS_DIR))
     facts->path = given(spec, ImageSpec, useLatest) && spec->useLatest ? newest_in(spec->source, facts)
                                                                        : file_in(spec->source, image->metadata.name, facts);

@@ -1,11 +1,13 @@
 /* What Image objects point at: their files' digest, format and size. Reading files is I/O, so
- * it is done before planning; digests are cached by path, inode, size and time of change. */
+ * it is done before planning; digests are cached by path, inode, size and time of change. Of a URL only the
+ * first bytes are asked for: its digest is the declared one, which the import verifies. */
 #pragma once
 #include <gio/gio.h>
 #include "state/actual.h"
 
 typedef struct {
-  char *path;   /* the file; NULL when it isn't needed: the base is in its pool already */
+  char *path;   /* the file, or its URL; NULL when it isn't needed: the base is in its pool already */
+  gboolean remote; /* path is a URL */
   char *sha256; /* lower-case hex */
   char *format; /* "qcow2" or "raw" */
   guint64 bytes, virtual_size;

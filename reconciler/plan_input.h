@@ -19,3 +19,4 @@ typedef struct {
 } PlanInput;
 
 #define ALLOW(impact) (1u << (impact))
+#define ALLOW_OVERCOMMIT (1u << IMPACT_N) /* write more into a pool than it has available */

@@ -126,6 +126,9 @@ static void volume_create(PlanBuilder *builder, PlanObject *object, const Volume
                           g_strdup_printf("create %s of image %s, %s, in pool %s", copy ? "a copy" : "an overlay", spec->image, size, pool),
                           "pool", pool, "volume", name, "format", format, "bytes", bytes, copy ? "from" : "backingPath",
                           base, copy ? NULL : "backingFormat", facts->format, NULL);
+    g_autofree char *written = g_strdup_printf("%" G_GUINT64_FORMAT, facts->virtual_size);
+    if (copy)
+      string_map_set(action->args, "writes", written);
     build_wait(action, build_needs(builder, KIND_IMAGE, spec->image));
   }
   build_ready(builder, KIND_VOLUME, name, action);

@@ -41,8 +41,8 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
                                 "pool", source->pool, "volume", source->volume, "format", format, "bytes", bytes, NULL);
   if (from_image) {
     string_map_set(action->args, copy ? "from" : "backingPath", source->base_path);
-    if (!copy)
-      string_map_set(action->args, "backingFormat", source->base_format);
+    g_autofree char *most = decimal(source->base_bytes);
+    string_map_set(action->args, copy ? "writes" : "backingFormat", copy ? most : source->base_format);
     build_wait(action, build_needs(builder, KIND_IMAGE, source->image));
   }
   return action;

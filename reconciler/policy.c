@@ -18,6 +18,7 @@ static const NamedField named_fields[] = {
     {&DiskSpec_table, "pool", RULE(pools)},
     {&VolumeSpec_table, "pool", RULE(pools)},
     {&ImageSpec_table, "pool", RULE(pools)},
+    {&ImageSpec_table, "url", RULE(imageUrls)},
     {&InterfaceSpec_table, "network", RULE(networks)},
     {&InterfaceSpec_table, "bridge", RULE(bridges)},
     {&InterfaceSpec_table, "direct", RULE(bridges)},
@@ -64,6 +65,18 @@ static void check_path(Walk *walk, const char *text) {
     refuse(walk, "paths", path);
 }
 
+/* What a beginning stands for ends at a slash: https://a.org isn't the beginning of https://a.org.evil.net. */
+static void check_url(Walk *walk, const char *url) {
+  const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, imageUrls), "imageUrls");
+  for (const char *const *each = list; each && *each; each++) {
+    gsize length = strlen(*each);
+    if (length && g_str_has_prefix(url, *each) && ((*each)[length - 1] == '/' || url[length] == '/' || !url[length]))
+      return;
+  }
+  if (list)
+    refuse(walk, "imageUrls", url);
+}
+
 static void check_listed(Walk *walk, gsize rule, const char *name, const char *value) {
   const char *const *list = rule_list(walk->policy, rule, name);
   if (list && value && !g_strv_contains(list, value))
@@ -78,6 +91,8 @@ static void check_named(Walk *walk, const FieldTable *table, const Field *field,
       continue;
     if (named->rule == offsetof(PolicySpec, paths))
       check_path(walk, value);
+    else if (named->rule == offsetof(PolicySpec, imageUrls))
+      check_url(walk, value);
     else
       check_listed(walk, named->rule, named->rule_name, value);
   }

@@ -2,6 +2,7 @@
 
 #include "reconciler/plan_input.h"
 #include "reconciler/policy.h"
+#include "reconciler/space.h"
 #include "reconciler/windows.h"
 
 typedef struct {
@@ -140,21 +141,29 @@ static void drop_held(Holding *holding) {
 }
 
 /* Too little space in a pool concerns those who would take it. */
-static void reject_for_space(Plan *plan) {
-  if (!plan->short_pool)
-    return;
+static void reject_who_takes(Plan *plan, const ActualPool *pool) {
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
     for (guint n = 0; n < plan->actions->len && object->change != CHANGE_ERROR; n++) {
       const Action *action = plan->actions->pdata[n];
-      if ((action->kind == ACTION_IMAGE_IMPORT || action->kind == ACTION_VOLUME_COPY) && g_str_equal(action->object, id) &&
-          g_strcmp0(string_map_get(action->args, "pool"), plan->short_pool) == 0)
+      if (g_str_equal(action->object, id) && space_taken(action, pool) > 0)
         plan_reject(plan, object, g_strdup(plan->refused));
     }
   }
-  g_clear_pointer(&plan->refused, g_free);
-  g_clear_pointer(&plan->short_pool, g_free);
+}
+
+/* Pool by pool: what is left of the plan may be too much for another one. */
+static void reject_for_space(Plan *plan, const Actual *actual) {
+  while (plan->short_pool) {
+    g_autofree char *name = g_steal_pointer(&plan->short_pool);
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, name);
+    if (pool)
+      reject_who_takes(plan, pool);
+    g_clear_pointer(&plan->refused, g_free);
+    if (pool)
+      plan->refused = space_check(actual, plan, &plan->short_pool);
+  }
 }
 
 /* An action that waits for one that was rejected can't be done either. */
@@ -182,7 +191,7 @@ static void apply_policy(const Rules *rules, Plan *plan, const Actual *actual) {
     const Action *action = plan->actions->pdata[i];
     g_hash_table_insert(before, g_strdup(action->id), g_strdup(action->object));
   }
-  reject_for_space(plan);
+  reject_for_space(plan, actual);
   if (rules->policy)
     policy_apply(rules->policy, plan, actual);
   reject_orphans(plan, before);

@@ -34,6 +34,8 @@ static void validate_object(const Check *check) {
     validate_devices(check);
     break;
   case KIND_IMAGE:
+    validate_image(check);
+    break;
   case KIND_N:
     break;
   }

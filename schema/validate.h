@@ -36,6 +36,7 @@ void validate_profile(const Check *check);
 void validate_network(const Check *check);
 void validate_pool(const Check *check);
 void validate_volume(const Check *check);
+void validate_image(const Check *check);
 /* MACs and UUIDs that two objects have, disks that two machines write to. */
 void validate_set(const Desired *desired, Diagnostics *diagnostics);
 

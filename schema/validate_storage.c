@@ -1,6 +1,8 @@
 /* Rules for pools and volumes. */
 #include "schema/validate.h"
 
+#include <string.h>
+
 /* Which parts of `source` each type of pool takes, in the order of the rows. */
 typedef enum { PART_NO, PART_MAY, PART_MUST } Part;
 static const Part parts[PoolType_N][PoolSourceSpec_N] = {
@@ -24,6 +26,32 @@ void validate_pool(const Check *check) {
     else if (!has && parts[pool->type][i] == PART_MUST && !check->adopt)
       check_error(check, path, "type %s needs %s: %s", type, path, part->help);
   }
+}
+
+/* A URL that says no more than where the file is. */
+static void validate_url(const Check *check, const char *text) {
+  g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_HAS_PASSWORD, NULL); /* resolves .. in the path */
+  const char *scheme = uri ? g_uri_get_scheme(uri) : NULL;
+  if (!uri || !(g_str_equal(scheme, "https") || g_str_equal(scheme, "http")) || !g_uri_get_host(uri) || !*g_uri_get_host(uri))
+    check_error(check, "url", "expected a URL such as https://images.example.org/debian-12.qcow2");
+  else if (g_uri_get_userinfo(uri))
+    check_error(check, "url", "a URL with credentials would be seen by all who read plans: serve the image without, or fetch it yourself and give source");
+  else if (strstr(text, "/..") || strcasestr(text, "%2e") || strchr(text, '#'))
+    check_error(check, "url", "write the URL without /.., %%2e and #");
+}
+
+void validate_image(const Check *check) {
+  const ImageSpec *image = check->object->spec;
+  gboolean url = given(image, ImageSpec, url);
+  if (url == given(image, ImageSpec, source))
+    check_error(check, url ? "url" : "", "an image has either a source (a file of this host) or a url");
+  if (!url)
+    return;
+  validate_url(check, image->url);
+  if (!given(image, ImageSpec, sha256))
+    check_error(check, "url", "what comes over the network is held against its digest: give sha256");
+  if (given(image, ImageSpec, useLatest) && image->useLatest)
+    check_error(check, "useLatest", "useLatest is for a source directory; with a url, sha256 says which content it is");
 }
 
 void validate_volume(const Check *check) {

@@ -134,6 +134,8 @@ static gboolean prepare_dir(const char *dir, JournalMode mode, GError **error) {
   return FALSE;
 }
 
+const char *journal_dir(const Journal *journal) { return journal->dir; }
+
 Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GError **error) {
   if (!prepare_dir(dir, mode, error))
     return NULL;

@@ -33,6 +33,8 @@ Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GEr
 void journal_close(Journal *journal); /* accepts NULL; releases the lock */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_close)
 
+const char *journal_dir(const Journal *journal); /* the state directory: others keep files there too */
+
 /* Writing: JOURNAL_WRITE only. Old runs beyond the last 1,000 are dropped at run_begin. */
 gboolean journal_run_begin(Journal *journal, const char *source, const char *revision /* or NULL */, const char *uri,
                            gint64 *ret_run, GError **error);

@@ -9,16 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "reconciler/act/base.h"
+#include "reconciler/act/image_fetch.h"
 #include "reconciler/act/upload.h"
+#include "reconciler/fetch.h"
 #include "state/fault.h"
 
 typedef struct {
   const char *pool, *volume, *source, *sha256, *format;
   guint64 bytes;
+  char *fetched; /* the file that a URL was fetched to; NULL: source is a file */
   int fd;
 } Image;
 
 static void image_clear(Image *image) {
+  g_free(image->fetched);
   if (image->fd >= 0)
     close(image->fd);
 }
@@ -61,7 +65,7 @@ static gboolean check_header(const Image *image, GError **error) {
 
 static gboolean open_image(Image *image, GError **error) {
   struct stat status;
-  image->fd = open(image->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  image->fd = open(image->fetched ? image->fetched : image->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image->fd < 0 || fstat(image->fd, &status) < 0)
     return act_stale(error, "cannot read image %s: %s", image->source, g_strerror(errno));
   if (!S_ISREG(status.st_mode))
@@ -168,13 +172,21 @@ gboolean act_image_import(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (volume && !half_made)
     return check_existing(volume, &image, error);
+  if (fetch_is_url(image.source) &&
+      !(image.fetched = image_fetch(context, action, image.source, image.sha256, image.bytes, error)))
+    return FALSE;
   if (!open_image(&image, error) || (volume && !volume_delete(volume, error)))
     return FALSE;
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;
   FAULT("image: marked");
-  if (transfer(context, action, pool, &image, error) && verify(context, pool, &image, error))
-    return keep(context, pool, &image, error);
+  if (transfer(context, action, pool, &image, error) && verify(context, pool, &image, error)) {
+    if (!keep(context, pool, &image, error))
+      return FALSE;
+    if (image.fetched)
+      image_fetch_drop(image.fetched); /* the pool has it now */
+    return TRUE;
+  }
   half_made_remove(pool, image.volume);
   return FALSE;
 }

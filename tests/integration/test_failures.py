@@ -179,6 +179,16 @@ class FullPool(FailureCase):
         self.enlarge()
         self.in_sync()
 
+    def test_insisted(self):
+        self.hv.small_disk("lab", "8M")
+        self.hv.apply(self.hv.write("pool/pool.yaml", self.hv.pool()))
+        os.remove(self.hv.path("specs", "pool", "pool.yaml"))
+        result, _ = self.run_failing("--allow", "overcommit")
+        self.assertNotIn("make room", result.stderr)
+        self.assertEqual(self.pool_files(), [])
+        self.enlarge()
+        self.in_sync()
+
     def test_full_in_the_middle(self):
         """The pool is made in the same run, so nobody could know."""
         self.hv.small_disk("lab", "8M")

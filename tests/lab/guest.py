@@ -24,14 +24,22 @@ class Guest:
         answer: do("write", "vdb", 3, "seed"), do("sum", "vdb"), do("run", "mount ...")."""
         number = f"{os.getpid()}-{next(self._number)}"
         line = " ".join(map(str, [number, verb, *arguments])) + "\n"
-        self.wait(lambda guest: 0 < guest.starts() <= guest.lines().count("obeys"), "obeys", timeout)
+        prefix = f"answer {number} "
+        self.wait_text("ready")
         with socket.socket(socket.AF_UNIX) as port:
             port.settimeout(timeout)
             port.connect(self.console + ".control")
-            port.sendall(line.encode())
-            prefix = f"answer {number} "
-            said = self.wait(lambda guest: [each for each in guest.lines() if each.startswith(prefix)], repr(line), timeout)
-        return said[0][len(prefix):]
+            asked = 0
+
+            def answered(guest):
+                """What is said before the guest has opened the port is lost: it is said again, which does no harm."""
+                nonlocal asked
+                if time.monotonic() - asked > 10:
+                    port.sendall(line.encode())
+                    asked = time.monotonic()
+                return [each for each in guest.lines() if each.startswith(prefix)]
+
+            return self.wait(answered, repr(line), timeout)[0][len(prefix):]
 
     def text(self):
         try:

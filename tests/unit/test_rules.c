@@ -239,10 +239,14 @@ static void too_little_space_concerns_who_takes_it(void **state) {
   (void)state;
   g_autoptr(Plan) plan = plan_with_restart();
   PlanObject *image = plans_object(plan, KIND_IMAGE, "big", CHANGE_CREATE);
-  string_map_set(plans_action(plan, image, ACTION_IMAGE_IMPORT, IMPACT_NONE, NULL, "import")->args, "pool", "lab");
+  Action *import = plans_action(plan, image, ACTION_IMAGE_IMPORT, IMPACT_NONE, NULL, "import");
+  string_map_set(import->args, "pool", "lab");
+  string_map_set(import->args, "bytes", "4096");
   plan->short_pool = g_strdup("lab");
   plan->refused = g_strdup("pool lab has too little");
   g_autoptr(Actual) actual = actual_new();
+  ActualPool *lab = actual_pool_new("lab", "");
+  g_hash_table_insert(actual->pools, lab->name, lab);
   Rules rules = {.now = NOON};
   rules_apply(&rules, plan, actual);
   assert_null(plan->refused);
