@@ -82,7 +82,8 @@ static char *take_reply(const GitSource *source, const ProgramResult *result, GE
   const char *commit = json_string_value(json_object_get(reply, "commit"));
   const char *message = json_string_value(json_object_get(reply, "error"));
   if (!result->exited)
-    return failed(source, error, "the process that fetches was ended by signal %d", result->status);
+    return failed(source, error, "the process that fetches was ended by signal %d%s", result->status,
+                  result->status == SIGBUS ? ": is there space in the state directory?" : "");
   if (message != NULL) {
     g_set_error_literal(error, GIT_SOURCE_ERROR, (int)json_integer_value(json_object_get(reply, "code")), message);
     return NULL;

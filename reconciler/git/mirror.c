@@ -2,9 +2,13 @@
 
 #include <git2.h>
 #include <git2/sys/transport.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
+#include "state/fault.h"
+
 #define MAX_BYTES (G_GUINT64_CONSTANT(4) << 30) /* of one download */
+#define MAX_PACKS 50                            /* before they are made one */
 #define MAX_COMMITS 100000                      /* that are looked at for their signatures */
 
 /* GLib's way of cleaning up for what libgit2 hands out. */
@@ -210,6 +214,43 @@ char *mirror_tag(Mirror *mirror, const char *name, const char *commit, gsize *re
   return text;
 }
 
+static int add_object(const git_oid *id, void *builder) { return git_packbuilder_insert(builder, id, NULL); }
+
+static int tell_progress(G_GNUC_UNUSED int stage, G_GNUC_UNUSED uint32_t current, G_GNUC_UNUSED uint32_t total, void *fetch) {
+  ((const MirrorFetch *)fetch)->alive();
+  return 0;
+}
+
+/* One pack with all objects, also those that no ref leads to any more: one may be applied still. */
+static gboolean pack_all(git_repository *repository, const MirrorFetch *fetch) {
+  git_packbuilder *builder = NULL;
+  g_autoptr(git_odb) odb = NULL;
+  gboolean packed = git_repository_odb(&odb, repository) == 0 && git_packbuilder_new(&builder, repository) == 0 &&
+                    git_packbuilder_set_callbacks(builder, tell_progress, (gpointer)fetch) == 0 &&
+                    git_odb_foreach(odb, add_object, builder) == 0 && git_packbuilder_write(builder, NULL, 0444, NULL, NULL) == 0;
+  git_packbuilder_free(builder);
+  return packed;
+}
+
+/* Each update brings a pack, and each has to be looked into for each object. Trouble here is none:
+ * the next update tries again. */
+static void unite_packs(git_repository *repository, const MirrorFetch *fetch) {
+  g_autofree char *path = g_build_filename(fetch->path, "objects", "pack", NULL);
+  g_autoptr(GPtrArray) packs = g_ptr_array_new_with_free_func(g_free);
+  g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+  for (const char *name; folder != NULL && (name = g_dir_read_name(folder)) != NULL;)
+    if (g_str_has_suffix(name, ".idx"))
+      g_ptr_array_add(packs, g_strndup(name, strlen(name) - strlen(".idx")));
+  if (packs->len <= MAX_PACKS || !pack_all(repository, fetch))
+    return;
+  FAULT("git: packs united");
+  static const char *const suffixes[] = {".idx", ".pack"}; /* without its index, a pack isn't there */
+  for (guint i = 0; i < packs->len * G_N_ELEMENTS(suffixes); i++) {
+    g_autofree char *name = g_strconcat(packs->pdata[i / 2], suffixes[i % 2], NULL), *file = g_build_filename(path, name, NULL);
+    g_unlink(file);
+  }
+}
+
 /* What the callbacks need while one fetch runs. */
 typedef struct {
   const MirrorFetch *fetch;
@@ -411,9 +452,13 @@ static gboolean download(Fetching *fetching, const git_fetch_options *options, G
   git_strarray refspecs = {specs, other != NULL ? 3 : 2};
   git_error_clear();
   /* Gone ones first: a branch "a" would be in the way of a branch "a/b". */
-  if (git_remote_download(fetching->remote, &refspecs, options) == 0 && git_remote_prune(fetching->remote, NULL) == 0 &&
-      git_remote_update_tips(fetching->remote, &options->callbacks, 0, options->download_tags, NULL) == 0)
+  int result = git_remote_download(fetching->remote, &refspecs, options);
+  fetching->fetch->alive();
+  if (result == 0 && git_remote_prune(fetching->remote, NULL) == 0 &&
+      git_remote_update_tips(fetching->remote, &options->callbacks, 0, options->download_tags, NULL) == 0) {
+    fetching->fetch->alive();
     return TRUE;
+  }
   const git_error *last = git_error_last();
   int class = last != NULL ? last->klass : GIT_ERROR_NONE;
   if (fetching->reason != NULL || class == GIT_ERROR_NET || class == GIT_ERROR_SSL || class == GIT_ERROR_HTTP || class == GIT_ERROR_SSH)
@@ -467,6 +512,8 @@ char *mirror_fetch(const MirrorFetch *fetch, GError **error) {
   }
   Fetching fetching = {.fetch = fetch};
   char *commit = fetch_into(repository, &fetching, error);
+  if (commit != NULL)
+    unite_packs(repository, fetch);
   git_repository_free(repository);
   g_free(fetching.reason);
   g_clear_error(&fetching.ssh_error);

@@ -106,7 +106,8 @@ static char *fetch(const GitSource *source, const char *path, void (*alive)(void
   if (url == NULL || !read_token(source, &token, error))
     return NULL;
   SshFiles ssh = {source->ssh_key, source->ssh_known_hosts};
-  MirrorFetch order = {path, source->url, url, git_source_ref(source), source->ca_file, source->user, token, &ssh, alive};
+  const char *user = source->user != NULL ? source->user : url->user;
+  MirrorFetch order = {path, source->url, url, git_source_ref(source), source->ca_file, user, token, &ssh, alive};
   g_autofree char *commit = mirror_fetch(&order, error);
   return commit != NULL && is_whole(source, path, commit, error) ? g_steal_pointer(&commit) : NULL;
 }
@@ -127,12 +128,24 @@ static char *make_anew(const GitSource *source, const char *folder, void (*alive
   return g_steal_pointer(&commit);
 }
 
+/* Packs that weren't received to the end. */
+static void remove_unfinished_packs(const char *repository) {
+  g_autofree char *path = g_build_filename(repository, "objects", "pack", NULL);
+  g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+  for (const char *name; folder != NULL && (name = g_dir_read_name(folder)) != NULL;)
+    if (g_str_has_prefix(name, "pack_")) {
+      g_autofree char *file = g_build_filename(path, name, NULL);
+      g_unlink(file);
+    }
+}
+
 /* What an interrupted run left. */
 static gboolean clean_up(const char *folder, GError **error) {
   g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL),
                   *old = g_build_filename(folder, "old.git", NULL);
   if (!g_file_test(path, G_FILE_TEST_EXISTS) && g_file_test(old, G_FILE_TEST_EXISTS) && !move(old, path, error))
     return FALSE;
+  remove_unfinished_packs(path);
   return update_remove(made, error) && update_remove(old, error);
 }
 

@@ -154,6 +154,9 @@ class Http(git_lab.TestCase):
         server = self.serve(tls=self.path("tls"), token=TOKEN, user="ci")
         source = {"url": server.url("/vms.git/.git"), "caFile": server.ca, "user": "ci"}
         self.good(tokenFile=self.write("token", TOKEN + "\n"), **source)
+        named = {**source, "user": None, "url": source["url"].replace("://", "://ci@")}
+        reply = self.good(tokenFile=self.path("token"), **named)
+        self.assertEqual(reply["identity"], source["url"])
         wrong = "wrong-5kLp"
         for reply, words in ((self.probe(**source), "give a user and a token file"),
                              (self.probe(tokenFile=self.write("wrong", wrong), **source), "it refuses the token"),

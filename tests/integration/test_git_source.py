@@ -2,6 +2,7 @@
 """Git repositories as a source: refs, trees, mirrors and what may go wrong with them; no network."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -388,6 +389,40 @@ class Mirrors(git_lab.TestCase):
         os.unlink(name)
         self.bad("update")
         self.good("read", revision=self.first)
+
+    def test_packs_are_united(self):
+        """Each update brings one; what no branch leads to any more is kept."""
+        self.repository.git("tag", "-a", "-m", "tag", "v1")
+        lost = self.repository.commit("lost")
+        self.good()
+        self.repository.git("reset", "-q", "--hard", self.first)
+        for number in range(51):
+            tip = self.repository.commit(str(number))
+            self.good("update-here")
+        packs = glob.glob(self.mirror() + "/objects/pack/*.pack")
+        self.assertLess(len(packs), 5)
+        self.assertEqual(self.good()["commit"], tip)
+        self.good("read", revision=lost)
+        subprocess.run(["git", "fsck", "--full"], cwd=self.mirror(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def test_what_an_interrupted_update_left_is_removed(self):
+        self.good()
+        left = self.mirror() + "/objects/pack/pack_git2_abc"
+        open(left, "w", encoding="utf-8").close()
+        self.good()
+        self.assertFalse(os.path.exists(left))
+
+    def test_a_full_disk(self):
+        if subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("needs to mount a small file system")
+        self.repository.write("large", os.urandom(3_000_000))
+        tip = self.repository.commit()
+        os.mkdir(self.path("mirrors"))
+        script = f"mount -t tmpfs -o size=1m none {self.path('mirrors')} && exec {git_lab.PROBE} update"
+        process = subprocess.run(["unshare", "-m", "sh", "-c", script], input=json.dumps(self.source()).encode(), stdout=subprocess.PIPE,
+                                 check=False)
+        self.assertRegex(json.loads(process.stdout)["error"], "space|ended by")
+        self.assertEqual(self.good()["commit"], tip)
 
     def test_killed_at_each_place(self):
         """Of the process that fetches; whoever waits for it says so, and the next update is good."""
