@@ -66,7 +66,7 @@ gboolean git_source_check(const GitSource *source, GError **error) {
 
 /* The same repository has the same name from every directory. */
 static const char *intern_url(const char *url) {
-  gboolean local = strstr(url, "://") == NULL && (*url == '/' || strchr(url, ':') == NULL || *url == '.');
+  gboolean local = *url == '/' || *url == '.' || (*url != '\0' && strchr(url, ':') == NULL);
   g_autofree char *absolute = local ? g_canonicalize_filename(url, NULL) : g_strdup(url);
   return g_intern_string(absolute);
 }

@@ -46,7 +46,7 @@ static const char *last_message(void) {
 }
 
 static gboolean damaged(const char *what, GError **error) {
-  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR, "the mirror of the git repository can't be read: %s: %s", what,
+  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR, "the mirror of the git repository can't be used: %s: %s", what,
               last_message());
   return FALSE;
 }
