@@ -13,7 +13,7 @@ enum { APPLY, VALIDATE, STATUS, IMPORT, EXPLAIN, SCHEMA, HISTORY, OBSERVE, GRAPH
 
 static const Command commands[N_COMMANDS] = {
     [APPLY] = {NULL, command_apply, "[OPTIONS] [SOURCE]",
-               "Bring the host in line with SOURCE: a file or a directory (default: this one)", 1},
+               "Bring the host in line with SOURCE: a file, a directory (default: this one) or GIT-URL[#REF[:PATH]]", 1},
     [VALIDATE] = {"validate", command_validate, "[SOURCE]", "Check files without a hypervisor", 1},
     [STATUS] = {"status", command_status, "[NAME...]", "What is managed, its power state, drift and pending restarts", -1},
     [IMPORT] = {"import", command_import, "[NAME...]", "YAML of existing domains, on standard output", -1},
