@@ -1,7 +1,5 @@
 #include "reconciler/execute.h"
 
-#include "reconciler/locate.h"
-#include "state/fingerprint.h"
 #include "state/fault.h"
 
 typedef struct Run Run;
@@ -39,6 +37,7 @@ struct Run {
   GQueue ready;      /* of Step * */
   GThreadPool *pool;
   GAsyncQueue *messages;
+  GPtrArray *begun, *ended; /* of Step *: in this turn */
   guint running, limit;
 };
 
@@ -83,7 +82,7 @@ static void on_progress(gpointer data, const Action *action, guint64 done, guint
 }
 
 /* A VM must be what it was when it was planned. Other kinds are checked by their actions. */
-static gboolean verify(const FleetHost *host, const PlanObject *object, GError **error) {
+static gboolean verify(const FleetHost *host, const PlanObject *object, gboolean *ret_absent, GError **error) {
   if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
     return TRUE;
   GError *trouble = NULL;
@@ -92,6 +91,7 @@ static gboolean verify(const FleetHost *host, const PlanObject *object, GError *
     g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
     return FALSE;
   }
+  *ret_absent = now == NULL;
   const char *found = now == NULL ? "absent" : now->fingerprint;
   gboolean same = (now == NULL || now->error == NULL) && g_strcmp0(found, object->fingerprint) == 0;
   if (now != NULL)
@@ -122,7 +122,7 @@ static void work(gpointer data, gpointer user_data) {
   message->remarks = context.remarks;
   message->kind = MESSAGE_ENDED;
   message->step = step;
-  if (lane->verified || verify(lane->host, lane->object, &message->error)) {
+  if (lane->verified || verify(lane->host, lane->object, &context.found_absent, &message->error)) {
     lane->verified = TRUE;
     FAULT_IN(action_info[step->action->kind].name, "verified");
     action_info[step->action->kind].function(&context, step->action, &message->error);
@@ -163,9 +163,7 @@ static void end_step(Run *run, Step *step, ResultKind kind, const char *text) {
   result->milliseconds = step->began != 0 ? (g_get_monotonic_time() - step->began) / 1000 : 0;
   if (step->began != 0 && execution->journal != NULL)
     journal_action_end(execution->journal, execution->run, step->action->id, journal_results[kind], text, NULL);
-  FAULT_IN(action_info[step->action->kind].name, "ended in the journal");
-  if (execution->events->ended != NULL)
-    execution->events->ended(execution->events->data, execution->plan, result);
+  g_ptr_array_add(run->ended, step);
   if (kind == RESULT_DONE)
     release_dependents(run, step);
   else
@@ -182,31 +180,29 @@ static ResultKind result_of(const GError *error) {
   return RESULT_FAILED;
 }
 
-/* Journal before act: what can't be written down isn't begun. */
-static void start_step(Run *run, Step *step) {
-  const Execution *execution = run->execution;
-  const Action *action = step->action;
-  Lane *lane = g_hash_table_lookup(run->lanes, action->object);
-  g_autoptr(GError) error = NULL;
-  step->began = g_get_monotonic_time();
-  if (execution->journal != NULL &&
-      !journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
-                            action->description, &error)) {
-    step->began = 0;
-    g_autofree char *text = g_strdup_printf("the journal can't be written, so it isn't begun: %s", error->message);
-    end_step(run, step, RESULT_FAILED, text);
-    return;
-  }
-  FAULT_IN(action_info[action->kind].name, "begun in the journal");
-  lane->busy = TRUE;
-  run->running++;
-  if (execution->events->started != NULL)
-    execution->events->started(execution->events->data, execution->plan, action);
-  g_thread_pool_push(run->pool, step, NULL);
+static void refuse_step(Run *run, Step *step, const GError *error) {
+  step->began = 0;
+  g_autofree char *text = g_strdup_printf("the journal can't be written, so it isn't begun: %s", error->message);
+  end_step(run, step, RESULT_FAILED, text);
 }
 
-static void start_what_is_ready(Run *run) {
-  while (run->running < run->limit && !g_cancellable_is_cancelled(run->execution->cancel)) {
+static gboolean begin_step(Run *run, Step *step) {
+  const Execution *execution = run->execution;
+  const Action *action = step->action;
+  g_autoptr(GError) error = NULL;
+  step->began = g_get_monotonic_time();
+  if (execution->journal == NULL ||
+      journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
+                           action->description, &error)) {
+    g_ptr_array_add(run->begun, step);
+    return TRUE;
+  }
+  refuse_step(run, step, error);
+  return FALSE;
+}
+
+static void begin_what_is_ready(Run *run) {
+  while (run->running + run->begun->len < run->limit && !g_cancellable_is_cancelled(run->execution->cancel)) {
     Step *step = g_queue_pop_head(&run->ready);
     if (step == NULL)
       return;
@@ -214,26 +210,92 @@ static void start_what_is_ready(Run *run) {
     if (lane->busy)
       g_queue_push_tail(&lane->queue, step);
     else
-      start_step(run, step);
+      lane->busy = begin_step(run, step);
   }
 }
 
-static void on_message(Run *run, Message *message) {
-  Step *step = message->step;
-  const RunEvents *events = run->execution->events;
-  if (message->kind == MESSAGE_PROGRESS) {
-    if (events->progress != NULL)
-      events->progress(events->data, step->action, message->done, message->total, message->phase);
-    return;
-  }
+static void leave_lane(Run *run, const Step *step) {
   Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
   lane->busy = FALSE;
-  run->running--;
   Step *next = g_queue_pop_head(&lane->queue);
   if (next != NULL)
     g_queue_push_head(&run->ready, next);
+}
+
+/* Journal before act: what can't be written down isn't begun. */
+static void keep_journal(Run *run) {
+  g_autoptr(GError) error = NULL;
+  if (run->execution->journal == NULL || journal_keep(run->execution->journal, &error))
+    return;
+  for (guint i = 0; i < run->begun->len; i++) {
+    Step *step = run->begun->pdata[i];
+    leave_lane(run, step);
+    refuse_step(run, step, error);
+  }
+  g_ptr_array_set_size(run->begun, 0);
+}
+
+static void tell_ended(Run *run) {
+  const RunEvents *events = run->execution->events;
+  for (guint i = 0; i < run->ended->len; i++) {
+    const Step *step = run->ended->pdata[i];
+    FAULT_IN(action_info[step->action->kind].name, "ended in the journal");
+    if (events->ended != NULL)
+      events->ended(events->data, run->execution->plan, step->result);
+  }
+  g_ptr_array_set_size(run->ended, 0);
+}
+
+static void start_begun(Run *run) {
+  const RunEvents *events = run->execution->events;
+  for (guint i = 0; i < run->begun->len; i++) {
+    Step *step = run->begun->pdata[i];
+    FAULT_IN(action_info[step->action->kind].name, "begun in the journal");
+    run->running++;
+    if (events->started != NULL)
+      events->started(events->data, run->execution->plan, step->action);
+    g_thread_pool_push(run->pool, step, NULL);
+  }
+  g_ptr_array_set_size(run->begun, 0);
+}
+
+static void on_ended(Run *run, const Message *message) {
+  Step *step = message->step;
+  leave_lane(run, step);
+  run->running--;
   const char *text = message->error != NULL ? message->error->message : message->remarks->len > 0 ? message->remarks->str : NULL;
   end_step(run, step, result_of(message->error), text);
+}
+
+/* Whether anything was begun. What ended and what begins is written to the journal together. */
+static gboolean turn(Run *run, const GPtrArray *ended) {
+  if (run->execution->journal != NULL)
+    journal_gather(run->execution->journal);
+  for (guint i = 0; i < ended->len; i++)
+    on_ended(run, ended->pdata[i]);
+  begin_what_is_ready(run);
+  keep_journal(run);
+  gboolean any = run->ended->len > 0 || run->begun->len > 0;
+  tell_ended(run);
+  start_begun(run);
+  return any;
+}
+
+/* Waits for steps that ended; shows progress meanwhile. */
+static GPtrArray *wait_for_ended(Run *run) {
+  const RunEvents *events = run->execution->events;
+  GPtrArray *ended = g_ptr_array_new_with_free_func(message_free);
+  Message *message = g_async_queue_timeout_pop(run->messages, 100000);
+  for (; message != NULL; message = g_async_queue_try_pop(run->messages)) {
+    if (message->kind == MESSAGE_ENDED) {
+      g_ptr_array_add(ended, message);
+      continue;
+    }
+    if (events->progress != NULL)
+      events->progress(events->data, message->step->action, message->done, message->total, message->phase);
+    message_free(message);
+  }
+  return ended;
 }
 
 static void add_step(Run *run, const Action *action, GPtrArray *results) {
@@ -275,20 +337,17 @@ GPtrArray *execute_plan(const Execution *execution) {
       .limit = execution->jobs != 0 ? execution->jobs : 4,
   };
   g_queue_init(&run.ready);
+  run.begun = g_ptr_array_new();
+  run.ended = g_ptr_array_new();
   for (guint i = 0; i < execution->plan->objects->len; i++)
     add_lane(&run, execution->plan->objects->pdata[i]);
   for (guint i = 0; i < actions->len; i++)
     add_step(&run, actions->pdata[i], results);
   run.pool = g_thread_pool_new(work, &run, (gint)run.limit, FALSE, NULL);
-  for (;;) {
-    start_what_is_ready(&run);
-    if (run.running == 0)
-      break;
-    Message *message = g_async_queue_timeout_pop(run.messages, 100000);
-    if (message == NULL)
-      continue;
-    on_message(&run, message);
-    message_free(message);
+  g_autoptr(GPtrArray) ended = g_ptr_array_new();
+  while (turn(&run, ended) || run.running > 0) {
+    g_ptr_array_unref(ended);
+    ended = run.running > 0 ? wait_for_ended(&run) : g_ptr_array_new();
   }
   g_thread_pool_free(run.pool, FALSE, TRUE);
   for (guint i = 0; i < results->len; i++) {
@@ -296,71 +355,12 @@ GPtrArray *execute_plan(const Execution *execution) {
     if (result->kind == RESULT_PENDING)
       end_step(&run, g_hash_table_lookup(run.steps, result->action->id), RESULT_CANCELLED, "not begun");
   }
+  tell_ended(&run);
+  g_ptr_array_unref(run.ended);
+  g_ptr_array_unref(run.begun);
   g_queue_clear(&run.ready);
   g_async_queue_unref(run.messages);
   g_hash_table_unref(run.steps);
   g_hash_table_unref(run.lanes);
   return results;
-}
-
-/* What the object would be planned on now; NULL when that can't be told. */
-static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
-  if (object->kind == KIND_VIRTUAL_MACHINE) {
-    const ActualDomain *domain = g_hash_table_lookup(actual->domains, object->name);
-    return domain == NULL ? g_strdup("absent") : domain->error != NULL ? NULL : g_strdup(domain->fingerprint);
-  }
-  if (object->kind == KIND_NETWORK) {
-    const ActualNetwork *network = g_hash_table_lookup(actual->networks, object->name);
-    return network == NULL ? g_strdup("absent") : fingerprint_network(network);
-  }
-  if (object->kind == KIND_STORAGE_POOL) {
-    const ActualPool *pool = g_hash_table_lookup(actual->pools, object->name);
-    return pool == NULL ? g_strdup("absent") : fingerprint_pool(pool);
-  }
-  if (object->kind == KIND_VOLUME && object->desired != NULL) {
-    const VolumeSpec *spec = object->desired->spec;
-    const ActualPool *pool = g_hash_table_lookup(actual->pools, given(spec, VolumeSpec, pool) ? spec->pool : "default");
-    const ActualVolume *volume = pool != NULL ? g_hash_table_lookup(pool->volumes, object->name) : NULL;
-    g_autofree char *marker = g_strconcat(object->name, INCOMPLETE_SUFFIX, NULL);
-    gboolean half_made = pool != NULL && g_hash_table_contains(pool->volumes, marker);
-    return volume == NULL || half_made ? g_strdup("absent") : fingerprint_volume(volume);
-  }
-  return g_strdup(object->fingerprint); /* an image's content is checked when it is imported */
-}
-
-static char *other_host(const FleetHost *host, const char *connection) {
-  if (host != NULL && host->actual == NULL)
-    return g_strdup_printf("%s can't be asked: %s", host->name != NULL ? host->name : "the host", host->error->message);
-  const char *uri = host == NULL ? "no host of this run" : host->name != NULL ? connection_uri(host->connection) : host->actual->uri;
-  if (g_strcmp0(connection, uri) == 0)
-    return NULL;
-  return g_strdup_printf("the plan is for %s, and this is %s: nothing is changed", connection != NULL ? connection : "nowhere", uri);
-}
-
-static char *check_hosts(const Plan *plan, const Fleet *fleet) {
-  if (plan->hosts->len == 0)
-    return other_host(fleet_host(fleet, NULL), plan->connection);
-  for (guint i = 0; i < plan->hosts->len; i++) {
-    const PlanHost *host = plan->hosts->pdata[i];
-    char *other = other_host(fleet_host(fleet, host->name), host->connection);
-    if (other != NULL)
-      return other;
-  }
-  return NULL;
-}
-
-char *execute_stale(const Plan *plan, const Fleet *fleet) {
-  char *other = check_hosts(plan, fleet);
-  if (other != NULL)
-    return other;
-  for (guint i = 0; i < plan->objects->len; i++) {
-    const PlanObject *object = plan->objects->pdata[i];
-    if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
-      continue;
-    g_autofree char *now = fingerprint_now(object, fleet_host(fleet, object->host)->actual);
-    if (g_strcmp0(now, object->fingerprint) != 0)
-      return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
-                             kinds[object->kind].name, object->name);
-  }
-  return NULL;
 }

@@ -5,9 +5,15 @@
 
 enum { BUSY_MILLISECONDS = 5000 };
 
-/* SQLite's own types under names that the rest can use. */
-static sqlite3 *handle_of(Database *database) { return (sqlite3 *)database; }
+struct Database {
+  sqlite3 *handle;
+  GHashTable *kept; /* SQL of database_run → sqlite3_stmt *: parsing costs more than running */
+};
+
+/* SQLite's own type under a name that the rest can use. */
 static sqlite3_stmt *statement_of(Rows *rows) { return (sqlite3_stmt *)rows; }
+
+static void finalize(gpointer statement) { sqlite3_finalize(statement); }
 
 static JournalError code_of(int code) {
   switch (code & 0xff) {
@@ -35,7 +41,8 @@ Database *database_open(const char *path, gboolean write, gboolean create, GErro
     return NULL;
   }
   sqlite3_busy_timeout(handle, BUSY_MILLISECONDS);
-  Database *database = (Database *)handle;
+  Database *database = g_new(Database, 1);
+  *database = (Database){handle, g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, finalize)};
   /* NORMAL survives the death of a process at any point; a power cut may cost the last runs. */
   if (!database_script(database, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;", error) ||
       (create && !database_script(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", error)))
@@ -43,10 +50,16 @@ Database *database_open(const char *path, gboolean write, gboolean create, GErro
   return database;
 }
 
-void database_close(Database *database) { sqlite3_close(handle_of(database)); }
+void database_close(Database *database) {
+  if (!database)
+    return;
+  g_hash_table_unref(database->kept);
+  sqlite3_close(database->handle);
+  g_free(database);
+}
 
 gboolean database_script(Database *database, const char *sql, GError **error) {
-  sqlite3 *handle = handle_of(database);
+  sqlite3 *handle = database->handle;
   return sqlite3_exec(handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(handle, error);
 }
 
@@ -58,34 +71,48 @@ static int bind(sqlite3_stmt *statement, const char *types, va_list values) {
   return code;
 }
 
-static Rows *prepare(Database *database, GError **error, const char *sql, const char *types, va_list values) {
+/* The handle knows what went wrong. */
+static sqlite3_stmt *prepare(Database *database, const char *sql) {
   sqlite3_stmt *statement = NULL;
-  if (sqlite3_prepare_v2(handle_of(database), sql, -1, &statement, NULL) == SQLITE_OK &&
-      bind(statement, types, values) == SQLITE_OK)
-    return (Rows *)statement;
-  fail(handle_of(database), error);
-  sqlite3_finalize(statement);
-  return NULL;
+  sqlite3_prepare_v2(database->handle, sql, -1, &statement, NULL);
+  return statement;
 }
 
 Rows *database_query(Database *database, GError **error, const char *sql, const char *types, ...) {
   va_list values;
   va_start(values, types);
-  Rows *rows = prepare(database, error, sql, types, values);
+  sqlite3_stmt *statement = prepare(database, sql);
+  gboolean bound = statement && bind(statement, types, values) == SQLITE_OK;
   va_end(values);
-  return rows;
+  if (bound)
+    return (Rows *)statement;
+  fail(database->handle, error);
+  sqlite3_finalize(statement);
+  return NULL;
+}
+
+static sqlite3_stmt *kept_statement(Database *database, const char *sql) {
+  sqlite3_stmt *statement = g_hash_table_lookup(database->kept, sql);
+  if (!statement && (statement = prepare(database, sql)))
+    g_hash_table_insert(database->kept, (gpointer)sql, statement);
+  return statement;
 }
 
 gboolean database_run(Database *database, GError **error, const char *sql, const char *types, ...) {
+  sqlite3_stmt *statement = kept_statement(database, sql);
   va_list values;
   va_start(values, types);
-  g_autoptr(Rows) rows = prepare(database, error, sql, types, values);
+  gboolean done = statement && bind(statement, types, values) == SQLITE_OK && sqlite3_step(statement) == SQLITE_DONE;
   va_end(values);
-  return rows && (sqlite3_step(statement_of(rows)) == SQLITE_DONE || fail(handle_of(database), error));
+  if (!done)
+    fail(database->handle, error);
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  return done;
 }
 
-gint64 database_last_id(Database *database) { return sqlite3_last_insert_rowid(handle_of(database)); }
-guint database_changes(Database *database) { return (guint)sqlite3_changes(handle_of(database)); }
+gint64 database_last_id(Database *database) { return sqlite3_last_insert_rowid(database->handle); }
+guint database_changes(Database *database) { return (guint)sqlite3_changes(database->handle); }
 
 gboolean rows_next(Rows *rows, GError **error) {
   switch (sqlite3_step(statement_of(rows))) {

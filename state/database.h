@@ -10,8 +10,8 @@ void database_close(Database *database); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Database, database_close)
 /* Several statements without values. */
 gboolean database_script(Database *database, const char *sql, GError **error);
-/* One statement that yields no rows. `types` has a letter per value: s (const char * or NULL)
- * or i (gint64). */
+/* One statement that yields no rows, kept for the next time. `types` has a letter per value:
+ * s (const char * or NULL) or i (gint64). `sql` is a literal. */
 gboolean database_run(Database *database, GError **error, const char *sql, const char *types, ...);
 gint64 database_last_id(Database *database);
 guint database_changes(Database *database); /* rows that the last database_run changed */

@@ -45,6 +45,10 @@ gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, 
 gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
                             const char *message /* or NULL */, GError **error);
 
+/* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
+void journal_gather(Journal *journal);
+gboolean journal_keep(Journal *journal, GError **error);
+
 /* Reading. */
 typedef struct {
   gint64 id, started, ended; /* ended 0: it didn't end */

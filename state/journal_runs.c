@@ -67,6 +67,23 @@ gboolean journal_action_end(Journal *journal, gint64 run, const char *action, co
                error);
 }
 
+void journal_gather(Journal *journal) {
+  g_mutex_lock(&journal->lock);
+  database_run(journal->database, NULL, "BEGIN", ""); /* without it each is written on its own */
+  g_mutex_unlock(&journal->lock);
+}
+
+gboolean journal_keep(Journal *journal, GError **error) {
+  g_mutex_lock(&journal->lock);
+  gboolean kept = database_run(journal->database, error, "COMMIT", "");
+  if (!kept)
+    database_run(journal->database, NULL, "ROLLBACK", "");
+  g_mutex_unlock(&journal->lock);
+  if (!kept)
+    g_prefix_error(error, "cannot write the journal: ");
+  return kept;
+}
+
 static void run_free(gpointer data) {
   JournalRun *run = data;
   g_free(run->source);

@@ -15,6 +15,7 @@ typedef struct {
   const Fleet *fleet;       /* all hosts of the run */
   const Plan *plan;
   const PlanObject *object; /* of the action */
+  gboolean found_absent;    /* the domain was looked for at this moment, and there is none */
   Journal *journal;         /* may be NULL */
   GCancellable *cancel;     /* checked in loops and long transfers */
   ProgressFunction progress;

@@ -72,7 +72,7 @@ static gboolean check_existing(const ActionContext *context, virDomainPtr domain
 gboolean act_domain_define(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
   g_autoptr(VirDomain) existing = NULL;
   const VmSpec *vm = act_vm(context, error);
-  if (!vm || !act_find_domain(context, &existing, error))
+  if (!vm || (!context->found_absent && !act_find_domain(context, &existing, error)))
     return FALSE;
   if (existing)
     return check_existing(context, existing, error);

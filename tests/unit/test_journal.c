@@ -241,6 +241,23 @@ static void identity_is_of_regular_files(void **state) {
   close(directory);
 }
 
+static void what_is_gathered_is_kept_at_once(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE), reader = open_journal(*state, JOURNAL_READ);
+  gint64 run = begin(journal);
+  journal_gather(journal);
+  assert_true(journal_action_begin(journal, run, "a1", "vm/x", "k", "d", NULL));
+  assert_true(journal_action_end(journal, run, "a1", "done", NULL, NULL));
+  assert_true(journal_action_begin(journal, run, "a2", "vm/x", "k", "d", NULL));
+  g_autoptr(GPtrArray) before = journal_actions(reader, run, NULL);
+  assert_int_equal(before->len, 0);
+  assert_true(journal_keep(journal, NULL));
+  g_autoptr(GPtrArray) after = journal_actions(reader, run, NULL);
+  assert_int_equal(after->len, 2);
+  g_autoptr(GError) error = NULL;
+  assert_false(journal_keep(journal, &error));
+  assert_string_equal(error->message, "cannot write the journal: cannot commit - no transaction is active");
+}
+
 static gpointer write_actions(gpointer data) {
   Journal *journal = data;
   gint64 run = begin(journal);
@@ -291,6 +308,7 @@ int main(void) {
     EACH(old_runs_are_dropped),
     EACH(digests_follow_the_file),
     EACH(identity_is_of_regular_files),
+    EACH(what_is_gathered_is_kept_at_once),
     EACH(threads_share_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
