@@ -110,6 +110,13 @@ void said_free(Said *said) {
   g_free(said);
 }
 
+static gboolean is_other(gpointer topic, gpointer text, gpointer topics) {
+  (void)text;
+  return !g_hash_table_contains(topics, topic);
+}
+
+void said_retain(Said *said, GHashTable *topics) { g_hash_table_foreach_remove(said->texts, is_other, topics); }
+
 gboolean said_is_news(Said *said, const char *topic, const char *text) {
   if (!text)
     return g_hash_table_remove(said->texts, topic);

@@ -38,12 +38,12 @@ static gboolean is_pending(const PlanObject *object) {
   return FALSE;
 }
 
-static void take_plan(Metrics *metrics, const Plan *plan, gboolean drift) {
+static void take_plan(Metrics *metrics, const Plan *plan) {
   g_autoptr(GHashTable) acting = g_hash_table_new(g_str_hash, g_str_equal);
   for (guint i = 0; i < plan->actions->len; i++)
     g_hash_table_add(acting, ((Action *)plan->actions->pdata[i])->object);
   memset(metrics->objects, 0, sizeof metrics->objects);
-  metrics->drift = metrics->pending = metrics->waiting = 0;
+  metrics->pending = metrics->waiting = 0;
   for (guint i = 0; i < plan->objects->len; i++) {
     const PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
@@ -51,7 +51,6 @@ static void take_plan(Metrics *metrics, const Plan *plan, gboolean drift) {
     metrics->objects[object->kind][metrics_state_of(object, acts)]++;
     metrics->pending += is_pending(object);
     metrics->waiting += object->hold != HOLD_NONE;
-    metrics->drift += drift && (acts || object->hold != HOLD_NONE);
   }
 }
 
@@ -64,12 +63,12 @@ static void take_result(Metrics *metrics, const ActionResult *result) {
   count->seconds += (double)result->milliseconds / 1000;
 }
 
-void metrics_take(Metrics *metrics, const RunResult *result, gboolean drift) {
+void metrics_take(Metrics *metrics, const RunResult *result) {
   metrics->passes++;
   metrics->failed_passes += result->exit_status != 0;
   metrics->last_pass = g_get_real_time();
   if (result->plan)
-    take_plan(metrics, result->plan, drift);
+    take_plan(metrics, result->plan);
   for (guint i = 0; result->results && i < result->results->len; i++)
     take_result(metrics, result->results->pdata[i]);
 }
@@ -163,7 +162,7 @@ static void append_source(GString *out, const Metrics *metrics) {
 char *metrics_text(const Metrics *metrics) {
   GString *out = g_string_new(NULL);
   append_objects(out, metrics);
-  append_number(out, "drift_objects", "gauge", "Objects that differed though nobody had declared anything new", metrics->drift);
+  append_number(out, "drift_objects", "gauge", "Objects that were in order and then differed, though nobody had declared anything new", metrics->drift);
   append_number(out, "pending_restart_objects", "gauge", "Objects with changes that wait for their next start", metrics->pending);
   append_number(out, "waiting_objects", "gauge", "Objects that wait: suspended, after failures, for a window or an impact", metrics->waiting);
   append_number(out, "queue_actions", "gauge", "Actions that are begun and not ended", (guint64)MAX(g_atomic_int_get(&metrics->queue), 0));

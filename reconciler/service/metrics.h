@@ -27,8 +27,8 @@ typedef struct {
 void metrics_init(Metrics *metrics);
 void metrics_clear(Metrics *metrics);
 void metrics_count_event(Metrics *metrics, const char *kind);
-/* The plan and results of a pass. drift: nobody had declared anything new. */
-void metrics_take(Metrics *metrics, const RunResult *result, gboolean drift);
+/* The plan and results of a pass; not `drift`. */
+void metrics_take(Metrics *metrics, const RunResult *result);
 ObjectState metrics_state_of(const PlanObject *object, gboolean acts);
 char *metrics_text(const Metrics *metrics);
 /* Replaces the file in one step. */

@@ -131,7 +131,7 @@ static void take_pass(Service *service, Pass *pass) {
   if (!pass->result)
     return;
   service->opens = pass->result->opens;
-  verdicts_take(service, pass->result, pass->reading, !pass->anew);
+  verdicts_take(service, pass->result, pass->reading);
   if (has_acted(pass->result)) {
     service->metrics.last_applied = g_get_real_time();
     passes_look(service); /* it is in order when a look says so */
@@ -149,8 +149,7 @@ static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {
   take_pass(service, pass);
   if (service->once)
     service_stop(service, pass->result ? pass->result->exit_status : 1);
-  else if (service->stopping)
-    g_main_loop_quit(service->loop);
+  service_quit_when_idle(service);
   passes_schedule(service);
 }
 
@@ -160,6 +159,8 @@ static void start_pass(Service *service) {
                  .anew = service->anew, .began = g_get_monotonic_time()};
   if (service->forget)
     backoff_forget(service->backoff, NULL);
+  if (service->anew)
+    g_hash_table_remove_all(service->settled);
   service->forget = service->anew = service->look = FALSE;
   service->pass_busy = TRUE;
   g_autoptr(GTask) task = g_task_new(NULL, NULL, on_pass, service);

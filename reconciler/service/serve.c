@@ -46,9 +46,16 @@ void service_stop(Service *service, int exit_status) {
   supervisor_stopping();
   g_cancellable_cancel(service->cancel);
   g_timeout_add_seconds(STOP_SECONDS, on_impatience, service);
-  if (!service->pass_busy && !service->reading_busy)
+  alarm(STOP_SECONDS + 1); /* where even the end hangs, at a daemon that doesn't answer */
+  service_quit_when_idle(service);
+}
+
+void service_quit_when_idle(Service *service) {
+  if (service->stopping && !service->pass_busy && !service->reading_busy)
     g_main_loop_quit(service->loop);
 }
+
+static void on_alarm(int number G_GNUC_UNUSED) { _exit(0); }
 
 static gboolean on_stop(gpointer data) {
   Service *service = data;
@@ -142,6 +149,8 @@ static void initialise(Service *service, Config *config, gboolean once) {
   service->backoff = backoff_new(&backoff_times_default, g_random_int());
   service->patience = backoff_new(&patience_times, g_random_int());
   service->said = said_new();
+  service->said_of_objects = said_new();
+  service->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   service->verdicts = json_object();
   service->teller = teller_new(on_tell_failed, service);
   metrics_init(&service->metrics);
@@ -160,6 +169,8 @@ static void release(Service *service) {
   backoff_free(service->backoff);
   backoff_free(service->patience);
   said_free(service->said);
+  said_free(service->said_of_objects);
+  g_hash_table_unref(service->settled);
   json_decref(service->verdicts);
   metrics_clear(&service->metrics);
   g_free(service->source_error);
@@ -171,6 +182,7 @@ static void release(Service *service) {
 
 static void run(Service *service) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGALRM, on_alarm);
   g_unix_signal_add(SIGTERM, on_stop, service);
   g_unix_signal_add(SIGINT, on_stop, service);
   if (!service->once)

@@ -52,7 +52,8 @@ typedef struct {
   Backoff *backoff;       /* of objects; the pass's thread reads it, so it is changed between passes only */
   gboolean forget;        /* the past of all objects, before the next pass */
   Backoff *patience;      /* of "source" and "host" */
-  Said *said;
+  Said *said, *said_of_objects;
+  GHashTable *settled;    /* ids of objects that were in order since something new was declared */
   json_t *verdicts;       /* of the last pass: object id → {state, text} for what isn't in order */
 
   Metrics metrics;
@@ -63,6 +64,7 @@ typedef struct {
 
 /* serve.c */
 void service_stop(Service *service, int exit_status);
+void service_quit_when_idle(Service *service); /* once it is to stop, and no thread is at work */
 
 /* sources.c */
 void sources_configure(Service *service); /* watches what the configuration names */
@@ -74,7 +76,7 @@ void passes_look(Service *service); /* the host is to be looked at soon */
 void passes_schedule(Service *service);
 
 /* verdicts.c */
-void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading, gboolean drift);
+void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading);
 /* A pass that couldn't be made: NULL: it could. */
 void verdicts_host(Service *service, const char *error);
 

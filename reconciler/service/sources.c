@@ -86,7 +86,7 @@ static void on_read(GObject *object, GAsyncResult *result, gpointer data) {
   service->reading_busy = FALSE;
   if (service->stopping) {
     reading_free(reading);
-    g_main_loop_quit(service->loop);
+    service_quit_when_idle(service);
     return;
   }
   gboolean unsettled = reading->unsettled;

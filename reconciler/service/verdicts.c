@@ -10,6 +10,7 @@ typedef struct {
   const PlanObject *object;
   char *id;
   guint acted, failed;  /* results */
+  gboolean drifted;     /* it was in order before, and nobody has declared anything new */
   const char *why;      /* of the first that failed */
 } Outcome;
 
@@ -40,6 +41,21 @@ static GPtrArray *outcomes_of(const RunResult *result) {
   return outcomes;
 }
 
+/* What was in order and isn't any more has drifted. Returns how many have. */
+static guint find_drift(Service *service, const GPtrArray *outcomes) {
+  guint number = 0;
+  for (guint i = 0; i < outcomes->len; i++) {
+    Outcome *outcome = outcomes->pdata[i];
+    const PlanObject *object = outcome->object;
+    gboolean in_order = !outcome->acted && !outcome->failed && object->hold == HOLD_NONE && object->change != CHANGE_ERROR;
+    outcome->drifted = !in_order && g_hash_table_contains(service->settled, outcome->id);
+    number += outcome->drifted;
+    if (in_order)
+      g_hash_table_add(service->settled, g_strdup(outcome->id));
+  }
+  return number;
+}
+
 /* --- patience --- */
 
 static void learn(Service *service, const Outcome *outcome, gint64 now) {
@@ -65,14 +81,16 @@ static char *joined_notes(const PlanObject *object) {
 }
 
 /* Errors, and what waits. A line is told once, until it is another one or over. TRUE: it is news. */
-static gboolean say(Service *service, const Plan *plan, const Outcome *outcome) {
+static gboolean say(Service *service, const Plan *plan, const Outcome *outcome, GHashTable *topics) {
   const PlanObject *object = outcome->object;
   LogSubject subject = {.object = outcome->id, .commit = plan->revision, .place = object->place};
   g_autofree char *notes = joined_notes(object), *topic = g_strconcat("notes of ", outcome->id, NULL);
-  if (object->hold != HOLD_BACKOFF && said_is_news(service->said, topic, notes) && notes)
+  g_hash_table_add(topics, g_strdup(outcome->id));
+  g_hash_table_add(topics, g_strdup(topic));
+  if (object->hold != HOLD_BACKOFF && said_is_news(service->said_of_objects, topic, notes) && notes)
     service_log(object->hold == HOLD_FORBIDDEN ? LOG_WARNING : LOG_INFO, &subject, "%s", notes);
   const char *error = object->change == CHANGE_ERROR ? object->error : NULL;
-  gboolean news = said_is_news(service->said, outcome->id, error);
+  gboolean news = said_is_news(service->said_of_objects, outcome->id, error);
   if (news && error)
     service_log(LOG_ERR, &subject, "%s", error);
   else if (news)
@@ -105,7 +123,6 @@ typedef struct {
   const RunResult *result;
   const GPtrArray *outcomes;
   gboolean *news; /* of each outcome */
-  gboolean drift;
 } Telling;
 
 static gboolean concerns(const Telling *telling, NotifyEvent event, guint index) {
@@ -115,7 +132,7 @@ static gboolean concerns(const Telling *telling, NotifyEvent event, guint index)
   case NotifyEvent_applied: return outcome->acted > 0 && outcome->failed == 0;
   case NotifyEvent_failed: return outcome->failed > 0 || (telling->news[index] && object->hold != HOLD_FORBIDDEN);
   case NotifyEvent_refused: return telling->news[index] && object->hold == HOLD_FORBIDDEN;
-  case NotifyEvent_drift: return telling->drift && (outcome->acted > 0 || outcome->failed > 0);
+  case NotifyEvent_drift: return outcome->drifted && outcome->acted + outcome->failed > 0;
   case NotifyEvent_N: break;
   }
   return FALSE;
@@ -180,19 +197,22 @@ static void finish(Service *service, const RunResult *result) {
                     result->plan->objects->len, summary.errors, summary.pending, metrics->waiting);
 }
 
-void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading, gboolean drift) {
-  metrics_take(&service->metrics, result, drift);
+void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading) {
+  metrics_take(&service->metrics, result);
   if (!result->plan)
     return;
   g_autoptr(GPtrArray) outcomes = outcomes_of(result);
   g_autofree gboolean *news = g_new0(gboolean, outcomes->len + 1);
+  g_autoptr(GHashTable) topics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   gint64 now = g_get_monotonic_time();
+  service->metrics.drift = find_drift(service, outcomes);
   for (guint i = 0; i < outcomes->len; i++) {
     learn(service, outcomes->pdata[i], now);
-    news[i] = say(service, result->plan, outcomes->pdata[i]);
+    news[i] = say(service, result->plan, outcomes->pdata[i], topics);
   }
+  said_retain(service->said_of_objects, topics);
   const char *refusal = say_refusal(service, result);
-  Telling telling = {service, result, outcomes, news, drift};
+  Telling telling = {service, result, outcomes, news};
   tell(&telling, NotifyEvent_drift, NULL);
   tell(&telling, NotifyEvent_applied, NULL);
   tell(&telling, NotifyEvent_failed, NULL);

@@ -14,7 +14,7 @@ import lab  # noqa: E402
 import libvirt  # noqa: E402
 import yaml  # noqa: E402
 
-lab.libvirt, lab.yaml = libvirt, yaml
+lab.libvirt, lab.yaml = libvirt, yaml  # for the tests
 
 
 def wait_for(condition, what, timeout=60):
@@ -87,15 +87,14 @@ class Service:
         return self.hv.reconcile("trigger", "--config", self.config_path, check=0)
 
     def settle(self):
-        """Until nothing more is done: two looks at the host that changed nothing."""
-        self.wait_state(lambda state: state["passes"] > 0)
-        quiet, last = 0, None
-        while quiet < 8:
-            passes = self.state()["passes"]
-            quiet = quiet + 1 if passes == last else 0
-            last = passes
+        """Until nothing more is done, and for a moment nothing follows."""
+        quiet = 0
+        while quiet < 4:
+            state = self.wait_state(lambda state: state["passes"] > 0 and not state["busy"])
             time.sleep(0.1)
-        return self.state()
+            again = self.state()
+            quiet = quiet + 1 if not again["busy"] and again["passes"] == state["passes"] else 0
+        return again
 
     def stop(self):
         """SIGTERM; the exit status. A sanitizer's finding is one too."""

@@ -91,6 +91,7 @@ class Outputs(TestCase):
             applied = event("applied", "vm/web")[0]
             self.assertEqual([action["result"] for action in applied["objects"][0]["actions"]], ["done", "done"])
             self.assertEqual(applied["source"], hv.path("specs"))
+            service.settle()
             hv.domain("web").destroy()
             wait_for(lambda: event("drift", "vm/web"), service.log)
             hv.write("bad.yaml", hv.vm("bad", disks=[{"target": "vda", "path": "/nowhere", "format": "raw"}]))
