@@ -96,7 +96,7 @@ static GitSource git_source(const Config *config, const char *mirrors, const cha
 
 static void read_git(const ReadingRequest *request, SourceReading *reading, GCancellable *cancel) {
   const SourceReading *last = request->last && g_str_equal(request->last->identity, reading->identity) ? request->last : NULL;
-  g_autofree char *mirrors = g_build_filename(request->config->state_dir, "git", NULL);
+  g_autofree char *mirrors = g_build_filename(request->config->state_dir, "mirrors", NULL);
   g_autofree char *applied = last ? g_strdup(last->revision) : recall(request->config, reading->identity);
   GitSource source = git_source(request->config, mirrors, applied);
   reading->revision = git_source_update(&source, cancel, &reading->error);
