@@ -22,19 +22,46 @@ static gboolean check_complete(const DiskLayers *layers, const char *target, GEr
                                 "define and start a pool over its directory", target, name, unknown);
 }
 
+static gboolean observe_now(const ActionContext *context, const char *target, DiskLayers *layers, GError **error) {
+  GError *failure = NULL;
+  g_clear_pointer(&layers->now, actual_domain_free);
+  layers->now = observe_domain(context->connection, NULL, context->object->name, &failure);
+  if (failure) {
+    g_propagate_error(error, failure);
+    return FALSE;
+  }
+  if (!layers->now)
+    return act_stale(error, "domain %s has gone", context->object->name);
+  const Object *declared = context->object->declared;
+  layers->chain = (Chain){ layers->now, actual_disk(layers->now->disks, target), chain_declared(declared ? object_vm(declared) : NULL, target) };
+  return TRUE;
+}
+
+/* A stopped machine's layers are what its pools saw at their last refresh. */
+static gboolean refresh_pools(const ActionContext *context, const DiskLayers *layers, GError **error) {
+  const ActualDisk *disk = layers->chain.disk;
+  g_autofree char *seen = NULL;
+  for (guint i = 0; disk && i < disk->chain->len; i++) {
+    const char *path = chain_layer(&layers->chain, i)->path;
+    g_autofree char *directory = g_path_get_dirname(path);
+    if (g_strcmp0(seen, directory) == 0)
+      continue;
+    if (!volume_refresh_around(context, path, NULL, error))
+      return FALSE;
+    g_free(seen);
+    seen = g_steal_pointer(&directory);
+  }
+  return TRUE;
+}
+
 gboolean disk_layers_read(const ActionContext *context, const char *target, DiskLayers *ret_layers, GError **error) {
   g_auto(DiskLayers) layers = { .domain = act_own_domain(context, error) };
-  GError *failure = NULL;
-  layers.now = layers.domain ? observe_domain(context->connection, NULL, context->object->name, &failure) : NULL;
-  if (!layers.now) {
-    if (failure)
-      g_propagate_error(error, failure);
-    return layers.domain && !failure && act_stale(error, "domain %s has gone", context->object->name);
-  }
+  if (!layers.domain || !observe_now(context, target, &layers, error))
+    return FALSE;
+  if (!layers.now->active && (!refresh_pools(context, &layers, error) || !observe_now(context, target, &layers, error)))
+    return FALSE;
   if (!layers.now->owner)
     return act_not_ours(layers.domain, error);
-  const Object *declared = context->object->declared;
-  layers.chain = (Chain){ layers.now, actual_disk(layers.now->disks, target), chain_declared(declared ? object_vm(declared) : NULL, target) };
   layers.facts = &layers.now->owner->facts;
   if (!check_complete(&layers, target, error))
     return FALSE;

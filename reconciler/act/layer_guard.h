@@ -13,7 +13,7 @@ typedef struct {
 void disk_layers_clear(DiskLayers *layers);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DiskLayers, disk_layers_clear)
 
-/* Observes the context's domain anew. Refused where the chain can't be read to its end. */
+/* Observes the context's domain anew; of a stopped one, after its pools have been refreshed. Refused where the chain can't be read to its end. */
 gboolean disk_layers_read(const ActionContext *context, const char *target, DiskLayers *ret_layers, GError **error);
 /* Each refuses with the reason. Indices are of the chain, the top layer is 0. */
 gboolean layer_check_merge(const DiskLayers *layers, guint top, guint base, const char *snapshot, GError **error);
