@@ -60,6 +60,11 @@ void build_wait(Action *action, const char *after) {
   g_ptr_array_add(action->after, g_strdup(after));
 }
 
+void build_wait_all(Action *action, const GPtrArray *actions) {
+  for (guint i = 0; i < actions->len; i++)
+    build_wait(action, ((const Action *)actions->pdata[i])->id);
+}
+
 void build_ready(PlanBuilder *builder, Kind kind, const char *name, const Action *action) {
   if (action != NULL)
     g_hash_table_replace(builder->ready, object_id(kind, name), g_strdup(action->id));

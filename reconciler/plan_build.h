@@ -20,6 +20,7 @@ void build_note(PlanObject *object, char *note /* taken */);
 Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind kind, const char *after,
                      char *description, ...) G_GNUC_NULL_TERMINATED;
 void build_wait(Action *action, const char *after /* may be NULL */);
+void build_wait_all(Action *action, const GPtrArray *actions); /* for each Action * but itself */
 /* From now on, who uses the object waits for this action. */
 void build_ready(PlanBuilder *builder, Kind kind, const char *name, const Action *action);
 /* The action after which an object can be used; NULL: at once. */
@@ -62,6 +63,14 @@ void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+
+/* Snapshots of a machine (plan_snapshots.c). Declared ones are taken first of all; `found` NULL: after it was
+ * defined. Returns why it can't be, or NULL; appends its actions, which wait for all in `actions` before. */
+char *plan_snapshots_taken(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* One by the clock: nothing waits for it, and it for nothing. NULL: none is due, or it can't be taken (noted). */
+Action *plan_snapshots_due(PlanBuilder *builder, PlanObject *object, const ActualDomain *found);
+/* Those of ours that are declared no more, or had their time; after `due` (may be NULL) and all of `actions`. */
+void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions);
 
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);

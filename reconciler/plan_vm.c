@@ -190,8 +190,7 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
   if (error == NULL)
     error = plan_volumes(builder, object, resolved, actions);
   Action *define = build_action(builder, object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
-  for (guint i = 0; i < actions->len; i++)
-    build_wait(define, ((Action *)actions->pdata[i])->id);
+  build_wait_all(define, actions);
   if (error == NULL)
     error = wait_for_others(builder, object, resolved, define);
   if (error != NULL) {
@@ -199,6 +198,16 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
     return;
   }
   g_ptr_array_add(actions, define);
+  error = plan_snapshots_taken(builder, object, NULL, actions);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  Action *due = plan_snapshots_due(builder, object, NULL);
+  if (due != NULL) {
+    build_wait_all(due, actions);
+    g_ptr_array_add(actions, due);
+  }
   autostart(builder, object, NULL, actions, define->id);
   plan_power(builder, object, NULL, resolved->sources, actions);
   build_ready(builder, KIND_VIRTUAL_MACHINE, object->name, actions->pdata[actions->len - 1]);
@@ -235,10 +244,7 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
   return NULL;
 }
 
-static char *refusals_and_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
-  char *refusal = build_refusal(object);
-  if (refusal != NULL)
-    return refusal;
+static char *plan_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];
     char *error = change->call == CALL_RESIZE_DISK && change->match != NULL ? grow_disk(builder, object, found, change, actions) : NULL;
@@ -263,21 +269,39 @@ static gboolean record_differs(const PlanObject *object, const ActualDomain *fou
          !spec_equal(&MetadataSpec_table, &object->declared->metadata, &found->owner->metadata);
 }
 
-/* Brings definition and record in line, first of all. Returns the action that does, or NULL. */
+/* First of all where a machine is taken over: what is done to one is noted in our record. */
+static char *take_over(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, GPtrArray *actions) {
+  if (!object->adopt)
+    return NULL;
+  Action *action = build_action(builder, object, ACTION_DOMAIN_RECORD, NULL, g_strdup("take over: write our record into its metadata"), NULL);
+  g_ptr_array_add(actions, action);
+  return wait_for_others(builder, object, resolved, action);
+}
+
+/* Growth and new volumes, after all that comes before anything changes (actions up to `first`). */
+static char *plan_storage(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, const ActualDomain *found, GPtrArray *actions) {
+  guint first = actions->len;
+  char *error = plan_growth(builder, object, found, actions);
+  if (error == NULL)
+    error = plan_volumes(builder, object, resolved, actions);
+  for (guint i = first; i < actions->len; i++)
+    for (guint before = 0; before < first; before++)
+      build_wait(actions->pdata[i], ((const Action *)actions->pdata[before])->id);
+  return error;
+}
+
+/* Brings definition and record in line. Returns the action that does, or NULL. */
 static Action *define_anew(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, const ActualDomain *found,
                            GPtrArray *actions, char **ret_error) {
   *ret_error = NULL;
   Action *action = NULL;
-  gboolean redefine = needs_redefine(object);
-  if (object->adopt || (!redefine && record_differs(object, found)))
-    action = build_action(builder, object, ACTION_DOMAIN_RECORD, NULL,
-                          g_strdup(object->adopt ? "take over: write our record into its metadata" : "update our record in its metadata"), NULL);
-  if (redefine)
-    action = build_action(builder, object, ACTION_DOMAIN_REDEFINE, action != NULL ? action->id : NULL, g_strdup("change the definition"), NULL);
+  if (needs_redefine(object))
+    action = build_action(builder, object, ACTION_DOMAIN_REDEFINE, NULL, g_strdup("change the definition"), NULL);
+  else if (!object->adopt && record_differs(object, found))
+    action = build_action(builder, object, ACTION_DOMAIN_RECORD, NULL, g_strdup("update our record in its metadata"), NULL);
   if (action == NULL)
     return NULL;
-  for (guint i = 0; i < actions->len; i++)
-    build_wait(action, ((Action *)actions->pdata[i])->id);
+  build_wait_all(action, actions);
   *ret_error = wait_for_others(builder, object, resolved, action);
   g_ptr_array_add(actions, action);
   return action;
@@ -298,11 +322,16 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);
   plan_helper_end(builder, object, found, actions);
-  char *error = refusals_and_growth(builder, object, found, actions);
+  char *error = build_refusal(object);
   if (error == NULL)
     error = check_networks(builder, diff.desired, found);
   if (error == NULL)
-    error = plan_volumes(builder, object, resolved, actions);
+    error = take_over(builder, object, resolved, actions);
+  if (error == NULL)
+    error = plan_snapshots_taken(builder, object, found, actions);
+  const char *first = actions->len > 0 ? ((const Action *)actions->pdata[actions->len - 1])->id : NULL;
+  if (error == NULL)
+    error = plan_storage(builder, object, resolved, found, actions);
   Action *define = NULL;
   if (error == NULL)
     define = define_anew(builder, object, resolved, found, actions, &error);
@@ -310,10 +339,12 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
     build_error(builder, object, error);
     return;
   }
-  const char *after = define != NULL ? define->id : NULL;
+  const char *after = define != NULL ? define->id : first;
   autostart(builder, object, found, actions, after);
   if (found->active)
     plan_live_changes(builder, object, found, after, actions);
+  const Action *due = plan_snapshots_due(builder, object, found);
+  plan_snapshots_removed(builder, object, found, due, actions);
   error = plan_chain(builder, object, found, actions);
   if (error != NULL) {
     build_error(builder, object, error);
@@ -322,11 +353,11 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   plan_settle(builder, object, found, actions);
   plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;
-  if (object->change != CHANGE_ERROR && actions->len > 0) {
+  if (object->change != CHANGE_ERROR && (actions->len > 0 || due != NULL)) {
     if (source != NULL && g_strcmp0(source, builder->input->source) != 0)
       build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
-    gboolean record_only = actions->len == 1 && define != NULL && define->kind == ACTION_DOMAIN_RECORD && object->fields->len == 0;
-    object->change = record_only && object->adopt ? CHANGE_NONE : CHANGE_UPDATE;
+    gboolean adopt_only = object->adopt && actions->len == 1 && due == NULL && object->fields->len == 0;
+    object->change = adopt_only ? CHANGE_NONE : CHANGE_UPDATE;
   }
 }
 

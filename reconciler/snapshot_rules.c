@@ -2,6 +2,30 @@
 
 #include <string.h>
 
+#include "state/libvirt/reason.h"
+
+const SnapshotFactSpec *snapshot_fact(const FactsSpec *facts, const char *name) {
+  return given(facts, FactsSpec, snapshots)
+             ? list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), name) : NULL;
+}
+
+char *snapshot_obstacle(const ActualDomain *found) {
+  if (!found->active && found->has_managed_save)
+    return g_strdup("the machine is hibernated, and its saved memory belongs to the disks as they are: start it first");
+  if (!given(&found->persistent, VmSpec, powerState) || (found->active && actual_is_starting(found)))
+    return g_strdup_printf("the machine is %s: wait until that is over, or end it", power_state_word(found->state, found->has_managed_save));
+  if (found->persistent.powerState == PowerState_paused && found->active && !actual_paused_by_choice(found)) {
+    const char *reason = domain_reason_word(found->state, found->reason);
+    return g_strdup_printf("the machine is paused (%s): mend that first", reason != NULL ? reason : "unknown reason");
+  }
+  for (guint i = 0; i < found->disks->len; i++) {
+    const ActualDisk *disk = found->disks->pdata[i];
+    if (disk->job != NULL)
+      return g_strdup_printf("a block job (%s) works on disk %s: wait until it has ended", disk->job, disk->target);
+  }
+  return NULL;
+}
+
 static const DiskSpec *find(const VmSpec *spec, const char *target) {
   return spec != NULL && given(spec, VmSpec, disks)
              ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
@@ -99,6 +123,14 @@ char *snapshot_layer_path(const char *vm, const char *target, const char *snapsh
 char *snapshot_memory_path(const char *vm, const char *snapshot, const char *disk_path) {
   g_autofree char *directory = g_path_get_dirname(disk_path);
   return g_strdup_printf("%s/%s.%s.memory", directory, vm, snapshot);
+}
+
+Consistency snapshot_consistency(const ActualSnapshot *snapshot, Quiesce wanted) {
+  if (snapshot->memory)
+    return Consistency_memory;
+  if (g_strcmp0(snapshot->state, "shutoff") == 0)
+    return Consistency_stopped;
+  return wanted == Quiesce_required ? Consistency_quiesced : Consistency_crash;
 }
 
 const char *consistency_phrase(Consistency consistency) {

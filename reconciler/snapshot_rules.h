@@ -1,6 +1,12 @@
 /* Which disks a snapshot is of, where its layers go, and what it is worth. Pure. */
 #pragma once
-#include "schema/document.h"
+#include "state/actual.h"
+
+/* What our record says of a snapshot; NULL: it isn't ours. */
+const SnapshotFactSpec *snapshot_fact(const FactsSpec *facts, const char *name);
+
+/* Why no snapshot can be taken or removed of the machine as it is; NULL: it can. Free it. */
+char *snapshot_obstacle(const ActualDomain *found);
 
 /* Targets of the disks, in the order of the machine. `now`: the machine as it is, with paths. `declared`
  * (may be NULL) says which disks are ephemeral. `wanted` NULL: external ones of all disks that the guest
@@ -9,6 +15,8 @@
 GStrv snapshot_disks(const VmSpec *now, const VmSpec *declared, SnapshotMode mode, char *const *wanted, char **ret_error);
 /* "DIRECTORY/VM-TARGET.SNAPSHOT.qcow2", in the directory of the disk's file. */
 char *snapshot_layer_path(const char *vm, const char *target, const char *snapshot, const char *disk_path);
+/* What a snapshot is worth at least, where nobody remembers how it was taken. */
+Consistency snapshot_consistency(const ActualSnapshot *snapshot, Quiesce wanted);
 /* "crash-consistent: as after a power cut" */
 const char *consistency_phrase(Consistency consistency);
 /* "DIRECTORY/VM.SNAPSHOT.memory" */

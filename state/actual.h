@@ -45,6 +45,7 @@ typedef struct {
   char *target;
   gboolean internal; /* kept within the file */
   char *path;        /* external: the layer that took over: what the snapshot holds is that layer's backing store */
+  char *base, *base_format; /* the disk's file then, as the snapshot's copy of the definition says; may be NULL */
 } ActualSnapshotDisk;
 
 /* A snapshot that libvirt knows, of whoever. */

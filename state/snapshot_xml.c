@@ -15,6 +15,8 @@ static void disk_free(gpointer data) {
   ActualSnapshotDisk *disk = data;
   g_free(disk->target);
   g_free(disk->path);
+  g_free(disk->base);
+  g_free(disk->base_format);
   g_free(disk);
 }
 
@@ -43,6 +45,26 @@ static void read_disk(ActualSnapshot *snapshot, xmlNode *element) {
   snapshot_add_disk(snapshot, name, internal, source ? xml_attribute(source, xml_attribute(source, "file") ? "file" : "dev") : NULL);
 }
 
+static const char *child_attribute(xmlNode *element, const char *child, const char *attribute) {
+  xmlNode *found = xml_first_child(element, child);
+  return found ? xml_attribute(found, attribute) : NULL;
+}
+
+/* The machine's definition of that moment, which the snapshot has a copy of. */
+static void read_bases(ActualSnapshot *snapshot, xmlNode *domain) {
+  xmlNode *devices = domain ? xml_first_child(domain, "devices") : NULL;
+  for (xmlNode *each = devices ? xml_first_child(devices, "disk") : NULL; each; each = xml_next_sibling(each, "disk")) {
+    const char *target = child_attribute(each, "target", "dev"), *file = child_attribute(each, "source", "file");
+    for (guint i = 0; target && i < snapshot->disks->len; i++) {
+      ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+      if (disk->base || !g_str_equal(disk->target, target))
+        continue;
+      disk->base = g_strdup(file ? file : child_attribute(each, "source", "dev"));
+      disk->base_format = g_strdup(child_attribute(each, "driver", "type"));
+    }
+  }
+}
+
 ActualSnapshot *snapshot_xml_read(const char *xml, GError **error) {
   g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "snapshot", error);
   if (!doc)
@@ -58,6 +80,7 @@ ActualSnapshot *snapshot_xml_read(const char *xml, GError **error) {
   snapshot->memory_path = memory ? g_strdup(xml_attribute(memory, "file")) : NULL;
   for (xmlNode *each = disks ? xml_first_child(disks, "disk") : NULL; each; each = xml_next_sibling(each, "disk"))
     read_disk(snapshot, each);
+  read_bases(snapshot, xml_first_child(root, "domain"));
   if (snapshot->name)
     return snapshot;
   actual_snapshot_free(snapshot);

@@ -216,21 +216,6 @@ static gboolean verify(const Taking *taking, GError **error) {
   return TRUE;
 }
 
-/* What one that is there is worth, of which nobody remembers how it was taken. */
-static Consistency least_consistency(const ActualSnapshot *found, const SnapshotWanted *wanted) {
-  if (found->memory)
-    return Consistency_memory;
-  if (g_strcmp0(found->state, "shutoff") == 0)
-    return Consistency_stopped;
-  return wanted->quiesce == Quiesce_required ? Consistency_quiesced : Consistency_crash;
-}
-
-static const SnapshotFactSpec *fact_in(const Ownership *record, const char *name) {
-  const FactsSpec *facts = &record->facts;
-  return given(facts, FactsSpec, snapshots)
-             ? list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), name) : NULL;
-}
-
 static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Consistency *ret_consistency, GError **error) {
   const char *name = taking->wanted->name;
   g_autofree char *xml = virDomainSnapshotGetXMLDesc(snapshot, 0);
@@ -239,7 +224,7 @@ static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Co
   ActualSnapshot *found = snapshot_xml_read(xml, error);
   if (!found)
     return FALSE;
-  *ret_consistency = least_consistency(found, taking->wanted);
+  *ret_consistency = snapshot_consistency(found, taking->wanted->quiesce);
   actual_snapshot_free(found);
   return snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error);
 }
@@ -248,7 +233,7 @@ static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Co
 static gboolean take_up(const Taking *taking, virDomainSnapshotPtr snapshot, Consistency *ret_consistency, GError **error) {
   const char *name = taking->wanted->name;
   g_autoptr(Ownership) record = act_record(taking->domain, error);
-  const SnapshotFactSpec *fact = record ? fact_in(record, name) : NULL;
+  const SnapshotFactSpec *fact = record ? snapshot_fact(&record->facts, name) : NULL;
   if (!record)
     return FALSE;
   if (!fact)

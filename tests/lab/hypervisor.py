@@ -126,7 +126,7 @@ class Hypervisor(Product):
             if name in os.environ:
                 self.env[name] = os.environ[name]
         source = guest_files()
-        for name in ("kernel", "initrd", "base.qcow2", "base.raw"):
+        for name in ("kernel", "initrd", "initrd-agent", "base.qcow2", "base.raw"):
             shutil.copyfile(os.path.join(source, name), self.path("guest", name))
             self.give(self.path("guest", name))
 

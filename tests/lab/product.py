@@ -108,6 +108,12 @@ class Product:
         spec = {key: value for key, value in whole.items() if value is not None}
         return document("VirtualMachine", name, spec, **(metadata or {}))
 
+    def agent_vm(self, name, cmdline="", **spec):
+        """The same with qemu-guest-agent running in it."""
+        boot = {"kernel": self.path("guest/kernel"), "initrd": self.path("guest/initrd-agent"),
+                "cmdline": f"{CMDLINE} agent {cmdline}".strip()}
+        return self.vm(name, boot=boot, guestAgent=True, **spec)
+
     def control_port(self, name):
         """Serial ports of a machine whose guest obeys Guest.do: serials=hv.control_port("web"), with the word
         "control" on its command line."""

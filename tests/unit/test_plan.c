@@ -1,8 +1,9 @@
 /* Golden cases of diff and plan, without a hypervisor: tests/golden/plan/CASE holds
  *   *.yaml            the source
  *   host/domains/NAME.xml, NAME.live.xml   definitions and running machines
+ *   host/snapshots/NAME/SNAPSHOT.xml       its snapshots
  *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
- *   options           lines: prune, allow restart, allow data-loss, prune-limit N (optional)
+ *   options           lines: prune, allow restart, allow data-loss, prune-limit N, now SECONDS (optional)
  *   expected.json     the plan
  * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
 #include "check.h"
@@ -15,6 +16,7 @@
 #include "reconciler/planner.h"
 #include "state/domain_facts.h"
 #include "state/host_facts.h"
+#include "state/snapshot_xml.h"
 
 #define CASES "tests/golden/plan"
 
@@ -85,6 +87,15 @@ static void add_network(const char *path, const char *name, gpointer data) {
   g_hash_table_replace(host->actual->networks, network->name, network);
 }
 
+static void add_snapshot(const char *path, const char *name, gpointer data) {
+  (void)name;
+  ActualDomain *domain = data;
+  g_autofree char *text = read_text(path);
+  ActualSnapshot *snapshot = snapshot_xml_read(text, NULL);
+  assert_non_null(snapshot);
+  g_ptr_array_add(domain->snapshots, snapshot);
+}
+
 static void add_domain(const char *path, const char *name, gpointer data) {
   Host *host = data;
   g_autofree char *defined = read_text(path);
@@ -97,6 +108,8 @@ static void add_domain(const char *path, const char *name, gpointer data) {
   g_autoptr(GError) error = NULL;
   if (!domain_facts_read(domain, defined, live, &error))
     domain->error = g_strdup(error->message);
+  g_autofree char *snapshots = g_build_filename(host->host, "snapshots", name, NULL);
+  each_file(snapshots, ".xml", add_snapshot, domain);
   domain_facts_resolve(domain, host->actual);
   domain_facts_finish(domain, TRUE);
   g_hash_table_replace(host->actual->domains, domain->name, domain);
@@ -151,6 +164,8 @@ static void read_options(const char *path, PlanInput *input) {
     input->prune |= g_str_equal(lines[i], "prune");
     input->allow |= g_str_equal(lines[i], "allow restart") ? ALLOW(IMPACT_RESTART) : 0;
     input->allow |= g_str_equal(lines[i], "allow data-loss") ? ALLOW(IMPACT_DATA_LOSS) : 0;
+    if (g_str_has_prefix(lines[i], "now "))
+      input->now = g_ascii_strtoll(lines[i] + strlen("now "), NULL, 10);
     if (g_str_has_prefix(lines[i], "prune-limit "))
       input->prune_percent = (guint)atoi(lines[i] + strlen("prune-limit "));
   }

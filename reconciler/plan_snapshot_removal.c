@@ -1,0 +1,202 @@
+/* Snapshots of ours that are declared no more, or have had their time: removed, unless something else needs
+ * their layers. What execution finds then may differ: it decides anew, and refuses. */
+#include "reconciler/plan_build.h"
+#include "reconciler/snapshot_policy.h"
+#include "reconciler/snapshot_rules.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const ActualDomain *found;
+  GHashTable *kept;  /* names of the policy's snapshots that stay */
+  GHashTable *gone;  /* paths of layers and names of snapshots that earlier actions of the plan remove */
+  GPtrArray *actions;
+  const Action *due; /* NULL: none */
+} Removal;
+
+static gboolean is_declared(const PlanObject *object, const char *name) {
+  const VmSpec *vm = object_vm(object->desired);
+  return given(vm, VmSpec, snapshots) && list_find(&SnapshotSpec_table, vm->snapshots, table_key_field(&SnapshotSpec_table), name) != NULL;
+}
+
+/* Of the policy's snapshots those that stay, by name. */
+static GHashTable *kept_by_clock(PlanBuilder *builder, const PlanObject *object, const ActualDomain *found, gboolean due) {
+  GHashTable *kept = g_hash_table_new(g_str_hash, g_str_equal);
+  const SnapshotPolicySpec *policy = policy_of(object_vm(object->desired));
+  g_autoptr(GPtrArray) taken = policy_snapshots(policy, found, builder->input->now);
+  for (guint i = policy != NULL ? policy_surplus(policy, taken, due) : 0; i < taken->len; i++)
+    g_hash_table_add(kept, ((const ActualSnapshot *)taken->pdata[i])->name);
+  return kept;
+}
+
+static gboolean goes(const Removal *removal, const SnapshotFactSpec *fact) {
+  return fact->origin != SnapshotOrigin_safety && !is_declared(removal->object, fact->name) && !g_hash_table_contains(removal->kept, fact->name);
+}
+
+/* Another volume on the path than the layer, and than what the plan removes before; NULL: none. */
+static const char *other_overlay(const Removal *removal, const char *path, const char *layer) {
+  GHashTableIter iter;
+  ActualVolume *volume;
+  g_hash_table_iter_init(&iter, removal->builder->input->actual->volumes_by_path);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
+    if (g_strcmp0(volume->backing_path, path) == 0 && g_strcmp0(volume->path, layer) != 0 &&
+        !g_hash_table_contains(removal->gone, volume->path))
+      return volume->path;
+  return NULL;
+}
+
+static const ActualVolume *layer_in(const GPtrArray *disks, const ActualSnapshotDisk *wanted) {
+  const ActualDisk *disk = disks != NULL ? actual_disk(disks, wanted->target) : NULL;
+  for (guint i = 0; disk != NULL && i < disk->chain->len; i++)
+    if (g_strcmp0(((const ActualVolume *)disk->chain->pdata[i])->path, wanted->path) == 0)
+      return disk->chain->pdata[i];
+  return NULL;
+}
+
+/* The layer as the machine uses it, now or at its next start; NULL: it is of a branch that was left, or gone. */
+static const ActualVolume *layer_used(const ActualDomain *found, const ActualSnapshotDisk *disk) {
+  const ActualVolume *layer = layer_in(found->disks, disk);
+  return layer != NULL ? layer : layer_in(found->defined_disks, disk);
+}
+
+/* Why the layer can't be merged into what it is on, or deleted where the machine doesn't use it. */
+static char *layer_needed(const Removal *removal, const ActualSnapshotDisk *disk) {
+  const PlanInput *input = removal->builder->input;
+  const ActualVolume *layer = layer_used(removal->found, disk);
+  if (layer == NULL) {
+    const char *user = locate_user_of(input, disk->path, removal->found->name, FALSE), *overlay = other_overlay(removal, disk->path, NULL);
+    if (user != NULL)
+      return g_strdup_printf("its layer %s is a disk of the machine %s", disk->path, user);
+    return overlay != NULL ? g_strdup_printf("%s, on another branch, is based on its layer %s", overlay, disk->path) : NULL;
+  }
+  if (layer->backing_path == NULL)
+    return g_strdup_printf("what lies beneath its layer %s can't be read: refresh the pool", disk->path);
+  const char *user = locate_user_of(input, layer->backing_path, removal->found->name, FALSE);
+  const char *overlay = other_overlay(removal, layer->backing_path, disk->path);
+  if (user != NULL)
+    return g_strdup_printf("%s is also a disk of the machine %s", layer->backing_path, user);
+  return overlay != NULL ? g_strdup_printf("%s is needed by %s too", layer->backing_path, overlay) : NULL;
+}
+
+static gboolean descends_from(const ActualDomain *found, const ActualSnapshot *snapshot, const char *ancestor) {
+  for (guint steps = 0; snapshot != NULL && snapshot->parent != NULL && steps <= found->snapshots->len; steps++) {
+    if (g_str_equal(snapshot->parent, ancestor))
+      return TRUE;
+    snapshot = actual_snapshot(found, snapshot->parent);
+  }
+  return FALSE;
+}
+
+static gboolean is_internal(const ActualSnapshot *snapshot) {
+  for (guint i = 0; i < snapshot->disks->len; i++)
+    if (((const ActualSnapshotDisk *)snapshot->disks->pdata[i])->internal)
+      return TRUE;
+  return FALSE;
+}
+
+/* What an internal snapshot keeps lies in the file that later layers are based on: they go first. */
+static char *internal_needed(const Removal *removal, const ActualSnapshot *snapshot) {
+  const ActualDomain *found = removal->found;
+  for (guint i = 0; i < found->snapshots->len; i++) {
+    const ActualSnapshot *later = found->snapshots->pdata[i];
+    if (!is_internal(later) && !g_hash_table_contains(removal->gone, later->name) && descends_from(found, later, snapshot->name))
+      return g_strdup_printf("it lies within files that the later snapshot %s is based on: remove that one first", later->name);
+  }
+  return NULL;
+}
+
+static char *why_kept(const Removal *removal, const ActualSnapshot *snapshot) {
+  char *why = snapshot_obstacle(removal->found);
+  if (why == NULL && is_internal(snapshot))
+    why = internal_needed(removal, snapshot);
+  for (guint i = 0; why == NULL && i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (!disk->internal && disk->path != NULL)
+      why = layer_needed(removal, disk);
+  }
+  return why;
+}
+
+static void add_merged_bytes(const Removal *removal, const ActualSnapshot *snapshot, Action *action) {
+  guint64 bytes = 0;
+  const char *pool = NULL;
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    const ActualVolume *layer = disk->path != NULL ? layer_used(removal->found, disk) : NULL;
+    bytes += layer != NULL ? layer->allocation : 0;
+    pool = layer != NULL && pool == NULL ? layer->pool : pool;
+  }
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+  if (pool == NULL || bytes == 0)
+    return;
+  string_map_set(action->args, "pool", pool);
+  string_map_set(action->args, "bytes", text);
+}
+
+static void remove_with(Removal *removal, const char *name, const ActualSnapshot *snapshot, char *description) {
+  Action *action = build_action(removal->builder, removal->object, ACTION_SNAPSHOT_REMOVE,
+                                removal->due != NULL ? removal->due->id : NULL, description, "name", name, NULL);
+  build_wait_all(action, removal->actions);
+  g_ptr_array_add(removal->actions, action);
+  g_hash_table_add(removal->gone, (gpointer)name);
+  for (guint i = 0; snapshot != NULL && i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (disk->path != NULL)
+      g_hash_table_add(removal->gone, disk->path);
+  }
+  if (snapshot != NULL)
+    add_merged_bytes(removal, snapshot, action);
+}
+
+static void remove_or_keep(Removal *removal, const ActualSnapshot *snapshot, const char *how) {
+  g_autofree char *why = why_kept(removal, snapshot);
+  if (why != NULL)
+    build_note(removal->object, g_strdup_printf("snapshot %s is declared no more, but stays: %s", snapshot->name, why));
+  else
+    remove_with(removal, snapshot->name, snapshot, g_strdup_printf("remove snapshot %s: %s", snapshot->name, how));
+}
+
+/* In which order: what lies on branches that were left from its end, then the machine's own chain from its
+ * beginning (each byte is then copied once), then internal ones, the latest first. */
+typedef enum { PART_LEFT, PART_CHAIN, PART_INTERNAL, PART_N } Part;
+
+static Part part_of(const ActualDomain *found, const ActualSnapshot *snapshot) {
+  if (is_internal(snapshot))
+    return PART_INTERNAL;
+  for (guint i = 0; i < snapshot->disks->len; i++)
+    if (layer_used(found, snapshot->disks->pdata[i]) != NULL)
+      return PART_CHAIN;
+  return PART_LEFT;
+}
+
+static void remove_part(Removal *removal, Part part) {
+  static const char *const how[PART_N] = {"delete its layers, on a branch that was left", "merge its layers into what they are based on",
+                                          "it lies within the disks' files"};
+  const ActualDomain *found = removal->found;
+  for (guint i = 0; i < found->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = found->snapshots->pdata[part == PART_CHAIN ? i : found->snapshots->len - 1 - i];
+    const SnapshotFactSpec *fact = snapshot_fact(&found->owner->facts, snapshot->name);
+    if (fact != NULL && goes(removal, fact) && part_of(found, snapshot) == part)
+      remove_or_keep(removal, snapshot, how[part]);
+  }
+}
+
+/* What our record names and isn't there: begun by a run that was interrupted, or removed by somebody. */
+static void forget_missing(Removal *removal) {
+  const FactsSpec *facts = &removal->found->owner->facts;
+  for (guint i = 0; given(facts, FactsSpec, snapshots) && i < facts->snapshots->len; i++) {
+    const SnapshotFactSpec *fact = facts->snapshots->pdata[i];
+    if (actual_snapshot(removal->found, fact->name) == NULL && goes(removal, fact))
+      remove_with(removal, fact->name, NULL, g_strdup_printf("forget snapshot %s, which isn't there", fact->name));
+  }
+}
+
+void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions) {
+  if (found->owner == NULL)
+    return;
+  g_autoptr(GHashTable) kept = kept_by_clock(builder, object, found, due != NULL), gone = g_hash_table_new(g_str_hash, g_str_equal);
+  Removal removal = {builder, object, found, kept, gone, actions, due};
+  for (Part part = 0; part < PART_N; part++)
+    remove_part(&removal, part);
+  forget_missing(&removal);
+}
