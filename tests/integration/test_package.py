@@ -40,7 +40,7 @@ class System:
         self.top = tempfile.mkdtemp(prefix="rl-", dir="/tmp")
         self.outside(f"mount -t tmpfs tmpfs {self.top} && cd {self.top} && mkdir upper work root && "
                      f"mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root && "
-                     f"mkdir -p root/proc root/tmp && mount -t proc proc root/proc")
+                     f"mkdir -p root/proc root/tmp && mount -t proc proc root/proc && rm -rf root/var/lib/reconcile root/etc/reconcile")
 
     def close(self):
         self.keeper.kill()
@@ -75,6 +75,7 @@ class System:
 class Package(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        run("cmake", "--build", BUILD, "--target", "reconcile", "completion")  # which cpack doesn't do
         cls.directory = tempfile.mkdtemp(prefix="rl-", dir="/tmp")
         cls.addClassCleanup(shutil.rmtree, cls.directory)
         cls.packages = [make_package(os.path.join(cls.directory, version), version) for version in ("1.0.0", "1.1.0")]
@@ -96,6 +97,16 @@ class Package(unittest.TestCase):
         self.assertIn("ExecStart=/usr/bin/reconcile serve\n", system.sh(f"cat /{UNITS}/reconcile.service"))
         self.assertEqual(system.sh("systemd-analyze verify --man=no reconcile.service reconcile-once.service reconcile-once.timer "
                                    "reconcile-once.path 2>&1 | grep reconcile || true"), "")
+
+        system.sh("mkdir -p /run/reconcile /etc/reconcile/vms; chown reconcile /run/reconcile; cp /etc/reconcile/reconcile.yaml /tmp/kept; "
+                  "echo 'apiVersion: reconcile/v1\nkind: Image\nmetadata: {name: a}\nspec: {source: /x}' >/etc/reconcile/vms/a.yaml; "
+                  "echo 'source: {directory: /etc/reconcile/vms}\nconnection: test:///default' >/etc/reconcile/reconcile.yaml")
+        environment = " ".join(re.findall(r"^Environment=(.*)", system.sh(f"cat /{UNITS}/reconcile.service"), re.MULTILINE))
+        # Nothing is there to be kept, but as the service's user, and with its environment, all of it can be opened.
+        system.sh(f"setpriv --reuid reconcile --regid reconcile --clear-groups env {environment} RUNTIME_DIRECTORY=/run/reconcile "
+                  "ASAN_OPTIONS=detect_leaks=0 reconcile serve --once >/tmp/serve 2>&1 || true; test -s /var/lib/reconcile/journal.db; "
+                  "grep -q 'image/a' /tmp/serve; rm -r /etc/reconcile/vms /tmp/serve; mv /tmp/kept /etc/reconcile/reconcile.yaml; "
+                  "rm -r /var/lib/reconcile/*")
 
         system.sh("echo '# by the administrator' >>/etc/reconcile/reconcile.yaml; echo x >/var/lib/reconcile/journal.db")
         system.install(new)
