@@ -93,8 +93,9 @@ static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
   gboolean live = left_over;
   if (walk->running && !left_over) {
     Side side = live_side(field);
-    if (!in_xml(field))
-      live = persistent && field->effect != EFFECT_NONE;
+    if (!in_xml(field)) /* a machine that was started without one hasn't got it since */
+      live = (persistent && field->effect != EFFECT_NONE) ||
+             (field->volatile_live && wanted && walk->started_known && !has(frame, SIDE_STARTED, field));
     else if (side == SIDE_LIVE || walk->started_known)
       live = side_differs(frame, side, field);
   }
