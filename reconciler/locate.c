@@ -1,7 +1,5 @@
 #include "reconciler/locate.h"
 
-#include <string.h>
-
 #include "reconciler/base_volume.h"
 
 static const Object *declared_pool(const PlanInput *input, const char *pool) {
@@ -66,38 +64,4 @@ const ActualVolume *locate_volume(const PlanInput *input, const char *pool, cons
 
 char *locate_disk_volume(const char *vm, const DiskSpec *disk, const char *format) {
   return g_strdup_printf("%s-%s.%s", vm, disk->target, format);
-}
-
-const char *locate_overlay_of(const PlanInput *input, const char *path) {
-  GHashTableIter iter;
-  ActualVolume *volume;
-  g_hash_table_iter_init(&iter, input->actual->volumes_by_path);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
-    if (g_strcmp0(volume->backing_path, path) == 0)
-      return volume->name;
-  return NULL;
-}
-
-static gboolean uses(const VmSpec *spec, const char *path) {
-  if (!given(spec, VmSpec, disks))
-    return FALSE;
-  for (guint i = 0; i < spec->disks->len; i++) {
-    const DiskSpec *disk = spec->disks->pdata[i];
-    if (given(disk, DiskSpec, path) && g_str_equal(disk->path, path))
-      return TRUE;
-  }
-  return FALSE;
-}
-
-const char *locate_user_of(const PlanInput *input, const char *path, const char *except, gboolean only_active) {
-  GHashTableIter iter;
-  ActualDomain *domain;
-  g_hash_table_iter_init(&iter, input->actual->domains);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
-    if (g_strcmp0(domain->name, except) == 0 || (only_active && !domain->active))
-      continue;
-    if ((domain->active && uses(&domain->live, path)) || (!only_active && uses(&domain->persistent, path)))
-      return domain->name;
-  }
-  return NULL;
 }

@@ -14,10 +14,6 @@ const ImageFacts *locate_image(const PlanInput *input, const char *image, const 
 const ActualVolume *locate_volume(const PlanInput *input, const char *pool, const char *volume);
 /* The volume of a VM's disk: "web-1-vda.qcow2". */
 char *locate_disk_volume(const char *vm, const DiskSpec *disk, const char *format);
-/* Name of another volume that is backed by this path; NULL: none. */
-const char *locate_overlay_of(const PlanInput *input, const char *path);
-/* Name of another domain that has this path in a disk; NULL: none. */
-const char *locate_user_of(const PlanInput *input, const char *path, const char *except, gboolean only_active);
 
 /* A marker beside a volume that is being imported or copied: present means incomplete. */
 #define INCOMPLETE_SUFFIX ".incomplete"

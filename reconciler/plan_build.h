@@ -1,10 +1,12 @@
 /* Putting a plan together: objects, actions in order, and what waits for what. */
 #pragma once
 #include "reconciler/resolve.h"
+#include "reconciler/uses.h"
 
 typedef struct {
   const PlanInput *input;
   Plan *plan;
+  Uses *uses;
   GHashTable *ready; /* object id → id of the action after which it can be used */
   GHashTable *failed; /* object id → why nothing may rely on it */
   guint next;        /* number of the next action */

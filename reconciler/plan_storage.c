@@ -158,8 +158,8 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || spec->size == found->capacity)
     return;
   g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
-  const char *overlay = locate_overlay_of(builder->input, found->path);
-  const char *user = locate_user_of(builder->input, found->path, NULL, TRUE);
+  const char *overlay = uses_overlay(builder->uses, found->path);
+  const char *user = uses_domain(builder->uses, found->path, NULL, TRUE);
   if (spec->size < found->capacity)
     build_error(builder, object, g_strdup_printf("size %s is less than the %s it has: a volume is never shrunk", size, now));
   else if (overlay != NULL)

@@ -11,7 +11,7 @@ static char *check_leftover(PlanBuilder *builder, PlanObject *object, const Disk
   const DiskSpec *disk = source->disk;
   if (found->error != NULL)
     return g_strdup_printf("volume %s exists and can't be read: %s", source->volume, found->error);
-  const char *user = locate_user_of(builder->input, found->path, object->name, FALSE);
+  const char *user = uses_domain(builder->uses, found->path, object->name, FALSE);
   if (user != NULL)
     return g_strdup_printf("volume %s is a disk of the machine %s", source->volume, user);
   if (g_strcmp0(found->format, Format_words.words[disk->format]) != 0)
@@ -128,15 +128,11 @@ static char *check_networks(PlanBuilder *builder, const VmSpec *vm, const Actual
 }
 
 /* libvirt knows a machine by its UUID: one of another name was renamed by hand. */
-static char *check_uuid(const PlanInput *input, const Object *desired) {
-  GHashTableIter iter;
-  ActualDomain *domain;
-  g_hash_table_iter_init(&iter, input->actual->domains);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
-    if (g_strcmp0(domain->uuid, object_vm(desired)->uuid) == 0)
-      return g_strdup_printf("the machine %s has its UUID %s: if that was renamed, rename it back ('virsh domrename %s %s'); "
-                             "else give another uuid", domain->name, domain->uuid, domain->name, desired->metadata.name);
-  return NULL;
+static char *check_uuid(PlanBuilder *builder, const Object *desired) {
+  const ActualDomain *domain = uses_uuid(builder->uses, object_vm(desired)->uuid);
+  return domain == NULL ? NULL
+                        : g_strdup_printf("the machine %s has its UUID %s: if that was renamed, rename it back ('virsh domrename %s %s'); "
+                                          "else give another uuid", domain->name, domain->uuid, domain->name, desired->metadata.name);
 }
 
 /* Networks, pools and volumes of this plan that the machine uses: its actions wait for them. */
@@ -184,7 +180,7 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
   g_autoptr(GPtrArray) actions = g_ptr_array_new();
   object->change = CHANGE_CREATE;
   object->fingerprint = g_strdup("absent");
-  char *error = check_uuid(builder->input, object->desired);
+  char *error = check_uuid(builder, object->desired);
   if (error == NULL)
     error = check_networks(builder, object_vm(object->desired), NULL);
   if (error == NULL)
@@ -228,13 +224,13 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
   g_autofree char *from = bytes_format(now->size), *to = bytes_format(disk->size);
   if (disk->size < now->size)
     return g_strdup_printf("disk %s has %s and can't become %s: a disk is never shrunk", change->match, from, to);
-  const char *overlay = locate_overlay_of(builder->input, now->path);
+  const char *overlay = uses_overlay(builder->uses, now->path);
   if (overlay != NULL)
     return g_strdup_printf("disk %s can't grow: %s is an overlay on it", change->match, overlay);
   if (!found->active && found->has_managed_save)
     return g_strdup_printf("disk %s can't grow while the machine is hibernated: its saved memory knows the old size", change->match);
   if (!found->active) {
-    const char *user = locate_user_of(builder->input, now->path, object->name, TRUE);
+    const char *user = uses_domain(builder->uses, now->path, object->name, TRUE);
     if (user != NULL)
       return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
   }

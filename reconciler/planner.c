@@ -23,6 +23,7 @@ Plan *planner_plan(const PlanInput *input) {
   PlanBuilder builder = {
       .input = input,
       .plan = plan,
+      .uses = uses_new(input->actual),
       .ready = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
       .failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
   };
@@ -37,6 +38,7 @@ Plan *planner_plan(const PlanInput *input) {
   space_note_promises(input->actual, plan);
   if (plan->refused == NULL && !(input->allow & ALLOW_OVERCOMMIT))
     plan->refused = space_check(input->actual, plan, &plan->short_pool);
+  uses_free(builder.uses);
   g_hash_table_unref(builder.ready);
   g_hash_table_unref(builder.failed);
   return plan;

@@ -73,7 +73,12 @@ static gboolean is_inside(const Directory *directory, const char *path) {
 
 static gboolean look(FileTree *tree, const char *path, Entry *ret_entry, char **ret_error) {
   struct stat link, status;
-  if (lstat(path, &link) < 0 || stat(path, &status) < 0) {
+  gboolean found = lstat(path, &link) == 0;
+  if (found && S_ISLNK(link.st_mode))
+    found = stat(path, &status) == 0;
+  else
+    status = link;
+  if (!found) {
     *ret_error = cannot_read(errno);
     return FALSE;
   }

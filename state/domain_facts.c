@@ -23,6 +23,8 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   if (live && !running)
     return FALSE;
   xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;
+  g_free(domain->uuid);
+  domain->uuid = xml_path_get(xml_path("uuid"), definition);
   g_autoptr(GError) trouble = NULL;
   domain->owner = ownership_read(definition, &trouble);
   if (trouble) {

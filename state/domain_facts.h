@@ -3,7 +3,7 @@
 #pragma once
 #include "state/actual.h"
 
-/* `live` NULL: nothing runs. Fills specs, records, disks; `fingerprint` holds the XML's part
+/* `live` NULL: nothing runs. Fills the UUID, specs, records, disks; `fingerprint` holds the XML's part
  * until domain_facts_finish. FALSE with error: XML that can't be understood. */
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error);
 

@@ -22,9 +22,6 @@ void domain_reading_free(gpointer domain_reading) {
 }
 
 gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error) {
-  char uuid[VIR_UUID_STRING_BUFLEN] = "";
-  virDomainGetUUIDString(handle, uuid);
-  domain->uuid = g_strdup(uuid);
   g_autofree char *live = domain->active ? virDomainGetXMLDesc(handle, 0) : NULL;
   g_autofree char *persistent = NULL;
   if (live || !domain->active)
@@ -37,6 +34,13 @@ gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *
   return domain_facts_read(domain, persistent, live && domain_text_is_live(live) ? live : NULL, error);
 }
 
+/* The XML says it for less, where it can be read: libvirt writes it to its log first. */
+static void ask_uuid(virDomainPtr handle, ActualDomain *domain) {
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  virDomainGetUUIDString(handle, uuid);
+  domain->uuid = g_strdup(uuid);
+}
+
 static void read_domain(gpointer data, gpointer item) {
   Reading *reading = data;
   DomainReading *each = item;
@@ -44,6 +48,8 @@ static void read_domain(gpointer data, gpointer item) {
   if (domain_read_texts(each->handle, each->domain, &each->vanished, &error) || each->vanished)
     return;
   each->domain->error = g_strdup(error->message);
+  if (!each->domain->uuid)
+    ask_uuid(each->handle, each->domain);
   g_mutex_lock(&reading->lock);
   reading->had_trouble = TRUE;
   g_mutex_unlock(&reading->lock);

@@ -35,8 +35,6 @@ static json_t *volume_json(const ActualVolume *volume) {
   put_bytes(object, "capacity", volume->capacity);
   put_bytes(object, "allocation", volume->allocation);
   put_bytes(object, "physical", volume->physical);
-  put_bytes(object, "modified", (guint64)volume->mtime_ns);
-  put_bytes(object, "changed", (guint64)volume->ctime_ns);
   json_object_set_new(object, "fromFile", json_boolean(volume->from_file));
   put_text(object, "backingPath", volume->backing_path);
   put_text(object, "backingFormat", volume->backing_format);
@@ -93,8 +91,12 @@ static json_t *pool_json(const ActualPool *pool) {
   GHashTableIter each;
   const ActualVolume *volume;
   g_hash_table_iter_init(&each, pool->volumes);
-  while (g_hash_table_iter_next(&each, NULL, (gpointer *)&volume))
-    json_object_set_new(volumes, volume->name, volume_json(volume));
+  while (g_hash_table_iter_next(&each, NULL, (gpointer *)&volume)) {
+    json_t *entry = volume_json(volume);
+    put_bytes(entry, "modified", (guint64)volume->mtime_ns); /* not of chains: machines run on them */
+    put_bytes(entry, "changed", (guint64)volume->ctime_ns);
+    json_object_set_new(volumes, volume->name, entry);
+  }
   json_object_set_new(object, "volumes", volumes);
   return object;
 }

@@ -1,0 +1,95 @@
+#include "reconciler/uses.h"
+
+struct Uses {
+  const Actual *actual;
+  GHashTable *overlays; /* path → ActualVolume * on it */
+  GHashTable *defined;  /* path → GPtrArray of ActualDomain * that have it in their definition */
+  GHashTable *active;   /* path → GPtrArray of those that have it while they run */
+  GHashTable *uuids;    /* UUID → ActualDomain * */
+};
+
+Uses *uses_new(const Actual *actual) {
+  Uses *uses = g_new0(Uses, 1);
+  uses->actual = actual;
+  return uses;
+}
+
+void uses_free(Uses *uses) {
+  g_clear_pointer(&uses->overlays, g_hash_table_unref);
+  g_clear_pointer(&uses->defined, g_hash_table_unref);
+  g_clear_pointer(&uses->active, g_hash_table_unref);
+  g_clear_pointer(&uses->uuids, g_hash_table_unref);
+  g_free(uses);
+}
+
+const char *uses_overlay(Uses *uses, const char *path) {
+  if (uses->overlays == NULL) {
+    uses->overlays = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    ActualVolume *volume;
+    g_hash_table_iter_init(&iter, uses->actual->volumes_by_path);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
+      if (volume->backing_path != NULL)
+        g_hash_table_replace(uses->overlays, volume->backing_path, volume);
+  }
+  const ActualVolume *overlay = g_hash_table_lookup(uses->overlays, path);
+  return overlay != NULL ? overlay->name : NULL;
+}
+
+static GHashTable *users_new(void) {
+  return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
+}
+
+static void add_disks(GHashTable *users, const VmSpec *spec, ActualDomain *domain) {
+  for (guint i = 0; given(spec, VmSpec, disks) && i < spec->disks->len; i++) {
+    const DiskSpec *disk = spec->disks->pdata[i];
+    if (!given(disk, DiskSpec, path))
+      continue;
+    GPtrArray *domains = g_hash_table_lookup(users, disk->path);
+    if (domains == NULL)
+      g_hash_table_insert(users, disk->path, domains = g_ptr_array_new());
+    g_ptr_array_add(domains, domain);
+  }
+}
+
+static void index_disks(Uses *uses) {
+  uses->defined = users_new();
+  uses->active = users_new();
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, uses->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    add_disks(uses->defined, &domain->persistent, domain);
+    if (domain->active)
+      add_disks(uses->active, &domain->live, domain);
+  }
+}
+
+static const char *first_but(const GPtrArray *domains, const char *except) {
+  for (guint i = 0; domains != NULL && i < domains->len; i++) {
+    const ActualDomain *domain = domains->pdata[i];
+    if (g_strcmp0(domain->name, except) != 0)
+      return domain->name;
+  }
+  return NULL;
+}
+
+const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active) {
+  if (uses->active == NULL)
+    index_disks(uses);
+  const char *user = first_but(g_hash_table_lookup(uses->active, path), except);
+  return user != NULL || only_active ? user : first_but(g_hash_table_lookup(uses->defined, path), except);
+}
+
+const ActualDomain *uses_uuid(Uses *uses, const char *uuid) {
+  if (uses->uuids == NULL) {
+    uses->uuids = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    ActualDomain *domain;
+    g_hash_table_iter_init(&iter, uses->actual->domains);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+      if (domain->uuid != NULL)
+        g_hash_table_replace(uses->uuids, domain->uuid, domain);
+  }
+  return g_hash_table_lookup(uses->uuids, uuid);
+}

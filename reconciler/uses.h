@@ -1,0 +1,14 @@
+/* Who uses what on the host, the other way round than it was observed. Each table is made at the
+ * first question: most plans ask none. Pure. */
+#pragma once
+#include "state/actual.h"
+
+typedef struct Uses Uses;
+Uses *uses_new(const Actual *actual);
+void uses_free(Uses *uses);
+/* Name of a volume that is backed by this path; NULL: none. */
+const char *uses_overlay(Uses *uses, const char *path);
+/* Name of a domain but `except` (may be NULL) that has this path in a disk; NULL: none. */
+const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active);
+/* NULL: no domain has this UUID. */
+const ActualDomain *uses_uuid(Uses *uses, const char *uuid);
