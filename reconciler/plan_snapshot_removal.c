@@ -61,17 +61,16 @@ static const ActualVolume *layer_used(const ActualDomain *found, const ActualSna
 
 /* Why the layer can't be merged into what it is on, or deleted where the machine doesn't use it. */
 static char *layer_needed(const Removal *removal, const ActualSnapshotDisk *disk) {
-  const PlanInput *input = removal->builder->input;
   const ActualVolume *layer = layer_used(removal->found, disk);
   if (layer == NULL) {
-    const char *user = locate_user_of(input, disk->path, removal->found->name, FALSE), *overlay = other_overlay(removal, disk->path, NULL);
+    const char *user = uses_domain(removal->builder->uses, disk->path, removal->found->name, FALSE), *overlay = other_overlay(removal, disk->path, NULL);
     if (user != NULL)
       return g_strdup_printf("its layer %s is a disk of the machine %s", disk->path, user);
     return overlay != NULL ? g_strdup_printf("%s, on another branch, is based on its layer %s", overlay, disk->path) : NULL;
   }
   if (layer->backing_path == NULL)
     return g_strdup_printf("what lies beneath its layer %s can't be read: refresh the pool", disk->path);
-  const char *user = locate_user_of(input, layer->backing_path, removal->found->name, FALSE);
+  const char *user = uses_domain(removal->builder->uses, layer->backing_path, removal->found->name, FALSE);
   const char *overlay = other_overlay(removal, layer->backing_path, disk->path);
   if (user != NULL)
     return g_strdup_printf("%s is also a disk of the machine %s", layer->backing_path, user);
