@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "reconciler/git/program.h"
@@ -171,6 +172,7 @@ static json_t *carry_out(const char *text) {
 void git_fetch_main(void) {
   sigset_t none;
   sigemptyset(&none);
+  prctl(PR_SET_NAME, "reconcile-fetch");
   setsid(); /* it and ssh are one group, to be ended together */
   pthread_sigmask(SIG_SETMASK, &none, NULL);
   signal(SIGPIPE, SIG_IGN);

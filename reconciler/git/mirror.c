@@ -9,7 +9,7 @@
 
 #define MAX_BYTES (G_GUINT64_CONSTANT(4) << 30) /* of one download */
 #define MAX_PACKS 50                            /* before they are made one */
-#define MAX_COMMITS 100000                      /* that are looked at for their signatures */
+#define MAX_COMMITS 10000                       /* that are looked at for their signatures */
 
 /* GLib's way of cleaning up for what libgit2 hands out. */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_commit, git_commit_free)

@@ -12,7 +12,7 @@ typedef struct {
   FileTree tree;
   Mirror *mirror;
   MirrorEntry root; /* of the commit */
-  const char *part; /* what of it is the source; "": all */
+  char *part;       /* what of it is the source, its own links followed; "": all */
   char *text;       /* of the file that was read last */
   gboolean left;    /* the path that was followed last leads out of the repository */
   GError *damage;   /* the first thing that the repository should have and hasn't */
@@ -190,27 +190,34 @@ static void look_back(GitTree *self, const GitSource *source, const char *commit
   g_free(message);
 }
 
-static gboolean check_part(GitTree *self, const GitSource *source, const char *commit, GError **error) {
+static gboolean find_part(GitTree *self, const GitSource *source, const char *commit, GError **error) {
+  const char *path = source->path != NULL ? source->path : "";
   g_autofree char *message = NULL;
-  g_autoptr(Found) found = find(self, self->part, &message);
+  g_autoptr(Found) found = find(self, path, &message);
   if (self->damage != NULL)
     return FALSE;
-  if (found != NULL && !found->is_link && last_entry(found)->kind != MIRROR_SUBMODULE)
+  if (found != NULL && last_entry(found)->kind != MIRROR_SUBMODULE) {
+    self->part = found_path(found);
     return TRUE;
-  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_ABSENT, "%s: commit %.12s has no directory or file %s", source->url, commit, self->part);
+  }
+  g_autofree char *url = git_url_shown(source->url);
+  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_ABSENT, "%s: commit %.12s has no directory or file %s", url, commit, path);
   return FALSE;
 }
 
 Desired *git_tree_read(const GitSource *source, const char *repository, const char *commit, Diagnostics *diagnostics, GError **error) {
   g_autoptr(Mirror) mirror = mirror_open(repository, error);
-  GitTree self = {.tree = {list, look, read_file, FALSE}, .mirror = mirror, .part = source->path != NULL ? source->path : ""};
+  GitTree self = {.tree = {list, look, read_file, FALSE}, .mirror = mirror};
   if (mirror == NULL || !mirror_tree(mirror, commit, &self.root, error))
     return NULL;
   g_autofree char *identity = git_source_identity(source), *name = g_strdup_printf("%s at %.12s", identity, commit);
   look_back(&self, source, commit, diagnostics);
   g_autoptr(GError) wrong = NULL;
-  g_autoptr(Desired) desired = check_part(&self, source, commit, &wrong) ? source_walk(&self.tree, self.part, name, diagnostics, &wrong) : NULL;
+  g_autoptr(Desired) desired = NULL;
+  if (find_part(&self, source, commit, &wrong))
+    desired = source_walk(&self.tree, source->path != NULL ? source->path : "", name, diagnostics, &wrong);
   g_free(self.text);
+  g_free(self.part);
   if (self.damage != NULL) {
     g_propagate_error(error, self.damage);
     return NULL;

@@ -74,13 +74,18 @@ static gboolean read_token(const GitSource *source, char **ret_token, GError **e
   gsize length = 0;
   if (source->token_file == NULL)
     return TRUE;
-  if (!g_file_get_contents(source->token_file, &text, &length, &wrong))
-    return fail(error, "the token file can't be read", wrong->message);
+  if (!g_file_get_contents(source->token_file, &text, &length, &wrong)) {
+    g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, "the token file can't be read: %s", wrong->message);
+    return FALSE;
+  }
+  gboolean whole = strlen(text) == length;
   g_strstrip(text);
-  if (*text == '\0' || length > MAX_TOKEN || strlen(text) > length || strpbrk(text, "\r\n") != NULL)
-    return fail(error, source->token_file, "holds no token: it has one line with that alone");
-  *ret_token = g_steal_pointer(&text);
-  return TRUE;
+  if (*text != '\0' && whole && length <= MAX_TOKEN && strpbrk(text, "\r\n") == NULL) {
+    *ret_token = g_steal_pointer(&text);
+    return TRUE;
+  }
+  g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, "%s holds no token: it has one line with that alone", source->token_file);
+  return FALSE;
 }
 
 /* Whether all can be read that will be: what is missing is found here then, and not by those who

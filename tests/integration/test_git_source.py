@@ -173,6 +173,10 @@ class Trees(git_lab.TestCase):
         self.assert_names("db", "web", path="vms")
         self.assert_names("db", path="vms/deep")
         self.assert_names("db", path="vms/deep/db.yaml")
+        self.repository.link("vms", "prod")
+        self.repository.link("../deep/db.yaml", "vms/deep/again.yaml")
+        self.assert_names("db", "web", path="prod")
+        self.assert_names("db", path="prod/deep")
 
     def test_an_empty_file(self):
         self.repository.write("vms/empty.yaml", " \n")
