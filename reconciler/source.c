@@ -151,7 +151,8 @@ static char *find_mirror_dir(const char *state_dir, char **ret_temporary, GError
 
 static Desired *read_git(const SourceRequest *request, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error) {
   GitSource source = {0};
-  if (!git_source_parse(request->source, &source, error))
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  if (!git_source_parse(request->source, &source, texts, error))
     return NULL;
   g_autofree char *temporary = NULL, *mirrors = find_mirror_dir(request->state_dir, &temporary, error);
   g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity);

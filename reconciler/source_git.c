@@ -65,25 +65,33 @@ gboolean git_source_check(const GitSource *source, GError **error) {
 }
 
 /* The same repository has the same name from every directory. */
-static const char *intern_url(const char *url) {
+static char *absolute_url(const char *url) {
   gboolean local = *url == '/' || *url == '.' || (*url != '\0' && strchr(url, ':') == NULL);
-  g_autofree char *absolute = local ? g_canonicalize_filename(url, NULL) : g_strdup(url);
-  return g_intern_string(absolute);
+  return local ? g_canonicalize_filename(url, NULL) : g_strdup(url);
 }
 
-gboolean git_source_parse(const char *text, GitSource *ret_source, GError **error) {
-  g_auto(GStrv) parts = g_strsplit(text, "#", 2);
-  g_auto(GStrv) inside = g_strsplit(parts[0] != NULL && parts[1] != NULL ? parts[1] : "", ":", 2);
-  const char *ref = inside[0], *path = ref != NULL ? inside[1] : NULL;
+static char *trimmed_path(const char *path) {
+  gsize length = strlen(path);
+  while (length > 1 && path[length - 1] == '/')
+    length--;
+  return g_strndup(path, length);
+}
+
+static const char *keep(GPtrArray *texts, char *text /* taken */) {
+  g_ptr_array_add(texts, text);
+  return text;
+}
+
+gboolean git_source_parse(const char *text, GitSource *ret_source, GPtrArray *texts, GError **error) {
+  const char *hash = strchr(text, '#'), *ref = hash != NULL ? hash + 1 : NULL;
+  const char *colon = ref != NULL ? strchr(ref, ':') : NULL;
   GitSource source = *ret_source;
-  if (parts[0] != NULL && parts[1] != NULL && (ref == NULL || *ref == '\0')) /* a variable of a script that wasn't set, say */
+  if (ref != NULL && (*ref == '\0' || ref == colon)) /* a variable of a script that wasn't set, say */
     return wrong(error, "nothing is named after #: write #BRANCH, #TAG or #COMMIT, or #HEAD for what the server has as its own");
-  source.url = intern_url(parts[0] != NULL ? parts[0] : "");
-  source.ref = g_intern_string(ref);
-  g_autofree char *trimmed = g_strdup(path);
-  while (trimmed != NULL && strlen(trimmed) > 1 && g_str_has_suffix(trimmed, "/"))
-    trimmed[strlen(trimmed) - 1] = '\0';
-  source.path = g_intern_string(trimmed);
+  g_autofree char *url = g_strndup(text, hash != NULL ? (gsize)(hash - text) : strlen(text));
+  source.url = keep(texts, absolute_url(url));
+  source.ref = ref != NULL ? keep(texts, g_strndup(ref, colon != NULL ? (gsize)(colon - ref) : strlen(ref))) : NULL;
+  source.path = colon != NULL ? keep(texts, trimmed_path(colon + 1)) : NULL;
   if (!git_source_check(&source, error))
     return FALSE;
   *ret_source = source;

@@ -40,9 +40,9 @@ typedef enum {
   GIT_SOURCE_ERROR_CANCELLED,
 } GitSourceError;
 
-/* Fills url, ref and path from GIT-URL[#REF[:PATH]], interned; the rest stays as it is. A relative
- * path of a local repository becomes absolute. */
-gboolean git_source_parse(const char *text, GitSource *ret_source, GError **error);
+/* Fills url, ref and path from GIT-URL[#REF[:PATH]]; the rest stays as it is. They belong to `texts`,
+ * an array that frees its items. A relative path of a local repository becomes absolute. */
+gboolean git_source_parse(const char *text, GitSource *ret_source, GPtrArray *texts, GError **error);
 /* Whether url, ref, path and the rest can be; the others below begin with it. Touches nothing. */
 gboolean git_source_check(const GitSource *source, GError **error);
 /* source->ref, NULL where that is HEAD. */

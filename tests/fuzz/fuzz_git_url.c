@@ -22,8 +22,9 @@ static void check_parts(const char *text) {
 static void check_again(const GitSource *source) {
   g_autofree char *identity = git_source_identity(source);
   GitSource again = {0};
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
   g_autoptr(GError) error = NULL;
-  if (!git_source_parse(identity, &again, &error))
+  if (!git_source_parse(identity, &again, texts, &error))
     g_error("%s: can't be read back: %s", identity, error->message);
   g_autofree char *same = git_source_identity(&again);
   if (!g_str_equal(identity, same))
@@ -33,7 +34,8 @@ static void check_again(const GitSource *source) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   g_autofree char *text = g_strndup((const char *)data, size);
   GitSource source = {0};
-  if (!git_source_parse(text, &source, NULL))
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  if (!git_source_parse(text, &source, texts, NULL))
     return 0;
   check_parts(source.url);
   check_again(&source);

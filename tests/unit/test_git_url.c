@@ -74,7 +74,8 @@ static void test_refused(void **state) {
 static char *parsed(const char *text) {
   g_autoptr(GError) error = NULL;
   GitSource source = {0};
-  if (!git_source_parse(text, &source, &error))
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  if (!git_source_parse(text, &source, texts, &error))
     return g_strdup("refused");
   g_autofree char *identity = git_source_identity(&source);
   return g_strdup_printf("%s %s %s %s", source.url, source.ref ? source.ref : "-", source.path ? source.path : "-", identity);
