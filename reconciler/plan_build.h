@@ -76,5 +76,11 @@ void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const Actu
 
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
+/* Going back to a snapshot, as the file asks for or as was begun. Returns why it can't be, or NULL; `ret_alone`: this
+ * run does nothing else to the machine, since what it is then is known only then. */
+char *plan_revert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions,
+                  gboolean *ret_alone);
+/* How a machine is shut down, as arguments of an action that does. Returns it in words. Free it. */
+char *plan_shutdown(const VmSpec *vm, Action *action);
 /* The power state; waits for all of `before`. Restarts when that is allowed and due. */
 void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, const GPtrArray *sources, GPtrArray *before);

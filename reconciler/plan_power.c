@@ -26,20 +26,23 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
   return action;
 }
 
-static Action *shut_down(Power *power) {
-  const ShutdownSpec *spec = &power->vm->shutdown;
-  gboolean any = given(power->vm, VmSpec, shutdown);
+char *plan_shutdown(const VmSpec *vm, Action *action) {
+  const ShutdownSpec *spec = &vm->shutdown;
+  gboolean any = given(vm, VmSpec, shutdown);
   guint64 timeout = any && given(spec, ShutdownSpec, timeout) ? spec->timeout : 90000;
   guint64 retry = any && given(spec, ShutdownSpec, retryInterval) ? spec->retryInterval : 10000;
   gboolean force = any && given(spec, ShutdownSpec, force) ? spec->force : TRUE;
-  g_autofree char *text = g_strdup_printf("shut down, waiting up to %" G_GUINT64_FORMAT " s%s", timeout / 1000,
-                                          force ? ", then power off" : "");
-  Action *action = act(power, ACTION_DOMAIN_SHUTDOWN, text, NULL, NULL);
   g_autofree char *timeout_text = g_strdup_printf("%" G_GUINT64_FORMAT, timeout);
   g_autofree char *retry_text = g_strdup_printf("%" G_GUINT64_FORMAT, retry);
   string_map_set(action->args, "timeout", timeout_text);
   string_map_set(action->args, "retryInterval", retry_text);
   string_map_set(action->args, "force", force ? "true" : "false");
+  return g_strdup_printf("shut down, waiting up to %" G_GUINT64_FORMAT " s%s", timeout / 1000, force ? ", then power off" : "");
+}
+
+static Action *shut_down(Power *power) {
+  Action *action = act(power, ACTION_DOMAIN_SHUTDOWN, NULL, NULL, NULL);
+  action->description = plan_shutdown(power->vm, action);
   return action;
 }
 

@@ -303,6 +303,21 @@ static Action *define_anew(PlanBuilder *builder, PlanObject *object, const Resol
   return action;
 }
 
+/* A machine that goes back to a snapshot is then what only that brings to light: the rest is for the next run. */
+static void leave_rest(PlanObject *object) {
+  g_autoptr(GString) rest = g_string_new(NULL);
+  object->change = CHANGE_UPDATE;
+  for (guint i = object->fields->len; i > 0; i--) {
+    const FieldChange *change = object->fields->pdata[i - 1];
+    if (g_str_has_prefix(change->path, "revert"))
+      continue;
+    g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
+    g_ptr_array_remove_index(object->fields, i - 1);
+  }
+  if (rest->len > 0)
+    build_note(object, g_strdup_printf("the next run looks at the rest: %s", rest->str));
+}
+
 static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved *resolved, const ActualDomain *found) {
   g_autoptr(GPtrArray) actions = g_ptr_array_new();
   object->fingerprint = g_strdup(found->fingerprint);
@@ -318,7 +333,14 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);
   plan_helper_end(builder, object, found, actions);
-  char *error = build_refusal(object);
+  gboolean reverts;
+  char *error = plan_revert(builder, object, found, resolved->sources, actions, &reverts);
+  if (error == NULL && reverts) {
+    leave_rest(object);
+    return;
+  }
+  if (error == NULL)
+    error = build_refusal(object);
   if (error == NULL)
     error = check_networks(builder, diff.desired, found);
   if (error == NULL)

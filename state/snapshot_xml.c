@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "state/disk_chain.h"
 #include "state/xml_tree.h"
 
 static char *text_of(xmlNode *parent, const char *name) {

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""Going back to snapshots with real guests: what a disk holds afterwards is what it held then."""
+
+import glob
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import libvirt  # noqa: E402
+import revert  # noqa: E402
+
+EXTERNAL = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+
+
+class Revert(revert.TestCase):
+    def test_running_external(self):
+        """And with a second request, to what was kept of the present."""
+        self.declare()
+        a = self.write("a")
+        self.snapshot("first", EXTERNAL)
+        b = self.write("b")
+        self.assertNotEqual(a, b)
+        self.revert(to="first", request="r1")
+        self.assertEqual(self.sum(), a)
+        self.assertEqual(self.current(), "first")
+        self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
+        self.write("c")
+        self.revert(to="revert-r1", request="r2")
+        self.assertEqual(self.sum(), b)
+        self.assertEqual(self.current(), "revert-r1")
+
+    def test_stopped_external_grown_since(self):
+        """The machine stays off; the new layer has the declared size; a snapshot in the middle of the tree."""
+        self.declare(powerState="stopped")
+        a = self.put("a")
+        self.snapshot("first", EXTERNAL)
+        self.put("b")
+        self.snapshot("second", EXTERNAL)
+        self.put("c")
+        self.declare(powerState="stopped", size="6MiB")
+        self.assertEqual(self.capacity(), 6 << 20)
+        self.revert(to="first", request="r1")
+        self.assertEqual(self.hv.domain("web").isActive(), 0)
+        self.assertEqual(self.capacity(), 6 << 20)
+        self.assertEqual(self.content()[:len(a)], a)
+        self.assertEqual(self.current(), "first")
+        self.assertEqual(self.snapshots(), {"first": None, "second": "first", "revert-r1": "second"})
+
+    def test_without_safety(self):
+        """What nobody needs any more is deleted, and the token is carried out once."""
+        self.declare()
+        a = self.write("a")
+        self.snapshot("first", EXTERNAL)
+        self.write("b")
+        before = self.files()
+        self.revert(to="first", request="r1", safety=False)
+        self.assertEqual(self.sum(), a)
+        self.assertEqual(self.snapshots(), {"first": None})
+        self.assertEqual(self.files(), before - {"web-vda.first"} | {"web-vda.r1.qcow2"})
+        b = self.write("b")
+        self.hv.apply(self.specs())
+        self.assertEqual(self.sum(), b)
+        self.revert(to="first", request="r2", safety=False)
+        self.assertEqual(self.sum(), a)
+        self.assertEqual(self.files(), before - {"web-vda.first"} | {"web-vda.r2.qcow2"})
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
