@@ -66,6 +66,62 @@ class Revert(revert.TestCase):
         self.assertEqual(self.sum(), a)
         self.assertEqual(self.files(), before - {"web-vda.first"} | {"web-vda.r2.qcow2"})
 
+    def test_memory(self):
+        """Resumed where it was: heartbeats go on from there, and the memory file serves again."""
+        self.declare()
+        a = self.write("a")
+        self.snapshot_memory("first")
+        count = self.guest().heartbeats()[-1][0]
+        self.write("b")
+        self.declare(size="6MiB")
+        for request in ("r1", "r2"):
+            starts = self.guest().starts()
+            self.revert(to="first", request=request, boots=False)
+            self.assertEqual(self.hv.domain("web").isActive(), 1)
+            self.guest().wait_heartbeat(2)
+            self.assertEqual(self.hv.guest("web").starts(), starts)
+            self.assertLess(self.hv.guest("web").heartbeats()[-1][0], count + 30)
+            self.assertEqual(self.sum(), a)
+            self.assertEqual(self.guest().sizes()["vda"], 6 << 20)
+            self.assertEqual(self.capacity(), 6 << 20)
+
+    def test_memory_of_a_machine_that_shall_be_off(self):
+        self.declare()
+        self.write("a")
+        a = self.content(4 << 20)
+        self.snapshot_memory("first")
+        self.write("b")
+        self.declare(powerState="stopped")
+        self.revert(to="first", request="r1")
+        self.assertEqual(self.hv.domain("web").isActive(), 0)
+        self.assertEqual(self.content(4 << 20), a)
+
+    def test_internal_stopped(self):
+        self.declare(powerState="stopped")
+        a = self.put("a")
+        self.snapshot("first")
+        b = self.put("b")
+        self.declare(powerState="stopped", size="6MiB", title="changed since")
+        self.revert(to="first", request="r1")
+        self.assertEqual(self.content(len(a)), a)
+        self.assertEqual(self.capacity(), 6 << 20)
+        self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
+        self.assertEqual(self.current(), "first")
+        self.revert(to="revert-r1", request="r2")
+        self.assertEqual(self.content(len(b)), b)
+
+    def test_internal_running(self):
+        self.declare()
+        a = self.write("a")
+        self.snapshot("first")
+        b = self.write("b")
+        self.revert(to="first", request="r1", boots=False)
+        self.assertEqual(self.hv.domain("web").isActive(), 1)
+        self.guest().wait_heartbeat(2)
+        self.assertEqual(self.sum(), a)
+        self.revert(to="revert-r1", request="r2")
+        self.assertEqual(self.sum(), b)
+
 
 if __name__ == "__main__":
     lab.need_binary()

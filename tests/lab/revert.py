@@ -90,6 +90,11 @@ class TestCase(lab.TestCase):
         self.hv.domain("web").snapshotCreateXML(f"<domainsnapshot><name>{name}</name>{xml}</domainsnapshot>", flags)
         self.hv.conn.storagePoolLookupByName("lab").refresh()
 
+    def snapshot_memory(self, name):
+        path = self.hv.path("pools/lab", f"web.{name}.memory")
+        self.snapshot(name, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE,
+                      f"<memory snapshot='external' file='{path}'/><disks><disk name='vda' snapshot='external'/></disks>")
+
     def snapshots(self):
         """{name: parent}"""
         found = {}
