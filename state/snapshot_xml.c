@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "state/disk_chain.h"
 #include "state/xml_tree.h"
 
 static char *text_of(xmlNode *parent, const char *name) {
