@@ -24,6 +24,13 @@ static void use_disks(Collect *collect, const GPtrArray *disks) {
   }
 }
 
+static void use_boot_files(Collect *collect, const VmSpec *spec) {
+  char *const paths[] = {spec->boot.kernel, spec->boot.initrd};
+  for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+    if (paths[i] != NULL)
+      g_hash_table_add(collect->used, paths[i]);
+}
+
 static void look_at_domains(Collect *collect) {
   GHashTableIter iter;
   ActualDomain *domain;
@@ -31,6 +38,8 @@ static void look_at_domains(Collect *collect) {
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
     if (domain->error != NULL && collect->doubt == NULL)
       collect->doubt = g_strdup_printf("machine %s can't be read", domain->name);
+    use_boot_files(collect, &domain->persistent);
+    use_boot_files(collect, &domain->live);
     use_disks(collect, domain->disks);
     use_disks(collect, domain->defined_disks);
   }

@@ -135,7 +135,24 @@ static char *check_uuid(PlanBuilder *builder, const Object *desired) {
                                           "else give another uuid", domain->name, domain->uuid, domain->name, desired->metadata.name);
 }
 
-/* Networks, pools and volumes of this plan that the machine uses: its actions wait for them. */
+/* A kernel or initrd that is the base volume of an image of this plan. */
+static char *wait_for_boot_file(PlanBuilder *builder, const char *path, Action *action) {
+  const GPtrArray *objects = builder->input->desired->objects;
+  for (guint i = 0; path != NULL && i < objects->len; i++) {
+    const Object *object = objects->pdata[i], *image = NULL;
+    g_autofree char *base = NULL, *unknown = NULL;
+    if (object->kind != KIND_IMAGE || locate_image(builder->input, object->metadata.name, &image, &base, &unknown) == NULL ||
+        g_strcmp0(base, path) != 0)
+      continue;
+    const char *failed = build_failed(builder, KIND_IMAGE, object->metadata.name);
+    if (failed != NULL)
+      return g_strdup_printf("image %s that it boots: %s", object->metadata.name, failed);
+    build_wait(action, build_needs(builder, KIND_IMAGE, object->metadata.name));
+  }
+  return NULL;
+}
+
+/* Networks, pools, volumes and images of this plan that the machine uses: its actions wait for them. */
 static char *wait_for_others(PlanBuilder *builder, const PlanObject *object, const Resolved *resolved, Action *action) {
   const VmSpec *vm = object_vm(object->desired);
   for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
@@ -157,7 +174,8 @@ static char *wait_for_others(PlanBuilder *builder, const PlanObject *object, con
     build_wait(action, build_needs(builder, KIND_VOLUME, source->volume));
     build_wait(action, build_needs(builder, KIND_STORAGE_POOL, source->pool));
   }
-  return NULL;
+  char *error = wait_for_boot_file(builder, vm->boot.kernel, action);
+  return error != NULL ? error : wait_for_boot_file(builder, vm->boot.initrd, action);
 }
 
 static void autostart(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions, const char *after) {

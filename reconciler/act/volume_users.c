@@ -53,10 +53,26 @@ static char *unknown_chain(const Search *search, xmlNode *disk) {
   return g_steal_pointer(&file);
 }
 
+/* What a machine boots directly, or its firmware. */
+static gboolean boots(xmlNode *root, const char *path) {
+  static const char *const places[] = {"os/kernel", "os/initrd", "os/dtb", "os/loader"};
+  for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+    xmlNode *node = xml_path_node(xml_path(places[i]), root);
+    xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
+    gboolean same = text && g_str_equal(text, path);
+    xmlFree(text);
+    if (same)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean search_document(Search *search, virDomainPtr domain, gboolean live, GError **error) {
   g_autoptr(xmlDoc) doc = act_domain_doc(domain, live ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
   if (!doc)
     return FALSE;
+  if (boots(xmlDocGetRootElement(doc), search->path))
+    search->what = g_strdup_printf("%s domain %s, which boots it", live ? "running" : "the definition of", virDomainGetName(domain));
   g_autoptr(GPtrArray) disks = xml_path_all(xml_path("devices/disk"), xmlDocGetRootElement(doc));
   for (guint i = 0; i < disks->len && !search->what; i++) {
     g_autofree char *target = xml_path_get(xml_path("target/@dev"), disks->pdata[i]);

@@ -238,6 +238,36 @@ class Fetch(lab.TestCase):
         result = self.hv.reconcile("--jobs", "1", specs, env={**self.hv.env, "RECONCILE_FAULT_AT": str(places.index(place) + 1)})
         self.assertEqual(result.status, -9)
 
+    def test_kernel_and_initrd(self):
+        """Fetched like images, and there before the machine starts; what is booted isn't collected."""
+        hv, documents, paths = self.hv, [self.hv.pool()], {}
+        for name in ("kernel", "initrd"):
+            with open(hv.path("guest", name), "rb") as file:
+                content = file.read()
+            server = Server(content)
+            self.addCleanup(server.server_close)
+            self.addCleanup(server.shutdown)
+            digest = hashlib.sha256(content).hexdigest()
+            paths[name] = hv.path(f"pools/lab/sha256-{digest}.raw")
+            documents.append(lab.document("Image", name, {"pool": "lab", "url": server.url(), "sha256": digest, "format": "raw"}))
+        machine = hv.vm("web")
+        machine["spec"]["boot"].update(paths)
+        hv.write("all.yaml", *documents, machine)
+        hv.apply(hv.path("specs"))
+        hv.guest("web").wait_text("ready")
+        self.assertEqual(hv.plan(hv.path("specs"), status=0)["actions"], [])
+        hv.write("all.yaml", documents[0], machine)  # no Image declares them any more
+        plan = hv.plan("--prune-images", "1s", "--prune", hv.path("specs"), status=0)
+        self.assertEqual(plan["actions"], [])
+        hv.write("all.yaml", documents[0])
+        time.sleep(1.1)
+        plan = hv.plan("--prune-images", "1s", hv.path("specs"))
+        self.assertEqual(plan["actions"], [], "a machine that is there boots them, whoever declares it")
+        hv.domain("web").destroy()
+        hv.domain("web").undefine()
+        plan = hv.plan("--prune-images", "1s", hv.path("specs"), status=2)
+        self.assertEqual([each["kind"] for each in plan["actions"]], ["volume-delete"] * 2)
+
     def certificate(self):
         path = self.hv.path("state/server.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
