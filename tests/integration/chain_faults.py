@@ -1,0 +1,140 @@
+"""Reconcile, and libvirtd, killed while layers are merged and disks flattened and replaced."""
+
+import subprocess
+
+from chain_case import ChainCase, lab  # noqa: F401  (sets the path)
+import faults
+
+DISK = {"target": "vda", "pool": "lab", "size": "8MiB"}
+
+
+class Scenario(faults.Scenario):
+    """Each step begins with a machine that has layers on its disk, made by hand, and ends with one layer."""
+
+    running = False
+    policy = {"maxDepth": 1, "onExceed": "commit"}
+
+    def documents(self, hv, step):
+        return [hv.pool(), hv.image(), hv.vm("web", "control", serials=hv.control_port("web"), disks=[DISK], chain=self.policy,
+                                             powerState="running" if self.running else None)]
+
+    def prepare(self, case, step):
+        """The state that the run of this step finds."""
+        self.content = None
+        if step == 0:
+            return
+        for layer in ("x", "y"):
+            case.layer(f"{layer}{step}", metadata=False)
+            self.fill(case, step, layer)
+        self.content = self.read(case)
+
+    def fill(self, case, step, layer):
+        if self.running:
+            case.assertEqual(case.hv.guest("web").do("write", "vda", 1 + step % 5, layer), "0")
+        else:
+            value = 1 + (step * 2 + (layer == "y")) % 250
+            subprocess.run(["qemu-io", "-c", f"write -q -P {value} {(step % 60) * 65536} 131072", case.defined()], check=True,
+                           stdout=subprocess.DEVNULL)
+
+    def read(self, case):
+        return case.hv.guest("web").do("sum", "vda") if self.running else case.seen()
+
+    def check(self, case):
+        if self.content:
+            case.assertEqual(self.read(case), self.content)
+        chain = case.names()
+        case.assertEqual(len(chain), 1)
+        case.assertEqual(case.files(), self.expected(case, chain))
+        case.assertEqual([each.name() for each in case.hv.conn.listAllDomains()], ["web"])
+        case.assertEqual(case.record().get("disks", []), self.facts(case))
+
+    def expected(self, case, chain):
+        return chain
+
+    def facts(self, case):
+        return []
+
+
+class CommitStopped(Scenario):
+    pass
+
+
+class CommitRunning(Scenario):
+    running = True
+
+
+class FlattenRunning(Scenario):
+    running = True
+    policy = {"maxDepth": 1, "onExceed": "flatten"}
+
+
+class FlattenStopped(Scenario):
+    """The new volume replaces the disk; the old one stays."""
+
+    policy = {"maxDepth": 1, "onExceed": "flatten"}
+
+    def prepare(self, case, step):
+        if step > 1:  # what the last step has kept goes when the machine has run
+            case.hv.domain("web").create()
+            case.assertEqual(case.apply().status, 0)
+            case.off()
+        super().prepare(case, step)
+        self.old = sorted(case.names()) if step else []
+
+    def expected(self, case, chain):
+        return sorted(chain + self.old)
+
+    def facts(self, case):
+        retired = [name for name in self.old if name.startswith("web-vda.y")]
+        return [{"target": "vda", "retired": case.hv.path("pools/lab", retired[0])}] if retired else []
+
+
+class Retire(FlattenStopped):
+    """The machine runs on the new volume: the old one and what is beneath it goes."""
+
+    def prepare(self, case, step):
+        self.old = []
+        if step == 0:
+            super().prepare(case, step)
+            return
+        if case.hv.domain("web").isActive():
+            case.off()
+        Scenario.prepare(self, case, step)
+        case.assertEqual(case.apply().status, 0)
+        case.hv.domain("web").create()
+        self.content = None
+
+    def check(self, case):
+        self.old = []
+        super().check(case)
+
+
+SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, Retire)
+
+
+class TestCase(faults.TestCase, ChainCase):
+    def write(self, step):
+        if step == 0:
+            super().write(0)
+        self.scenario.prepare(self, step)
+
+    def begin(self, scenario):
+        """Names of the places that one step passes."""
+        self.scenario = scenario
+        self.write(0)
+        self.assertEqual(self.apply().status, 0)
+        self.scenario.content = None
+        self.scenario.old = []
+        names = self.places(1)
+        self.converge("the first step")
+        return names
+
+    def at_places(self, scenario, kill, wanted=lambda number, names: True):
+        """Interrupted at each place that is wanted; how many there were."""
+        names = self.begin(scenario)
+        killed = 0
+        for number, name in enumerate(names, 1):
+            if wanted(number, names):
+                self.assertTrue(self.at(1 + number, number, kill, name), name)
+                killed += 1
+        return killed
