@@ -6,6 +6,8 @@
 #include "reconciler/chain.h"
 #include "reconciler/disk_facts.h"
 #include "reconciler/plan_build.h"
+#include "reconciler/snapshot_rules.h"
+#include "reconciler/space.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -63,32 +65,30 @@ static gboolean is_declared_snapshot(const Stage *stage, const char *name) {
 
 static gboolean is_hand_made(const Stage *stage, const ActualSnapshot *snapshot) {
   const FactsSpec *facts = stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
-  gboolean ours = facts != NULL && given(facts, FactsSpec, snapshots) &&
-                  list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), snapshot->name) != NULL;
-  return !ours && !is_declared_snapshot(stage, snapshot->name);
+  return !(facts != NULL && snapshot_fact(facts, snapshot->name) != NULL) && !is_declared_snapshot(stage, snapshot->name);
 }
 
 /* Actions. */
 
 static Action *add(const Stage *stage, ActionKind kind, const char *target, char *description) {
-  gboolean limited = stage->policy != NULL && given(stage->policy, ChainSpec, bandwidth);
-  g_autofree char *bandwidth = limited ? g_strdup_printf("%" G_GUINT64_FORMAT, stage->policy->bandwidth) : NULL;
-  Action *action = build_action(stage->builder, stage->object, kind, NULL, description, "target", target, "bandwidth", bandwidth, NULL);
-  for (guint i = 0; i < stage->actions->len; i++)
-    build_wait(action, ((const Action *)stage->actions->pdata[i])->id);
-  if (stage->found->active && kind != ACTION_DISK_SETTLE)
-    action->impact = IMPACT_LIVE;
+  Action *action = build_action(stage->builder, stage->object, kind, NULL, description, "target", target, NULL);
+  build_wait_all(action, stage->actions);
   g_ptr_array_add(stage->actions, action);
   return action;
 }
 
-/* What is written at most: all that the layers first..last hold, and not more than `into` lacks. */
-static void add_space(Action *action, const Chain *chain, guint first, guint last, const ActualVolume *into) {
-  guint64 bytes = 0;
-  for (guint i = first; i <= last; i++)
-    bytes += chain_layer(chain, i)->allocation;
-  if (into->capacity != 0)
-    bytes = MIN(bytes, into->capacity - MIN(into->allocation, into->capacity));
+/* A block job, in the machine's QEMU where it runs. */
+static Action *add_job(const Stage *stage, ActionKind kind, const char *target, char *description) {
+  Action *action = add(stage, kind, target, description);
+  g_autofree char *bandwidth = g_strdup_printf("%" G_GUINT64_FORMAT, stage->policy->bandwidth);
+  if (given(stage->policy, ChainSpec, bandwidth))
+    string_map_set(action->args, "bandwidth", bandwidth);
+  if (stage->found->active)
+    action->impact = IMPACT_LIVE;
+  return action;
+}
+
+static void set_bytes(Action *action, const ActualVolume *into, guint64 bytes) {
   g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
   if (into->pool == NULL)
     return;
@@ -96,15 +96,24 @@ static void add_space(Action *action, const Chain *chain, guint first, guint las
   string_map_set(action->args, "bytes", text);
 }
 
+/* Not more than the layers hold, nor than the base lacks. */
+static guint64 space_of_merge(const Chain *chain, guint top, guint base) {
+  const ActualVolume *into = chain_layer(chain, base);
+  guint64 bytes = 0;
+  for (guint i = top; i < base; i++)
+    bytes += chain_layer(chain, i)->allocation;
+  return into->capacity != 0 ? MIN(bytes, into->capacity - MIN(into->allocation, into->capacity)) : bytes;
+}
+
 static void merge(const Stage *stage, const Chain *chain, guint top, guint base) {
   const char *target = chain->disk->target;
   char *what = base - top == 1 ? g_strdup_printf("merge layer %s of disk %s into %s", name_of(chain, top), target, name_of(chain, base))
                                : g_strdup_printf("merge %u layers of disk %s, %s to %s, into %s", base - top, target, name_of(chain, top),
                                                  name_of(chain, base - 1), name_of(chain, base));
-  Action *action = add(stage, ACTION_LAYER_COMMIT, target, what);
+  Action *action = add_job(stage, ACTION_LAYER_COMMIT, target, what);
   string_map_set(action->args, "top", chain_layer(chain, top)->path);
   string_map_set(action->args, "base", chain_layer(chain, base)->path);
-  add_space(action, chain, top, base - 1, chain_layer(chain, base));
+  set_bytes(action, chain_layer(chain, base), space_of_merge(chain, top, base));
 }
 
 /* A name that no volume of the pool has. */
@@ -143,9 +152,10 @@ static char *flatten(const Stage *stage, const Chain *chain) {
   if (obstacle != NULL)
     return obstacle;
   if (stage->found->active) {
-    Action *action = add(stage, ACTION_DISK_FLATTEN, target, g_strdup_printf("flatten disk %s: copy all that lies beneath %s into it", target,
+    Action *action = add_job(stage, ACTION_DISK_FLATTEN, target, g_strdup_printf("flatten disk %s: copy all that lies beneath %s into it", target,
                                                                              name_of(chain, 0)));
-    add_space(action, chain, 1, chain->disk->chain->len - 1, top);
+    guint64 whole = space_of_copy(chain->disk->chain);
+    set_bytes(action, top, whole - MIN(top->allocation, whole));
     return NULL;
   }
   g_autofree char *volume = free_name(stage, top->pool, target), *capacity = g_strdup_printf("%" G_GUINT64_FORMAT, top->capacity);
@@ -154,7 +164,7 @@ static char *flatten(const Stage *stage, const Chain *chain) {
   string_map_set(action->args, "volume", volume);
   string_map_set(action->args, "format", "qcow2");
   string_map_set(action->args, "capacity", capacity);
-  add_space(action, chain, 0, chain->disk->chain->len - 1, &(ActualVolume){.pool = top->pool, .capacity = top->capacity});
+  set_bytes(action, top, space_of_copy(chain->disk->chain));
   return NULL;
 }
 
@@ -192,20 +202,72 @@ static char *commit(const Stage *stage, const Chain *chain) {
   return depth > (guint)stage->policy->maxDepth ? g_steal_pointer(&kept) : NULL;
 }
 
-/* Snapshots of people. */
+/* Layers of people. */
+
+static gboolean merges_hand_made(const Stage *stage) {
+  return given(stage->policy, ChainSpec, handMade) && stage->policy->handMade == HandMade_merge;
+}
+
+/* One that going back to a snapshot made; NULL requests match nothing. */
+static gboolean is_of_revert(const Stage *stage, const Chain *chain, guint i) {
+  const FactsSpec *facts = stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
+  if (facts == NULL || !given(facts, FactsSpec, reverted))
+    return FALSE;
+  g_autofree char *name = g_strdup_printf("%s-%s.%s.qcow2", stage->found->name, chain->disk->target, facts->reverted);
+  return g_strcmp0(chain_layer(chain, i)->name, name) == 0;
+}
 
 static void note_hand_made(const Stage *stage, const Chain *chain) {
   for (guint i = 0; i < stage->depth; i++) {
     const ActualSnapshot *snapshot = chain_snapshot(chain, chain_layer(chain, i)->path);
-    if (snapshot == NULL || !is_hand_made(stage, snapshot))
+    if (snapshot != NULL && is_hand_made(stage, snapshot) && !merges_hand_made(stage))
+      build_note(stage->object, g_strdup_printf("disk %s is a layer deeper, %s, by the snapshot %s that a person made: declare it under "
+                                                "snapshots to keep it, merge it away with chain.handMade: merge, or leave it",
+                                                chain->disk->target, name_of(chain, i), snapshot->name));
+    if (snapshot == NULL && i + 1 < stage->depth && !is_of_revert(stage, chain, i) && !given(stage->policy, ChainSpec, maxDepth))
+      build_note(stage->object, g_strdup_printf("disk %s is a layer deeper, %s, which belongs to no snapshot: a person made it; merge it away "
+                                                "with chain.maxDepth and onExceed: commit, or leave it", chain->disk->target, name_of(chain, i)));
+  }
+}
+
+static gboolean has_layers(const ActualSnapshot *snapshot) {
+  for (guint i = 0; i < snapshot->disks->len; i++)
+    if (((const ActualSnapshotDisk *)snapshot->disks->pdata[i])->path != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+/* The newest first: each is then the top layer, and its parent stays as it is. */
+static void merge_hand_made(const Stage *stage) {
+  for (guint i = stage->found->snapshots->len; i > 0; i--) {
+    const ActualSnapshot *snapshot = stage->found->snapshots->pdata[i - 1];
+    if (!is_hand_made(stage, snapshot) || !has_layers(snapshot))
       continue;
-    build_note(stage->object, g_strdup_printf("disk %s is a layer deeper, %s, by the snapshot %s that a person made: declare it under "
-                                              "snapshots to keep it, merge it away with chain.handMade: merge, or leave it",
-                                              chain->disk->target, name_of(chain, i), snapshot->name));
+    g_autofree char *obstacle = snapshot_obstacle(stage->found);
+    if (obstacle != NULL) {
+      build_note(stage->object, g_strdup_printf("snapshot %s, which a person made, isn't merged away: %s", snapshot->name, obstacle));
+      continue;
+    }
+    Action *adopt = add(stage, ACTION_SNAPSHOT_ADOPT, NULL, g_strdup_printf("take over snapshot %s, which a person made", snapshot->name));
+    string_map_set(adopt->args, "name", snapshot->name);
+    Action *remove = add(stage, ACTION_SNAPSHOT_REMOVE, NULL, g_strdup_printf("merge snapshot %s away", snapshot->name));
+    string_map_set(remove->args, "name", snapshot->name);
   }
 }
 
 /* One disk. */
+
+/* Snapshots come or go in this run: the chain is judged by the next one. */
+static gboolean changes_chains(const Stage *stage) {
+  g_autofree char *id = object_id(stage->object->kind, stage->object->name);
+  const GPtrArray *actions = stage->builder->plan->actions;
+  for (guint i = 0; i < actions->len; i++) {
+    const Action *action = actions->pdata[i];
+    if ((action->kind == ACTION_SNAPSHOT_TAKE || action->kind == ACTION_SNAPSHOT_REMOVE) && g_str_equal(action->object, id))
+      return TRUE;
+  }
+  return FALSE;
+}
 
 static void shorten(const Stage *stage, const Chain *chain) {
   ChainPolicy policy = given(stage->policy, ChainSpec, onExceed) ? (ChainPolicy)stage->policy->onExceed : ChainPolicy_report;
@@ -237,22 +299,16 @@ static void plan_disk(Stage *stage, const Chain *chain) {
     return;
   chain_depth(chain, is_shared, (gpointer)stage->builder->input->actual, &stage->depth);
   note_hand_made(stage, chain);
-  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth)
+  if (!changes_chains(stage) && given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth)
     shorten(stage, chain);
-}
-
-/* The chain changes in this run: it is judged when it has. */
-static gboolean changes_chains(const GPtrArray *actions) {
-  for (guint i = 0; i < actions->len; i++)
-    if (((const Action *)actions->pdata[i])->kind == ACTION_SNAPSHOT_TAKE)
-      return TRUE;
-  return FALSE;
 }
 
 char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   const VmSpec *vm = object_vm(object->declared);
   Stage stage = {builder, object, found, &vm->chain, actions, 0};
-  for (guint i = 0; !changes_chains(actions) && i < found->disks->len; i++) {
+  if (merges_hand_made(&stage))
+    merge_hand_made(&stage);
+  for (guint i = 0; i < found->disks->len; i++) {
     const ActualDisk *disk = found->disks->pdata[i];
     const Chain chain = {found, disk, chain_declared(vm, disk->target)};
     if (chain.declared != NULL && disk->path != NULL)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "reconciler/disk_facts.h"
 #include "state/libvirt/reason.h"
 
 const SnapshotFactSpec *snapshot_fact(const FactsSpec *facts, const char *name) {
@@ -20,7 +21,9 @@ char *snapshot_obstacle(const ActualDomain *found) {
   }
   for (guint i = 0; i < found->disks->len; i++) {
     const ActualDisk *disk = found->disks->pdata[i];
-    if (disk->job != NULL)
+    const DiskFactSpec *fact = found->owner != NULL ? disk_facts(&found->owner->facts, disk->target) : NULL;
+    gboolean ours = fact != NULL && given(fact, DiskFactSpec, leaving); /* of an interrupted run: it is taken up */
+    if (disk->job != NULL && !ours)
       return g_strdup_printf("a block job (%s) works on disk %s: wait until it has ended", disk->job, disk->target);
   }
   return NULL;

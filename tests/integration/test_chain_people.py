@@ -26,6 +26,47 @@ class People(ChainCase):
         self.assertEqual(self.chain()[0], layer)
         self.assertEqual(self.hv.domain("web").snapshotListNames(), ["byhand"])
 
+    def test_layer_without_snapshot_is_said(self):
+        disks = [{"target": "vda", "pool": "lab", "size": "8MiB"}]
+        self.make(disks=disks, powerState="stopped")
+        self.layer("byhand", metadata=False)
+        note = self.notes(self.assert_settled())
+        self.assertIn("web-vda.byhand.qcow2", note)
+        self.assertIn("belongs to no snapshot", note)
+        self.assertEqual(len(self.chain()), 2)
+
+    def test_merge_what_people_made(self):
+        """chain.handMade: merge; also while it runs."""
+        disks = [{"target": "vda", "pool": "lab", "size": "8MiB"}]
+        self.make(disks=disks)
+        guest = self.hv.guest("web")
+        for number, name in enumerate(("one", "two")):
+            self.layer(name)
+            guest.do("write", "vda", number, name)
+        content = guest.do("sum", "vda")
+        self.write(disks=disks, chain={"handMade": "merge"})
+        self.apply()
+        self.assertEqual(self.hv.domain("web").snapshotListNames(), [])
+        self.assertEqual(self.files(), ["web-vda.qcow2"])
+        self.assertEqual(self.live(), self.defined())
+        self.assertEqual(guest.do("sum", "vda"), content)
+        self.assert_settled()
+
+    def test_declared_it_is_kept(self):
+        """Declared, a person's snapshot is ours; declared no more, it is merged away."""
+        disks = [{"target": "vda", "pool": "lab", "size": "8MiB"}]
+        self.make(disks=disks, powerState="stopped")
+        self.layer("byhand")
+        before = self.seen()
+        self.write(disks=disks, powerState="stopped", snapshots=[{"name": "byhand"}], chain={"handMade": "merge"})
+        self.apply()
+        self.assertNotIn("person", self.notes(self.assert_settled()))
+        self.assertEqual(len(self.chain()), 2)
+        self.write(disks=disks, powerState="stopped")
+        self.apply()
+        self.assertEqual((self.files(), self.seen()), (["web-vda.qcow2"], before))
+        self.assert_settled()
+
     def test_layers_around_a_snapshot(self):
         """What no snapshot needs is merged, below and above one that stays."""
         disks = [{"target": "vda", "pool": "lab", "size": "8MiB"}]
