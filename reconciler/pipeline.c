@@ -200,6 +200,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
   PlanInput input = {
       .desired = desired,
       .everywhere = pipeline->desired,
+      .placed = pipeline->placed,
       .actual = host->actual,
       .host = host->name,
       .source = options->identity != NULL ? options->identity : pipeline->source,

@@ -47,22 +47,37 @@ static const FleetHost *choose(const Fleet *fleet, const char *machine, const St
   return best;
 }
 
-/* Where our machine of this name is. Two of them are nobody's to choose between. */
-static const FleetHost *find(const Fleet *fleet, const char *machine, char **ret_error) {
-  const FleetHost *found = NULL;
-  for (guint i = 0; i < fleet->hosts->len; i++) {
+static const ActualDomain *ours_on(const FleetHost *host, const char *machine) {
+  const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
+  return domain != NULL && domain->owner != NULL ? domain : NULL;
+}
+
+static gint64 epoch_of(const ActualDomain *domain) {
+  const FactsSpec *facts = &domain->owner->facts;
+  return given(facts, FactsSpec, epoch) ? facts->epoch : 0;
+}
+
+/* Of two copies the one that moved last counts, and the other is what the move left behind. Two of one
+ * epoch, or an old one that runs, are nobody's to choose between. */
+static void find(const Fleet *fleet, Placed *placed) {
+  const char *machine = placed->machine->metadata.name;
+  for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
-    if (domain == NULL || domain->owner == NULL)
+    const ActualDomain *domain = ours_on(host, machine), *other = placed->now != NULL ? ours_on(placed->now, machine) : NULL;
+    if (domain == NULL)
       continue;
-    if (found != NULL) {
-      *ret_error = g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
-                                   "('virsh undefine', without its storage); nothing is done to either", found->name, host->name);
-      return NULL;
+    gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
+    const ActualDomain *older = newer ? other : domain;
+    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || older->active)) {
+      placed->error = g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
+                                      "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
+      return;
     }
-    found = host;
+    if (other != NULL)
+      placed->stale = newer ? placed->now : host;
+    if (other == NULL || newer)
+      placed->now = host;
   }
-  return found;
 }
 
 /* A host that may run it and can't be asked: then it isn't made anywhere else. */
@@ -97,8 +112,7 @@ static const FleetHost *home_of(const Fleet *fleet, const Object *machine, const
 }
 
 static void place(const Fleet *fleet, Placed *placed) {
-  const char *name = placed->machine->metadata.name;
-  placed->now = find(fleet, name, &placed->error);
+  find(fleet, placed);
   if (placed->error != NULL)
     return;
   placed->home = home_of(fleet, placed->machine, placed->now, &placed->error);
@@ -106,9 +120,6 @@ static void place(const Fleet *fleet, Placed *placed) {
     placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
     return;
   }
-  if (placed->home != NULL && placed->now != NULL && placed->home != placed->now)
-    placed->error = g_strdup_printf("it is on %s and shall be on %s: this version doesn't move machines; move it by hand ('virsh migrate'), "
-                                    "or place it where it is", placed->now->name, placed->home->name);
   const FleetHost *unknown = placed->error == NULL && placed->now == NULL ? silent(fleet) : NULL;
   if (unknown != NULL)
     placed->error = g_strdup_printf("it is on no host that can be asked, but it may be on %s, which can't (%s): it isn't made a second "

@@ -6,6 +6,7 @@ typedef struct {
   const Object *machine;
   const FleetHost *home;   /* where it shall be; NULL: see error */
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
+  const FleetHost *stale;  /* where an older copy of it is left, by its epoch; NULL: nowhere */
   char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
 } Placed;
 

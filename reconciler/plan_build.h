@@ -52,6 +52,8 @@ void plan_image(PlanBuilder *builder, const Object *object);
 void plan_volume(PlanBuilder *builder, const Object *object);
 void plan_network(PlanBuilder *builder, const Object *object);
 void plan_vm(PlanBuilder *builder, const Object *object);
+/* Machines of a fleet that leave this host, and what earlier moves left behind. */
+void plan_migrations(PlanBuilder *builder);
 void plan_orphans(PlanBuilder *builder);
 void plan_collect(PlanBuilder *builder);
 

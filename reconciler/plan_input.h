@@ -8,6 +8,7 @@ typedef struct {
   const Desired *desired;
   const Actual *actual;
   const char *host;              /* of the fleet; NULL: the only one */
+  const GPtrArray *placed;       /* of Placed *: where the machines of the fleet are and belong; NULL: no fleet */
   const Desired *everywhere;     /* what all hosts of the fleet shall have; NULL: `desired` is all */
   const char *source, *revision; /* identity of the source; revision may be NULL */
   guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */

@@ -32,6 +32,7 @@ Plan *planner_plan(const PlanInput *input) {
     if (plan_kind[object->kind] != NULL)
       plan_kind[object->kind](&builder, object);
   }
+  plan_migrations(&builder);
   plan_orphans(&builder);
   plan_collect(&builder);
   g_ptr_array_sort(plan->objects, by_kind_then_name);

@@ -1,0 +1,85 @@
+#include "reconciler/act/move.h"
+
+static const FleetHost *peer_host(const ActionContext *context, const Action *action, const char *key, GError **error) {
+  const char *name = act_need(action, key, error);
+  const FleetHost *host = name && context->fleet ? fleet_host(context->fleet, name) : NULL;
+  if (name && !host)
+    act_fail(error, "%s is no host of this run", name);
+  return host;
+}
+
+virConnectPtr move_peer(const ActionContext *context, const Action *action, const char *key, GError **error) {
+  const FleetHost *host = peer_host(context, action, key, error);
+  virConnectPtr handle = host ? connection_get(host->connection, error) : NULL;
+  if (host && !handle)
+    g_prefix_error(error, "%s can't be asked: ", host->name);
+  return handle;
+}
+
+gboolean move_context(const ActionContext *context, const Action *action, const char *key, ActionContext *ret_context, GError **error) {
+  const FleetHost *host = peer_host(context, action, key, error);
+  if (!host)
+    return FALSE;
+  *ret_context = *context;
+  ret_context->connection = host->connection;
+  return TRUE;
+}
+
+gboolean move_find_there(virConnectPtr peer, const char *name, virDomainPtr *ret_domain, GError **error) {
+  *ret_domain = virDomainLookupByName(peer, name);
+  return *ret_domain || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || libvirt_fail(error, "cannot look up domain %s on the other host", name);
+}
+
+static void set_text(FactsSpec *facts, guint row, char **member, const char *text) {
+  g_free(*member);
+  *member = g_strdup(text);
+  facts->given |= FIELD_BIT(row);
+}
+
+static void set_left(FactsSpec *facts, const char *left) {
+  g_strfreev(facts->left);
+  facts->left = g_strsplit(left, "\n", -1);
+  set_given(facts, FactsSpec, left);
+}
+
+/* What is declared now, its new place above all. */
+static void renew(const ActionContext *context, Ownership *record) {
+  const Ownership declared = act_ownership(context, NULL);
+  g_free(record->source);
+  g_free(record->revision);
+  g_free(record->place);
+  record->source = g_strdup(declared.source);
+  record->revision = g_strdup(declared.revision);
+  record->place = g_strdup(declared.place);
+  spec_clear(&MetadataSpec_table, &record->metadata);
+  spec_copy_into(&MetadataSpec_table, &declared.metadata, &record->metadata);
+  spec_clear(&VmSpec_table, &record->spec);
+  spec_copy_into(&VmSpec_table, &declared.spec, &record->spec);
+}
+
+char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error) {
+  const char *left = act_arg(action, "left"), *to = act_need(action, "to", error);
+  g_autoptr(xmlDoc) doc = to ? act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, error) : NULL;
+  if (!doc)
+    return NULL;
+  GError *unreadable = NULL;
+  g_autoptr(Ownership) record = ownership_read(xmlDocGetRootElement(doc), &unreadable);
+  if (unreadable || !record) {
+    if (unreadable)
+      g_propagate_error(error, unreadable);
+    else
+      act_not_ours(domain, error);
+    return NULL;
+  }
+  renew(context, record);
+  FactsSpec *facts = &record->facts;
+  facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;
+  set_given(facts, FactsSpec, epoch);
+  set_text(facts, FactsSpec_home, &facts->home, to);
+  if (left) {
+    set_text(facts, FactsSpec_movedFrom, &facts->movedFrom, context->object->host);
+    set_left(facts, left);
+  }
+  ownership_write(xmlDocGetRootElement(doc), record);
+  return xml_text(doc);
+}

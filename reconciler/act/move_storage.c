@@ -1,0 +1,265 @@
+/* A machine's volumes on another host: made empty for a live migration, or copied through this program, verified
+ * by digest, since no two libvirts copy a volume between them. What is half made there carries a marker. */
+#include "reconciler/act/base.h"
+#include "reconciler/act/move.h"
+#include "reconciler/base_volume.h"
+#include "schema/digest.h"
+#include "state/fault.h"
+
+#define BLOCK (256 << 10)
+#define SHOWN (16 << 20)
+#define AT_HOLE -3 /* says virStreamRecvFlags */
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  virStreamPtr from, to;
+  Digest *digest;
+  guint64 done, shown, total;
+  const char *phase;
+} Transfer;
+
+static void tell(Transfer *transfer) {
+  if (transfer->done - transfer->shown < SHOWN && transfer->done < transfer->total)
+    return;
+  act_progress(transfer->context, transfer->action, transfer->done, transfer->total, transfer->phase);
+  transfer->shown = transfer->done;
+}
+
+static void digest_zeros(Transfer *transfer, guint64 length) {
+  static const char zeros[64 << 10];
+  while (length > 0) {
+    gsize part = MIN(length, sizeof zeros);
+    digest_update(transfer->digest, zeros, part);
+    length -= part;
+  }
+}
+
+static gboolean pass_hole(Transfer *transfer, GError **error) {
+  long long length = 0;
+  if (virStreamRecvHole(transfer->from, &length, 0) < 0)
+    return libvirt_fail(error, "cannot read the volume");
+  digest_zeros(transfer, (guint64)length);
+  transfer->done += (guint64)length;
+  return !transfer->to || virStreamSendHole(transfer->to, length, 0) == 0 || libvirt_fail(error, "cannot write the volume");
+}
+
+static gboolean pass_data(Transfer *transfer, const char *data, gsize length, GError **error) {
+  digest_update(transfer->digest, data, length);
+  transfer->done += length;
+  while (transfer->to && length > 0) {
+    int sent = virStreamSend(transfer->to, data, length);
+    if (sent < 0)
+      return libvirt_fail(error, "cannot write the volume");
+    data += sent;
+    length -= (gsize)sent;
+  }
+  return TRUE;
+}
+
+static gboolean pass_all(Transfer *transfer, GError **error) {
+  g_autofree char *block = g_malloc(BLOCK);
+  for (;;) {
+    if (act_cancelled(transfer->context, error))
+      return FALSE;
+    int got = virStreamRecvFlags(transfer->from, block, BLOCK, VIR_STREAM_RECV_STOP_AT_HOLE);
+    if (got == 0)
+      return TRUE;
+    if (got < 0 && got != AT_HOLE)
+      return libvirt_fail(error, "cannot read the volume");
+    if (!(got == AT_HOLE ? pass_hole(transfer, error) : pass_data(transfer, block, (gsize)got, error)))
+      return FALSE;
+    tell(transfer);
+  }
+}
+
+/* Reads a volume, sparse, into another one (NULL: into nothing), and tells its digest. NULL with error. */
+static char *transfer_volume(const ActionContext *context, const Action *action, virStorageVolPtr from, virStorageVolPtr to, guint64 total,
+                             const char *phase, GError **error) {
+  g_autoptr(VirStream) source = virStreamNew(virStorageVolGetConnect(from), 0);
+  g_autoptr(VirStream) target = to ? virStreamNew(virStorageVolGetConnect(to), 0) : NULL;
+  g_autoptr(Digest) digest = digest_new();
+  Transfer transfer = {context, action, source, target, digest, .total = total, .phase = phase};
+  if (!source || virStorageVolDownload(from, source, 0, 0, VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM) < 0) {
+    libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(from));
+    return NULL;
+  }
+  if (to && (!target || virStorageVolUpload(to, target, 0, 0, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)) {
+    libvirt_fail(error, "cannot write volume %s", virStorageVolGetName(to));
+    virStreamAbort(source);
+    return NULL;
+  }
+  gboolean fine = pass_all(&transfer, error);
+  if (fine && virStreamFinish(source) < 0)
+    fine = libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(from));
+  if (fine && to && virStreamFinish(target) < 0)
+    fine = libvirt_fail(error, "cannot write volume %s", virStorageVolGetName(to));
+  if (!fine) {
+    virStreamAbort(source);
+    if (target)
+      virStreamAbort(target);
+    return NULL;
+  }
+  return digest_hex(digest);
+}
+
+typedef struct {
+  ActionContext there;
+  virStoragePoolPtr pool;
+  const char *path;
+  char *name;
+  guint64 size;
+} Target;
+
+static void target_clear(Target *target) {
+  if (target->pool)
+    virStoragePoolFree(target->pool);
+  g_free(target->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Target, target_clear)
+
+static gboolean target_read(const ActionContext *context, const Action *action, Target *target, GError **error) {
+  const char *pool = act_need(action, "toPool", error);
+  target->path = pool ? act_need(action, "path", error) : NULL;
+  if (!target->path || !move_context(context, action, "to", &target->there, error) || !act_arg_optional(action, "size", &target->size, error))
+    return FALSE;
+  target->name = g_path_get_basename(target->path);
+  target->pool = volume_pool(&target->there, pool, error);
+  return target->pool != NULL;
+}
+
+/* Takes away what an interrupted move left, and marks what comes. A volume without marker is somebody's. */
+static gboolean begin(Target *target, gboolean *ret_complete, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  gboolean half_made;
+  *ret_complete = FALSE;
+  if (!volume_find(&target->there, target->pool, target->name, TRUE, &volume, NULL, error) ||
+      !marker_find(&target->there, target->pool, target->name, &half_made, error))
+    return FALSE;
+  if (volume && !half_made) {
+    *ret_complete = TRUE;
+    return TRUE;
+  }
+  return (!volume || volume_delete(volume, error)) && marker_set(target->pool, target->name, error);
+}
+
+/* The volume's file as it is, byte for byte: it is made as a raw one. */
+static gboolean copy_file(const ActionContext *context, const Action *action, Target *target, const char *expected, GError **error) {
+  virConnectPtr here = connection_get(context->connection, error);
+  g_autoptr(VirStorageVol) from = here ? virStorageVolLookupByPath(here, target->path) : NULL;
+  if (!here || (!from && !libvirt_fail(error, "cannot look up volume %s", target->path)))
+    return FALSE;
+  g_autoptr(VirStorageVol) to = volume_make(target->pool, target->name, "raw", target->size, NULL, NULL, 0, error);
+  FAULT("move: volume made");
+  g_autofree char *sent = to ? transfer_volume(context, action, from, to, target->size, "copying", error) : NULL;
+  FAULT("move: volume copied");
+  g_autofree char *arrived = sent ? transfer_volume(context, action, to, NULL, target->size, "verifying", error) : NULL;
+  if (!arrived)
+    return FALSE;
+  if (!g_str_equal(sent, arrived))
+    return act_fail(error, "volume %s arrived with another content than was sent", target->name);
+  if (expected && !g_str_equal(sent, expected))
+    return act_refuse(error, "the base image %s has another content than its name says: it was changed; put the original back", target->path);
+  return TRUE;
+}
+
+static gboolean end(Target *target, gboolean fine, GError **error) {
+  if (!fine) {
+    half_made_remove(target->pool, target->name);
+    return FALSE;
+  }
+  return volume_refresh(&target->there, target->pool, error);
+}
+
+gboolean act_move_base(const ActionContext *context, const Action *action, GError **error) {
+  const char *sha256 = act_need(action, "sha256", error);
+  g_auto(Target) target = {0};
+  gboolean complete;
+  if (!sha256 || !target_read(context, action, &target, error) || !begin(&target, &complete, error))
+    return FALSE;
+  if (complete)
+    return TRUE;
+  if (!end(&target, copy_file(context, action, &target, sha256, error), error))
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(target.pool, target.name);
+  if (volume) {
+    base_protect(volume, target.size);
+    base_remember(context, volume, sha256);
+  }
+  return marker_clear(target.pool, target.name, error);
+}
+
+/* Its marker stays until the machine has arrived: until then this copy is nobody's disk. */
+gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Target) target = {0};
+  gboolean complete;
+  if (!target_read(context, action, &target, error) || !begin(&target, &complete, error))
+    return FALSE;
+  if (complete)
+    return act_refuse(error, "there is a file %s on the other host already", target.path);
+  return end(&target, copy_file(context, action, &target, NULL, error), error);
+}
+
+gboolean act_move_prepare(const ActionContext *context, const Action *action, GError **error) {
+  const char *format = act_need(action, "format", error);
+  guint64 capacity;
+  g_auto(Target) target = {0};
+  gboolean complete;
+  if (!format || !act_arg_uint64(action, "capacity", &capacity, error) || !target_read(context, action, &target, error) ||
+      !begin(&target, &complete, error))
+    return FALSE;
+  if (complete)
+    return act_refuse(error, "there is a file %s on the other host already", target.path);
+  g_autoptr(VirStorageVol) volume = volume_make(target.pool, target.name, format, capacity, act_arg(action, "backingPath"),
+                                                act_arg(action, "backingFormat"), 0, error);
+  FAULT("move: volume prepared");
+  return end(&target, volume != NULL, error);
+}
+
+/* Whether the copy there is whole: it carries no marker but that of this move, which goes now. */
+static gboolean clear_marker(const ActionContext *there, virConnectPtr peer, const char *path, GError **error) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(peer, path);
+  if (!volume)
+    return libvirt_fail(error, "%s isn't on the host that the machine moved to: nothing is deleted", path);
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
+  return pool && volume_refresh(there, pool, error) && marker_clear(pool, virStorageVolGetName(volume), error);
+}
+
+static gboolean delete_here(virConnectPtr here, const char *path, GError **error) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(here, path);
+  if (!volume)
+    return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
+  g_autofree char *user = NULL;
+  if (base_volume_digest(path) != NULL || !volume_find_user(here, path, FALSE, &user, NULL, error))
+    return FALSE;
+  if (user)
+    return act_refuse(error, "%s stays: it is used by %s", path, user);
+  return volume_delete(volume, error);
+}
+
+static gboolean forget(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
+  return any;
+}
+
+/* The machine's record on its new host says what is left on the old one. */
+gboolean act_move_finish(const ActionContext *context, const Action *action, GError **error) {
+  ActionContext there;
+  virConnectPtr from = move_peer(context, action, "from", error), to = from ? move_peer(context, action, "to", error) : NULL;
+  g_autoptr(VirDomain) domain = NULL;
+  if (!to || !move_context(context, action, "to", &there, error) || !move_find_there(to, context->object->name, &domain, error))
+    return FALSE;
+  if (!domain)
+    return act_stale(error, "the machine isn't on %s: what it left stays", act_arg(action, "to"));
+  g_autoptr(Ownership) record = act_record(domain, error);
+  if (!record)
+    return FALSE;
+  for (char **path = record->facts.left; path && *path; path++) {
+    if (!clear_marker(&there, to, *path, error) || !delete_here(from, *path, error))
+      return FALSE;
+    FAULT("move: volume left behind deleted");
+  }
+  return act_change_facts(domain, forget, NULL, error);
+}
