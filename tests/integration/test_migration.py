@@ -38,10 +38,17 @@ class MoveCase(lab.TestCase):
         hosts = [document("Host", name, spec) for name, spec in self.host_specs.items()]
         self.hv.write("all.yaml", *hosts, self.pool, self.hv.image(pool="moving"), *documents)
 
+    def guest(self, host):
+        """The port that it obeys is a file of the host that it is on."""
+        guest = self.hv.guest("web")
+        guest.control = host.path("var/lib/libvirt/web.control")
+        return guest
+
     def machine(self, host, cmdline="control", **spec):
+        ports = [{"port": 0, "type": "file", "path": self.hv.console_path("web"), "append": True},
+                 {"port": 1, "type": "socket", "path": "/var/lib/libvirt/web.control", "socketMode": "bind"}]
         disks = [{"target": "vda", "image": "base", "pool": "moving"}, {"target": "vdb", "size": "16MiB", "pool": "moving"}]
-        return self.hv.vm("web", cmdline, serials=self.hv.control_port("web"),
-                          **{"placement": {"host": host}, "disks": disks, **spec})
+        return self.hv.vm("web", cmdline, **{"serials": ports, "placement": {"host": host}, "disks": disks, **spec})
 
     def run_product(self, *arguments, status=0):
         return self.hv.reconcile("-o", "json", *arguments, self.hv.path("specs"), env=self.env, check=status)
@@ -66,7 +73,7 @@ class MoveCase(lab.TestCase):
         """Running on lab-a, with something on its second disk; its checksum."""
         self.write(self.machine("lab-a", **spec))
         self.apply()
-        guest = self.hv.guest("web")
+        guest = self.guest(self.hv)
         guest.wait_heartbeat()
         self.assertEqual(guest.do("write", "vdb", 3, "before"), "0")
         return guest.do("sum", "vdb")
@@ -92,13 +99,13 @@ class Live(MoveCase):
         self.assert_moved()
         domain = self.other.domain("web")
         self.assertEqual([domain.UUIDString(), domain.isActive(), domain.isPersistent()], [uuid, 1, 1])
-        self.assertEqual(guest.do("sum", "vdb"), content)
+        self.assertEqual(self.guest(self.other).do("sum", "vdb"), content)
         self.assertEqual(guest.starts(), 1)
         # And back.
         self.write(self.machine("lab-a"))
         self.apply()
         self.assertEqual([self.where(), self.files(self.other)], [["lab-a"], []])
-        self.assertEqual(guest.do("sum", "vdb"), content)
+        self.assertEqual(self.guest(self.hv).do("sum", "vdb"), content)
         self.assertEqual(guest.starts(), 1)
 
     def test_refused_before_anything_moves(self):
@@ -149,7 +156,7 @@ class Cold(MoveCase):
         self.write(self.machine("lab-b", migration={"mode": "cold"}))
         self.apply()
         self.assert_moved()
-        guest = self.hv.guest("web")
+        guest = self.guest(self.other)
         guest.wait(lambda g: g.starts() == 2, "second start")
         self.assertEqual(guest.do("sum", "vdb"), content)
 
@@ -177,7 +184,7 @@ class Drain(MoveCase):
         self.write(self.machine("lab-a"))
         self.apply()
         self.assert_moved()
-        self.assertEqual(self.hv.guest("web").do("sum", "vdb"), content)
+        self.assertEqual(self.guest(self.other).do("sum", "vdb"), content)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ class Guest:
 
     def __init__(self, console):
         self.console = console
+        self.control = console + ".control"
 
     _number = itertools.count(1)
 
@@ -28,7 +29,7 @@ class Guest:
         self.wait_text("ready")
         with socket.socket(socket.AF_UNIX) as port:
             port.settimeout(timeout)
-            port.connect(self.console + ".control")
+            port.connect(self.control)
             asked = 0
 
             def answered(guest):
