@@ -182,6 +182,16 @@ static char *keep_snapshots(const ActualDomain *existing, const DiskSpec *found,
                          "('virsh pool-refresh'); if it is another disk, declare its path", found->path, disk->path);
 }
 
+/* Layers are qcow2 whatever the disk was that a snapshot was taken of. */
+static void keep_format(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk) {
+  const GPtrArray *layers = given(found, DiskSpec, path) ? layers_of(existing, found) : NULL;
+  for (guint i = 1; given(disk, DiskSpec, format) && layers != NULL && i < layers->len; i++)
+    if (g_strcmp0(((const ActualVolume *)layers->pdata[i])->format, Format_words.words[disk->format]) == 0) {
+      spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_format]);
+      return;
+    }
+}
+
 /* A disk that the machine has keeps its path: what is on top of its chain now may be a
  * snapshot that a person made, and isn't another disk. */
 static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const ActualDomain *existing, DiskSource *source) {
@@ -194,6 +204,7 @@ static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk
   }
   if (found != NULL && !drive) {
     source->kind = SOURCE_KEPT;
+    keep_format(existing, found, disk);
     return NULL;
   }
   if (given(disk, DiskSpec, image))
