@@ -3,6 +3,7 @@
 #include "reconciler/act/guest_agent.h"
 #include "reconciler/act/long_call.h"
 #include "reconciler/act/snapshot.h"
+#include "reconciler/act/snapshot_settle.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/snapshot_rules.h"
 #include "schema/value.h"
@@ -274,13 +275,41 @@ static void refresh_pools(const Taking *taking) {
   }
 }
 
+/* After a failure: nothing is noted any more where nothing is left. What can't be told is left to the next run. */
+static void take_back(const Taking *taking) {
+  gboolean taken = FALSE;
+  if (snapshot_settle(taking->context, taking->domain, taking->active, taking->snapshot, &taken, NULL) && !taken)
+    snapshot_forget(taking->domain, taking->wanted->name, NULL);
+}
+
+/* An earlier run began it: what that left is put away, or it is there already. */
+static gboolean settle_begun(const Taking *taking, gboolean *ret_taken, GError **error) {
+  *ret_taken = FALSE;
+  g_autoptr(Ownership) record = act_record(taking->domain, error);
+  const SnapshotFactSpec *fact = record ? snapshot_fact(&record->facts, taking->wanted->name) : NULL;
+  if (!record || !fact || given(fact, SnapshotFactSpec, consistency))
+    return record != NULL;
+  return snapshot_settle(taking->context, taking->domain, taking->active, taking->snapshot, ret_taken, error);
+}
+
 static gboolean take(Taking *taking, Consistency *ret_consistency, GError **error) {
   const char *name = taking->wanted->name;
+  gboolean taken;
+  if (!settle_begun(taking, &taken, error))
+    return FALSE;
+  if (taken) {
+    g_autoptr(VirDomainSnapshot) found = NULL;
+    if (!snapshot_find(taking->domain, name, &found, error))
+      return FALSE;
+    return found ? complete(taking, found, ret_consistency, error) : act_stale(error, "snapshot %s has gone again", name);
+  }
+  if (!check_quiesce(taking, error) || !check_files(taking, error))
+    return FALSE;
   if (!snapshot_note(taking->domain, name, taking->wanted->origin, NULL, error))
     return FALSE;
   FAULT("snapshot: begun");
   if (!create_any(taking, ret_consistency, error)) {
-    snapshot_forget(taking->domain, name, NULL);
+    take_back(taking);
     return FALSE;
   }
   FAULT("snapshot: taken");
@@ -300,7 +329,7 @@ gboolean snapshot_take(const ActionContext *context, const Action *action, virDo
   if (existing)
     return take_up(&taking, existing, ret_consistency, error);
   return check_state(&taking, error) && read_machine(&taking, error) && compose(&taking, error) &&
-         check_quiesce(&taking, error) && check_files(&taking, error) && take(&taking, ret_consistency, error);
+         take(&taking, ret_consistency, error);
 }
 
 static gboolean read_wanted(const Action *action, SnapshotWanted *wanted, GError **error) {

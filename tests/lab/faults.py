@@ -96,6 +96,39 @@ class Change(Scenario):
             case.assertEqual(file.read(len(RAW)), RAW)
 
 
+class Snapshots(Scenario):
+    """Snapshots of a running and of a stopped machine, taken on one way and removed on the other."""
+
+    def documents(self, hv, step):
+        taken = [{"name": "one"}, {"name": "two", "memory": True}] if step % 2 else []
+        return [hv.pool(),
+                hv.vm("web", "control", serials=hv.control_port("web"), snapshots=taken,
+                      disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}, {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"}]),
+                hv.vm("off", powerState="stopped", snapshots=taken, disks=[{"target": "vda", "pool": "lab", "size": "8MiB", "format": "raw"}])]
+
+    def started(self, case):
+        guest = case.hv.guest("web")
+        for disk in ("vda", "vdb"):
+            case.assertEqual(guest.do("write", disk, 1, SEED), "0")
+        self.sums = {disk: guest.do("sum", disk) for disk in ("vda", "vdb")}
+        self.starts = guest.starts()
+        with open(case.hv.path("pools/lab/off-vda.raw"), "r+b") as file:
+            file.write(RAW)
+
+    def check(self, case):
+        guest = case.hv.guest("web")
+        case.assertEqual({disk: guest.do("sum", disk) for disk in ("vda", "vdb")}, self.sums)
+        case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
+        for name in ("web", "off"):
+            taken = sorted(each.getName() for each in case.hv.domain(name).listAllSnapshots())
+            case.assertIn(taken, ([], ["one", "two"]))
+        files = sorted(os.listdir(case.hv.path("pools/lab")))
+        layers = {name for name in files if ".one." in name or ".two." in name}
+        case.assertEqual(len(layers), 7 if taken else 0, files)
+        with open(case.hv.path("pools/lab/off-vda.raw"), "rb") as file:
+            case.assertEqual(file.read(len(RAW)), RAW)
+
+
 class TestCase(lab.TestCase):
     def kill_reconcile(self, number):
         """TRUE: the place was passed. The process ends there."""

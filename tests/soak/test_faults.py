@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lab  # noqa: E402
 import faults  # noqa: E402
 
-SCENARIOS = (faults.Create, faults.Change)
+SCENARIOS = (faults.Create, faults.Change, faults.Snapshots)
 
 
 class Everywhere(faults.TestCase):

@@ -1,0 +1,150 @@
+#include "reconciler/act/snapshot_settle.h"
+
+#include "reconciler/act/guest_agent.h"
+#include "reconciler/act/snapshot.h"
+#include "reconciler/act/volume.h"
+#include "state/disk_chain.h"
+#include "state/fault.h"
+#include "state/snapshot_xml.h"
+#include "state/xml_tree.h"
+
+typedef struct {
+  const ActionContext *context;
+  virDomainPtr domain;
+  gboolean active;
+  const ActualSnapshot *wanted;
+} Settling;
+
+/* --- the machine is on the layers: the snapshot was taken --- */
+
+static xmlNode *find_disk(xmlDoc *doc, const char *target) {
+  return xml_map_find_device(table_find(&VmSpec_table, "disks"), xmlDocGetRootElement(doc), target);
+}
+
+/* What a layer is based on, as its file says. */
+static gboolean read_base(const Settling *settling, const char *layer, VolumeFacts *ret_facts, GError **error) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(virDomainGetConnect(settling->domain), layer);
+  if (!volume)
+    return libvirt_fail(error, "cannot look up layer %s", layer);
+  return volume_facts(volume, ret_facts, error);
+}
+
+/* The copy of the definition that a snapshot has: with the disks as they were. */
+static gboolean point_back(const Settling *settling, xmlDoc *doc, GError **error) {
+  for (guint i = 0; i < settling->wanted->disks->len; i++) {
+    const ActualSnapshotDisk *disk = settling->wanted->disks->pdata[i];
+    g_auto(VolumeFacts) facts = { 0 };
+    xmlNode *element = disk->path ? find_disk(doc, disk->target) : NULL;
+    if (!element)
+      continue;
+    if (!read_base(settling, disk->path, &facts, error))
+      return FALSE;
+    xml_path_set(xml_path("source/@file"), element, facts.backing_path);
+    if (facts.backing_format)
+      xml_path_set(xml_path("driver/@type"), element, facts.backing_format);
+    for (xmlNode *below; (below = xml_first_child(element, "backingStore"));)
+      xml_remove(below);
+  }
+  return TRUE;
+}
+
+static void set_child(xmlNode *root, const char *name, const char *text) { xml_set_content(xml_add_child(root, NULL, name), text); }
+
+static gboolean tell_again(const Settling *settling, GError **error) {
+  g_autoptr(VirDomainSnapshot) parent = virDomainSnapshotCurrent(settling->domain, 0);
+  g_autofree char *text = snapshot_xml_new(settling->wanted), *time = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
+  g_autoptr(xmlDoc) doc = xml_parse(text, settling->wanted->name, error);
+  g_autoptr(xmlDoc) domain = doc ? act_domain_doc(settling->domain, VIR_DOMAIN_XML_SECURE | (settling->active ? 0 : VIR_DOMAIN_XML_INACTIVE), error) : NULL;
+  if (!domain || !point_back(settling, domain, error))
+    return FALSE;
+  xmlNode *root = xmlDocGetRootElement(doc);
+  set_child(root, "state", !settling->active ? "shutoff" : settling->wanted->memory ? "running" : "disk-snapshot");
+  set_child(root, "creationTime", time);
+  if (parent)
+    set_child(xml_add_child(root, NULL, "parent"), "name", virDomainSnapshotGetName(parent));
+  xml_insert(root, NULL, xmlDocCopyNode(xmlDocGetRootElement(domain), doc, 1));
+  g_autofree char *whole = xml_text(doc);
+  g_autoptr(VirDomainSnapshot) snapshot = virDomainSnapshotCreateXML(settling->domain, whole,
+                                            VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT);
+  explicit_bzero(whole, strlen(whole)); /* it may hold a password */
+  return snapshot || libvirt_fail(error, "snapshot %s of domain %s was taken, but libvirt can't be told again of it", settling->wanted->name,
+                                  settling->context->object->name);
+}
+
+/* --- it is on none of them: what was made is put away --- */
+
+/* QEMU's lock on an image keeps anybody else from changing it: growing it by nothing is refused while it is open. */
+static gboolean check_closed(virStorageVolPtr volume, const char *path, guint64 capacity, GError **error) {
+  return virStorageVolResize(volume, capacity, 0) == 0 ||
+         libvirt_fail(error, "%s was left by a run that was interrupted, and seems to be in use: stop the machine, or choose another name "
+                      "for the snapshot", path);
+}
+
+static gboolean delete_left(const Settling *settling, const char *path, const char *base, GError **error) {
+  virConnectPtr connect = virDomainGetConnect(settling->domain);
+  g_auto(VolumeFacts) facts = { 0 };
+  g_autofree char *user = NULL;
+  if (!volume_refresh_around(settling->context, path, NULL, error))
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+  if (!volume)
+    return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
+  if (!volume_facts(volume, &facts, error) || !volume_find_user(connect, path, FALSE, &user, NULL, error))
+    return FALSE;
+  if (user)
+    return act_refuse(error, "%s is in the way of snapshot %s, and is used by %s", path, settling->wanted->name, user);
+  if (base && facts.backing_path && g_strcmp0(facts.backing_path, base) != 0)
+    return act_refuse(error, "%s is in the way of snapshot %s, and isn't based on %s: move it away, or choose another name", path,
+                      settling->wanted->name, base);
+  return (!base || check_closed(volume, path, facts.capacity, error)) && volume_delete(volume, error);
+}
+
+static gboolean put_away(const Settling *settling, const GPtrArray *disks, GError **error) {
+  const char *memory = settling->wanted->memory_path;
+  for (guint i = 0; i < settling->wanted->disks->len; i++) {
+    const ActualSnapshotDisk *disk = settling->wanted->disks->pdata[i];
+    const ActualDisk *now = actual_disk(disks, disk->target);
+    if (disk->path && now && !delete_left(settling, disk->path, now->path, error))
+      return FALSE;
+  }
+  return !memory || delete_left(settling, memory, NULL, error);
+}
+
+/* Frozen file systems are thawed: libvirtd may have died in between. */
+static gboolean thaw(const Settling *settling, GError **error) {
+  if (!settling->active)
+    return TRUE;
+  agent_limit(settling->domain);
+  gboolean thawed = agent_thaw(settling->domain, error);
+  agent_unlimit(settling->domain);
+  return thawed;
+}
+
+gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
+                         gboolean *ret_taken, GError **error) {
+  Settling settling = { context, domain, active, wanted };
+  g_autoptr(xmlDoc) doc = thaw(&settling, error) ? act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error) : NULL;
+  if (!doc)
+    return FALSE;
+  g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(doc), FALSE, NULL);
+  guint layers = 0, switched = 0;
+  for (guint i = 0; i < wanted->disks->len; i++) {
+    const ActualSnapshotDisk *disk = wanted->disks->pdata[i];
+    const ActualDisk *now = actual_disk(disks, disk->target);
+    layers += disk->path != NULL;
+    switched += disk->path && now && g_strcmp0(now->path, disk->path) == 0;
+  }
+  *ret_taken = layers > 0 && switched == layers;
+  if (switched > 0 && switched < layers)
+    return act_refuse(error, "domain %s is on some of the layers of snapshot %s, and not on others: mend that by hand", context->object->name,
+                      wanted->name);
+  if (!*ret_taken)
+    return put_away(&settling, disks, error);
+  for (guint i = 0; i < wanted->disks->len; i++) {
+    const ActualSnapshotDisk *disk = wanted->disks->pdata[i];
+    if (disk->path && !volume_refresh_around(context, disk->path, NULL, error))
+      return FALSE;
+  }
+  FAULT("snapshot: settled");
+  return tell_again(&settling, error);
+}

@@ -1,0 +1,10 @@
+/* What an interrupted run left of a snapshot that our record says was begun and libvirt knows nothing of. */
+#pragma once
+#include "reconciler/act/common.h"
+#include "state/actual.h"
+
+/* `wanted`: as it would be taken. Where the machine runs (or is defined) on all of the layers already, libvirt
+ * is told again of the snapshot (ret_taken); where it is on none, the files that were made for it are deleted,
+ * each only when it is based on the disk as it is now and nobody has it open. Refused in any other case. */
+gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
+                         gboolean *ret_taken, GError **error);
