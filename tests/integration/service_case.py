@@ -28,18 +28,32 @@ def wait_for(condition, what, timeout=60):
     raise AssertionError(f"{what()} (within {timeout} s)" if callable(what) else f"{what} (within {timeout} s)")
 
 
-class Service:
-    """One `reconcile serve`. Keywords are keys of the configuration."""
+JOURNAL = """\
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal
+touch /run/systemd/journal/socket
+mount --bind "$0" /run/systemd/journal/socket
+exec "$@"
+"""
 
-    def __init__(self, hv, *arguments, env=None, **config):
+
+class Service:
+    """One `reconcile serve`. Keywords are keys of the configuration. journal: a datagram socket that it
+    shall find where systemd's journal is (needs root)."""
+
+    def __init__(self, hv, *arguments, env=None, journal=None, **config):
         self.hv = hv
         self.config_path = hv.path("service.yaml")
         self.log_path = hv.path(f"service-{time.monotonic_ns()}.log")
         self.configure(**config)
+        command = [lab.binary(), "serve", "-v", "--config", self.config_path, *arguments]
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [lab.binary(), "serve", "-v", "--config", self.config_path, *arguments], env={**hv.env, **(env or {})},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            if journal:
+                status = os.fstat(log.fileno())
+                env = {**(env or {}), "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+                command = ["unshare", "-m", "sh", "-c", JOURNAL, journal, *command]
+            self.process = subprocess.Popen(command, env={**hv.env, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def configure(self, **config):
         whole = {"source": {"directory": self.hv.path("specs"), "settle": "50ms", "pollInterval": "60s"},

@@ -146,9 +146,15 @@ class Serve(TestCase):
             self.assertEqual(service.stop(), 0)
             self.assertLess(time.monotonic() - started, 10)
             self.assertTrue(self.is_running("web"))
+        with self.service() as service:
+            service.wait_log("shut down, waiting up to 600 s ...")
+            service.kill()
         hv.write("all.yaml", hv.vm("web", "ignorepower", powerState="stopped", shutdown={"timeout": "1s", "force": True}))
         with self.service() as service:
+            service.wait_log("shut down, waiting up to 600 s: was interrupted")
             wait_for(lambda: not self.is_running("web"), service.log)
+        runs = hv.reconcile("history", "--state-dir", hv.path("state/service"), "-o", "json", check=0).json()["runs"]
+        self.assertIn("interrupted", [run["summary"] for run in runs])
 
     def test_once_and_trigger(self):
         hv = self.hv

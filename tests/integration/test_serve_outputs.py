@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import Service, TestCase, lab, wait_for  # noqa: E402
@@ -132,8 +133,35 @@ class Outputs(TestCase):
                 wait_for(lambda: told("STOPPING=1"), service.log)
             finally:
                 service.kill()
-        if os.environ.get("NOTIFY_SOCKET"):
-            self.skipTest("the test itself is a service")
+
+    @unittest.skipUnless(os.geteuid() == 0, "a journal of its own needs root")
+    def test_journal(self):
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        path, entries = hv.path("run/journal"), []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(path)
+            listener.settimeout(0.1)
+
+            def entry(**fields):
+                try:
+                    while True:
+                        entries.append(dict(line.split("=", 1) for line in listener.recv(65536).decode().splitlines() if "=" in line))
+                except TimeoutError:
+                    pass
+                return [each for each in entries if fields.items() <= each.items()]
+
+            service = Service(hv, journal=path)
+            try:
+                wait_for(lambda: entry(RECONCILE_OBJECT="vm/web", RECONCILE_ACTION="domain-define", PRIORITY="6"),
+                         lambda: f"{entries}\n{service.log()}")
+                place = entry(RECONCILE_ACTION="domain-define")[0]["RECONCILE_PLACE"]
+                self.assertTrue(place.startswith(hv.path("specs/all.yaml:")), place)
+                self.assertEqual({each["SYSLOG_IDENTIFIER"] for each in entries}, {"reconcile"})
+                self.assertEqual(service.stop(), 0)
+                self.assertEqual(service.log(), "")
+            finally:
+                service.kill()
 
     def test_who_may_ask(self):
         hv = self.hv
