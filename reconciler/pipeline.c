@@ -132,14 +132,27 @@ static gboolean check_only_host(Pipeline *pipeline) {
   return host == NULL || host->error == NULL || stop(pipeline, 1, g_steal_pointer(&host->error));
 }
 
+/* What is known is brought up to date; where that fails, and without it, all is looked at. */
+static void look_at_hosts(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  FleetHost *host = only_host(pipeline);
+  if (options->against != NULL) {
+    host->actual = read_saved(pipeline, &host->error);
+    return;
+  }
+  host = host != NULL && options->known != NULL ? host : NULL;
+  if (host != NULL && observe_again(host->connection, options->known, options->stale, NULL)) {
+    host->actual = options->known;
+    return;
+  }
+  actual_free(options->known);
+  fleet_observe(pipeline->fleet, &everything);
+}
+
 /* Source and host are read side by side. What is wrong with the source is said first. */
 static gboolean read_both(Pipeline *pipeline) {
   GThread *reader = start_reading(pipeline);
-  FleetHost *host = only_host(pipeline);
-  if (pipeline->options->against != NULL)
-    host->actual = read_saved(pipeline, &host->error);
-  else
-    fleet_observe(pipeline->fleet, &everything);
+  look_at_hosts(pipeline);
   GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
   if (source_error != NULL)
     return stop(pipeline, 1, source_error);

@@ -28,6 +28,8 @@ typedef struct {
   /* What a service keeps from run to run: borrowed. NULL: the run opens and reads it itself. */
   Connection *connection;
   Journal *journal;         /* JOURNAL_WRITE */
+  Actual *known;            /* what was observed before; taken; with `stale`, what of it may have changed */
+  GHashTable *stale;        /* set of names of domains */
   const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL */
   const char *revision;
   const char *identity;     /* name under which machines remember the source; NULL: what the source says */

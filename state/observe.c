@@ -71,3 +71,22 @@ ActualDomain *observe_domain(Connection *connection, const Actual *actual, const
   virConnectPtr conn = connection_get(connection, error);
   return conn ? read_one_domain(conn, actual, name, error) : NULL;
 }
+
+gboolean observe_again(Connection *connection, Actual *actual, GHashTable *names, GError **error) {
+  GHashTableIter iter;
+  gpointer name;
+  g_hash_table_iter_init(&iter, names);
+  while (g_hash_table_iter_next(&iter, &name, NULL)) {
+    GError *trouble = NULL;
+    ActualDomain *domain = observe_domain(connection, actual, name, &trouble);
+    if (trouble) {
+      g_propagate_error(error, trouble);
+      return FALSE;
+    }
+    if (domain)
+      g_hash_table_replace(actual->domains, domain->name, domain);
+    else
+      g_hash_table_remove(actual->domains, name);
+  }
+  return TRUE;
+}

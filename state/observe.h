@@ -18,6 +18,9 @@ typedef struct {
 } ObserveOptions;
 
 Actual *observe(Connection *connection, const ObserveOptions *options, GError **error);
+/* Brings an observation up to date where only these domains may have changed: they are read anew, one by
+ * one. FALSE with error: it is to be thrown away, and all is to be observed. */
+gboolean observe_again(Connection *connection, Actual *actual, GHashTable *names /* a set of char * */, GError **error);
 /* One domain anew (before an action): NULL with error when it can't be read, and
  * NULL without error when it is certainly absent. */
 ActualDomain *observe_domain(Connection *connection, const Actual *actual, const char *name, GError **error);

@@ -46,7 +46,7 @@ static json_t *trigger(Service *service, int peer_uid) {
   backoff_forget(service->patience, NULL);
   service->forget = TRUE;
   sources_read(service, TRUE);
-  passes_look(service);
+  passes_look(service, NULL);
   return json_pack("{s:b}", "triggered", 1);
 }
 

@@ -1,7 +1,10 @@
+#include <string.h>
+
 #include "reconciler/service/service.h"
 
 #define HOST "host"
 enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */
+enum { MOST_SINGLE = 32 };                                     /* domains that are looked at one by one */
 
 typedef struct {
   Service *service;
@@ -9,6 +12,9 @@ typedef struct {
   SourceReading *reading;
   gboolean anew;
   gint64 began;
+  Actual *known;      /* taken by the run */
+  GHashTable *stale;
+  gboolean whole;     /* all of the host is looked at */
   RunResult *result; /* NULL: there was no connection */
   GError *error;
 } Pass;
@@ -17,6 +23,8 @@ static void pass_free(gpointer data) {
   Pass *pass = data;
   run_result_free(pass->result);
   reading_free(pass->reading);
+  actual_free(pass->known);
+  g_clear_pointer(&pass->stale, g_hash_table_unref);
   config_free(pass->config);
   g_clear_error(&pass->error);
   g_free(pass);
@@ -63,7 +71,7 @@ static char *patience(gpointer data, const char *id) {
              : g_strdup_printf("it was changed again and again, and is left alone until %s", time);
 }
 
-static RunOptions options_of(const Pass *pass, const Rules *rules) {
+static RunOptions options_of(Pass *pass, const Rules *rules) {
   const Service *service = pass->service;
   const ServiceSpec *spec = &pass->config->spec;
   return (RunOptions){
@@ -76,6 +84,8 @@ static RunOptions options_of(const Pass *pass, const Rules *rules) {
       .rules = rules,
       .connection = service->connection,
       .journal = service->journal,
+      .known = g_steal_pointer(&pass->known),
+      .stale = pass->stale,
       .desired = pass->reading->desired,
       .identity = pass->reading->identity,
       .revision = pass->reading->revision,
@@ -87,6 +97,8 @@ static void make_pass(GTask *task, gpointer object, gpointer data, GCancellable 
   Pass *pass = data;
   gboolean anew;
   if (host_events_attach(pass->service->events, &anew, &pass->error)) {
+    if (anew) /* events were missed */
+      g_clear_pointer(&pass->known, actual_free);
     Rules rules = config_rules(pass->config);
     rules.patience = patience;
     rules.patience_data = pass->service;
@@ -106,13 +118,22 @@ static const char *trouble_of(const Pass *pass) {
   return pass->result->error && pass->result->exit_status != 3 ? pass->result->error->message : NULL;
 }
 
-static gboolean has_acted(const RunResult *result) {
+/* Actions that concern nothing but their machine; others concern pools and networks too. */
+static gboolean is_of_machine(const Action *action) {
+  const char *word = action_words[action->kind];
+  return (g_str_has_prefix(word, "domain-") && action->kind != ACTION_DOMAIN_DEFINE && action->kind != ACTION_DOMAIN_UNDEFINE) ||
+         g_str_has_prefix(word, "set-");
+}
+
+/* What was acted on is in order when a look says so. */
+static void look_at_what_was_done(Service *service, const RunResult *result) {
   for (guint i = 0; result->results && i < result->results->len; i++) {
-    ResultKind kind = ((const ActionResult *)result->results->pdata[i])->kind;
-    if (kind == RESULT_DONE || kind == RESULT_FAILED || kind == RESULT_REFUSED)
-      return TRUE;
+    const ActionResult *each = result->results->pdata[i];
+    if (each->kind != RESULT_DONE && each->kind != RESULT_FAILED && each->kind != RESULT_REFUSED)
+      continue;
+    service->metrics.last_applied = g_get_real_time();
+    passes_look(service, is_of_machine(each->action) ? each->action->object : NULL);
   }
-  return FALSE;
 }
 
 static void take_pass(Service *service, Pass *pass) {
@@ -122,20 +143,19 @@ static void take_pass(Service *service, Pass *pass) {
   verdicts_host(service, trouble);
   if (trouble) {
     backoff_failed(service->patience, HOST, now, NULL);
-    service->look = TRUE;
+    service->look = service->look_at_all = TRUE;
     service->anew |= pass->anew;
   } else {
     backoff_forget(service->patience, HOST);
-    service->looked = now;
+    service->looked = pass->whole ? now : service->looked;
   }
   if (!pass->result)
     return;
   service->opens = pass->result->opens;
+  if (!trouble)
+    service->actual = g_steal_pointer(&pass->result->actual);
   verdicts_take(service, pass->result, pass->reading);
-  if (has_acted(pass->result)) {
-    service->metrics.last_applied = g_get_real_time();
-    passes_look(service); /* it is in order when a look says so */
-  }
+  look_at_what_was_done(service, pass->result);
 }
 
 static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {
@@ -161,7 +181,15 @@ static void start_pass(Service *service) {
     backoff_forget(service->backoff, NULL);
   if (service->anew)
     g_hash_table_remove_all(service->settled);
-  service->forget = service->anew = service->look = FALSE;
+  if (!service->anew && !service->look_at_all && g_hash_table_size(service->stale) <= MOST_SINGLE) {
+    pass->known = g_steal_pointer(&service->actual);
+    pass->stale = g_steal_pointer(&service->stale);
+    service->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  }
+  pass->whole = pass->known == NULL;
+  g_hash_table_remove_all(service->stale);
+  g_clear_pointer(&service->actual, actual_free);
+  service->forget = service->anew = service->look = service->look_at_all = FALSE;
   service->pass_busy = TRUE;
   g_autoptr(GTask) task = g_task_new(NULL, NULL, on_pass, service);
   g_task_set_task_data(task, pass, pass_free);
@@ -190,6 +218,8 @@ static gboolean on_tick(gpointer data) {
   gboolean now_due = due(service, now) <= now;
   service->pass_timer = 0;
   service->ticked = now;
+  if (now_due && !service->look) /* it is time to look, though nobody said so: at everything */
+    service->look_at_all = TRUE;
   if (now_due)
     start_pass(service);
   else
@@ -207,7 +237,11 @@ void passes_schedule(Service *service) {
   service->pass_timer = g_timeout_add((guint)(MAX(next - now, 0) / 1000 + (next > now)), on_tick, service);
 }
 
-void passes_look(Service *service) {
+void passes_look(Service *service, const char *object) {
+  if (object && g_str_has_prefix(object, "vm/"))
+    g_hash_table_add(service->stale, g_strdup(object + strlen("vm/")));
+  else
+    service->look_at_all = TRUE;
   if (!service->look)
     service->look_since = g_get_monotonic_time();
   service->look = TRUE;

@@ -20,7 +20,7 @@ static void on_host_event(gpointer data, const HostEvent *event) {
   service_log(event->trouble ? LOG_WARNING : LOG_DEBUG, &subject, "%s%s%s", event->kind, event->detail ? ": " : "",
               event->detail ? event->detail : "");
   if (event->look)
-    passes_look(service);
+    passes_look(service, event->object);
 }
 
 static void on_tell_failed(gpointer data, const char *message) {
@@ -101,7 +101,7 @@ static gboolean on_reload(gpointer data) {
     service_log(LOG_ERR, NULL, "%s", error->message);
   configure_metrics(service);
   service->forget = TRUE;
-  passes_look(service);
+  passes_look(service, NULL);
   sources_configure(service);
   service_log(LOG_NOTICE, NULL, "the configuration was read again");
   supervisor_ready();
@@ -153,6 +153,7 @@ static void initialise(Service *service, Config *config, gboolean once) {
   service->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   service->verdicts = json_object();
   service->teller = teller_new(on_tell_failed, service);
+  service->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   metrics_init(&service->metrics);
 }
 
@@ -166,6 +167,8 @@ static void release(Service *service) {
   connection_free(service->connection);
   journal_close(service->journal);
   reading_free(service->reading);
+  actual_free(service->actual);
+  g_hash_table_unref(service->stale);
   backoff_free(service->backoff);
   backoff_free(service->patience);
   said_free(service->said);

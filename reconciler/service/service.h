@@ -41,7 +41,10 @@ typedef struct {
   char *source_error;     /* of the last reading; NULL: it was good */
 
   gboolean pass_busy;
-  gboolean look;          /* what is known of the host may not hold any more */
+  Actual *actual;         /* of the last pass; NULL: nothing is known */
+  gboolean look;          /* what is known of the host may not hold any more: */
+  gboolean look_at_all;   /* all of it, or */
+  GHashTable *stale;      /* these domains, by name */
   gboolean anew;          /* something new is declared since the last pass */
   gint64 look_since, looked, pass_ended, pass_took; /* microseconds, monotonic */
   gint64 opens;           /* when the next window opens, microseconds since 1970; 0: nothing waits for one */
@@ -72,7 +75,8 @@ void sources_read(Service *service, gboolean at_once);
 void sources_release(Service *service);
 
 /* passes.c */
-void passes_look(Service *service); /* the host is to be looked at soon */
+/* The host is to be looked at soon: one object ("vm/web-1"), or NULL: all of it. */
+void passes_look(Service *service, const char *object);
 void passes_schedule(Service *service);
 
 /* verdicts.c */

@@ -55,7 +55,7 @@ static void take(Service *service, SourceReading *reading /* owned */) {
   service_log(LOG_INFO, &(LogSubject){.commit = reading->revision}, "%u objects are declared by %s", reading->desired->objects->len,
               reading->identity);
   service->anew = service->forget = TRUE;
-  passes_look(service);
+  passes_look(service, NULL);
 }
 
 static gboolean read_soon(gpointer data) {

@@ -134,6 +134,34 @@ class Serve(TestCase):
             service.wait_state(lambda state: state["passes"] > 0)
             self.assertIn("is corrupt", service.log())
 
+    def test_runs_with_other_journals_keep_out_of_the_way(self):
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", "ignorepower"))
+        hv.apply(hv.path("specs"))
+        hv.guest("web").wait_heartbeat()
+        hv.write("all.yaml", hv.vm("web", "ignorepower", powerState="stopped", shutdown={"timeout": "600s", "force": False}))
+        first = hv.start_reconcile("--state-dir", hv.path("state/one"), hv.path("specs"))
+        try:
+            wait_for(lambda: "shut down" in hv.reconcile("history", "-v", "--state-dir", hv.path("state/one")).stdout, "it doesn't begin")
+            second = hv.reconcile("--state-dir", hv.path("state/two"), hv.path("specs"), check=1)
+            self.assertIn(f"{hv.uri} is in use by process {first.pid}", second.stderr)
+        finally:
+            first.send_signal(signal.SIGTERM)
+            first.communicate()
+
+    def test_a_single_run_with_the_configuration(self):
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("small", powerState="stopped"), hv.vm("large", powerState="stopped", cpu={"count": 4}))
+        once = Service(hv, "--once", policy={"maxCpus": 2}, source={"directory": hv.path("specs"), "name": "ours"})
+        self.assertEqual(once.process.wait(60), 1, once.log())
+        hv.domain("small").undefine()
+        result = hv.reconcile("--config", once.config_path, "-o", "json", check=1).json()
+        objects = {each["name"]: each for each in result["objects"]}
+        self.assertIn("policy.maxCpus", objects["large"]["error"])
+        self.assertTrue(self.exists("small"))
+        self.assertFalse(self.exists("large"))
+        hv.apply("--config", once.config_path, hv.write("one.yaml", hv.vm("small", powerState="stopped")))
+
     def test_it_ends_in_time_and_goes_on_later(self):
         hv = self.hv
         hv.write("all.yaml", hv.vm("web", "ignorepower"))

@@ -151,6 +151,7 @@ class Day(TestCase):
         return result.status == 0 and not result.json()["actions"]
 
     def converge(self, what):
+        self.service.wait_state(lambda state: True)
         self.service.trigger()
         try:
             wait_for(self.in_sync, what, 120)
