@@ -18,15 +18,15 @@ class Revert(revert.TestCase):
     def test_running_external(self):
         """And with a second request, to what was kept of the present."""
         self.declare()
-        a = self.write("a")
+        a = self.fill("a")
         self.snapshot("first", EXTERNAL)
-        b = self.write("b")
+        b = self.fill("b")
         self.assertNotEqual(a, b)
         self.revert(to="first", request="r1")
         self.assertEqual(self.sum(), a)
         self.assertEqual(self.current(), "first")
         self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
-        self.write("c")
+        self.fill("c")
         self.revert(to="revert-r1", request="r2")
         self.assertEqual(self.sum(), b)
         self.assertEqual(self.current(), "revert-r1")
@@ -51,15 +51,15 @@ class Revert(revert.TestCase):
     def test_without_safety(self):
         """What nobody needs any more is deleted, and the token is carried out once."""
         self.declare()
-        a = self.write("a")
+        a = self.fill("a")
         self.snapshot("first", EXTERNAL)
-        self.write("b")
+        self.fill("b")
         before = self.files()
         self.revert(to="first", request="r1", safety=False)
         self.assertEqual(self.sum(), a)
         self.assertEqual(self.snapshots(), {"first": None})
         self.assertEqual(self.files(), before - {"web-vda.first"} | {"web-vda.r1.qcow2"})
-        b = self.write("b")
+        b = self.fill("b")
         self.hv.apply(self.specs())
         self.assertEqual(self.sum(), b)
         self.revert(to="first", request="r2", safety=False)
@@ -69,10 +69,10 @@ class Revert(revert.TestCase):
     def test_memory(self):
         """Resumed where it was: heartbeats go on from there, and the memory file serves again."""
         self.declare()
-        a = self.write("a")
+        a = self.fill("a")
         self.snapshot_memory("first")
         count = self.guest().heartbeats()[-1][0]
-        self.write("b")
+        self.fill("b")
         self.declare(size="6MiB")
         for request in ("r1", "r2"):
             starts = self.guest().starts()
@@ -87,10 +87,10 @@ class Revert(revert.TestCase):
 
     def test_memory_of_a_machine_that_shall_be_off(self):
         self.declare()
-        self.write("a")
+        self.fill("a")
         a = self.content(4 << 20)
         self.snapshot_memory("first")
-        self.write("b")
+        self.fill("b")
         self.declare(powerState="stopped")
         self.revert(to="first", request="r1")
         self.assertEqual(self.hv.domain("web").isActive(), 0)
@@ -112,9 +112,9 @@ class Revert(revert.TestCase):
 
     def test_internal_running(self):
         self.declare()
-        a = self.write("a")
+        a = self.fill("a")
         self.snapshot("first")
-        b = self.write("b")
+        b = self.fill("b")
         self.revert(to="first", request="r1", boots=False)
         self.assertEqual(self.hv.domain("web").isActive(), 1)
         self.guest().wait_heartbeat(2)

@@ -1,10 +1,11 @@
 """A machine with a data disk, snapshots of it, and going back: for the tests of reverts."""
 
+import glob
 import os
 import subprocess
-import glob
 import xml.etree.ElementTree as ElementTree
 
+import faults
 import lab
 import libvirt
 
@@ -50,12 +51,12 @@ class TestCase(lab.TestCase):
     # Content: as the guest sees it, or of a disk of a stopped machine.
 
     def guest(self):
-        """Which listens: what is said to its port before it reads there is lost."""
+        """Which has come up since it was started last."""
         guest = self.hv.guest("web")
         guest.wait(lambda guest: len(guest.heartbeats()) >= 2, "two heartbeats")
         return guest
 
-    def write(self, seed, mib=2):
+    def fill(self, seed, mib=2):
         self.guest().do("write", "vda", mib, seed)
         return self.sum()
 
@@ -104,3 +105,97 @@ class TestCase(lab.TestCase):
 
     def current(self):
         return self.hv.domain("web").snapshotCurrent().getName()
+
+
+class Stopped(faults.Scenario):
+    """A stopped machine goes back again and again, to an external snapshot or one within the file."""
+
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+    spec = {"powerState": "stopped"}
+    safety = False
+    runs = 0
+
+    def documents(self, hv, step):
+        self.step = step
+        spec = {"disks": [{"target": "vda", "pool": "lab", "size": "4MiB"}], "serials": hv.control_port("web"),
+                "shutdown": {"timeout": "20s", "retryInterval": "1s"}, **self.spec}
+        if step:
+            spec["revert"] = {"to": "first", "request": f"r{step}", "safety": self.safety}
+        return [hv.pool(), hv.vm("web", "control", **spec)]
+
+    def started(self, case):
+        self.write(case, "a")
+        self.wanted = self.content(case)
+        self.snapshot(case)
+        self.write(case, "b")
+
+    def snapshot(self, case):
+        TestCase.snapshot(case, "first", self.flags)
+
+    def write(self, case, seed):
+        TestCase.put(case, seed)
+
+    def content(self, case):
+        return TestCase.content(case, 4 << 20)
+
+    def check(self, case):
+        if not self.step:
+            return
+        case.assertEqual(case.hv.domain("web").isActive(), self.runs)
+        case.assertTrue(self.content(case) == self.wanted, "the disk doesn't hold what the snapshot did")
+        case.assertNotIn("reverting", TestCase.record(case))
+        case.assertNotIn("leaving", TestCase.record(case))
+        self.check_files(case)
+        self.write(case, "b")
+
+    def check_files(self, case):
+        """Each belongs to a disk or a snapshot; with nothing kept, there are as many as after the first time."""
+        domain = case.hv.reconcile("status", "--disks", "-o", "json", check=0).json()["domains"]
+        case.assertEqual([each["name"] for each in domain], ["web"])
+        layers = [layer for disk in domain[0]["disks"] for layer in disk["layers"]] + domain[0]["branches"]
+        known = {layer["path"] for layer in layers} | {each["memoryPath"] for each in domain[0]["snapshots"]}
+        case.assertEqual(set(glob.glob(case.hv.path("pools/lab/*"))) - known, set(), "left over")
+        case.assertEqual([each["name"] for each in domain[0]["snapshots"] if each["current"]], ["first"])
+        if not self.safety:
+            case.assertEqual([each["name"] for each in domain[0]["snapshots"]], ["first"])
+
+
+class KeepingThePresent(Stopped):
+    """With a snapshot of the present each time, which holds the present."""
+
+    safety = True
+
+    def check_files(self, case):
+        super().check_files(case)
+        names = {each.getName() for each in case.hv.domain("web").listAllSnapshots()}
+        case.assertIn(f"revert-r{self.step}", names)
+
+
+class Within(Stopped):
+    """A snapshot within the disk's file."""
+
+    flags = 0
+
+
+class Running(Stopped):
+    """A machine whose power nobody declares runs again when it ran."""
+
+    spec = {"powerState": None}
+    runs = 1
+
+    def started(self, case):
+        case.hv.domain("web").create()
+        super().started(case)
+
+    def write(self, case, seed):
+        TestCase.fill(case, seed)
+
+    def content(self, case):
+        return TestCase.sum(case)
+
+
+class Resumed(Running):
+    """With the memory."""
+
+    def snapshot(self, case):
+        TestCase.snapshot_memory(case, "first")
