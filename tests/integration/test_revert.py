@@ -1,9 +1,7 @@
 #!/usr/bin/python3
 """Going back to snapshots with real guests: what a disk holds afterwards is what it held then."""
 
-import glob
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
@@ -121,6 +119,99 @@ class Revert(revert.TestCase):
         self.assertEqual(self.sum(), a)
         self.revert(to="revert-r1", request="r2")
         self.assertEqual(self.sum(), b)
+
+    def test_declared_snapshot_and_disks_beside(self):
+        """A snapshot of ours; a disk that was added later and an ephemeral one stay as they are, which is said."""
+        scratch = {"target": "vdb", "pool": "lab", "size": "1MiB", "ephemeral": True}
+        wanted = [{"name": "first", "mode": "external"}]
+        self.declare(powerState="stopped", snapshots=wanted, more=[scratch])
+        self.hv.apply(self.specs())
+        a = self.content(4 << 20)
+        self.put("b")
+        later = {"target": "vdc", "pool": "lab", "size": "1MiB"}
+        self.declare(powerState="stopped", snapshots=wanted, more=[scratch, later])
+        before = self.files()
+        out = self.revert(to="first", request="r1").stdout
+        self.assertIn("disk vdb stays as it is: snapshot first doesn't have it", out)
+        self.assertIn("disk vdc stays as it is: snapshot first doesn't have it", out)
+        self.assertEqual(self.content(4 << 20), a)
+        self.assertEqual(self.files() - before, {"web-vda.r1.qcow2", "web-vda.revert-r1.qcow2"})
+
+    def test_volume_with_a_snapshot(self):
+        """A disk by the path of a file: its new layer is the same disk."""
+        self.declare(powerState="stopped")
+        own = self.hv.path("pools/lab/own.qcow2")
+        os.rename(self.path(), own)
+        self.hv.domain("web").undefineFlags(0)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.declare(powerState="stopped", disks=[{"target": "vda", "path": own}])
+        a = self.put("a")
+        self.snapshot("first", EXTERNAL)
+        self.put("b")
+        self.revert(to="first", request="r1", safety=False)
+        self.assertEqual(self.content(4 << 20), a)
+
+    def refused(self, why, **revert):
+        self.declare(revert={"request": "r1", **revert}, apply=False, **self.last)
+        before = (self.files(), self.snapshots(), self.record(), self.path())
+        result = self.hv.reconcile(self.specs(), check=1)
+        self.assertIn(why, result.stdout)
+        self.assertEqual(before, (self.files(), self.snapshots(), self.record(), self.path()))
+
+    def test_refusals(self):
+        """With the reason, before anything happens."""
+        self.declare(powerState="stopped", more=[{"target": "vdb", "pool": "lab", "size": "1MiB"}])
+        self.snapshot("first", EXTERNAL)
+        self.refused("there is no snapshot nothing: the machine has first", to="nothing")
+        held = self.hv.path("pools/lab/web-vda.qcow2")
+        self.hv.define("other", f"<disk type='file'><driver type='qcow2'/><source file='{held}'/><target dev='vda' bus='virtio'/></disk>")
+        self.refused(f"disk vda: {held}, which the snapshot holds, is written to as disk vda of machine other", to="first")
+        self.hv.domain("other").undefine()
+        os.rename(held, held + ".away")
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.refused(f"{held}, which the snapshot holds, can't be read", to="first")
+        os.rename(held + ".away", held)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        with open(self.hv.path("pools/lab/web-vda.r1.qcow2"), "wb"):
+            pass
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.refused("volume web-vda.r1.qcow2 of pool lab exists already: choose another word", to="first")
+        os.unlink(self.hv.path("pools/lab/web-vda.r1.qcow2"))
+        self.snapshot("revert-r1", EXTERNAL)
+        self.refused("there is a snapshot revert-r1 already", to="first")
+        self.declare(powerState="stopped")
+        self.refused("disk vdb: the machine doesn't have it any more", to="first")
+        self.declare(powerState="running")
+        self.hv.guest("web").wait_heartbeat()
+        self.hv.domain("web").managedSave()
+        self.last["powerState"] = "hibernated"
+        self.refused("the machine is hibernated", to="first")
+
+    def test_withdrawn(self):
+        """Interrupted when the machine was off, and asked for no more: it runs again, and is what it was."""
+        self.declare(powerState=None)
+        self.hv.domain("web").create()
+        self.fill("a")
+        self.snapshot("first", EXTERNAL)
+        b = self.fill("b")
+        before = self.files()
+        self.declare(revert={"to": "first", "request": "r1", "safety": False}, apply=False, **self.last)
+        log = self.hv.path("state/places")
+        for number in range(1, 40):
+            process = self.hv.start_reconcile(self.specs(), env={**self.hv.env, "RECONCILE_FAULT_LOG": log, "RECONCILE_FAULT_AT": str(number)})
+            process.communicate()
+            with open(log, encoding="utf-8") as file:
+                if "revert: layer made" in file.read():
+                    break
+            self.assertEqual(process.returncode, -9, "the program is built without RECONCILE_FAULTS")
+        self.assertEqual(self.hv.domain("web").isActive(), 0)
+        starts = self.hv.guest("web").starts()
+        self.declare(**self.last)
+        self.settled()
+        self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
+        self.assertEqual(self.sum(), b)
+        self.assertEqual(self.files(), before)
+        self.assertEqual(self.current(), "first")
 
 
 if __name__ == "__main__":
