@@ -327,8 +327,8 @@ static void leave_rest(PlanObject *object) {
   object->change = CHANGE_UPDATE;
   for (guint i = object->fields->len; i > 0; i--) {
     const FieldChange *change = object->fields->pdata[i - 1];
-    if (g_str_has_prefix(change->path, "revert"))
-      continue;
+    if (g_str_has_prefix(change->path, "revert") || change->call == CALL_POWER || change->call == CALL_RESIZE_DISK)
+      continue; /* done with it */
     g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
     g_ptr_array_remove_index(object->fields, i - 1);
   }

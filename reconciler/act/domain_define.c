@@ -77,6 +77,10 @@ gboolean act_domain_define(const ActionContext *context, const Action *action G_
   if (existing)
     return check_existing(context, existing, error);
   Ownership record = act_ownership(context, NULL);
+  if (given(&record.spec, VmSpec, revert)) { /* a new machine has nothing to go back to */
+    record.facts.reverted = record.spec.revert.request;
+    set_given(&record.facts, FactsSpec, reverted);
+  }
   g_autoptr(xmlDoc) doc = domain_xml_new(context->object->name, vm, &record, error);
   return doc && graphics_passwords(context, xmlDocGetRootElement(doc), vm, NULL, NULL, error) &&
          act_write_definition(context, doc, error);

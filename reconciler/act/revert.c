@@ -2,6 +2,7 @@
 #include "reconciler/act/revert.h"
 
 #include "reconciler/act/snapshot.h"
+#include "reconciler/disk_facts.h"
 #include "reconciler/revert_rules.h"
 #include "state/fault.h"
 
@@ -99,37 +100,20 @@ static gboolean keep_present(const ActionContext *context, const Action *action,
 
 /* 5. */
 
-static DiskFactSpec *disk_fact(FactsSpec *facts, const char *target) {
-  if (!given(facts, FactsSpec, disks)) {
-    facts->disks = spec_list_new(&DiskFactSpec_table);
-    set_given(facts, FactsSpec, disks);
-  }
-  DiskFactSpec *fact = list_find(&DiskFactSpec_table, facts->disks, table_key_field(&DiskFactSpec_table), target);
-  if (fact)
-    return fact;
-  fact = spec_new(&DiskFactSpec_table);
-  fact->target = g_strdup(target);
-  set_given(fact, DiskFactSpec, target);
-  g_ptr_array_add(facts->disks, fact);
-  return fact;
-}
-
+/* Beside what leaves the disk already. */
 static void note_leaving(FactsSpec *facts, const Action *action, const char *target) {
   const char *paths = of_disk(action, "leaving", target);
+  const DiskFactSpec *fact = disk_facts(facts, target);
   if (!paths)
     return;
-  DiskFactSpec *fact = disk_fact(facts, target);
-  g_autoptr(GPtrArray) all = g_ptr_array_new();
-  for (guint i = 0; fact->leaving && fact->leaving[i]; i++)
-    g_ptr_array_add(all, fact->leaving[i]);
-  g_autofree char **before = fact->leaving; /* its texts move over */
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
   g_auto(GStrv) now = g_strsplit(paths, "\n", -1);
-  for (guint i = 0; now[i]; i++)
-    g_ptr_array_add(all, g_strdup(now[i]));
-  g_ptr_array_add(all, NULL);
-  fact->leaving = (char **)g_ptr_array_free(g_steal_pointer(&all), FALSE);
-  set_given(fact, DiskFactSpec, leaving);
-  (void)before;
+  if (fact && given(fact, DiskFactSpec, leaving))
+    g_strv_builder_addv(all, (const char **)fact->leaving);
+  g_strv_builder_addv(all, (const char **)now);
+  g_auto(GStrv) leaving = g_strv_builder_end(all);
+  const DiskFact wanted = { target, DiskFactSpec_leaving, (const char *const *)leaving };
+  disk_facts_set(facts, &wanted);
 }
 
 static void note_done(FactsSpec *facts, const char *request) {

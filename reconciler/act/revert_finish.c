@@ -2,6 +2,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/long_call.h"
 #include "reconciler/act/revert.h"
+#include "reconciler/disk_facts.h"
 #include "state/fault.h"
 #include "state/snapshot_xml.h"
 
@@ -178,17 +179,11 @@ static gboolean delete_leaving(const ActionContext *context, virDomainPtr domain
 }
 
 static void forget_leaving(FactsSpec *facts) {
-  for (guint i = facts->disks ? facts->disks->len : 0; i > 0; i--) {
-    DiskFactSpec *fact = facts->disks->pdata[i - 1];
-    if (given(fact, DiskFactSpec, leaving))
-      spec_unset(&DiskFactSpec_table, fact, &DiskFactSpec_table.fields[DiskFactSpec_leaving]);
-    if (given(fact, DiskFactSpec, retired) || given(fact, DiskFactSpec, coming))
-      continue;
-    g_ptr_array_remove_index(facts->disks, i - 1);
-    spec_free(&DiskFactSpec_table, fact);
+  for (guint i = given(facts, FactsSpec, disks) ? facts->disks->len : 0; i > 0; i--) {
+    g_autofree char *target = g_strdup(((const DiskFactSpec *)facts->disks->pdata[i - 1])->target);
+    const DiskFact none = { target, DiskFactSpec_leaving, NULL };
+    disk_facts_set(facts, &none);
   }
-  if (facts->disks && facts->disks->len == 0)
-    spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_disks]);
 }
 
 /* What was declared about going back is applied then: a next run has nothing to write down. */

@@ -213,6 +213,13 @@ class Revert(revert.TestCase):
         self.assertEqual(self.files(), before)
         self.assertEqual(self.current(), "first")
 
+    def test_a_new_machine(self):
+        """Made anew from a file that once asked for a revert: nothing to go back to, and nothing is missed."""
+        self.declare(powerState="stopped", revert={"to": "first", "request": "r1"})
+        self.settled()
+        self.snapshot("first", EXTERNAL)
+        self.settled()
+
 
 if __name__ == "__main__":
     lab.need_binary()
