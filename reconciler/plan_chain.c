@@ -178,8 +178,9 @@ static char *boundary(const Chain *chain, guint i) {
   return NULL;
 }
 
-/* Every run of layers that nothing keeps apart becomes one. Returns what stands in the way of the wanted depth. */
-static char *commit(const Stage *stage, const Chain *chain) {
+/* Every run of layers that nothing keeps apart becomes one. Returns what stands in the way of the wanted depth,
+ * and how deep the chain remains. */
+static char *commit(const Stage *stage, const Chain *chain, guint *ret_depth) {
   const ActualSnapshot *internal = chain_internal_snapshot(chain);
   if (internal != NULL)
     return g_strdup_printf("the snapshot %s is kept within one of its layers", internal->name);
@@ -199,6 +200,7 @@ static char *commit(const Stage *stage, const Chain *chain) {
     else
       g_free(why);
   }
+  *ret_depth = depth;
   return depth > (guint)stage->policy->maxDepth ? g_steal_pointer(&kept) : NULL;
 }
 
@@ -208,7 +210,7 @@ static gboolean merges_hand_made(const Stage *stage) {
   return given(stage->policy, ChainSpec, handMade) && stage->policy->handMade == HandMade_merge;
 }
 
-/* One that going back to a snapshot made; NULL requests match nothing. */
+/* The layer that going back to a snapshot made. */
 static gboolean is_of_revert(const Stage *stage, const Chain *chain, guint i) {
   const FactsSpec *facts = stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
   if (facts == NULL || !given(facts, FactsSpec, reverted))
@@ -272,15 +274,16 @@ static gboolean changes_chains(const Stage *stage) {
 static void shorten(const Stage *stage, const Chain *chain) {
   ChainPolicy policy = given(stage->policy, ChainSpec, onExceed) ? (ChainPolicy)stage->policy->onExceed : ChainPolicy_report;
   g_autofree char *obstacle = NULL;
+  guint depth = stage->depth;
   if (policy == ChainPolicy_report)
     obstacle = g_strdup("chain.onExceed says what is done: flatten or commit");
   else if (!stage->found->active && stage->found->has_managed_save)
     obstacle = g_strdup("the machine is hibernated, and its saved memory knows the layers");
   else
-    obstacle = policy == ChainPolicy_flatten ? flatten(stage, chain) : commit(stage, chain);
+    obstacle = policy == ChainPolicy_flatten ? flatten(stage, chain) : commit(stage, chain, &depth);
   if (obstacle != NULL)
-    build_note(stage->object, g_strdup_printf("disk %s is %u layers deep, and %" G_GINT64_FORMAT " are wanted at most: %s",
-                                              chain->disk->target, stage->depth, stage->policy->maxDepth, obstacle));
+    build_note(stage->object, g_strdup_printf("disk %s %s %u layers deep, and %" G_GINT64_FORMAT " are wanted at most: %s",
+                                              chain->disk->target, depth < stage->depth ? "remains" : "is", depth, stage->policy->maxDepth, obstacle));
 }
 
 static gboolean is_ours(const Stage *stage, const ActualDisk *disk) {
@@ -347,6 +350,9 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
     const DiskFactSpec *fact = facts->disks->pdata[i];
     gboolean retired = has_retired(found, fact);
     gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming);
+    if (given(fact, DiskFactSpec, retired) && !found->active)
+      build_note(object, g_strdup_printf("disk %s was replaced, and %s, which it was before, is kept until the machine has run", fact->target,
+                                         fact->retired));
     if ((!retired && !begun) || is_worked_on(actions, fact->target) || actual_disk(found->disks, fact->target) == NULL)
       continue;
     Action *action = add(&stage, ACTION_DISK_SETTLE, fact->target,
