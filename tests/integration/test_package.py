@@ -17,6 +17,30 @@ BUILD = os.environ.get("RECONCILE_BUILD") or os.path.dirname(lab.binary())
 PACKAGING = os.path.join(REPOSITORY, "packaging")
 UNITS = "usr/lib/systemd/system"
 
+# A bus and polkit of their own; each USER is asked for with a process of its own.
+POLKIT = r"""
+cat >/tmp/bus.conf <<X
+<busconfig><type>system</type><listen>unix:path=/tmp/bus</listen><auth>EXTERNAL</auth><policy context="default">
+<allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/><allow user="*"/></policy></busconfig>
+X
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/bus
+dbus-daemon --config-file=/tmp/bus.conf --nofork 2>/dev/null & bus=$!
+while [ ! -S /tmp/bus ]; do sleep 0.1; done
+/usr/lib/polkit-1/polkitd --no-debug >/dev/null 2>&1 & polkit=$!
+trap 'kill $polkit $bus; rm -f /tmp/bus /tmp/bus.conf' EXIT
+for user in reconcile nobody; do
+    setpriv --reuid $user --regid nogroup --clear-groups sleep 60 & process=$!
+    until [ "$(stat -c %U /proc/$process)" = $user ]; do sleep 0.1; done
+    for try in 1 2 3 4 5 6 7 8 9 10; do # until polkitd is on the bus, the answer is 127
+        status=0; pkcheck --action-id org.libvirt.unix.manage --process $process >/dev/null 2>&1 || status=$?
+        [ $status = 127 ] || break
+        sleep 1
+    done
+    echo "$user $status"
+    kill $process
+done
+"""
+
 
 def run(*command, status=0, **options):
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
@@ -40,7 +64,7 @@ class System:
         self.top = tempfile.mkdtemp(prefix="rl-", dir="/tmp")
         self.outside(f"mount -t tmpfs tmpfs {self.top} && cd {self.top} && mkdir upper work root && "
                      f"mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root && "
-                     f"mkdir -p root/proc root/tmp && mount -t proc proc root/proc && rm -rf root/var/lib/reconcile root/etc/reconcile")
+                     f"mkdir -p root/proc root/tmp && mount -t proc proc root/proc && mount --bind /dev root/dev && rm -rf root/var/lib/reconcile root/etc/reconcile")
 
     def close(self):
         self.keeper.kill()
@@ -107,6 +131,9 @@ class Package(unittest.TestCase):
                   "ASAN_OPTIONS=detect_leaks=0 reconcile serve --once >/tmp/serve 2>&1 || true; test -s /var/lib/reconcile/journal.db; "
                   "grep -q 'image/a' /tmp/serve; rm -r /etc/reconcile/vms /tmp/serve; mv /tmp/kept /etc/reconcile/reconcile.yaml; "
                   "rm -r /var/lib/reconcile/*")
+
+        if os.path.exists("/usr/lib/polkit-1/polkitd") and shutil.which("dbus-daemon"):
+            self.assertEqual(system.sh(POLKIT).splitlines()[:2], ["reconcile 0", "nobody 2"], "polkit lets the service in, and it alone")
 
         system.sh("echo '# by the administrator' >>/etc/reconcile/reconcile.yaml; echo x >/var/lib/reconcile/journal.db")
         system.install(new)
