@@ -265,14 +265,29 @@ static void because(Fetching *fetching, char *reason /* taken */) {
   fetching->reason = reason;
 }
 
+/* What to do about what libgit2 says. */
+static const char *advice_for(const char *message) {
+  static const char *const known[][2] = {
+      {"status code: 404", ": there is no such repository, or it isn't shown to us"},
+      {"status code: 403", ": we may not read it"},
+      {"redirect", ": give the address that it leads to, as a token isn't sent on"},
+      {"failed to resolve", ": look at the name, and at what this host asks for names"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(known); i++)
+    if (strstr(message, known[i][0]) != NULL)
+      return known[i][1];
+  return "";
+}
+
 /* The same words for all that the other side is to blame for. */
 static gboolean unreachable(Fetching *fetching, GError **error) {
   g_autofree char *url = git_url_shown(fetching->fetch->url_text);
+  const char *message = fetching->reason != NULL ? fetching->reason : last_message();
   if (fetching->ssh_error != NULL)
     g_propagate_error(error, g_steal_pointer(&fetching->ssh_error));
   else
-    g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_UNREACHABLE, "%s can't be fetched: %s", url,
-                fetching->reason != NULL ? fetching->reason : last_message());
+    g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_UNREACHABLE, "%s can't be fetched: %s%s", url, message,
+                fetching->reason != NULL ? "" : advice_for(message));
   return FALSE;
 }
 

@@ -93,14 +93,17 @@ static gboolean read_token(const GitSource *source, char **ret_token, GError **e
 static gboolean is_whole(const GitSource *source, const char *path, const char *commit, GError **error) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(GError) wrong = NULL;
-  g_autoptr(Desired) desired = git_tree_read(source, path, commit, diagnostics, &wrong);
   g_autoptr(Mirror) mirror = mirror_open(path, error);
   gboolean walked = source->signatures == SIGNATURES_ALL && source->last_applied != NULL, descends = FALSE;
-  if (mirror != NULL && wrong == NULL && walked && mirror_descends(mirror, commit, source->last_applied, &descends, &wrong) && descends) {
-    g_autoptr(GPtrArray) commits = mirror_commits_since(mirror, commit, source->last_applied, &wrong);
-  }
-  if (mirror == NULL || !g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
-    return mirror != NULL;
+  if (mirror == NULL)
+    return FALSE;
+  desired_free(git_tree_read(source, path, commit, diagnostics, &wrong));
+  GPtrArray *commits = NULL;
+  if (walked && wrong == NULL && mirror_descends(mirror, commit, source->last_applied, &descends, &wrong) && descends)
+    commits = mirror_commits_since(mirror, commit, source->last_applied, &wrong);
+  g_clear_pointer(&commits, g_ptr_array_unref);
+  if (!g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
+    return TRUE;
   g_propagate_error(error, g_steal_pointer(&wrong));
   return FALSE;
 }

@@ -67,6 +67,18 @@ class Ssh(git_lab.TestCase):
             file.write(key.read())
         self.assertIn("a key without a passphrase", self.bad(sshKey=self.server.path("secret")))
 
+    def test_a_key_of_the_agent(self):
+        socket_path = self.path("agent")
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.DEVNULL)
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.terminate)
+        while not os.path.exists(socket_path):
+            time.sleep(0.01)
+        env = {"SSH_AUTH_SOCK": socket_path}
+        self.assertIn("accepts none of our keys", self.probe(sshKey=None, env=env)["error"])
+        subprocess.run(["ssh-add", "-q", self.server.path("client")], check=True, env={**os.environ, **env})
+        self.assertEqual(self.good(sshKey=None, env=env)["commit"], self.first)
+
     def test_a_key_that_others_can_read(self):
         os.chmod(self.server.path("client"), 0o644)
         self.assertIn("chmod 600", self.bad())
@@ -175,7 +187,7 @@ class Http(git_lab.TestCase):
         server = self.serve(tls=self.path("tls"))
         server.redirect = thief.url()[:-1]
         message = self.bad(url=server.url("/vms.git/.git"), caFile=server.ca, tokenFile=self.write("token", TOKEN))
-        self.assertIn("can't be fetched", message)
+        self.assertIn("give the address that it leads to", message)
         self.assertEqual(thief.requests, [])
 
     def test_a_redirection(self):
@@ -184,7 +196,7 @@ class Http(git_lab.TestCase):
         self.good(url=old.url("/vms.git/.git"))
 
     def test_no_such_repository(self):
-        self.assertIn("404", self.bad(url=self.serve().url("/nowhere")))
+        self.assertIn("404: there is no such repository", self.bad(url=self.serve().url("/nowhere")))
 
     def test_not_a_git_server(self):
         server = self.serve()
