@@ -1,8 +1,10 @@
 #include "reconciler/git/update.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,8 +50,12 @@ gboolean update_remove(const char *path, GError **error) {
   return fail(error, path, g_strerror(errno));
 }
 
-static gboolean move(const char *from, const char *to, GError **error) {
-  return g_rename(from, to) == 0 || fail(error, from, g_strerror(errno));
+/* At once, so that who reads meanwhile finds one or the other; the damaged one is at `made` then. A
+ * file system that can't exchange them loses the damaged one first. */
+static gboolean replace(const char *made, const char *path, GError **error) {
+  if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+    return TRUE;
+  return update_remove(path, error) && (g_rename(made, path) == 0 || fail(error, path, g_strerror(errno)));
 }
 
 /* -1: another process has held it all the time. */
@@ -120,20 +126,14 @@ static char *fetch(const GitSource *source, const char *path, void (*alive)(void
   return commit != NULL && is_whole(source, path, commit, error) ? g_steal_pointer(&commit) : NULL;
 }
 
-/* The old one is moved away only for a new one that is whole. */
 static char *make_anew(const GitSource *source, const char *folder, void (*alive)(void), GError **error) {
-  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL),
-                  *old = g_build_filename(folder, "old.git", NULL);
+  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL);
   g_autofree char *commit = fetch(source, made, alive, error);
   FAULT("git: made anew");
-  if (commit == NULL || !update_remove(old, error) || (g_file_test(path, G_FILE_TEST_EXISTS) && !move(path, old, error)))
-    return NULL;
-  FAULT("git: old one moved away");
-  if (!move(made, path, error))
-    return NULL;
+  gboolean good = commit != NULL && replace(made, path, error);
   FAULT("git: new one in its place");
-  update_remove(old, NULL);
-  return g_steal_pointer(&commit);
+  update_remove(made, NULL);
+  return good ? g_steal_pointer(&commit) : NULL;
 }
 
 /* Packs that weren't received to the end. */
@@ -147,37 +147,20 @@ static void remove_unfinished_packs(const char *repository) {
     }
 }
 
-/* What an interrupted run left. */
-static gboolean clean_up(const char *folder, GError **error) {
-  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL),
-                  *old = g_build_filename(folder, "old.git", NULL);
-  if (!g_file_test(path, G_FILE_TEST_EXISTS) && g_file_test(old, G_FILE_TEST_EXISTS) && !move(old, path, error))
-    return FALSE;
-  remove_unfinished_packs(path);
-  return update_remove(made, error) && update_remove(old, error);
-}
-
 static char *update_locked(const GitSource *source, const char *folder, void (*alive)(void), GError **error) {
-  g_autofree char *path = g_build_filename(folder, "repository.git", NULL);
+  g_autofree char *path = g_build_filename(folder, "repository.git", NULL), *made = g_build_filename(folder, "new.git", NULL);
   g_autoptr(GError) wrong = NULL;
-  if (!clean_up(folder, error))
+  if (!update_remove(made, error)) /* of an interrupted run */
     return NULL;
-  if (g_file_test(path, G_FILE_TEST_EXISTS)) {
-    char *commit = fetch(source, path, alive, &wrong);
-    FAULT("git: fetched");
-    if (commit != NULL)
-      return commit;
-    if (!g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR)) {
+  remove_unfinished_packs(path);
+  char *commit = g_file_test(path, G_FILE_TEST_EXISTS) ? fetch(source, path, alive, &wrong) : NULL;
+  FAULT("git: fetched");
+  if (commit != NULL || (wrong != NULL && !g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))) {
+    if (wrong != NULL)
       g_propagate_error(error, g_steal_pointer(&wrong));
-      return NULL;
-    }
+    return commit;
   }
-  char *commit = make_anew(source, folder, alive, error);
-  if (commit == NULL) {
-    g_autofree char *made = g_build_filename(folder, "new.git", NULL);
-    update_remove(made, NULL);
-  }
-  return commit;
+  return make_anew(source, folder, alive, error);
 }
 
 char *update_mirror(const GitSource *source, void (*alive)(void), GError **error) {

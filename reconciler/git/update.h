@@ -1,6 +1,6 @@
-/* A mirror on disk: MIRROR_DIR/NAME-DIGEST/{lock,repository.git}, and new.git and old.git while it
- * is made anew. All of that is done under the lock, and ends in the old or the new repository.git
- * wherever it is interrupted. */
+/* A mirror on disk: MIRROR_DIR/NAME-DIGEST/{lock,repository.git}, and new.git while it is made anew.
+ * All of that is done under the lock, and ends in the old or the new repository.git wherever it is
+ * interrupted. */
 #pragma once
 #include "reconciler/source_git.h"
 

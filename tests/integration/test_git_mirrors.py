@@ -151,21 +151,23 @@ class Mirrors(git_lab.TestCase):
     def test_killed_at_each_place(self):
         """Of the process that fetches; whoever waits for it says so, and the next update is good."""
         log = self.path("passed")
+        self.good()
+        self.damage()
         self.good(env={"RECONCILE_FAULT_LOG": log})
-        shutil.rmtree(self.mirror() + "/objects")
-        self.good(env={"RECONCILE_FAULT_LOG": log})
+        if not os.path.exists(log):
+            self.skipTest("built without RECONCILE_FAULTS")
         with open(log, encoding="utf-8") as file:
-            if not file.read():
-                self.skipTest("built without RECONCILE_FAULTS")
-        for place in range(1, 6):
+            places = len(file.readlines())
+        self.assertGreaterEqual(places, 3)
+        for place in range(1, places + 1):
             with self.subTest(place):
-                if os.path.exists(self.mirror() + "/HEAD"):
-                    os.unlink(self.mirror() + "/HEAD")
-                reply = self.probe(env={"RECONCILE_FAULT_AT": str(place)})
-                if "error" in reply:
-                    self.assertIn("ended by signal 9", reply["error"])
+                self.damage()
+                self.assertIn("ended by signal 9", self.bad(env={"RECONCILE_FAULT_AT": str(place)}))
                 self.good()
                 self.assertEqual(sorted(os.listdir(os.path.dirname(self.mirror()))), ["lock", "repository.git"])
+
+    def damage(self):
+        os.unlink(self.mirror() + "/HEAD")
 
     def test_two_at_once(self):
         probes = [self.start_probe() for _ in range(4)]
