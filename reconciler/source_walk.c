@@ -13,7 +13,7 @@ typedef struct {
   FileTree *tree;
   GHashTable *visited; /* identities of directories and files */
   guint entries;
-  Desired *desired;
+  Desired *desired; /* NULL: nobody asks what the files say */
   Diagnostics *diagnostics;
 } Walk;
 
@@ -35,6 +35,8 @@ static void read_file(Walk *walk, const char *path) {
   const char *text = walk->tree->read(walk->tree, path, &length, &message);
   if (text == NULL)
     wrong(walk, path, message);
+  else if (walk->desired == NULL)
+    return;
   /* So it is between an editor's truncating and writing it; who means nothing has a comment for it. */
   else if (strspn(text, " \t\r\n") == length)
     diag_error(walk->diagnostics, place_of(path), "is empty: remove it, or say in a comment why it declares nothing");
@@ -136,6 +138,12 @@ static void walk_root(Walk *walk, const char *root) {
     walk_directory(walk, root, 0);
   else
     read_file(walk, root);
+}
+
+void source_read_all(FileTree *tree, const char *root) {
+  g_autoptr(GHashTable) visited = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  walk_root(&(Walk){.tree = tree, .visited = visited, .diagnostics = diagnostics}, root);
 }
 
 Desired *source_walk(FileTree *tree, const char *root, const char *name, Diagnostics *diagnostics, GError **error) {

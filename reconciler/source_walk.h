@@ -27,3 +27,5 @@ struct FileTree {
 /* All declarations below `root`, a directory or a file of that tree, or NULL: any error in any file
  * is one of the whole source, and so is an empty one. `name`: the source, for messages. */
 Desired *source_walk(FileTree *tree, const char *root, const char *name, Diagnostics *diagnostics, GError **error);
+/* Reads all that source_walk() would, for the sake of what the tree itself finds out by that. */
+void source_read_all(FileTree *tree, const char *root);

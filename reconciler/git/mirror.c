@@ -13,10 +13,7 @@
 
 /* GLib's way of cleaning up for what libgit2 hands out. */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_commit, git_commit_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_tree, git_tree_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_object, git_object_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_reference, git_reference_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_remote, git_remote_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_revwalk, git_revwalk_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_odb, git_odb_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_odb_object, git_odb_object_free)
@@ -24,7 +21,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(git_odb_object, git_odb_object_free)
 struct Mirror {
   git_repository *repository;
   git_odb *odb;
+  GHashTable *trees; /* id → git_tree *: libgit2 doesn't keep large ones, and would read them anew for each name */
 };
+
+static void free_tree(gpointer tree) { git_tree_free(tree); }
 
 /* Git's own configuration, of whoever runs this, could lead elsewhere (url.insteadOf). */
 static gpointer begin(G_GNUC_UNUSED gpointer data) {
@@ -61,13 +61,14 @@ Mirror *mirror_open(const char *path, GError **error) {
     return NULL;
   }
   Mirror *mirror = g_new(Mirror, 1);
-  *mirror = (Mirror){repository, odb};
+  *mirror = (Mirror){repository, odb, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_tree)};
   return mirror;
 }
 
 void mirror_free(Mirror *mirror) {
   if (mirror == NULL)
     return;
+  g_hash_table_unref(mirror->trees);
   git_odb_free(mirror->odb);
   git_repository_free(mirror->repository);
   g_free(mirror);
@@ -90,16 +91,21 @@ gboolean mirror_tree(Mirror *mirror, const char *commit, MirrorEntry *ret_tree, 
   return TRUE;
 }
 
+/* Borrowed. */
 static git_tree *find_tree(Mirror *mirror, const char *tree, GError **error) {
   git_oid id;
-  git_tree *found = NULL;
+  git_tree *found = g_hash_table_lookup(mirror->trees, tree);
+  if (found != NULL)
+    return found;
   if (git_oid_fromstr(&id, tree) < 0 || git_tree_lookup(&found, mirror->repository, &id) < 0)
     damaged(tree, error);
+  else
+    g_hash_table_insert(mirror->trees, g_strdup(tree), found);
   return found;
 }
 
 GPtrArray *mirror_names(Mirror *mirror, const char *tree, GError **error) {
-  g_autoptr(git_tree) found = find_tree(mirror, tree, error);
+  git_tree *found = find_tree(mirror, tree, error);
   if (found == NULL)
     return NULL;
   GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
@@ -109,7 +115,7 @@ GPtrArray *mirror_names(Mirror *mirror, const char *tree, GError **error) {
 }
 
 gboolean mirror_find(Mirror *mirror, const char *tree, const char *name, MirrorEntry *ret_entry, GError **error) {
-  g_autoptr(git_tree) found = find_tree(mirror, tree, error);
+  git_tree *found = find_tree(mirror, tree, error);
   const git_tree_entry *entry = found != NULL ? git_tree_entry_byname(found, name) : NULL;
   if (entry == NULL)
     return FALSE;

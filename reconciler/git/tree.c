@@ -205,24 +205,39 @@ static gboolean find_part(GitTree *self, const GitSource *source, const char *co
   return FALSE;
 }
 
+static gboolean open_tree(GitTree *self, const char *repository, const char *commit, GError **error) {
+  *self = (GitTree){.tree = {list, look, read_file, FALSE}, .mirror = mirror_open(repository, error)};
+  return self->mirror != NULL && mirror_tree(self->mirror, commit, &self->root, error);
+}
+
+/* FALSE and the damage, if there was any. */
+static gboolean close_tree(GitTree *self, GError **error) {
+  mirror_free(self->mirror);
+  g_free(self->text);
+  g_free(self->part);
+  if (self->damage == NULL)
+    return TRUE;
+  g_clear_error(error);
+  g_propagate_error(error, self->damage);
+  return FALSE;
+}
+
+gboolean git_tree_is_whole(const GitSource *source, const char *repository, const char *commit, GError **error) {
+  GitTree self;
+  gboolean there = open_tree(&self, repository, commit, error);
+  if (there && find_part(&self, source, commit, NULL))
+    source_read_all(&self.tree, source->path != NULL ? source->path : "");
+  return close_tree(&self, error) && there;
+}
+
 Desired *git_tree_read(const GitSource *source, const char *repository, const char *commit, Diagnostics *diagnostics, GError **error) {
-  g_autoptr(Mirror) mirror = mirror_open(repository, error);
-  GitTree self = {.tree = {list, look, read_file, FALSE}, .mirror = mirror};
-  if (mirror == NULL || !mirror_tree(mirror, commit, &self.root, error))
-    return NULL;
+  GitTree self;
   g_autofree char *identity = git_source_identity(source), *name = g_strdup_printf("%s at %.12s", identity, commit);
-  look_back(&self, source, commit, diagnostics);
-  g_autoptr(GError) wrong = NULL;
   g_autoptr(Desired) desired = NULL;
-  if (find_part(&self, source, commit, &wrong))
-    desired = source_walk(&self.tree, source->path != NULL ? source->path : "", name, diagnostics, &wrong);
-  g_free(self.text);
-  g_free(self.part);
-  if (self.damage != NULL) {
-    g_propagate_error(error, self.damage);
-    return NULL;
+  if (open_tree(&self, repository, commit, error)) {
+    look_back(&self, source, commit, diagnostics);
+    if (find_part(&self, source, commit, error))
+      desired = source_walk(&self.tree, source->path != NULL ? source->path : "", name, diagnostics, error);
   }
-  if (desired == NULL)
-    g_propagate_error(error, g_steal_pointer(&wrong));
-  return g_steal_pointer(&desired);
+  return close_tree(&self, error) ? g_steal_pointer(&desired) : NULL;
 }

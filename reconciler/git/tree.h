@@ -5,3 +5,5 @@
 
 /* GIT_SOURCE_ERROR_MIRROR when anything that had to be read is missing from the repository. */
 Desired *git_tree_read(const GitSource *source, const char *repository, const char *commit, Diagnostics *diagnostics, GError **error);
+/* Whether all of that is there, whatever it says. */
+gboolean git_tree_is_whole(const GitSource *source, const char *repository, const char *commit, GError **error);

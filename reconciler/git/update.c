@@ -95,18 +95,18 @@ static gboolean read_token(const GitSource *source, char **ret_token, GError **e
 }
 
 /* Whether all can be read that will be: what is missing is found here then, and not by those who
- * can't fetch it. What the declarations say is another matter. */
+ * can't fetch it. */
 static gboolean is_whole(const GitSource *source, const char *path, const char *commit, GError **error) {
-  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
-  g_autoptr(GError) wrong = NULL;
-  g_autoptr(Mirror) mirror = mirror_open(path, error);
   gboolean walked = source->signatures == SIGNATURES_ALL && source->last_applied != NULL, descends = FALSE;
-  if (mirror == NULL)
+  if (!git_tree_is_whole(source, path, commit, error))
     return FALSE;
-  desired_free(git_tree_read(source, path, commit, diagnostics, &wrong));
-  GPtrArray *commits = NULL;
-  if (walked && wrong == NULL && mirror_descends(mirror, commit, source->last_applied, &descends, &wrong) && descends)
-    commits = mirror_commits_since(mirror, commit, source->last_applied, &wrong);
+  g_autoptr(Mirror) mirror = walked ? mirror_open(path, error) : NULL;
+  if (mirror == NULL)
+    return !walked;
+  if (!mirror_descends(mirror, commit, source->last_applied, &descends, error))
+    return FALSE;
+  g_autoptr(GError) wrong = NULL;
+  GPtrArray *commits = descends ? mirror_commits_since(mirror, commit, source->last_applied, &wrong) : NULL;
   g_clear_pointer(&commits, g_ptr_array_unref);
   if (!g_error_matches(wrong, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_MIRROR))
     return TRUE;
