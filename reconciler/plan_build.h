@@ -65,7 +65,7 @@ void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources
 /* Stages of a machine that is there (plan_chain.c): each appends its actions and has them wait for all before.
  * What an interrupted run left: a helper domain that holds a disk, first of all; volumes, at last. */
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
-char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 
 /* Snapshots of a machine (plan_snapshots.c). Declared ones are taken first of all; `found` NULL: after it was

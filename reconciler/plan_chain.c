@@ -306,7 +306,7 @@ static void plan_disk(Stage *stage, const Chain *chain) {
     shorten(stage, chain);
 }
 
-char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   const VmSpec *vm = object_vm(object->declared);
   Stage stage = {builder, object, found, &vm->chain, actions, 0};
   if (merges_hand_made(&stage))
@@ -317,7 +317,6 @@ char *plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
     if (chain.declared != NULL && disk->path != NULL)
       plan_disk(&stage, &chain);
   }
-  return NULL;
 }
 
 /* What an interrupted run left. */

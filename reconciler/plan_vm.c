@@ -381,11 +381,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
     plan_live_changes(builder, object, found, after, actions);
   const Action *due = plan_snapshots_due(builder, object, found);
   plan_snapshots_removed(builder, object, found, due, actions);
-  error = plan_chain(builder, object, found, actions);
-  if (error != NULL) {
-    build_error(builder, object, error);
-    return;
-  }
+  plan_chain(builder, object, found, actions);
   plan_settle(builder, object, found, actions);
   plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;
