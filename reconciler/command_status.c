@@ -15,7 +15,7 @@ static void print_json(json_t *document /* taken */) {
 static void print_text(const Cli *cli, const GPtrArray *statuses, const json_t *service) {
   g_autoptr(GString) out = g_string_new(NULL);
   gboolean markdown = cli->format == &report_markdown;
-  if (!cli->args[0] || markdown)
+  if (statuses->len > 0 && (!cli->args[0] || markdown))
     status_append_table(out, statuses, &cli->view, markdown);
   for (guint i = 0; cli->args[0] && !markdown && i < statuses->len; i++) {
     g_string_append(out, i ? "\n" : "");

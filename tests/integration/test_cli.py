@@ -89,7 +89,8 @@ class Usage(unittest.TestCase):
         (["--jobs", "-1"], "must be from 1 to 64"),
         (["-q", "-v"], "exclude each other"),
         (["--plan", "p.json", "specs"], "--plan applies a saved plan"),
-        (["serve"], "serve"),
+        (["serve", "--config", "no-such-file"], "the configuration can't be read"),
+        (["serve", "specs"], "unexpected argument"),
     ]
 
     def test_wrong_usage_is_an_error(self):

@@ -108,11 +108,10 @@ class Day(TestCase):
         if not self.hv.root:
             return
         filler = os.path.join(self.state, "filler")
-        with open(filler, "wb") as file:
+        with open(filler, "wb", buffering=0) as file:
             try:
-                while True:
-                    file.write(bytes(1 << 16))
-                    file.flush()
+                while file.write(bytes(1 << 16)):
+                    pass
             except OSError:
                 pass
         self.drift()
