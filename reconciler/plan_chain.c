@@ -25,11 +25,9 @@ static const char *name_of(const Chain *chain, guint i) {
 
 /* Whose a layer is. */
 
-static gboolean lies_in(const GPtrArray *disks, const char *path, const char *except) {
+static gboolean lies_in(const GPtrArray *disks, const char *path) {
   for (guint i = 0; disks != NULL && i < disks->len; i++) {
     const ActualDisk *disk = disks->pdata[i];
-    if (g_strcmp0(disk->target, except) == 0)
-      continue;
     gboolean there = g_strcmp0(disk->path, path) == 0;
     for (guint j = 0; j < disk->chain->len && !there; j++)
       there = g_strcmp0(((const ActualVolume *)disk->chain->pdata[j])->path, path) == 0;
@@ -40,20 +38,9 @@ static gboolean lies_in(const GPtrArray *disks, const char *path, const char *ex
 }
 
 static gboolean is_shared(gpointer data, const Chain *chain, guint i, gboolean *ret_shared) {
-  const Actual *actual = data;
+  Uses *uses = data;
   const char *path = chain_layer(chain, i)->path, *above = i > 0 ? chain_layer(chain, i - 1)->path : NULL;
-  GHashTableIter iter;
-  ActualVolume *volume;
-  ActualDomain *domain;
-  *ret_shared = FALSE;
-  g_hash_table_iter_init(&iter, actual->volumes_by_path);
-  while (!*ret_shared && g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
-    *ret_shared = g_strcmp0(volume->backing_path, path) == 0 && g_strcmp0(volume->path, above) != 0;
-  g_hash_table_iter_init(&iter, actual->domains);
-  while (!*ret_shared && g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
-    const char *except = domain == chain->domain ? chain->disk->target : NULL;
-    *ret_shared = lies_in(domain->disks, path, except) || lies_in(domain->defined_disks, path, except);
-  }
+  *ret_shared = uses_overlay(uses, path, above) != NULL || uses_in_chain(uses, path, chain->domain, chain->disk->target);
   return TRUE;
 }
 
@@ -300,9 +287,9 @@ static void plan_disk(Stage *stage, const Chain *chain) {
   }
   if (disk->chain->len < 2)
     return;
-  chain_depth(chain, is_shared, (gpointer)stage->builder->input->actual, &stage->depth);
+  chain_depth(chain, is_shared, stage->builder->uses, &stage->depth);
   note_hand_made(stage, chain);
-  if (!changes_chains(stage) && given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth)
+  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth && !changes_chains(stage))
     shorten(stage, chain);
 }
 
@@ -338,8 +325,8 @@ static gboolean is_worked_on(const GPtrArray *actions, const char *target) {
 
 /* The machine runs, and not on the old volume. */
 static gboolean has_retired(const ActualDomain *found, const DiskFactSpec *fact) {
-  return given(fact, DiskFactSpec, retired) && found->active && !lies_in(found->disks, fact->retired, NULL) &&
-         !lies_in(found->defined_disks, fact->retired, NULL);
+  return given(fact, DiskFactSpec, retired) && found->active && !lies_in(found->disks, fact->retired) &&
+         !lies_in(found->defined_disks, fact->retired);
 }
 
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {

@@ -158,7 +158,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || spec->size == found->capacity)
     return;
   g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
-  const char *overlay = uses_overlay(builder->uses, found->path);
+  const char *overlay = uses_overlay(builder->uses, found->path, NULL);
   const char *user = uses_domain(builder->uses, found->path, NULL, TRUE);
   if (spec->size < found->capacity)
     build_error(builder, object, g_strdup_printf("size %s is less than the %s it has: a volume is never shrunk", size, now));

@@ -242,7 +242,7 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
   g_autofree char *from = bytes_format(now->size), *to = bytes_format(disk->size);
   if (disk->size < now->size)
     return g_strdup_printf("disk %s has %s and can't become %s: a disk is never shrunk", change->match, from, to);
-  const char *overlay = uses_overlay(builder->uses, now->path);
+  const char *overlay = uses_overlay(builder->uses, now->path, NULL);
   if (overlay != NULL)
     return g_strdup_printf("disk %s can't grow: %s is an overlay on it", change->match, overlay);
   if (!found->active && found->has_managed_save)

@@ -2,9 +2,11 @@
 
 struct Uses {
   const Actual *actual;
-  GHashTable *overlays; /* path → ActualVolume * on it */
+  GHashTable *overlays; /* path → GPtrArray of ActualVolume * on it */
   GHashTable *defined;  /* path → GPtrArray of ActualDomain * that have it in their definition */
   GHashTable *active;   /* path → GPtrArray of those that have it while they run */
+  GHashTable *chains;   /* path → GPtrArray of ActualDisk * that have it in their chain */
+  GHashTable *owners;   /* ActualDisk * → its ActualDomain * */
   GHashTable *uuids;    /* UUID → ActualDomain * */
 };
 
@@ -18,37 +20,86 @@ void uses_free(Uses *uses) {
   g_clear_pointer(&uses->overlays, g_hash_table_unref);
   g_clear_pointer(&uses->defined, g_hash_table_unref);
   g_clear_pointer(&uses->active, g_hash_table_unref);
+  g_clear_pointer(&uses->chains, g_hash_table_unref);
+  g_clear_pointer(&uses->owners, g_hash_table_unref);
   g_clear_pointer(&uses->uuids, g_hash_table_unref);
   g_free(uses);
-}
-
-const char *uses_overlay(Uses *uses, const char *path) {
-  if (uses->overlays == NULL) {
-    uses->overlays = g_hash_table_new(g_str_hash, g_str_equal);
-    GHashTableIter iter;
-    ActualVolume *volume;
-    g_hash_table_iter_init(&iter, uses->actual->volumes_by_path);
-    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
-      if (volume->backing_path != NULL)
-        g_hash_table_replace(uses->overlays, volume->backing_path, volume);
-  }
-  const ActualVolume *overlay = g_hash_table_lookup(uses->overlays, path);
-  return overlay != NULL ? overlay->name : NULL;
 }
 
 static GHashTable *users_new(void) {
   return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
 }
 
+static void add_user(GHashTable *users, char *path, gpointer user) {
+  GPtrArray *all = g_hash_table_lookup(users, path);
+  if (all == NULL)
+    g_hash_table_insert(users, path, all = g_ptr_array_new());
+  g_ptr_array_add(all, user);
+}
+
+const char *uses_overlay(Uses *uses, const char *path, const char *except) {
+  if (uses->overlays == NULL) {
+    uses->overlays = users_new();
+    GHashTableIter iter;
+    ActualVolume *volume;
+    g_hash_table_iter_init(&iter, uses->actual->volumes_by_path);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
+      if (volume->backing_path != NULL)
+        add_user(uses->overlays, volume->backing_path, volume);
+  }
+  const GPtrArray *overlays = g_hash_table_lookup(uses->overlays, path);
+  for (guint i = 0; overlays != NULL && i < overlays->len; i++) {
+    const ActualVolume *overlay = overlays->pdata[i];
+    if (g_strcmp0(overlay->path, except) != 0)
+      return overlay->name;
+  }
+  return NULL;
+}
+
+static void add_chains(Uses *uses, const GPtrArray *disks, ActualDomain *domain) {
+  for (guint i = 0; disks != NULL && i < disks->len; i++) {
+    ActualDisk *disk = disks->pdata[i];
+    g_hash_table_insert(uses->owners, disk, domain);
+    if (disk->path != NULL)
+      add_user(uses->chains, disk->path, disk);
+    for (guint j = 0; j < disk->chain->len; j++) {
+      const ActualVolume *layer = disk->chain->pdata[j];
+      if (layer->path != NULL)
+        add_user(uses->chains, layer->path, disk);
+    }
+  }
+}
+
+static void index_chains(Uses *uses) {
+  uses->chains = users_new();
+  uses->owners = g_hash_table_new(g_direct_hash, g_direct_equal);
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, uses->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    add_chains(uses, domain->disks, domain);
+    if (domain->defined_disks != domain->disks)
+      add_chains(uses, domain->defined_disks, domain);
+  }
+}
+
+gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except, const char *except_target) {
+  if (uses->chains == NULL)
+    index_chains(uses);
+  const GPtrArray *disks = g_hash_table_lookup(uses->chains, path);
+  for (guint i = 0; disks != NULL && i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    if (g_hash_table_lookup(uses->owners, disk) != except || g_strcmp0(disk->target, except_target) != 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void add_disks(GHashTable *users, const VmSpec *spec, ActualDomain *domain) {
   for (guint i = 0; given(spec, VmSpec, disks) && i < spec->disks->len; i++) {
     const DiskSpec *disk = spec->disks->pdata[i];
-    if (!given(disk, DiskSpec, path))
-      continue;
-    GPtrArray *domains = g_hash_table_lookup(users, disk->path);
-    if (domains == NULL)
-      g_hash_table_insert(users, disk->path, domains = g_ptr_array_new());
-    g_ptr_array_add(domains, domain);
+    if (given(disk, DiskSpec, path))
+      add_user(users, disk->path, domain);
   }
 }
 

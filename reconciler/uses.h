@@ -6,8 +6,10 @@
 typedef struct Uses Uses;
 Uses *uses_new(const Actual *actual);
 void uses_free(Uses *uses);
-/* Name of a volume that is backed by this path; NULL: none. */
-const char *uses_overlay(Uses *uses, const char *path);
+/* Name of a volume that is backed by this path, other than the one at `except` (may be NULL); NULL: none. */
+const char *uses_overlay(Uses *uses, const char *path, const char *except);
+/* Whether a disk of any domain has this path in its chain, but for this one disk. */
+gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except, const char *except_target);
 /* Name of a domain but `except` (may be NULL) that has this path in a disk; NULL: none. */
 const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active);
 /* NULL: no domain has this UUID. */
