@@ -146,7 +146,7 @@ static json_t *actual_json(const Actual *actual) {
   return object;
 }
 
-static json_t *observe_again(Connection *connection, const Actual *actual) {
+static json_t *each_alone(Connection *connection, const Actual *actual) {
   json_t *all = json_object();
   GHashTableIter each;
   gpointer name;
@@ -182,7 +182,7 @@ static gboolean dump(Connection *connection, GError **error) {
   } else if (actual) {
     json_t *object = actual_json(actual);
     if (again)
-      json_object_set_new(object, "again", observe_again(connection, actual));
+      json_object_set_new(object, "again", each_alone(connection, actual));
     json_dumpf(object, stdout, lines ? JSON_COMPACT : JSON_INDENT(1) | JSON_SORT_KEYS);
     putchar('\n');
     json_decref(object);
