@@ -64,62 +64,6 @@ class Revert(revert.TestCase):
         self.assertEqual(self.sum(), a)
         self.assertEqual(self.files(), before - {"web-vda.first"} | {"web-vda.r2.qcow2"})
 
-    def test_memory(self):
-        """Resumed where it was: heartbeats go on from there, and the memory file serves again."""
-        self.declare()
-        a = self.fill("a")
-        self.snapshot_memory("first")
-        count = self.guest().heartbeats()[-1][0]
-        self.fill("b")
-        self.declare(size="6MiB")
-        for request in ("r1", "r2"):
-            starts = self.guest().starts()
-            self.revert(to="first", request=request, boots=False)
-            self.assertEqual(self.hv.domain("web").isActive(), 1)
-            self.guest().wait_heartbeat(2)
-            self.assertEqual(self.hv.guest("web").starts(), starts)
-            self.assertLess(self.hv.guest("web").heartbeats()[-1][0], count + 30)
-            self.assertEqual(self.sum(), a)
-            self.assertEqual(self.guest().sizes()["vda"], 6 << 20)
-            self.assertEqual(self.capacity(), 6 << 20)
-
-    def test_memory_of_a_machine_that_shall_be_off(self):
-        self.declare()
-        self.fill("a")
-        a = self.content(4 << 20)
-        self.snapshot_memory("first")
-        self.fill("b")
-        self.declare(powerState="stopped")
-        self.revert(to="first", request="r1")
-        self.assertEqual(self.hv.domain("web").isActive(), 0)
-        self.assertEqual(self.content(4 << 20), a)
-
-    def test_internal_stopped(self):
-        self.declare(powerState="stopped")
-        a = self.put("a")
-        self.snapshot("first")
-        b = self.put("b")
-        self.declare(powerState="stopped", size="6MiB", title="changed since")
-        self.revert(to="first", request="r1")
-        self.assertEqual(self.content(len(a)), a)
-        self.assertEqual(self.capacity(), 6 << 20)
-        self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
-        self.assertEqual(self.current(), "first")
-        self.revert(to="revert-r1", request="r2")
-        self.assertEqual(self.content(len(b)), b)
-
-    def test_internal_running(self):
-        self.declare()
-        a = self.fill("a")
-        self.snapshot("first")
-        b = self.fill("b")
-        self.revert(to="first", request="r1", boots=False)
-        self.assertEqual(self.hv.domain("web").isActive(), 1)
-        self.guest().wait_heartbeat(2)
-        self.assertEqual(self.sum(), a)
-        self.revert(to="revert-r1", request="r2")
-        self.assertEqual(self.sum(), b)
-
     def test_declared_snapshot_and_disks_beside(self):
         """A snapshot of ours; a disk that was added later and an ephemeral one stay as they are, which is said."""
         scratch = {"target": "vdb", "pool": "lab", "size": "1MiB", "ephemeral": True}
@@ -187,38 +131,36 @@ class Revert(revert.TestCase):
         self.last["powerState"] = "hibernated"
         self.refused("the machine is hibernated", to="first")
 
-    def test_withdrawn(self):
-        """Interrupted when the machine was off, and asked for no more: it runs again, and is what it was."""
-        self.declare(powerState=None)
-        self.hv.domain("web").create()
-        self.fill("a")
-        self.snapshot("first", EXTERNAL)
-        b = self.fill("b")
-        before = self.files()
-        self.declare(revert={"to": "first", "request": "r1", "safety": False}, apply=False, **self.last)
-        log = self.hv.path("state/places")
-        for number in range(1, 40):
-            process = self.hv.start_reconcile(self.specs(), env={**self.hv.env, "RECONCILE_FAULT_LOG": log, "RECONCILE_FAULT_AT": str(number)})
-            process.communicate()
-            with open(log, encoding="utf-8") as file:
-                if "revert: layer made" in file.read():
-                    break
-            self.assertEqual(process.returncode, -9, "the program is built without RECONCILE_FAULTS")
-        self.assertEqual(self.hv.domain("web").isActive(), 0)
-        starts = self.hv.guest("web").starts()
-        self.declare(**self.last)
-        self.settled()
-        self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
-        self.assertEqual(self.sum(), b)
-        self.assertEqual(self.files(), before)
-        self.assertEqual(self.current(), "first")
-
     def test_a_new_machine(self):
         """Made anew from a file that once asked for a revert: nothing to go back to, and nothing is missed."""
         self.declare(powerState="stopped", revert={"to": "first", "request": "r1"})
         self.settled()
         self.snapshot("first", EXTERNAL)
         self.settled()
+
+    def test_removed_afterwards(self):
+        """A snapshot gone back to names this branch's layer: declared no more, that is merged into what it held."""
+        wanted = {"snapshots": [{"name": "first"}], "powerState": "stopped"}
+        self.declare(**wanted)
+        self.put("a")
+        a = self.content(4 << 20)
+        self.revert(to="first", request="r1", safety=False)
+        self.put("b")
+        b = self.content(4 << 20)
+        self.assertNotEqual(a, b)
+        self.declare(powerState="stopped")
+        self.settled()
+        self.assertEqual(self.snapshots(), {})
+        self.assertEqual(self.files(), {"web-vda.qcow2"})
+        self.assertEqual(self.content(4 << 20), b)
+
+    def test_raw_disk(self):
+        self.declare(powerState="stopped", format="raw")
+        a = self.put("a")
+        self.snapshot("first", EXTERNAL)
+        self.put("b")
+        self.revert(to="first", request="r1")
+        self.assertEqual(self.content(4 << 20), a)
 
 
 if __name__ == "__main__":

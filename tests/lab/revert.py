@@ -16,10 +16,10 @@ class TestCase(lab.TestCase):
     def specs(self):
         return self.hv.path("specs")
 
-    def declare(self, revert=None, size="4MiB", more=(), apply=True, **spec):
+    def declare(self, revert=None, size="4MiB", format="qcow2", more=(), apply=True, **spec):
         hv = self.hv
-        self.last = dict(size=size, more=more, **spec)
-        whole = {"disks": [{"target": "vda", "pool": "lab", "size": size}, *more], "serials": hv.control_port("web"),
+        self.last = dict(size=size, format=format, more=more, **spec)
+        whole = {"disks": [{"target": "vda", "pool": "lab", "size": size, "format": format}, *more], "serials": hv.control_port("web"),
                  "shutdown": {"timeout": "20s", "retryInterval": "2s"}, **spec}
         if revert:
             whole["revert"] = revert
@@ -68,7 +68,7 @@ class TestCase(lab.TestCase):
         return disk.find("source").get("file")
 
     def put(self, seed):
-        subprocess.run(["qemu-io", "-c", f"write -P {ord(seed)} 1M 64k", self.path()], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["qemu-io", *("-f raw".split() if self.path().endswith(".raw") else ()), "-c", f"write -P {ord(seed)} 1M 64k", self.path()], check=True, stdout=subprocess.DEVNULL)
         return self.content(4 << 20)
 
     def content(self, most=None):

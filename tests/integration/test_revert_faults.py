@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+"""Some of the places at which tests/soak/test_faults_revert.py kills, on machines that don't run."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import faults  # noqa: E402
+import revert  # noqa: E402
+
+
+class Some(revert.TestCase, faults.TestCase):
+    def some(self, scenario, kill, wanted):
+        names = self.begin(scenario)
+        for step, name in enumerate(wanted, 2):
+            with self.subTest(name):
+                self.assertTrue(self.at(step, names.index(name) + 1, kill, name))
+
+    def test_external(self):
+        self.some(revert.KeepingThePresent(), self.kill_reconcile,
+                  ("revert: machine off", "snapshot: taken", "revert: layer made", "revert: gone back", "revert: notes written"))
+
+    def test_without_safety(self):
+        self.some(revert.Stopped(), self.kill_reconcile, ("revert: gone back", "revert: abandoned layer deleted"))
+
+    def test_within_the_file(self):
+        self.some(revert.Within(), self.kill_reconcile, ("revert: record given", "revert: gone back within the file"))
+
+    def test_libvirtd(self):
+        self.some(revert.Stopped(), self.kill_libvirtd, ("revert: layer made", "revert: gone back"))
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
