@@ -62,17 +62,18 @@ static gboolean ssh_is_good(const GitSource *source, const char *file, GBytes *p
   return FALSE;
 }
 
-/* What gpgv says of a signature; only one of the first kind, and none of the others, is good. */
+/* What gpgv says of a signature; only one of each of the first two, and none of the others, is good.
+ * Of several, the first tells most. */
 static const struct {
   const char *word, *why;
 } verdicts[] = {
     {"GOODSIG", NULL},
     {"VALIDSIG", NULL},
-    {"BADSIG", "its OpenPGP signature isn't of this content"},
-    {"EXPSIG", "its OpenPGP signature has expired"},
-    {"EXPKEYSIG", "the OpenPGP key of its signature has expired"},
     {"REVKEYSIG", "the OpenPGP key of its signature is revoked"},
+    {"EXPKEYSIG", "the OpenPGP key of its signature has expired"},
+    {"EXPSIG", "its OpenPGP signature has expired"},
     {"NO_PUBKEY", "the OpenPGP key of its signature isn't in the keyring"},
+    {"BADSIG", "its OpenPGP signature isn't of this content"},
     {"ERRSIG", "its OpenPGP signature can't be checked"},
     {"NODATA", "its OpenPGP signature can't be read"},
 };
@@ -88,7 +89,7 @@ static gboolean judge_status(const char *status, char **ret_why) {
     }
   for (guint i = 2; i < G_N_ELEMENTS(verdicts); i++)
     if (counts[i] > 0) {
-      *ret_why = g_strdup(counts[5] > 0 ? verdicts[5].why : counts[6] > 0 ? verdicts[6].why : verdicts[i].why);
+      *ret_why = g_strdup(verdicts[i].why);
       return FALSE;
     }
   if (counts[0] == 1 && counts[1] == 1)

@@ -35,7 +35,7 @@ class Ssh(git_lab.TestCase):
         self.assertEqual((reply["commit"], reply["objects"]), (tip, ["vm/db at vms/db.yaml:1:1", "vm/web at vms/web.yaml:1:1"]))
         self.assertEqual(self.good(ref="v1")["commit"], self.first)
         self.good("update-here", "read")
-        self.assert_no_process(f"-p {self.server.port}")
+        self.assert_nothing_runs()
 
     def test_as_scp_has_it_and_odd_paths(self):
         odd = git_lab.Repository(self.path("it's $HOME; a%20b \"x\""))
@@ -126,7 +126,7 @@ class Ssh(git_lab.TestCase):
             time.sleep(0.01)
         probe.kill()
         probe.communicate()
-        self.assert_no_process(f"-p {self.server.port}")
+        self.assert_nothing_runs()
         self.assertEqual(self.good()["commit"], tip)
         (folder,) = os.listdir(self.path("mirrors"))
         self.assertEqual(sorted(os.listdir(self.path("mirrors", folder))), ["lock", "repository.git"])
@@ -211,7 +211,7 @@ class Hanging(git_lab.TestCase):
         self.good()  # a good mirror of another repository is none of its business
         message = self.bad("update", silence=1, **source)
         self.assertIn("the server has said nothing for 1 s", message)
-        self.assert_no_process("reconcile-git-fetch")
+        self.assert_nothing_runs()
 
     def server(self, *arguments, **options):
         server = git_lab.SilentServer(*arguments, **options)
@@ -257,19 +257,19 @@ class Hanging(git_lab.TestCase):
         probe.send_signal(signal.SIGTERM)
         reply = self.reply(probe, probe.communicate(timeout=30))
         self.assertIn("cancelled while fetching", reply["error"])
-        self.assert_no_process("reconcile-git-fetch")
+        self.assert_nothing_runs()
 
     def test_the_command_line_is_interrupted(self):
         server = self.server()
         process = subprocess.Popen([lab.binary(), "--dry-run", "-c", "test:///default", f"http://localhost:{server.port}/x"],
-                                   env={**os.environ, "XDG_STATE_HOME": self.path("state")}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                   env=self.environment(XDG_STATE_HOME=self.path("state")), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(process.kill)
         self.assertTrue(server.on_connect.wait(30))
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 1)
         self.assertIn(b"cancelled while fetching", stderr)
-        self.assert_no_process("reconcile-git-fetch")
+        self.assert_nothing_runs()
 
 
 if __name__ == "__main__":

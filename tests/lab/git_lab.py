@@ -102,7 +102,7 @@ class TestCase(unittest.TestCase):
 
     def start_probe(self, *steps, env=None, **source):
         process = subprocess.Popen([PROBE, *(steps or ("update", "verify", "read"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+                                   stderr=subprocess.PIPE, env=self.environment(**(env or {})))
         process.stdin.write(json.dumps(self.source(**source)).encode())
         process.stdin.close()
         process.stdin = None
@@ -130,14 +130,26 @@ class TestCase(unittest.TestCase):
         (name,) = os.listdir(self.path("mirrors"))
         return self.path("mirrors", name, "repository.git")
 
-    def assert_no_process(self, word):
-        """Nothing runs any more with this word in its command line."""
+    def environment(self, **variables):
+        """By TEST_DIRECTORY, what a test started is known."""
+        return {**os.environ, "TEST_DIRECTORY": self.dir, **variables}
+
+    def assert_nothing_runs(self):
+        """Nothing is left of what was started with environment()."""
         for _ in range(200):
-            left = subprocess.run(["pgrep", "-f", "--", word], stdout=subprocess.PIPE, check=False).stdout.split()
+            left = [pid for pid in os.listdir("/proc") if pid.isdigit() and f"TEST_DIRECTORY={self.dir}".encode() in environment_of(pid)]
             if not left:
                 return
             time.sleep(0.05)
         self.fail(f"still running: {left}")
+
+
+def environment_of(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def free_port():
