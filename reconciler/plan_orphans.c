@@ -22,8 +22,9 @@ static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *doma
   return NULL;
 }
 
-/* Volumes that we made for a machine: those of its disks that name an image or just a size. */
-static void delete_disks(PlanBuilder *builder, const Orphan *orphan, const Action *after) {
+/* Volumes that we made for a machine: those of its disks that name an image or just a size. What is ephemeral may go
+ * without further permission: that was given with the word. */
+static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean all, const Action *after) {
   const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
   for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
     const DiskSpec *disk = made->disks->pdata[i];
@@ -31,9 +32,13 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, const Actio
                     (given(disk, DiskSpec, image) || given(disk, DiskSpec, size));
     const DiskSpec *now = given(found, VmSpec, disks)
                               ? list_find(&DiskSpec_table, found->disks, &DiskSpec_table.fields[DiskSpec_target], disk->target) : NULL;
-    if (ours && now != NULL && given(now, DiskSpec, path))
-      build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id,
-                   g_strdup_printf("delete disk %s: %s", disk->target, now->path), "path", now->path, NULL);
+    gboolean ephemeral = given(disk, DiskSpec, ephemeral) && disk->ephemeral;
+    if (!ours || !(all || ephemeral) || now == NULL || !given(now, DiskSpec, path))
+      continue;
+    Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id,
+                                  g_strdup_printf("delete%s disk %s: %s", ephemeral ? " ephemeral" : "", disk->target, now->path), "path",
+                                  now->path, NULL);
+    action->permitted = ephemeral;
   }
 }
 
@@ -47,9 +52,9 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
   if (orphan->domain->has_managed_save)
     last->impact = IMPACT_DATA_LOSS;
-  if (builder->input->allow & ALLOW(IMPACT_DATA_LOSS))
-    delete_disks(builder, orphan, last);
-  else
+  gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
+  delete_disks(builder, orphan, all, last);
+  if (!all)
     build_note(orphan->object, g_strdup("its disks are kept; --allow data-loss deletes those that were made for it"));
 }
 

@@ -26,6 +26,20 @@ static char *check_leftover(PlanBuilder *builder, PlanObject *object, const Disk
   return NULL;
 }
 
+/* What an empty file system writes: tables and a journal that are mostly left for later; twice for qcow2. */
+static guint64 filesystem_bytes(const DiskSpec *disk) { return (disk->size >> 11) + (2u << 20); }
+
+static Action *format_volume(PlanBuilder *builder, PlanObject *object, const DiskSource *source) {
+  const DiskSpec *disk = source->disk;
+  const char *filesystem = DiskFilesystem_words.words[disk->filesystem], *label = given(disk, DiskSpec, label) ? disk->label : NULL;
+  g_autofree char *bytes = decimal(disk->size), *shown = bytes_format(disk->size), *writes = decimal(filesystem_bytes(disk));
+  return build_action(builder, object, ACTION_VOLUME_FORMAT, build_needs(builder, KIND_STORAGE_POOL, source->pool),
+                      g_strdup_printf("create a volume of %s with %s%s%s for disk %s in pool %s", shown, filesystem, label != NULL ? ", labelled " : "",
+                                      label != NULL ? label : "", disk->target, source->pool),
+                      "pool", source->pool, "volume", source->volume, "format", Format_words.words[disk->format], "bytes", bytes, "filesystem",
+                      filesystem, "label", label, "writes", writes, NULL);
+}
+
 static Action *create_volume(PlanBuilder *builder, PlanObject *object, const DiskSource *source) {
   const DiskSpec *disk = source->disk;
   const char *format = Format_words.words[disk->format];
@@ -35,6 +49,8 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
   g_autofree char *bytes = decimal(size), *shown = bytes_format(size);
   g_autofree char *what = !from_image ? g_strdup_printf("a blank %s volume", format)
                                       : g_strdup_printf("%s of image %s", copy ? "a copy" : "an overlay", source->image);
+  if (given(disk, DiskSpec, filesystem))
+    return format_volume(builder, object, source);
   Action *action = build_action(builder, object, copy ? ACTION_VOLUME_COPY : ACTION_VOLUME_CREATE,
                                 build_needs(builder, KIND_STORAGE_POOL, source->pool),
                                 g_strdup_printf("create %s, %s, for disk %s in pool %s", what, shown, disk->target, source->pool),
@@ -252,6 +268,8 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
     if (user != NULL)
       return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
   }
+  if (found->active && given(now, DiskSpec, stateless) && now->stateless)
+    return g_strdup_printf("disk %s is stateless and can't grow while the machine runs: what it runs on is dropped when it stops", change->match);
   Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
   plan_bases(grow, found->disks, NULL);
   g_ptr_array_add(actions, grow);

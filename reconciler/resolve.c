@@ -1,5 +1,6 @@
 #include "reconciler/resolve.h"
 
+#include "reconciler/base_volume.h"
 #include "schema/value.h"
 
 static void source_free(gpointer data) {
@@ -25,6 +26,8 @@ static void set_format(DiskSpec *disk, Format format) {
   disk->format = format;
   set_given(disk, DiskSpec, format);
 }
+
+static void leave_format(DiskSpec *disk) { spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_format]); }
 
 static void set_path(DiskSpec *disk, char *path /* taken */) {
   g_free(disk->path);
@@ -173,7 +176,7 @@ static char *keep_snapshots(const ActualDomain *existing, const DiskSpec *found,
   if (lies_beneath(layers_of(existing, found), disk->path, existing->active, &complete)) {
     source->kind = SOURCE_KEPT;
     set_path(disk, g_strdup(found->path));
-    spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_format]);
+    leave_format(disk);
     return NULL;
   }
   if (complete || !same)
@@ -182,14 +185,46 @@ static char *keep_snapshots(const ActualDomain *existing, const DiskSpec *found,
                          "('virsh pool-refresh'); if it is another disk, declare its path", found->path, disk->path);
 }
 
-/* Layers are qcow2 whatever the disk was that a snapshot was taken of. */
-static void keep_format(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk) {
+/* Layers are qcow2 whatever the disk was that a snapshot was taken of. An image beneath isn't the disk. */
+static gboolean is_beneath(const ActualDomain *existing, const DiskSpec *found, Format format) {
   const GPtrArray *layers = given(found, DiskSpec, path) ? layers_of(existing, found) : NULL;
-  for (guint i = 1; given(disk, DiskSpec, format) && layers != NULL && i < layers->len; i++)
-    if (g_strcmp0(((const ActualVolume *)layers->pdata[i])->format, Format_words.words[disk->format]) == 0) {
-      spec_unset(&DiskSpec_table, disk, &DiskSpec_table.fields[DiskSpec_format]);
-      return;
-    }
+  for (guint i = 1; layers != NULL && i < layers->len; i++) {
+    const ActualVolume *layer = layers->pdata[i];
+    g_autofree char *base = base_volume_digest(layer->path);
+    if (base == NULL && g_strcmp0(layer->format, Format_words.words[format]) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static Format format_of(const DiskSpec *found) { return given(found, DiskSpec, format) ? found->format : Format_raw; }
+
+/* What the definition says of a disk's format is how its content is read, and never changed by itself: as qcow2, a
+ * raw disk would show the guest a file of its choice, and as raw, a qcow2 disk would be overwritten. A pool's
+ * opinion doesn't count: it looks at the first bytes, which the guest writes. */
+static char *keep_format(const DiskSpec *found, DiskSpec *disk, gboolean told) {
+  if (found == NULL || !given(found, DiskSpec, path) || !given(disk, DiskSpec, path) || !g_str_equal(found->path, disk->path) ||
+      !given(disk, DiskSpec, format) || (Format)disk->format == format_of(found))
+    return NULL;
+  if (!told) {
+    leave_format(disk);
+    return NULL;
+  }
+  const char *has = Format_words.words[format_of(found)];
+  return g_strdup_printf("the machine has %s as %s, and format says %s: what is named by path or volume is used as it is and not converted; "
+                         "give format: %s, or name a file that was converted", found->path, has, Format_words.words[disk->format], has);
+}
+
+/* One that was made for the machine is converted. */
+static void convert_kept(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk, DiskSource *source) {
+  if (!given(disk, DiskSpec, format))
+    return;
+  if ((Format)disk->format == format_of(found))
+    return;
+  source->convert = !is_beneath(existing, found, disk->format);
+  source->convert_from = format_of(found);
+  source->convert_to = disk->format;
+  leave_format(disk);
 }
 
 /* A disk that the machine has keeps its path: what is on top of its chain now may be a
@@ -198,13 +233,15 @@ static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk
   const DiskSpec *found = existing_disk(existing, disk->target);
   gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
   if (given(disk, DiskSpec, path) || given(disk, DiskSpec, volume)) {
-    gboolean same = found != NULL && asks_the_same(existing, disk);
+    gboolean same = found != NULL && asks_the_same(existing, disk), told = given(disk, DiskSpec, format);
     char *error = given(disk, DiskSpec, path) ? resolve_path(input, disk, source, found == NULL) : resolve_volume(input, disk, source);
-    return error != NULL || drive ? error : keep_snapshots(existing, found, disk, source, same);
+    if (error == NULL && !drive)
+      error = keep_snapshots(existing, found, disk, source, same);
+    return error != NULL || drive ? error : keep_format(found, disk, told);
   }
   if (found != NULL && !drive) {
     source->kind = SOURCE_KEPT;
-    keep_format(existing, found, disk);
+    convert_kept(existing, found, disk, source);
     return NULL;
   }
   if (given(disk, DiskSpec, image))

@@ -13,6 +13,8 @@ typedef struct {
   char *base_path, *base_format, *image; /* SOURCE_IMAGE */
   guint64 base_bytes;       /* SOURCE_IMAGE: virtual size of the base */
   const Object *image_object; /* SOURCE_IMAGE */
+  gboolean convert;           /* SOURCE_KEPT: the file asks for another format than the disk has … */
+  Format convert_from, convert_to; /* … which the definition may only say once the content has it */
 } DiskSource;
 
 typedef struct {

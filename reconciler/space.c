@@ -65,7 +65,7 @@ static guint64 promised_by_plan(const Plan *plan, const ActualPool *pool, const 
   guint64 sum = 0;
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
-    gboolean makes = action->kind == ACTION_VOLUME_CREATE || action->kind == ACTION_VOLUME_COPY;
+    gboolean makes = action->kind == ACTION_VOLUME_CREATE || action->kind == ACTION_VOLUME_COPY || action->kind == ACTION_VOLUME_FORMAT;
     if (!makes || g_strcmp0(string_map_get(action->args, "pool"), pool->name) != 0)
       continue;
     if (sum == 0)

@@ -85,6 +85,7 @@ void validate_disks(const Check *outer) {
     const Check check = check_item(outer, "disks", disk->target);
     check_source(&check, disk);
     check_bus(&check, disk);
+    validate_disk_kind(&check, vm, disk);
     check_driver(&check, vm, disk);
     check_limits(&check, &disk->ioLimits);
   }

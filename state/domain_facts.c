@@ -5,6 +5,7 @@
 #include "state/disk_chain.h"
 #include "state/fingerprint.h"
 #include "state/helper.h"
+#include "state/transient_disk.h"
 
 gboolean domain_text_is_live(const char *xml) {
   const char *start = strstr(xml, "<domain");
@@ -22,6 +23,8 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   g_autoptr(xmlDoc) running = live ? xml_parse_lean(live, what, error) : NULL;
   if (live && !running)
     return FALSE;
+  if (running)
+    transient_disks_settle(xmlDocGetRootElement(running));
   xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;
   g_free(domain->uuid);
   domain->uuid = xml_path_get(xml_path("uuid"), definition);

@@ -1,5 +1,6 @@
 /* Power: start, pause, resume. Shutting down and saving have files of their own. */
 #include "reconciler/act/base.h"
+#include "reconciler/act/transient.h"
 #include "state/fault.h"
 
 static gboolean is_active_state(int state) {
@@ -42,7 +43,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
     return paused ? TRUE : act_stale(error, "domain %s has been started and is paused", name);
   if (is_active_state(state))
     return act_stale(error, "domain %s is neither off nor running", name);
-  if (!bases_check(context, action, error))
+  if (!bases_check(context, action, error) || !transient_overlays_remove(context, domain, error))
     return FALSE;
   int saved = virDomainHasManagedSaveImage(domain, 0);
   if (saved > 0)
