@@ -75,6 +75,10 @@ char *plan_snapshots_taken(PlanBuilder *builder, PlanObject *object, const Actua
 Action *plan_snapshots_due(PlanBuilder *builder, PlanObject *object, const ActualDomain *found);
 /* Those of ours that are declared no more, or had their time; after `due` (may be NULL) and all of `actions`. */
 void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions);
+/* Disks that shall have another format (plan_convert.c): shows that, and returns why one can't (NULL: all can); and
+ * the actions, where the machine is off at this point of the plan. found may be NULL. */
+char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);
+void plan_convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions);
 
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);

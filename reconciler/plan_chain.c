@@ -316,7 +316,7 @@ Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDo
 static gboolean is_worked_on(const GPtrArray *actions, const char *target) {
   for (guint i = 0; i < actions->len; i++) {
     const Action *action = actions->pdata[i];
-    if ((action->kind == ACTION_LAYER_COMMIT || action->kind == ACTION_DISK_FLATTEN) &&
+    if ((action->kind == ACTION_LAYER_COMMIT || action->kind == ACTION_DISK_FLATTEN || action->kind == ACTION_DISK_CONVERT) &&
         g_strcmp0(string_map_get(action->args, "target"), target) == 0)
       return TRUE;
   }

@@ -46,6 +46,16 @@ static Action *shut_down(Power *power) {
   return action;
 }
 
+/* What has waited for the machine to be off. */
+static void convert_disks(Power *power) {
+  plan_convert(power->builder, power->object, power->domain, power->sources, power->before);
+  for (guint i = 0; i < power->object->fields->len; i++) {
+    FieldChange *change = power->object->fields->pdata[i];
+    if (change->field == &DiskSpec_table.fields[DiskSpec_format] && !change->persistent)
+      change->pending = FALSE;
+  }
+}
+
 /* Whether one that has stopped is started again. What the file newly asks for is no matter of its past:
  * then the record doesn't say yet that it shall run. */
 static gboolean may_start(Power *power) {
@@ -87,9 +97,10 @@ static void want_running(Power *power, PowerState now) {
 static void want_stopped(Power *power, PowerState now) {
   if (now == PowerState_paused && actual_is_starting(power->domain))
     build_note(power->object, g_strdup("it is being started at this moment: it is stopped when that is done"));
-  else if (now == PowerState_running || now == PowerState_paused)
+  else if (now == PowerState_running || now == PowerState_paused) {
     shut_down(power);
-  else if (now == PowerState_hibernated && (power->builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
+    convert_disks(power);
+  } else if (now == PowerState_hibernated && (power->builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
     act(power, ACTION_DOMAIN_DISCARD_SAVE, "discard the saved memory", NULL, NULL);
   else if (now == PowerState_hibernated)
     build_note(power->object, g_strdup("it is hibernated: its saved memory is kept; --allow data-loss discards it"));
@@ -132,6 +143,7 @@ static void pending(Power *power, PowerState now) {
   }
   /* What couldn't be started again isn't stopped. */
   plan_bases(shut_down(power), power->domain->defined_disks, power->sources);
+  convert_disks(power);
   act(power, ACTION_DOMAIN_START, "start again", NULL, NULL);
   for (guint i = 0; i < power->object->fields->len; i++) {
     FieldChange *change = power->object->fields->pdata[i];

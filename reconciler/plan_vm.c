@@ -400,6 +400,13 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   const Action *due = plan_snapshots_due(builder, object, found);
   plan_snapshots_removed(builder, object, found, due, actions);
   plan_chain(builder, object, found, actions);
+  error = plan_convert_fields(builder, object, found, resolved->sources);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  if (!found->active)
+    plan_convert(builder, object, found, resolved->sources, actions);
   plan_settle(builder, object, found, actions);
   plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;

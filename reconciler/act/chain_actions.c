@@ -12,16 +12,23 @@ gboolean act_layer_commit(const ActionContext *context, const Action *action, GE
          act_arg_optional(action, "bandwidth", &merge.bandwidth, error) && layer_merge(context, action, &merge, error);
 }
 
+static gboolean replace(const ActionContext *context, const Action *action, GError **error) {
+  DiskReplacement replacement = { .target = act_need(action, "target", error) };
+  return replacement.target && (replacement.volume = act_need(action, "volume", error)) &&
+         (replacement.pool = act_need(action, "pool", error)) && (replacement.format = act_need(action, "format", error)) &&
+         act_arg_uint64(action, "capacity", &replacement.bytes, error) && replace_disk(context, action, &replacement, error);
+}
+
+gboolean act_disk_convert(const ActionContext *context, const Action *action, GError **error) {
+  return replace(context, action, error);
+}
+
 gboolean act_disk_flatten(const ActionContext *context, const Action *action, GError **error) {
   const char *target = act_need(action, "target", error), *volume = act_arg(action, "volume");
   guint64 bandwidth = 0;
   if (!target || !act_arg_optional(action, "bandwidth", &bandwidth, error))
     return FALSE;
-  if (!volume)
-    return layer_flatten(context, action, target, bandwidth, error);
-  DiskReplacement replacement = { .target = target, .volume = volume, .pool = act_need(action, "pool", error) };
-  return replacement.pool && (replacement.format = act_need(action, "format", error)) &&
-         act_arg_uint64(action, "capacity", &replacement.bytes, error) && replace_disk(context, action, &replacement, error);
+  return volume ? replace(context, action, error) : layer_flatten(context, action, target, bandwidth, error);
 }
 
 /* A job that was begun for what nobody wants any more. */

@@ -1,0 +1,127 @@
+/* Disks that shall have another format: while the machine is off, a new volume with the same content takes the old
+ * one's place (reconciler/act/replace_disk.h). A running machine waits for its next stop. */
+#include "reconciler/chain.h"
+#include "reconciler/disk_facts.h"
+#include "reconciler/plan_build.h"
+#include "reconciler/space.h"
+#include "schema/value.h"
+
+static const char *format_word(Format format) { return Format_words.words[format]; }
+
+static const ActualDisk *disk_of(const ActualDomain *found, const DiskSource *source) {
+  return actual_disk(found->defined_disks, source->disk->target);
+}
+
+static const DiskFactSpec *fact_of(const ActualDomain *found, const DiskSource *source) {
+  return found->owner != NULL ? disk_facts(&found->owner->facts, source->disk->target) : NULL;
+}
+
+static const char *snapshot_with(const ActualDomain *found, const char *target) {
+  for (guint i = 0; i < found->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = found->snapshots->pdata[i];
+    for (guint j = 0; j < snapshot->disks->len; j++)
+      if (g_str_equal(((const ActualSnapshotDisk *)snapshot->disks->pdata[j])->target, target))
+        return snapshot->name;
+  }
+  return NULL;
+}
+
+/* Why it can't be converted at all; NULL: it can. */
+static char *obstacle(PlanBuilder *builder, const ActualDomain *found, const DiskSource *source) {
+  const ActualDisk *disk = disk_of(found, source);
+  const ActualVolume *top = disk != NULL && disk->chain->len > 0 ? disk->chain->pdata[0] : NULL;
+  if (top == NULL || top->pool == NULL)
+    return g_strdup("it is in no storage pool that is started, so that no volume can be made beside it");
+  const char *snapshot = snapshot_with(found, source->disk->target), *user = locate_user_of(builder->input, top->path, found->name, FALSE);
+  const ActualPool *pool = g_hash_table_lookup(builder->input->actual->pools, top->pool);
+  if (snapshot != NULL)
+    return g_strdup_printf("the snapshot %s holds layers of it: remove that first", snapshot);
+  if (user != NULL)
+    return g_strdup_printf("the machine %s uses it too", user);
+  if (given(source->disk, DiskSpec, shareable) && source->disk->shareable)
+    return g_strdup("it is shareable");
+  if (pool != NULL && pool->spec.type == PoolType_logical)
+    return g_strdup_printf("the volumes of pool %s are block devices", pool->name);
+  return NULL;
+}
+
+/* Why that has to wait; NULL: only for the machine to be off. */
+static char *delay(const ActualDomain *found, const DiskSource *source) {
+  const DiskFactSpec *fact = fact_of(found, source);
+  if (found->has_managed_save)
+    return g_strdup("the machine is hibernated, and its saved memory knows the disk as it is");
+  if (fact != NULL && given(fact, DiskFactSpec, retired))
+    return g_strdup_printf("%s, which it was before, is kept until the machine has run on the present one", fact->retired);
+  return NULL;
+}
+
+/* VM-TARGET.FORMAT, or numbered where that is taken. What an interrupted run began doesn't count: it is thrown away. */
+static char *new_volume(PlanBuilder *builder, const ActualDomain *found, const DiskSource *source, const char *pool) {
+  const DiskFactSpec *fact = fact_of(found, source);
+  const char *target = source->disk->target, *ending = format_word(source->convert_to);
+  for (guint i = 1;; i++) {
+    g_autofree char *name = i == 1 ? g_strdup_printf("%s-%s.%s", found->name, target, ending)
+                                   : g_strdup_printf("%s-%s.%u.%s", found->name, target, i, ending);
+    const ActualVolume *there = locate_volume(builder->input, pool, name);
+    if (there == NULL || (fact != NULL && given(fact, DiskFactSpec, coming) && g_strcmp0(fact->coming, there->path) == 0))
+      return g_steal_pointer(&name);
+  }
+}
+
+static char *decimal(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT, value); }
+
+static void convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const DiskSource *source, GPtrArray *actions) {
+  const ActualDisk *disk = disk_of(found, source);
+  const ActualVolume *top = disk->chain->pdata[0];
+  const DiskSpec *wanted = source->disk;
+  guint64 size = given(wanted, DiskSpec, size) ? MAX(wanted->size, top->capacity) : top->capacity;
+  g_autofree char *volume = new_volume(builder, found, source, top->pool), *capacity = decimal(size), *bytes = decimal(space_of_copy(disk->chain));
+  Action *action = build_action(builder, object, ACTION_DISK_CONVERT, NULL,
+                                g_strdup_printf("convert disk %s from %s to %s: into the new volume %s; %s is kept until the machine has run on it",
+                                                wanted->target, format_word(source->convert_from), format_word(source->convert_to), volume,
+                                                top->name != NULL ? top->name : top->path),
+                                "target", wanted->target, "pool", top->pool, "volume", volume, "format", format_word(source->convert_to),
+                                "capacity", capacity, "bytes", bytes, NULL);
+  for (guint i = 0; i < actions->len; i++)
+    build_wait(action, ((const Action *)actions->pdata[i])->id);
+  g_ptr_array_add(actions, action);
+}
+
+void plan_convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions) {
+  for (guint i = 0; found != NULL && i < sources->len; i++) {
+    const DiskSource *source = sources->pdata[i];
+    g_autofree char *later = source->convert ? delay(found, source) : NULL;
+    if (source->convert && later == NULL)
+      convert(builder, object, found, source, actions);
+  }
+}
+
+static void add_field(PlanObject *object, const ActualDomain *found, const DiskSource *source) {
+  FieldChange *change = g_new0(FieldChange, 1);
+  change->path = g_strdup_printf("disks[%s].format", source->disk->target);
+  change->from = g_strdup(format_word(source->convert_from));
+  change->to = g_strdup(format_word(source->convert_to));
+  change->field = &DiskSpec_table.fields[DiskSpec_format];
+  change->list = g_intern_string("disks");
+  change->match = g_strdup(source->disk->target);
+  change->effect = EFFECT_NEXT_START;
+  change->pending = found->active;
+  g_ptr_array_add(object->fields, change);
+}
+
+char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources) {
+  for (guint i = 0; i < sources->len; i++) {
+    const DiskSource *source = sources->pdata[i];
+    if (!source->convert)
+      continue;
+    const char *target = source->disk->target, *to = format_word(source->convert_to);
+    g_autofree char *why = obstacle(builder, found, source), *later = why == NULL ? delay(found, source) : NULL;
+    if (why != NULL)
+      return g_strdup_printf("disk %s can't become %s: %s", target, to, why);
+    if (later != NULL)
+      build_note(object, g_strdup_printf("disk %s becomes %s later: %s", target, to, later));
+    else
+      add_field(object, found, source);
+  }
+  return NULL;
+}

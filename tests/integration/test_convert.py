@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""Disks whose format is changed in the file: converted while the machine is off, never just read another way."""
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import libvirt  # noqa: E402
+import lab  # noqa: E402
+
+
+class ConvertCase(lab.TestCase):
+    def setUp(self):
+        self.storage = self.hv.write("pool.yaml", self.hv.pool(), self.hv.image())
+
+    def source(self):
+        return self.hv.path("specs")
+
+    def volume(self, name):
+        return self.hv.path("pools", "lab", name)
+
+    def files(self):
+        return sorted(name for name in os.listdir(self.hv.path("pools", "lab")) if not name.startswith("sha256-"))
+
+    def machine(self, *disks, power="stopped", **spec):
+        self.hv.write("web.yaml", self.hv.vm("web", "control", serials=self.hv.control_port("web"), powerState=power,
+                                             disks=[{"pool": "lab", **disk} for disk in disks], **spec))
+
+    def in_sync(self):
+        self.assertEqual(self.hv.plan(self.source(), status=0)["actions"], [])
+
+    def defined(self, target="vda"):
+        """Format and path in the definition."""
+        xml = ET.fromstring(self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        disk = next(each for each in xml.iter("disk") if each.find("target").get("dev") == target)
+        return disk.find("driver").get("type"), os.path.basename(disk.find("source").get("file"))
+
+    def write_pattern(self, name, fmt):
+        subprocess.run(["qemu-io", "-f", fmt, "-c", "write -P 0x5a 1M 2M", "-c", "write -P 0xa5 6M 64k", self.volume(name)],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def assert_same(self, one, other):
+        subprocess.run(["qemu-img", "compare", "-U", self.volume(one), self.volume(other)], check=True, stdout=subprocess.DEVNULL)
+
+
+class Stopped(ConvertCase):
+    def test_there_and_back(self):
+        self.machine({"target": "vda", "size": "8MiB"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        plan = self.hv.plan(self.source(), status=2)
+        self.assertEqual([action["kind"] for action in plan["actions"]], ["domain-record", "disk-convert"])
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
+        self.assertEqual(self.files(), ["web-vda.qcow2", "web-vda.raw"])
+        self.assert_same("web-vda.qcow2", "web-vda.raw")
+        self.in_sync()
+        # The old one is kept until the machine has run on the new one, and so it can't be replaced again.
+        self.machine({"target": "vda", "size": "8MiB", "format": "qcow2"})
+        self.assertIn("is kept until the machine has run", self.hv.apply(self.source()).stdout)
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
+        self.machine({"target": "vda", "size": "8MiB", "format": "qcow2"}, power="running")
+        self.hv.apply(self.source())
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["web-vda.raw"])
+        self.hv.apply("--allow", "restart", self.source())
+        self.assertEqual(self.defined(), ("qcow2", "web-vda.qcow2"))
+        self.assert_same("web-vda.qcow2", "web-vda.raw")
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["web-vda.qcow2"])
+        self.in_sync()
+
+    def test_overlay_becomes_raw(self):
+        self.machine({"target": "vda", "image": "base"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+        self.machine({"target": "vda", "image": "base", "provision": "copy", "format": "raw"})
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
+        self.assert_same("web-vda.qcow2", "web-vda.raw")
+        self.in_sync()
+
+    def test_grown_with_it(self):
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.raw", "raw")
+        self.machine({"target": "vda", "size": "12MiB", "format": "qcow2"})
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("qcow2", "web-vda.qcow2"))
+        self.assert_same("web-vda.raw", "web-vda.qcow2")
+        self.in_sync()
+
+    def test_taken_name(self):
+        self.machine({"target": "vda", "size": "8MiB"})
+        self.hv.apply(self.source())
+        with open(self.volume("web-vda.raw"), "wb") as file:
+            file.write(b"precious" * 512)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.2.raw"))
+        with open(self.volume("web-vda.raw"), "rb") as file:
+            self.assertEqual(file.read(), b"precious" * 512)
+
+    def test_snapshot_in_the_way(self):
+        self.machine({"target": "vda", "size": "8MiB"})
+        self.hv.apply(self.source())
+        self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>")
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        result = self.hv.reconcile(self.source(), check=1)
+        self.assertIn("the snapshot mine holds layers of it", result.stdout + result.stderr)
+        self.assertEqual(self.files(), ["web-vda.qcow2"])
+
+
+class AsItIs(ConvertCase):
+    """What the file names by path or volume isn't converted, and isn't read another way either."""
+
+    def test_is_refused(self):
+        self.hv.apply(self.source())
+        subprocess.run(["qemu-img", "create", "-q", "-f", "raw", self.volume("data"), "8M"], check=True)
+        self.hv.give(self.volume("data"))
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        for name in ({"path": self.volume("data"), "pool": None}, {"volume": "data"}):
+            with self.subTest(**name):
+                def machine(**more):
+                    disk = {key: value for key, value in {"target": "vda", "pool": "lab", **name, **more}.items() if value is not None}
+                    self.hv.write("web.yaml", self.hv.vm("web", powerState="stopped", disks=[disk]))
+                machine()
+                self.hv.apply(self.source())
+                machine(format="qcow2")
+                result = self.hv.reconcile(self.source(), check=1)
+                self.assertIn("is used as it is and not converted", result.stdout + result.stderr)
+                # A guest that writes a qcow2 header doesn't turn its raw disk into one.
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.volume("header"), "8M"], check=True)
+                with open(self.volume("header"), "rb") as header, open(self.volume("data"), "r+b") as data:
+                    data.write(header.read(65536))
+                os.remove(self.volume("header"))
+                self.hv.conn.storagePoolLookupByName("lab").refresh()
+                machine()
+                self.in_sync()
+                self.assertEqual(self.defined()[0], "raw")
+
+
+class Running(ConvertCase):
+    def test_waits_for_the_restart(self):
+        policy = {"updatePolicy": {"restart": "whenStopped"}, "shutdown": {"timeout": "5s", "retryInterval": "1s"}}
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"}, power="running", **policy)
+        self.hv.apply(self.source())
+        guest = self.hv.guest("web")
+        guest.wait_heartbeat()
+        guest.do("write", "vda", 3, "seed")
+        before = guest.do("sum", "vda")
+        self.machine({"target": "vda", "size": "8MiB", "format": "qcow2"}, power="running", **policy)
+        result = self.hv.apply(self.source())
+        self.assertIn("pending restart: disks[vda].format", result.stdout)
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
+        plan = self.hv.plan(self.source(), status=0)
+        self.assertEqual(plan["actions"], [])
+        policy["updatePolicy"] = {"restart": "allowed"}
+        self.machine({"target": "vda", "size": "8MiB", "format": "qcow2"}, power="running", **policy)
+        plan = self.hv.plan(self.source())
+        self.assertEqual([action["kind"] for action in plan["actions"]][-3:], ["domain-shutdown", "disk-convert", "domain-start"])
+        text = guest.text()
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("qcow2", "web-vda.qcow2"))
+        while guest.text().count("ready") <= text.count("ready"):
+            time.sleep(0.2)
+        self.assertEqual(guest.do("sum", "vda"), before)
+        self.assertEqual(self.files(), ["web-vda.qcow2", "web-vda.raw"])
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["web-vda.qcow2"])
+        self.in_sync()
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
