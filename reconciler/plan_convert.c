@@ -32,7 +32,7 @@ static char *obstacle(PlanBuilder *builder, const ActualDomain *found, const Dis
   const ActualVolume *top = disk != NULL && disk->chain->len > 0 ? disk->chain->pdata[0] : NULL;
   if (top == NULL || top->pool == NULL)
     return g_strdup("it is in no storage pool that is started, so that no volume can be made beside it");
-  const char *snapshot = snapshot_with(found, source->disk->target), *user = locate_user_of(builder->input, top->path, found->name, FALSE);
+  const char *snapshot = snapshot_with(found, source->disk->target), *user = uses_domain(builder->uses, top->path, found->name, FALSE);
   const ActualPool *pool = g_hash_table_lookup(builder->input->actual->pools, top->pool);
   if (snapshot != NULL)
     return g_strdup_printf("the snapshot %s holds layers of it: remove that first", snapshot);
