@@ -219,12 +219,12 @@ static char *keep_format(const DiskSpec *found, DiskSpec *disk, gboolean told) {
 static void convert_kept(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk, DiskSource *source) {
   if (!given(disk, DiskSpec, format))
     return;
-  if ((Format)disk->format == format_of(found))
-    return;
-  source->convert = !is_beneath(existing, found, disk->format);
+  gboolean beneath = is_beneath(existing, found, disk->format);
+  source->convert = !beneath && (Format)disk->format != format_of(found);
   source->convert_from = format_of(found);
   source->convert_to = disk->format;
-  leave_format(disk);
+  if (beneath || source->convert)
+    leave_format(disk);
 }
 
 /* A disk that the machine has keeps its path: what is on top of its chain now may be a
