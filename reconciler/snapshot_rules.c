@@ -145,3 +145,11 @@ const char *consistency_phrase(Consistency consistency) {
   };
   return phrases[consistency];
 }
+
+char *snapshot_whose(const SnapshotFactSpec *fact) {
+  if (fact == NULL)
+    return g_strdup("a person's");
+  const char *origin = SnapshotOrigin_words.words[fact->origin];
+  gboolean known = given(fact, SnapshotFactSpec, consistency);
+  return g_strdup_printf("%s, %s", origin, known ? consistency_phrase((Consistency)fact->consistency) : "begun, not completed");
+}

@@ -17,6 +17,8 @@ GStrv snapshot_disks(const VmSpec *now, const VmSpec *declared, SnapshotMode mod
 char *snapshot_layer_path(const char *vm, const char *target, const char *snapshot, const char *disk_path);
 /* What a snapshot is worth at least, where nobody remembers how it was taken. */
 Consistency snapshot_consistency(const ActualSnapshot *snapshot, Quiesce wanted);
+/* "declared, crash-consistent: …", "a person's" for people; fact NULL: it isn't ours. Free it. */
+char *snapshot_whose(const SnapshotFactSpec *fact);
 /* "crash-consistent: as after a power cut" */
 const char *consistency_phrase(Consistency consistency);
 /* "DIRECTORY/VM.SNAPSHOT.memory" */

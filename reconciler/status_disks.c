@@ -1,4 +1,5 @@
 /* Disks for people: a tree of each machine's disks and their layers, top first. */
+#include "reconciler/snapshot_rules.h"
 #include "reconciler/status_disks.h"
 
 #include "reconciler/base_volume.h"
@@ -127,8 +128,10 @@ static void append_snapshots(const Tree *tree) {
   const GPtrArray *snapshots = tree->domain->snapshots;
   for (guint i = 0; i < snapshots->len; i++) {
     const ActualSnapshot *each = snapshots->pdata[i];
-    append_remark(tree, 1, "snapshot %s: %s%s%s%s%s", each->name, snapshot_kind(each), each->memory ? ", with memory" : "",
-                  each->parent ? ", after " : "", each->parent ? each->parent : "", each->current ? ", current" : "");
+    const SnapshotFactSpec *fact = tree->domain->owner ? snapshot_fact(&tree->domain->owner->facts, each->name) : NULL;
+    g_autofree char *whose = snapshot_whose(fact);
+    append_remark(tree, 1, "snapshot %s: %s%s%s%s%s; %s", each->name, snapshot_kind(each), each->memory ? ", with memory" : "",
+                  each->parent ? ", after " : "", each->parent ? each->parent : "", each->current ? ", current" : "", whose);
   }
 }
 

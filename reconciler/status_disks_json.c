@@ -1,6 +1,7 @@
 /* Disks for programs. */
 #include "reconciler/base_volume.h"
 #include "reconciler/plan_json.h"
+#include "reconciler/snapshot_rules.h"
 #include "reconciler/status_disks.h"
 
 static json_t *users_json(const VolumeUsers *users, const char *path) {
@@ -58,7 +59,12 @@ static json_t *snapshots_json(const ActualDomain *domain, const VolumeUsers *use
   json_t *array = json_array();
   for (guint i = 0; i < domain->snapshots->len; i++) {
     const ActualSnapshot *each = domain->snapshots->pdata[i];
-    json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:I, s:b, s:b, s:o, s:o, s:o}", "name", json_text(each->name), "description",
+    const SnapshotFactSpec *fact = domain->owner ? snapshot_fact(&domain->owner->facts, each->name) : NULL;
+    gboolean known = fact && given(fact, SnapshotFactSpec, consistency);
+    json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:b, s:b, s:o, s:o, s:o}", "origin",
+                                           json_text(fact ? SnapshotOrigin_words.words[fact->origin] : NULL), "consistency",
+                                           json_text(known ? Consistency_words.words[fact->consistency] : NULL), "name",
+                                           json_text(each->name), "description",
                                            json_text(each->description), "parent", json_text(each->parent), "created",
                                            (json_int_t)each->created, "current", each->current, "memory", each->memory, "memoryPath",
                                            json_text(each->memory_path), "state", json_text(each->state), "disks",

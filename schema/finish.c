@@ -30,6 +30,7 @@ static void validate_object(const Check *check) {
     validate_machine(check);
     validate_placement(check);
     validate_disks(check);
+    validate_snapshots(check);
     validate_interfaces(check);
     validate_devices(check);
     break;

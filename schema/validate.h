@@ -31,6 +31,7 @@ void validate_placement(const Check *check);
 void validate_machine(const Check *check);
 void validate_disks(const Check *check);
 void validate_disk_kind(const Check *check, const VmSpec *vm, const DiskSpec *disk); /* of one of them */
+void validate_snapshots(const Check *check);
 void validate_interfaces(const Check *check);
 void validate_devices(const Check *check);
 void validate_profile(const Check *check);

@@ -21,8 +21,8 @@ static gboolean listens(virDomainPtr domain) {
 
 /* An agent that is late with an answer can't be asked again until it has given it. Not cancellable: a
  * frozen guest is worse than a run that ends half a minute later. */
-gboolean agent_thaw(virDomainPtr domain, GError **error) {
-  gint64 end = g_get_monotonic_time() + AGENT_SECONDS * G_USEC_PER_SEC;
+gboolean agent_thaw(virDomainPtr domain, gboolean patient, GError **error) {
+  gint64 end = g_get_monotonic_time() + (patient ? AGENT_SECONDS * G_USEC_PER_SEC : 0);
   while (listens(domain)) {
     const char *name = virDomainGetName(domain);
     if (virDomainFSThaw(domain, NULL, 0, 0) >= 0)

@@ -11,6 +11,7 @@ gboolean agent_is_connected(xmlDoc *live);
 /* Gives the agent its time limit, and takes it back to libvirt's default. */
 void agent_limit(virDomainPtr domain);
 void agent_unlimit(virDomainPtr domain);
-/* Sees to it that no file system stays frozen after something went wrong: tries until the agent
- * has thawed, or nobody listens any more. FALSE with error: they may be frozen still. */
-gboolean agent_thaw(virDomainPtr domain, GError **error);
+/* Sees to it that no file system stays frozen after something went wrong: tries once or, with `patient` (a command
+ * that froze was sent, and hasn't been answered), until the agent has thawed, nobody listens any more or
+ * AGENT_SECONDS are over. FALSE with error: they may be frozen still. */
+gboolean agent_thaw(virDomainPtr domain, gboolean patient, GError **error);

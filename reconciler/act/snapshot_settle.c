@@ -110,20 +110,22 @@ static gboolean put_away(const Settling *settling, const GPtrArray *disks, GErro
   return !memory || delete_left(settling, memory, NULL, error);
 }
 
-/* Frozen file systems are thawed: libvirtd may have died in between. */
-static gboolean thaw(const Settling *settling, GError **error) {
+/* Frozen file systems are thawed: libvirtd, or the agent, may have died in between. They certainly were frozen
+ * only where the snapshot was taken. */
+static gboolean thaw(const Settling *settling, gboolean taken, GError **error) {
+  g_autoptr(GError) ignored = NULL;
   if (!settling->active)
     return TRUE;
   agent_limit(settling->domain);
-  gboolean thawed = agent_thaw(settling->domain, error);
+  gboolean thawed = agent_thaw(settling->domain, taken, taken ? error : &ignored);
   agent_unlimit(settling->domain);
-  return thawed;
+  return thawed || !taken;
 }
 
 gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
                          gboolean *ret_taken, GError **error) {
   Settling settling = { context, domain, active, wanted };
-  g_autoptr(xmlDoc) doc = thaw(&settling, error) ? act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error) : NULL;
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
   if (!doc)
     return FALSE;
   g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(doc), FALSE, NULL);
@@ -138,6 +140,8 @@ gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboo
   if (switched > 0 && switched < layers)
     return act_refuse(error, "domain %s is on some of the layers of snapshot %s, and not on others: mend that by hand", context->object->name,
                       wanted->name);
+  if (!thaw(&settling, *ret_taken, error))
+    return FALSE;
   if (!*ret_taken)
     return put_away(&settling, disks, error);
   for (guint i = 0; i < wanted->disks->len; i++) {

@@ -1,10 +1,12 @@
 /* Taking a snapshot: all disks at one moment (libvirt's atomic, in one transaction of QEMU), the guest's
  * file systems frozen through its agent where that is wanted and possible. */
+#include "reconciler/act/block_job.h"
 #include "reconciler/act/guest_agent.h"
 #include "reconciler/act/long_call.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/snapshot_settle.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/disk_facts.h"
 #include "reconciler/snapshot_rules.h"
 #include "schema/value.h"
 #include "state/disk_chain.h"
@@ -49,8 +51,18 @@ static gboolean find_volume_path(const Taking *taking, const ActualDisk *disk, D
   return TRUE;
 }
 
+/* One that an earlier run began and that didn't end: without it, the chain is what it was. It is begun anew
+ * where it is still wanted. */
+static gboolean own_job(const Taking *taking, const char *target) {
+  g_autoptr(Ownership) record = act_record(taking->domain, NULL);
+  const DiskFactSpec *fact = record ? disk_facts(&record->facts, target) : NULL;
+  return fact && given(fact, DiskFactSpec, leaving);
+}
+
 static gboolean check_disk(const Taking *taking, const ActualDisk *disk, GError **error) {
   DiskSpec *spec = disk_of(taking, disk->target);
+  if (disk->job && own_job(taking, disk->target))
+    return block_job_abort(taking->domain, disk->target, error);
   if (disk->job)
     return act_refuse(error, "a block job (%s) works on disk %s of domain %s: wait until it has ended, or end it "
                       "('virsh blockjob %s %s --abort')", disk->job, disk->target, taking->context->object->name,
@@ -142,12 +154,17 @@ static gboolean create_with(Taking *taking, guint flags, GError **error) {
 /* Frozen by libvirt around the moment itself, so that nothing of ours can die in between. It thaws after a
  * snapshot that failed, but not after a freeze that did. */
 static gboolean create_quiesced(Taking *taking, guint flags, GError **error) {
-  g_autoptr(GError) trouble = NULL;
+  g_autoptr(GError) failure = NULL, frozen = NULL;
+  gint64 began = g_get_monotonic_time();
   agent_limit(taking->domain);
-  gboolean fine = create_with(taking, flags | VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE, error);
-  if (!fine && !agent_thaw(taking->domain, &trouble))
-    act_remark(taking->context, "%s", trouble->message);
+  gboolean fine = create_with(taking, flags | VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE, &failure);
+  /* Late with the answer to the command, rather than not there for any: libvirt asks first, and gives that 5 s. */
+  gboolean sent = g_get_monotonic_time() - began >= AGENT_SECONDS * G_USEC_PER_SEC;
+  if (!fine && !agent_thaw(taking->domain, sent, &frozen) && sent)
+    act_remark(taking->context, "%s", frozen->message);
   agent_unlimit(taking->domain);
+  if (!fine)
+    g_propagate_error(error, g_steal_pointer(&failure));
   return fine;
 }
 
