@@ -29,13 +29,13 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   g_free(domain->uuid);
   domain->uuid = xml_path_get(xml_path("uuid"), definition);
   g_autoptr(GError) trouble = NULL;
-  domain->owner = ownership_read(definition, &trouble);
+  domain->helper_of = helper_owner(definition);
+  domain->owner = domain->helper_of ? NULL : ownership_read(definition, &trouble);
   if (trouble) {
     g_set_error(error, trouble->domain, trouble->code, "%s: mend it ('virsh edit %s'), or remove that element and take the machine "
                 "over with metadata.adopt: true", trouble->message, domain->name);
     return FALSE;
   }
-  domain->helper_of = helper_owner(definition);
   if (machine) /* unreadable counts as not there: it can't be mended while the machine runs */
     domain->started = ownership_read(machine, NULL);
   const Ownership *record = domain->started ? domain->started : domain->owner;

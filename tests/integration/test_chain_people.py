@@ -102,6 +102,22 @@ class People(ChainCase):
         self.assertEqual(self.files(), ["web-vda.qcow2"])
 
 
+class Helpers(ChainCase):
+    def test_helper_is_nobodys_machine(self):
+        """One that was left behind is ended; one that isn't ours stays."""
+        self.make(disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}], powerState="stopped")
+        for mark, ours in (("<reconcile:helper xmlns:reconcile='https://reconcile.dev/xmlns/1' for='web'/>", True), ("", False)):
+            helper = self.hv.conn.createXML(
+                f"<domain type='qemu'><name>web-reconcile</name><metadata>{mark}</metadata><memory unit='MiB'>32</memory>"
+                "<os><type>hvm</type></os><features><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features><devices/></domain>",
+                libvirt.VIR_DOMAIN_START_PAUSED)
+            self.assertEqual([each["kind"] for each in self.plan()["actions"]], ["disk-settle"] if ours else [])
+            self.assertEqual("web-reconcile" in self.hv.reconcile("status", check=0).stdout, not ours)
+            self.apply()
+            self.assertEqual(sorted(each.name() for each in self.hv.conn.listAllDomains()), ["web"] if ours else ["web", "web-reconcile"])
+        helper.destroy()
+
+
 class Refused(ChainCase, ActionCase):
     """The action itself looks again, whatever the plan said."""
 

@@ -125,6 +125,7 @@ static Actual *load_host(const char *directory) {
   each_file(pools, ".xml", add_pool, &host);
   each_file(networks, ".xml", add_network, &host);
   each_file(domains, ".xml", add_domain, &host);
+  actual_set_helpers_aside(actual);
   return actual;
 }
 
