@@ -156,6 +156,26 @@ static void walk_table(Walk *walk, const FieldTable *table, gconstpointer spec) 
   }
 }
 
+static gboolean is_host_allowed(const PolicySpec *policy, const char *uri) {
+  return uri == NULL || (policy && given(policy, PolicySpec, hosts) && g_strv_contains((const char *const *)policy->hosts, uri));
+}
+
+char *policy_hosts_refusal(const PolicySpec *policy, const Desired *desired) {
+  for (guint i = 0; i < desired->objects->len; i++) {
+    const Object *object = desired->objects->pdata[i];
+    if (object->kind != KIND_HOST)
+      continue;
+    const HostSpec *host = object->spec;
+    const char *uri = is_host_allowed(policy, host->uri) ? host->peerUri : host->uri;
+    if (is_host_allowed(policy, uri))
+      continue;
+    g_autofree char *place = place_format(object->at), *shown = quoted(uri);
+    return g_strdup_printf("%s: host %s: the connection %s isn't one that the configuration allows (policy.hosts): nothing is done", place,
+                           object->metadata.name, shown);
+  }
+  return NULL;
+}
+
 static guint64 cpus_of(const VmSpec *vm) {
   gint64 count = given(&vm->cpu, CpuSpec, count) ? vm->cpu.count : 1;
   return (guint64)(given(&vm->cpu, CpuSpec, max) ? MAX(vm->cpu.max, count) : count);

@@ -7,6 +7,10 @@
 /* What the object asks beyond the policy: "disks[vda].path: /etc/shadow isn't below …"; NULL: nothing. */
 char *policy_refusal(const PolicySpec *policy, const Object *declared);
 
+/* What a host asks that is declared beyond policy.hosts. It is no matter of one object: all of the plan
+ * depends on where it is carried out. NULL: all hosts are allowed, or none is declared. */
+char *policy_hosts_refusal(const PolicySpec *policy /* NULL: no host is allowed */, const Desired *desired);
+
 /* Rejects the plan's objects that go beyond it, those too that would take the sum of all machines beyond
  * the host's limits: what a machine has already counts first, then machines by name while they fit. */
 void policy_apply(const PolicySpec *policy, Plan *plan, const Actual *actual);

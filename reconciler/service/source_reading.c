@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "reconciler/pipeline.h"
+#include "reconciler/policy.h"
+#include "reconciler/source.h"
 #include "reconciler/service/tree.h"
 #include "reconciler/source_git.h"
 
@@ -107,6 +109,16 @@ static void read_git(const ReadingRequest *request, SourceReading *reading, GCan
   reading->desired = git_source_read(&source, reading->revision, reading->diagnostics, &reading->error);
 }
 
+static void check_hosts(const Config *config, SourceReading *reading) {
+  const PolicySpec *policy = given(&config->spec, ServiceSpec, policy) ? &config->spec.policy : NULL;
+  char *refusal = reading->desired ? policy_hosts_refusal(policy, reading->desired) : NULL;
+  if (!refusal)
+    return;
+  reading->error = g_error_new_literal(SOURCE_ERROR, SOURCE_ERROR_INVALID, refusal);
+  g_clear_pointer(&reading->desired, desired_free);
+  g_free(refusal);
+}
+
 static char *identity_of(const Config *config) {
   if (config_identity(config))
     return g_strdup(config_identity(config));
@@ -125,6 +137,7 @@ SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel)
     read_directory(request, reading);
   else
     read_git(request, reading, cancel);
+  check_hosts(request->config, reading);
   return reading;
 }
 

@@ -69,6 +69,23 @@ static void policy_knows_paths(void **state) {
   assert_policy("{\"paths\":[\"/\"]}", KIND_IMAGE, "{\"source\":\"/a.qcow2\"}", NULL);
 }
 
+static void hosts_have_to_be_named(void **state) {
+  (void)state;
+  g_autoptr(Desired) desired = desired_new();
+  Object *host = object_new(KIND_HOST, "kvm-1");
+  plans_spec(host, "{\"uri\":\"qemu+ext:///system?command=/tmp/x\"}");
+  host->at = (Place){"hosts.yaml", 1, 1};
+  g_ptr_array_add(desired->objects, host);
+  assert_text(policy_hosts_refusal(NULL, desired), "hosts.yaml:1:1: host kvm-1: the connection \"qemu+ext:///system?command=/tmp/x\" isn't one that "
+                                                   "the configuration allows (policy.hosts): nothing is done");
+  PolicySpec *policy = spec_of(&PolicySpec_table, "{\"hosts\":[\"qemu+ext:///system?command=/tmp/x\"]}");
+  assert_null(policy_hosts_refusal(policy, desired));
+  plans_spec(host, "{\"uri\":\"qemu+ext:///system?command=/tmp/x\",\"peerUri\":\"qemu+ext:///other\"}");
+  g_autofree char *refusal = policy_hosts_refusal(policy, desired);
+  assert_non_null(refusal);
+  spec_free(&PolicySpec_table, policy);
+}
+
 static void totals_count_what_is_there_first(void **state) {
   (void)state;
   PolicySpec *policy = spec_of(&PolicySpec_table, "{\"totalCpus\":10}");
@@ -257,7 +274,7 @@ static void too_little_space_concerns_who_takes_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(policy_names_what_goes_beyond), cmocka_unit_test(policy_knows_paths),
-      cmocka_unit_test(totals_count_what_is_there_first), cmocka_unit_test(restarts_wait_and_the_rest_goes_on),
+      cmocka_unit_test(hosts_have_to_be_named), cmocka_unit_test(totals_count_what_is_there_first), cmocka_unit_test(restarts_wait_and_the_rest_goes_on),
       cmocka_unit_test(in_the_window_all_is_done), cmocka_unit_test(nothing_is_stopped_that_could_not_be_started),
       cmocka_unit_test(a_deletion_waits_as_a_whole), cmocka_unit_test(an_impact_beyond_holds_its_object_only),
       cmocka_unit_test(one_waits_and_others_do_not), cmocka_unit_test(annotations_and_the_configuration_suspend),
