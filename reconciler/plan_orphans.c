@@ -1,6 +1,8 @@
 /* Machines that are ours and that no file declares any more: reported, and deleted only when
  * asked for, with guards. Those of another source are its matter; a run that prunes says so. */
+#include "reconciler/chain.h"
 #include "reconciler/plan_build.h"
+#include "reconciler/snapshot_rules.h"
 
 typedef struct {
   const ActualDomain *domain;
@@ -22,9 +24,49 @@ static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *doma
   return NULL;
 }
 
+static Action *delete_file(PlanBuilder *builder, const Orphan *orphan, const char *what, const char *path, const Action *after) {
+  return build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id, g_strdup_printf("delete %s: %s", what, path), "path", path, NULL);
+}
+
+/* What the disk's snapshots left beneath its top layer, from above, as far as it was made for the disk. */
+static void delete_layers(PlanBuilder *builder, const Orphan *orphan, const DiskSpec *declared, const Action *after) {
+  const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, declared->target), declared};
+  g_autofree char *what = g_strdup_printf("layer of disk %s", declared->target);
+  for (guint i = 1; chain.disk != NULL && i < chain.disk->chain->len && chain_is_made_for(&chain, i); i++) {
+    Action *action = delete_file(builder, orphan, what, chain_layer(&chain, i)->path, after);
+    action->permitted = given(declared, DiskSpec, ephemeral) && declared->ephemeral;
+    after = action;
+  }
+}
+
+static gboolean in_a_chain(const ActualDomain *domain, const ActualSnapshotDisk *layer) {
+  const ActualDisk *disk = actual_disk(domain->defined_disks, layer->target);
+  const Chain chain = {domain, disk, NULL};
+  return disk != NULL && (g_strcmp0(disk->path, layer->path) == 0 || chain_find(&chain, layer->path) >= 0);
+}
+
+/* Of snapshots of ours: layers on branches that the machine has left, the latest first, and files of memory. */
+static const Action *delete_left_layers(PlanBuilder *builder, const Orphan *orphan, const Action *after) {
+  const GPtrArray *snapshots = orphan->domain->snapshots;
+  for (guint i = snapshots->len; i > 0; i--) {
+    const ActualSnapshot *snapshot = snapshots->pdata[i - 1];
+    if (snapshot_fact(&orphan->domain->owner->facts, snapshot->name) == NULL)
+      continue;
+    if (snapshot->memory_path != NULL)
+      after = delete_file(builder, orphan, "memory of a snapshot", snapshot->memory_path, after);
+    for (guint n = 0; n < snapshot->disks->len; n++) {
+      const ActualSnapshotDisk *disk = snapshot->disks->pdata[n];
+      if (disk->path != NULL && !in_a_chain(orphan->domain, disk))
+        after = delete_file(builder, orphan, "layer of a branch that was left", disk->path, after);
+    }
+  }
+  return after;
+}
+
 /* Volumes that we made for a machine: those of its disks that name an image or just a size. What is ephemeral may go
  * without further permission: that was given with the word. */
 static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean all, const Action *after) {
+  const Action *left = all ? delete_left_layers(builder, orphan, after) : after;
   const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
   for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
     const DiskSpec *disk = made->disks->pdata[i];
@@ -35,10 +77,11 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
     gboolean ephemeral = given(disk, DiskSpec, ephemeral) && disk->ephemeral;
     if (!ours || !(all || ephemeral) || now == NULL || !given(now, DiskSpec, path))
       continue;
-    Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id,
+    Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, left->id,
                                   g_strdup_printf("delete%s disk %s: %s", ephemeral ? " ephemeral" : "", disk->target, now->path), "path",
                                   now->path, NULL);
     action->permitted = ephemeral;
+    delete_layers(builder, orphan, disk, action);
   }
 }
 

@@ -220,6 +220,15 @@ class Removing(SnapshotCase):
         self.apply()
         self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
 
+    def test_deleted_with_its_machine(self):
+        self.apply("one", shutdown={"timeout": "1s"})
+        self.guest.wait_heartbeat()
+        self.apply("one", {"name": "two", "memory": True})
+        self.assertIn("web.two.memory", self.files())
+        self.hv.write("all.yaml", self.hv.pool())
+        self.hv.apply("--prune", "--allow", "restart,data-loss", self.hv.path("specs"))
+        self.assertEqual((self.hv.conn.listAllDomains(), self.files()), ([], []))
+
     def test_a_persons_stays(self):
         self.apply("ours", powerState="stopped")
         self.domain.snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
