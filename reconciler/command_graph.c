@@ -3,7 +3,10 @@
 #include "reconciler/graph.h"
 #include "reconciler/observe_names.h"
 
-static void print_graph(const Actual *actual, const Plan *plan) {
+/* `found` NULL: of several hosts, whose machines may share names and paths: the plan alone. */
+static void print_graph(const Actual *found, const Plan *plan) {
+  g_autoptr(Actual) nothing = found ? NULL : actual_new();
+  const Actual *actual = found ? found : nothing;
   g_autoptr(GPtrArray) domains = domains_by_name(actual);
   g_autoptr(VolumeUsers) users = volume_users_new(actual);
   g_autoptr(GString) out = g_string_new(NULL);

@@ -99,7 +99,7 @@ static Action *revert(const Stage *stage, const RevertPlan *plan, const char *sa
   g_autofree char *disks = g_strjoinv(",", targets);
   Action *action = build_action(stage->builder, stage->object, ACTION_DOMAIN_REVERT, NULL, NULL, "to", wanted->to, "request", wanted->request,
                                 "disks", disks, "safety", safety, "internal", plan->internal ? "true" : NULL, "power",
-                                PowerState_words.words[power], NULL);
+                                PowerState_words.words[power], "memory", memory, NULL);
   action->description = describe(stage, plan, safety, action);
   for (guint i = 0; i < plan->disks->len; i++)
     add_disk(stage, action, plan, plan->disks->pdata[i], safety != NULL, memory != NULL);
@@ -159,11 +159,13 @@ static char *plan_request(const Stage *stage, GPtrArray *actions) {
   const char *memory = memory_of(stage, plan->snapshot);
   gboolean resumes = memory != NULL || (plan->internal && plan->snapshot->memory);
   PowerState power = power_wanted(stage, resumes);
+  if (power == PowerState_stopped)
+    memory = NULL;
   Action *back = revert(stage, plan, safety, (GStrv)names->pdata, power, memory);
   build_wait_all(back, actions);
   g_ptr_array_add(actions, back);
-  g_autofree char *text = g_strdup_printf("finish the revert: %s", power_text(power, power == PowerState_stopped ? NULL : memory));
-  g_ptr_array_add(actions, finish(stage, wanted->request, power, power == PowerState_stopped ? NULL : memory, back, g_steal_pointer(&text)));
+  g_autofree char *text = g_strdup_printf("finish the revert: %s", power_text(power, memory));
+  g_ptr_array_add(actions, finish(stage, wanted->request, power, memory, back, g_steal_pointer(&text)));
   return NULL;
 }
 

@@ -74,7 +74,9 @@ static char *check_external(const Actual *actual, const VolumeUsers *users, cons
     return g_strdup_printf("%s, which the snapshot holds, is written to as %s: it isn't what it was", disk->holds, writer);
   char *error = find_pool(users, disk);
   const ActualPool *pool = error == NULL ? g_hash_table_lookup(actual->pools, disk->pool) : NULL;
-  if (pool != NULL && !resumed && g_hash_table_contains(pool->volumes, disk->volume))
+  if (pool != NULL && pool->spec.type != PoolType_dir && pool->spec.type != PoolType_fs && pool->spec.type != PoolType_netfs)
+    error = g_strdup_printf("pool %s has no room for the file of a new layer", disk->pool);
+  else if (pool != NULL && !resumed && g_hash_table_contains(pool->volumes, disk->volume))
     error = g_strdup_printf("volume %s of pool %s exists already: choose another word as request", disk->volume, disk->pool);
   return error;
 }

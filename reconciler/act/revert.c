@@ -78,6 +78,11 @@ static gboolean note_begun(virDomainPtr domain, const char *request, const char 
   return act_change_facts(domain, begin, &begun, error);
 }
 
+static gboolean forget(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_reverting]);
+  return TRUE;
+}
+
 /* 3. */
 
 static gboolean keep_present(const ActionContext *context, const Action *action, virDomainPtr domain, const GPtrArray *disks, GError **error) {
@@ -151,6 +156,31 @@ static gboolean go_back(const ActionContext *context, const Action *action, virD
   return done;
 }
 
+static gboolean shut_down_and_go_back(const ActionContext *context, const Action *action, virDomainPtr domain, const GPtrArray *disks, GError **error) {
+  if (!act_domain_shutdown(context, action, error))
+    return FALSE;
+  FAULT("revert: machine off");
+  if (!keep_present(context, action, domain, disks, error))
+    return FALSE;
+  FAULT("revert: present kept");
+  return go_back(context, action, domain, disks, error);
+}
+
+/* A failure before it has gone back: the machine is what it was, and runs again if it ran. */
+static void give_up(const ActionContext *context, const Action *action, virDomainPtr domain, const GPtrArray *disks) {
+  g_autoptr(GError) trouble = NULL;
+  g_autoptr(Ownership) record = act_record(domain, &trouble);
+  const FactsSpec *facts = record ? &record->facts : NULL;
+  if (!facts || !given(facts, FactsSpec, reverting) || g_strcmp0(facts->reverted, facts->reverting.request) == 0)
+    return;
+  Action start = { .kind = ACTION_DOMAIN_START, .id = action->id, .object = action->object, .args = action->args };
+  gboolean ran = facts->reverting.power == PowerState_running && virDomainIsActive(domain) == 0;
+  if ((act_arg(action, "internal") || revert_drop_layers(context, disks, &trouble)) &&
+      (!ran || act_domain_start(context, &start, &trouble)) && act_change_facts(domain, forget, NULL, &trouble))
+    return;
+  act_remark(context, "the next run brings the machine back to what it was: %s", trouble ? trouble->message : "");
+}
+
 gboolean act_domain_revert(const ActionContext *context, const Action *action, GError **error) {
   const char *request = act_need(action, "request", error), *to = request ? act_need(action, "to", error) : NULL;
   g_autoptr(VirDomain) domain = to ? act_own_domain(context, error) : NULL;
@@ -160,14 +190,11 @@ gboolean act_domain_revert(const ActionContext *context, const Action *action, G
     return FALSE;
   if (given(&record->facts, FactsSpec, reverted) && g_str_equal(record->facts.reverted, request))
     return TRUE;
-  if (!note_begun(domain, request, to, error))
+  if (!revert_check(context, disks, act_arg(action, "memory"), error) || !note_begun(domain, request, to, error))
     return FALSE;
   FAULT("revert: begun");
-  if (!act_domain_shutdown(context, action, error))
-    return FALSE;
-  FAULT("revert: machine off");
-  if (!keep_present(context, action, domain, disks, error))
-    return FALSE;
-  FAULT("revert: present kept");
-  return go_back(context, action, domain, disks, error);
+  gboolean done = shut_down_and_go_back(context, action, domain, disks, error);
+  if (!done)
+    give_up(context, action, domain, disks);
+  return done;
 }

@@ -27,6 +27,8 @@ typedef struct {
 /* As the action's arguments say: of RevertingDisk *. NULL with error. */
 GPtrArray *reverting_disks(const ActionContext *context, const Action *action, const char *request, GError **error);
 
+/* Before anything is done: what it takes is there. */
+gboolean revert_check(const ActionContext *context, const GPtrArray *disks, const char *memory /* or NULL */, GError **error);
 /* 4. */
 gboolean revert_make_layers(const ActionContext *context, const GPtrArray *disks, GError **error);
 /* Deletes them again, as far as they were never written to. */

@@ -20,8 +20,8 @@ static gboolean holds_what_is_planned(virConnectPtr connect, const RevertingDisk
   return volume || act_stale(error, "%s, which the snapshot holds of disk %s, isn't in its pool any more", disk->holds, disk->target);
 }
 
-/* One of the name may be left by an interrupted run: thrown away when nobody has written to it. */
-static gboolean clear_way(virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
+/* One of the name may be left by an interrupted run: nobody has written to it, and nobody uses it. */
+static gboolean is_left_over(virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
   g_autofree char *user = NULL, *unknown = NULL;
   const char *name = virStorageVolGetName(volume);
   if ((holds && g_strcmp0(facts->backing_path, holds) != 0) || !is_fresh(facts))
@@ -30,7 +30,37 @@ static gboolean clear_way(virStorageVolPtr volume, const VolumeFacts *facts, con
     return FALSE;
   if (user)
     return act_refuse(error, "volume %s exists already, and is used by %s: choose another word as request", name, user);
-  return volume_delete(volume, error);
+  return TRUE;
+}
+
+static gboolean clear_way(virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
+  return is_left_over(volume, facts, holds, error) && volume_delete(volume, error);
+}
+
+static gboolean check_disk(const ActionContext *context, const RevertingDisk *disk, GError **error) {
+  g_autoptr(VirStoragePool) pool = volume_pool(context, disk->pool, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = { 0 };
+  return pool && volume_refresh_around(context, disk->holds, NULL, error) &&
+         holds_what_is_planned(virStoragePoolGetConnect(pool), disk, error) &&
+         volume_find(context, pool, disk->volume, TRUE, &volume, &facts, error) &&
+         (!volume || is_left_over(volume, &facts, disk->holds, error));
+}
+
+gboolean revert_check(const ActionContext *context, const GPtrArray *disks, const char *memory, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  for (guint i = 0; connect && i < disks->len; i++) {
+    const RevertingDisk *disk = disks->pdata[i];
+    if (!disk->holds || check_disk(context, disk, error))
+      continue;
+    g_prefix_error(error, "disk %s: ", disk->target);
+    return FALSE;
+  }
+  if (!connect || !memory)
+    return connect != NULL;
+  g_autofree char *saved = virDomainSaveImageGetXMLDesc(connect, memory, 0);
+  return saved || (libvirt_fail(error, "cannot read the memory in %s", memory),
+                   g_prefix_error(error, "nothing is changed: bring that file back, or declare powerState: stopped: "), FALSE);
 }
 
 static gboolean make_layer(const ActionContext *context, RevertingDisk *disk, GError **error) {

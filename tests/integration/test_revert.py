@@ -154,6 +154,18 @@ class Revert(revert.TestCase):
         self.assertEqual(self.files(), {"web-vda.qcow2"})
         self.assertEqual(self.content(4 << 20), b)
 
+    def test_two_disks(self):
+        """Both go back at once, or neither."""
+        second = {"target": "vdb", "pool": "lab", "size": "1MiB"}
+        self.declare(powerState="stopped", more=[second])
+        self.snapshot("first", EXTERNAL)
+        self.put("b")
+        self.revert(to="first", request="r1")
+        definition = self.hv.domain("web").XMLDesc()
+        for target in ("vda", "vdb"):
+            self.assertIn(f"web-{target}.r1.qcow2", definition)
+        self.assertEqual(self.content(4 << 20), bytes(4 << 20))
+
     def test_raw_disk(self):
         self.declare(powerState="stopped", format="raw")
         a = self.put("a")

@@ -43,6 +43,47 @@ class Revert(revert.TestCase):
         self.assertEqual(self.hv.domain("web").isActive(), 0)
         self.assertEqual(self.content(4 << 20), a)
 
+    def test_failures_leave_it_running(self):
+        """The memory is gone: nothing is begun. A new layer can't be made: it runs again, as what it was."""
+        self.declare()
+        self.fill("a")
+        self.snapshot_memory("first")
+        b = self.fill("b")
+        memory = self.hv.path("pools/lab/web.first.memory")
+        os.rename(memory, memory + ".away")
+        starts, before = self.hv.guest("web").starts(), self.files()
+        result = self.revert(status=1, to="first", request="r1", safety=False)
+        self.assertIn("bring that file back", result.stdout)
+        self.assertEqual(self.hv.guest("web").starts(), starts)
+        os.rename(memory + ".away", memory)
+        os.mkdir(self.hv.path("pools/lab/web-vda.r1.qcow2"))
+        self.revert(status=3, to="first", request="r1", safety=False)
+        self.assertEqual(self.hv.guest("web").starts(), starts)
+        os.rmdir(self.hv.path("pools/lab/web-vda.r1.qcow2"))
+        os.chmod(self.hv.path("pools/lab"), 0o555)
+        self.revert(status=1, to="first", request="r1", safety=False)
+        os.chmod(self.hv.path("pools/lab"), 0o755)
+        self.assertEqual(self.hv.domain("web").isActive(), 1)
+        self.assertNotIn("reverting", self.record())
+        self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
+        self.assertEqual(self.sum(), b)
+        self.assertEqual(self.files(), before - {"web.first.memory.away"} | {"web.first.memory"})
+
+    def test_internal_of_a_machine_that_shall_be_off(self):
+        """It is brought back with its memory, as libvirt does that, and its power goes before it runs."""
+        self.declare()
+        a = self.fill("a")
+        self.snapshot("first")
+        self.fill("b")
+        self.declare(powerState="stopped")
+        starts = self.hv.guest("web").starts()
+        self.revert(to="first", request="r1", safety=False)
+        self.assertEqual(self.hv.domain("web").isActive(), 0)
+        self.assertEqual(self.hv.guest("web").starts(), starts)
+        self.declare()
+        self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
+        self.assertEqual(self.sum(), a)
+
     def test_internal_stopped(self):
         self.declare(powerState="stopped")
         a = self.put("a")

@@ -154,6 +154,8 @@ class Disks(lab.TestCase):
         wanted = {(actions[before], actions[action["id"]]) for action in plan["actions"] for before in action["after"]}
         self.assertEqual({(one, other) for one, other, _ in edges}, wanted)
         self.assertEqual(self.hv.conn.listAllDomains(), [])
+        self.hv.write("hosts.yaml", lab.document("Host", "here", {"uri": self.hv.uri}))
+        self.graph(self.specs())
         self.assertIn("No such file or directory", self.hv.reconcile("graph", "nothing.yaml", check=1).stderr)
 
 
