@@ -222,7 +222,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .prune = options->prune,
       .collect = options->collect,
       .collect_age = options->collect_age,
-      .now = g_get_real_time() / G_USEC_PER_SEC,
+      .now = fault_now(g_get_real_time() / G_USEC_PER_SEC),
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };
   return planner_plan(&input);
