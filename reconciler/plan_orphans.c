@@ -1,6 +1,7 @@
 /* Machines that are ours and that no file declares any more: reported, and deleted only when
  * asked for, with guards. Those of another source are its matter; a run that prunes says so. */
 #include "reconciler/chain.h"
+#include "reconciler/disk_facts.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/snapshot_rules.h"
 
@@ -63,6 +64,28 @@ static const Action *delete_left_layers(PlanBuilder *builder, const Orphan *orph
   return after;
 }
 
+/* A file that was made for the disk and isn't in its chain, and what lies beneath it, as far as that was too. */
+static const Action *delete_beside(PlanBuilder *builder, const Orphan *orphan, const char *target, const char *path, const Action *after) {
+  const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, target), NULL};
+  while (path != NULL && chain.disk != NULL && chain_find(&chain, path) < 0 && chain_is_named_for(&chain, path)) {
+    after = delete_file(builder, orphan, "what a disk was", path, after);
+    const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
+    path = volume != NULL ? volume->backing_path : NULL;
+  }
+  return after;
+}
+
+/* What our record knows of a disk: a volume that was to replace it, one that it was before, layers that were merged. */
+static void delete_replaced(PlanBuilder *builder, const Orphan *orphan, const char *target, const Action *after) {
+  const DiskFactSpec *fact = disk_facts(&orphan->domain->owner->facts, target);
+  if (fact == NULL)
+    return;
+  after = delete_beside(builder, orphan, target, fact->coming, after);
+  after = delete_beside(builder, orphan, target, fact->retired, after);
+  for (char **path = fact->leaving; path != NULL && *path != NULL; path++)
+    after = delete_beside(builder, orphan, target, *path, after);
+}
+
 /* Volumes that we made for a machine: those of its disks that name an image or just a size. What is ephemeral may go
  * without further permission: that was given with the word. */
 static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean all, const Action *after) {
@@ -82,14 +105,16 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
                                   now->path, NULL);
     action->permitted = ephemeral;
     delete_layers(builder, orphan, disk, action);
+    delete_replaced(builder, orphan, disk->target, action);
   }
 }
 
 static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   orphan->object->change = CHANGE_DELETE;
-  Action *last = NULL;
+  g_autoptr(GPtrArray) before = g_ptr_array_new();
+  Action *last = plan_helper_end(builder, orphan->object, orphan->domain, before);
   if (orphan->domain->active)
-    last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
+    last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, last != NULL ? last->id : NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
                         "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
   const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
   last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);

@@ -4,7 +4,7 @@
 #include "state/fault.h"
 
 #define FIRST_WAIT_MILLISECONDS 10
-#define LONGEST_WAIT_MILLISECONDS 250
+#define LONGEST_WAIT_MILLISECONDS 100
 
 /* A disk as the live XML shows it. */
 typedef struct {

@@ -94,8 +94,11 @@ class ChainCase(lab.TestCase):
         """The files of the pool, without the base."""
         return sorted(name for name in os.listdir(self.hv.path("pools/lab")) if not name.startswith("sha256-"))
 
+    def base_files(self):
+        return [name for name in os.listdir(self.hv.path("pools/lab")) if name.startswith("sha256-")]
+
     def base(self):
-        return [self.hv.path("pools/lab", name) for name in os.listdir(self.hv.path("pools/lab")) if name.startswith("sha256-")][0]
+        return self.hv.path("pools/lab", self.base_files()[0])
 
     # Content.
 

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Disk chains of running and stopped machines are shortened as declared, and hold what they held."""
 
+import os
+
 from chain_case import ChainCase, lab
 
 
@@ -34,6 +36,19 @@ class Chain(ChainCase):
         self.assertEqual(self.seen(), before)
         self.assertEqual(self.digest(self.base()), base)
         self.assert_settled()
+
+    def test_deleted_with_all_layers(self):
+        """Layers in the chain, and what a replaced disk was before, go with the machine; the base stays."""
+        self.make(powerState="stopped")
+        self.layer("one", metadata=False)
+        self.write(powerState="stopped", chain={"maxDepth": 1, "onExceed": "flatten"})
+        self.apply()
+        self.layer("two", metadata=False)
+        self.assertEqual(len(self.files()), 4)
+        os.unlink(self.hv.path("specs/web.yaml"))
+        self.apply("--prune", "--allow", "data-loss")
+        self.assertEqual(self.files(), [])
+        self.assertEqual(len(self.base_files()), 1)
 
     def test_flatten_running(self):
         self.make()
