@@ -154,6 +154,22 @@ static gboolean lies_beneath(const GPtrArray *layers, const char *path, gboolean
   return FALSE;
 }
 
+/* The same by what libvirt's snapshots say that they are of: of a stopped machine whose files are in no pool. */
+static gboolean lies_beneath_snapshots(const ActualDomain *existing, const DiskSpec *found, const char *path) {
+  const char *layer = found->path;
+  for (guint i = existing->snapshots->len; i > 0; i--) {
+    const ActualSnapshot *snapshot = existing->snapshots->pdata[i - 1];
+    for (guint n = 0; n < snapshot->disks->len; n++) {
+      const ActualSnapshotDisk *disk = snapshot->disks->pdata[n];
+      if (g_strcmp0(disk->target, found->target) == 0 && g_strcmp0(disk->path, layer) == 0 && disk->base != NULL)
+        layer = disk->base;
+    }
+    if (g_strcmp0(layer, path) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Whether the file asks for the same source as when it was last applied. */
 static gboolean asks_the_same(const ActualDomain *existing, const DiskSpec *declared) {
   const VmSpec *applied = existing->owner != NULL ? &existing->owner->spec : NULL;
@@ -173,7 +189,8 @@ static char *keep_snapshots(const ActualDomain *existing, const DiskSpec *found,
   if (found == NULL || !given(found, DiskSpec, path) || g_str_equal(found->path, disk->path))
     return NULL;
   gboolean complete;
-  if (lies_beneath(layers_of(existing, found), disk->path, existing->active, &complete)) {
+  if (lies_beneath(layers_of(existing, found), disk->path, existing->active, &complete) ||
+      (!complete && lies_beneath_snapshots(existing, found, disk->path))) {
     source->kind = SOURCE_KEPT;
     set_path(disk, g_strdup(found->path));
     leave_format(disk);

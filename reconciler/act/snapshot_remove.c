@@ -32,18 +32,23 @@ static gboolean has_layer(xmlDoc *doc, gboolean live, const ActualSnapshotDisk *
 }
 
 /* Of a stopped machine, libvirt tells only the top layer: the volumes tell the rest. */
-static gboolean lies_below(virConnectPtr connect, const char *top, const char *path) {
+static gboolean lies_below(virConnectPtr connect, const char *top, const char *path, gboolean *ret_below, GError **error) {
   g_autofree char *now = g_strdup(top);
   for (guint depth = 0; now && depth < 200; depth++) {
-    if (g_str_equal(now, path))
+    *ret_below = g_str_equal(now, path);
+    if (*ret_below)
       return TRUE;
-    g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, now);
     g_auto(VolumeFacts) facts = { 0 };
-    g_clear_pointer(&now, g_free);
-    if (volume && volume_facts(volume, &facts, NULL))
-      now = g_strdup(facts.backing_path);
+    g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, now);
+    if (!volume)
+      return libvirt_fail(error, "cannot tell whether %s is still in use, since what %s is based on isn't known: define and start a pool "
+                          "over its directory", path, now);
+    if (!volume_facts(volume, &facts, error))
+      return FALSE;
+    g_free(now);
+    now = g_strdup(facts.backing_path);
   }
-  return FALSE;
+  return TRUE;
 }
 
 /* Whether the machine uses the layer: as it runs, or as it is defined. */
@@ -59,9 +64,9 @@ static gboolean is_used(const Removing *removing, const ActualSnapshotDisk *disk
     return FALSE;
   g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(defined), FALSE, NULL);
   const ActualDisk *found = actual_disk(disks, disk->target);
-  *ret_used = (live && has_layer(live, TRUE, disk)) ||
-              (found && lies_below(virDomainGetConnect(removing->domain), found->path, disk->path));
-  return TRUE;
+  *ret_used = live && has_layer(live, TRUE, disk);
+  return *ret_used || !found || !found->path ||
+         lies_below(virDomainGetConnect(removing->domain), found->path, disk->path, ret_used, error);
 }
 
 /* The file of a layer that the machine doesn't use, or of its memory. One that isn't there is gone already. */

@@ -119,6 +119,19 @@ class Taking(SnapshotCase):
         self.assertEqual(self.sources(), {"vda": "web-vda.one.qcow2"})
         self.guest.wait_heartbeat()
 
+    def test_a_disk_in_no_pool(self):
+        """Of a stopped machine, nothing but libvirt's snapshots tells then what the disk is based on."""
+        place = self.hv.make_directory("elsewhere")
+        disk = os.path.join(place, "disk.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "8M"], check=True)
+        self.hv.give(disk)
+        self.apply("one", powerState="stopped", disks=[{"target": "vda", "path": disk, "format": "qcow2"}])
+        self.assertEqual(self.sources(), {"vda": "web-vda.one.qcow2"})
+        self.apply("one", "two")
+        self.assertEqual(self.sources(), {"vda": "web-vda.two.qcow2"})
+        self.apply("one", "two", title="Another change")
+        self.assertEqual(sorted(os.listdir(place)), ["disk.qcow2", "web-vda.one.qcow2", "web-vda.two.qcow2"])
+
     def test_a_persons_is_taken_over(self):
         self.apply(powerState="stopped")
         self.domain.snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
