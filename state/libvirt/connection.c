@@ -116,8 +116,9 @@ static virConnectPtr open_handle(const Connection *connection, GError **error) {
     libvirt_fail(error, "cannot connect to %s", connection->uri ? connection->uri : "libvirt");
     return NULL;
   }
-  /* Drivers in this process have no keepalive; there is nothing to do about a failure. */
-  if (g_atomic_int_get(&events_registered) && connection_is_remote(handle))
+  /* A daemon of this host can hang too. Drivers in this process have no keepalive; there is nothing to do
+   * about a failure. */
+  if (g_atomic_int_get(&events_registered))
     virConnectSetKeepAlive(handle, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
   return handle;
 }
