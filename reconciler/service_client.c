@@ -44,7 +44,7 @@ void service_append_state(GString *out, const json_t *state) {
   g_string_append_printf(out, "Service (process %" JSON_INTEGER_FORMAT ")\n", json_integer_value(json_object_get(state, "pid")));
   static const char *const lines[][2] = {
       {"source", "source"}, {"revision", "revision"}, {"connection", "connection"}, {"read", "sourceRead"},
-      {"last pass", "lastPass"}, {"last change", "lastApplied"}, {"source error", "sourceError"}, {"host error", "hostError"},
+      {"pass since", "passSince"}, {"last pass", "lastPass"}, {"last change", "lastApplied"}, {"source error", "sourceError"}, {"host error", "hostError"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(lines); i++)
     append_text(out, lines[i][0], state, lines[i][1]);

@@ -30,6 +30,7 @@ static json_t *state_json(const Service *service) {
   json_object_set_new(root, "connected", json_boolean(metrics->connected));
   json_object_set_new(root, "hostError", json_text(service->host_error));
   json_object_set_new(root, "busy", json_boolean(service->pass_busy || service->look || service->reading_busy));
+  json_object_set_new(root, "passSince", time_json(service->pass_busy ? service->pass_since : 0));
   json_object_set_new(root, "suspended", json_boolean(given(&service->config->spec, ServiceSpec, suspend) && service->config->spec.suspend));
   json_object_set_new(root, "lastPass", time_json(metrics->last_pass));
   json_object_set_new(root, "lastApplied", time_json(metrics->last_applied));

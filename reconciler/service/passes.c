@@ -191,6 +191,7 @@ static void start_pass(Service *service) {
   g_clear_pointer(&service->actual, actual_free);
   service->forget = service->anew = service->look = service->look_at_all = FALSE;
   service->pass_busy = TRUE;
+  service->pass_since = g_get_real_time();
   g_autoptr(GTask) task = g_task_new(NULL, NULL, on_pass, service);
   g_task_set_task_data(task, pass, pass_free);
   g_task_run_in_thread(task, make_pass);

@@ -41,6 +41,7 @@ typedef struct {
   char *source_error;     /* of the last reading; NULL: it was good */
 
   gboolean pass_busy;
+  gint64 pass_since;      /* microseconds since 1970 */
   Actual *actual;         /* of the last pass; NULL: nothing is known */
   gboolean look;          /* what is known of the host may not hold any more: */
   gboolean look_at_all;   /* all of it, or */
