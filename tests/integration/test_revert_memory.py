@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Going back with the memory, and within a disk's file; and not going back after all."""
+"""Going back with the memory; and not going back after all."""
 
 import os
 import sys
@@ -68,47 +68,6 @@ class Revert(revert.TestCase):
         self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
         self.assertEqual(self.sum(), b)
         self.assertEqual(self.files(), before - {"web.first.memory.away"} | {"web.first.memory"})
-
-    def test_internal_of_a_machine_that_shall_be_off(self):
-        """It is brought back with its memory, as libvirt does that, and its power goes before it runs."""
-        self.declare()
-        a = self.fill("a")
-        self.snapshot("first")
-        self.fill("b")
-        self.declare(powerState="stopped")
-        starts = self.hv.guest("web").starts()
-        self.revert(to="first", request="r1", safety=False)
-        self.assertEqual(self.hv.domain("web").isActive(), 0)
-        self.assertEqual(self.hv.guest("web").starts(), starts)
-        self.declare()
-        self.hv.guest("web").wait(lambda guest: guest.starts() > starts, "another start")
-        self.assertEqual(self.sum(), a)
-
-    def test_internal_stopped(self):
-        self.declare(powerState="stopped")
-        a = self.put("a")
-        self.snapshot("first")
-        b = self.put("b")
-        self.declare(powerState="stopped", size="6MiB", title="changed since")
-        self.revert(to="first", request="r1")
-        self.assertEqual(self.content(len(a)), a)
-        self.assertEqual(self.capacity(), 6 << 20)
-        self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
-        self.assertEqual(self.current(), "first")
-        self.revert(to="revert-r1", request="r2")
-        self.assertEqual(self.content(len(b)), b)
-
-    def test_internal_running(self):
-        self.declare()
-        a = self.fill("a")
-        self.snapshot("first")
-        b = self.fill("b")
-        self.revert(to="first", request="r1", boots=False)
-        self.assertEqual(self.hv.domain("web").isActive(), 1)
-        self.guest().wait_heartbeat(2)
-        self.assertEqual(self.sum(), a)
-        self.revert(to="revert-r1", request="r2")
-        self.assertEqual(self.sum(), b)
 
     def test_withdrawn(self):
         """Interrupted when the machine was off, and asked for no more: it runs again, and is what it was."""
