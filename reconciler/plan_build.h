@@ -80,6 +80,9 @@ void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const Actu
 char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);
 void plan_convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions);
 
+/* Exports that weren't written yet (plan_exports.c). found NULL: to be created. Returns why one can't be, or NULL. */
+char *plan_exports(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions);
+
 /* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
 /* Going back to a snapshot, as the file asks for or as was begun. Returns why it can't be, or NULL; `ret_alone`: this

@@ -239,6 +239,11 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
     g_ptr_array_add(actions, due);
   }
   autostart(builder, object, NULL, actions, define->id);
+  error = plan_exports(builder, object, NULL, resolved->sources, actions);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
   plan_power(builder, object, NULL, resolved->sources, actions);
   build_ready(builder, KIND_VIRTUAL_MACHINE, object->name, actions->pdata[actions->len - 1]);
 }
@@ -407,6 +412,11 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   }
   if (!found->active)
     plan_convert(builder, object, found, resolved->sources, actions);
+  error = plan_exports(builder, object, found, resolved->sources, actions);
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
   plan_settle(builder, object, found, actions);
   plan_power(builder, object, found, resolved->sources, actions);
   const char *source = found->owner != NULL ? found->owner->source : NULL;

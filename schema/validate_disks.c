@@ -78,8 +78,21 @@ static void check_driver(const Check *check, const VmSpec *vm, const DiskSpec *d
     check_error(check, "readOnly", "a cdrom is always read-only");
 }
 
+static void check_exports(const Check *outer, const VmSpec *vm) {
+  for (guint i = 0; vm->exports && i < vm->exports->len; i++) {
+    const ExportSpec *export = vm->exports->pdata[i];
+    const Check check = check_item(outer, "exports", export->name);
+    const DiskSpec *disk = vm->disks ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], export->disk) : NULL;
+    if (!disk && !outer->adopt)
+      check_error(&check, "disk", "the machine has no disk %s", export->disk);
+    else if (disk && is_drive(disk))
+      check_error(&check, "disk", "%s is a %s: only disks are exported", export->disk, DiskDevice_words.words[disk->device]);
+  }
+}
+
 void validate_disks(const Check *outer) {
   const VmSpec *vm = object_vm(outer->object);
+  check_exports(outer, vm);
   for (guint i = 0; vm->disks && i < vm->disks->len; i++) {
     const DiskSpec *disk = vm->disks->pdata[i];
     const Check check = check_item(outer, "disks", disk->target);

@@ -46,6 +46,7 @@ typedef struct {
   const char *pool, *volume, *format;
   const char *from; /* path */
   guint64 bytes;    /* capacity, not less than that of `from` */
+  gboolean keep_marker; /* the caller clears it when more than the copy is done */
 } VolumeCopy;
 gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error);
 

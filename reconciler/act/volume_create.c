@@ -159,7 +159,7 @@ gboolean volume_copy(const ActionContext *context, const Action *action, const V
     return FALSE;
   FAULT("copy: marked");
   if (copy(context, action, pool, &wanted, source, error))
-    return marker_clear(pool, wanted.volume, error);
+    return copied->keep_marker || marker_clear(pool, wanted.volume, error);
   half_made_remove(pool, wanted.volume);
   return FALSE;
 }
@@ -168,6 +168,6 @@ gboolean act_volume_copy(const ActionContext *context, const Action *action, GEr
   Wanted wanted;
   if (!read_arguments(action, &wanted, error) || !act_need(action, "from", error))
     return FALSE;
-  const VolumeCopy copied = { wanted.pool, wanted.volume, wanted.format, wanted.from, wanted.bytes };
+  const VolumeCopy copied = { wanted.pool, wanted.volume, wanted.format, wanted.from, wanted.bytes, .keep_marker = FALSE };
   return volume_copy(context, action, &copied, error);
 }

@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""Stand-alone images of disks: written once, at one moment, whether the machine runs or not."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import libvirt  # noqa: E402
+import lab  # noqa: E402
+
+
+class ExportCase(lab.TestCase):
+    def setUp(self):
+        self.hv.write("pool.yaml", self.hv.pool(), self.hv.pool("images"), self.hv.image())
+
+    def source(self):
+        return self.hv.path("specs")
+
+    def files(self):
+        return sorted(os.listdir(self.hv.path("pools", "images")))
+
+    def volume(self, name, pool="images"):
+        return self.hv.path("pools", pool, name)
+
+    def machine(self, *disks, power="stopped", exports=(), **spec):
+        self.hv.write("web.yaml", self.hv.vm("web", "control", serials=self.hv.control_port("web"), powerState=power,
+                                             exports=[{"to": "images", "disk": "vda", **each} for each in exports] or None,
+                                             disks=[{"pool": "lab", **disk} for disk in disks], **spec))
+
+    def in_sync(self):
+        self.assertEqual(self.hv.plan(self.source(), status=0)["actions"], [])
+
+    def info(self, name):
+        out = subprocess.run(["qemu-img", "info", "-U", "--output=json", self.volume(name)], check=True, stdout=subprocess.PIPE).stdout
+        return json.loads(out)
+
+    def killed(self, *places):
+        """Runs that are killed at these places, until one has none left."""
+        statuses = [self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": str(at)}).status for at in places]
+        self.assertIn(statuses[:3], ([-9] * 3,), statuses)
+
+    def assert_same(self, path, name):
+        subprocess.run(["qemu-img", "compare", "-U", path, self.volume(name)], check=True, stdout=subprocess.DEVNULL)
+
+
+class Stopped(ExportCase):
+    def test_chain_becomes_one_image(self):
+        disk = {"target": "vda", "image": "base"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        overlay = self.volume("web-vda.qcow2", "lab")
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 2M", overlay], check=True, stdout=subprocess.DEVNULL)
+        self.machine(disk, exports=[{"name": "one"}, {"name": "two", "format": "raw"}])
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["one.qcow2", "two.raw"])
+        self.assertNotIn("backing-filename", self.info("one.qcow2"))
+        self.assert_same(overlay, "one.qcow2")
+        self.assert_same(overlay, "two.raw")
+        self.in_sync()
+        # Written once: what was taken away isn't written again.
+        os.remove(self.volume("one.qcow2"))
+        self.in_sync()
+
+    def test_never_overwrites(self):
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        with open(self.volume("one.qcow2"), "wb") as file:
+            file.write(b"precious" * 64)
+        self.machine(disk, exports=[{"name": "one"}])
+        result = self.hv.reconcile(self.source())
+        self.assertIn("never overwritten", result.stdout + result.stderr)
+        with open(self.volume("one.qcow2"), "rb") as file:
+            self.assertEqual(file.read(), b"precious" * 64)
+
+    def test_made_with_the_machine(self):
+        self.machine({"target": "vda", "image": "base"}, exports=[{"name": "one"}])
+        self.hv.apply(self.source())
+        self.assert_same(self.volume("web-vda.qcow2", "lab"), "one.qcow2")
+        self.in_sync()
+
+    def test_killed_and_done_again(self):
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        self.machine(disk, exports=[{"name": "one"}])
+        self.killed(1, 2, 3, 4, 5, 6)
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["one.qcow2"])
+        self.assert_same(self.volume("web-vda.qcow2", "lab"), "one.qcow2")
+        self.in_sync()
+
+
+class Running(ExportCase):
+    def test_is_of_one_moment(self):
+        disks = [{"target": "vda", "image": "base", "size": "96MiB"}, {"target": "vdb", "size": "8MiB", "format": "raw"},
+                 {"target": "vdc", "size": "8MiB", "stateless": True}]
+        self.machine(*disks, power="running")
+        self.hv.apply(self.source())
+        guest = self.hv.guest("web")
+        guest.wait_heartbeat()
+        guest.do("write", "vda", 80, "seed")
+        guest.do("write", "vdb", 3, "seed")
+        guest.do("write", "vdc", 3, "dropped")
+        sums = {disk: guest.do("sum", disk) for disk in ("vda", "vdb")}
+        before = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).split("<metadata>")[1].split("</metadata>")[1]
+        self.machine(*disks, power="running", exports=[{"name": "one"}, {"name": "data", "disk": "vdb", "format": "raw"},
+                                                       {"name": "mixed", "disk": "vdb"}, {"name": "empty", "disk": "vdc"}])
+        self.hv.apply(self.source())
+        after = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).split("<metadata>")[1].split("</metadata>")[1]
+        self.assertEqual(before, after)
+        self.assertEqual(self.files(), ["data.raw", "empty.qcow2", "mixed.qcow2", "one.qcow2"])
+        self.assertNotIn("backing-filename", self.info("one.qcow2"))
+        for name, disk in (("one.qcow2", "vda"), ("data.raw", "vdb"), ("mixed.qcow2", "vdb")):
+            path = self.hv.path("state", "raw")
+            subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", self.volume(name), path], check=True)
+            out = subprocess.run(["sha256sum", path], check=True, stdout=subprocess.PIPE, encoding="ascii").stdout
+            self.assertEqual(out.split()[0], sums[disk], name)
+        self.assert_same(self.volume("web-vdc.qcow2", "lab"), "empty.qcow2")
+        self.in_sync()
+
+    def test_boots(self):
+        self.machine({"target": "vda", "image": "base"}, power="running", exports=[{"name": "golden"}])
+        self.hv.apply(self.source())
+        document = self.hv.vm("copy", boot=None, disks=[{"target": "vda", "path": self.volume("golden.qcow2"), "format": "qcow2"}])
+        self.hv.write("copy.yaml", document)
+        self.hv.apply(self.source())
+        self.hv.guest("copy").wait_heartbeat()
+
+    def test_killed_while_it_is_written(self):
+        self.machine({"target": "vda", "size": "8MiB"}, power="running")
+        self.hv.apply(self.source())
+        self.machine({"target": "vda", "size": "8MiB"}, power="running", exports=[{"name": "one"}])
+        self.killed(1, 2, 3, 4)
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["one.qcow2"])
+        self.assert_same(self.volume("web-vda.qcow2", "lab"), "one.qcow2")
+        self.in_sync()
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
