@@ -31,7 +31,7 @@ static gboolean begin(const ActionContext *context, virDomainPtr domain, const c
   }
   gboolean begun = virDomainBackupBegin(domain, text, NULL, 0) == 0 || libvirt_fail(error, "cannot begin a backup of domain %s", name);
   g_autoptr(GError) trouble = NULL;
-  if (quiesce && !agent_thaw(domain, &trouble))
+  if (quiesce && !agent_thaw(domain, TRUE, &trouble))
     act_remark(context, "%s", trouble->message);
   if (quiesce)
     agent_unlimit(domain);
@@ -102,10 +102,13 @@ gboolean backup_disk(const ActionContext *context, const Action *action, virDoma
   return wait_until_done(context, action, domain, error);
 }
 
-gboolean backup_end(const ActionContext *context G_GNUC_UNUSED, virDomainPtr domain, const char *path, GError **error) {
+gboolean backup_end(const ActionContext *context, virDomainPtr domain, const char *path, GError **error) {
   g_autoptr(xmlDoc) live = act_domain_doc(domain, 0, error);
-  if (!live || (agent_is_connected(live) && !agent_thaw(domain, error)))
+  g_autoptr(GError) trouble = NULL;
+  if (!live)
     return FALSE;
+  if (agent_is_connected(live) && !agent_thaw(domain, FALSE, &trouble))
+    act_remark(context, "%s", trouble->message);
   g_autofree char *text = virDomainBackupGetXMLDesc(domain, 0);
   g_autoptr(xmlDoc) doc = text ? xml_parse(text, "the backup", NULL) : NULL;
   g_autofree char *file = doc ? xml_path_get(xml_path("disks/disk[@backup='yes']/target/@file"), xmlDocGetRootElement(doc)) : NULL;
