@@ -1,5 +1,6 @@
 #include "reconciler/import.h"
 
+#include "reconciler/snapshot_rules.h"
 #include "schema/value.h"
 
 static void remark(GPtrArray *remarks, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -133,6 +134,28 @@ static void import_interfaces(VmSpec *vm, GPtrArray *remarks) {
   }
 }
 
+/* Those that are ours are declared, or they would be removed; a person's stay a person's until a file names them. */
+static void import_snapshots(const ActualDomain *domain, VmSpec *vm, GPtrArray *remarks) {
+  GPtrArray *snapshots = spec_list_new(&SnapshotSpec_table);
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const ActualSnapshot *found = domain->snapshots->pdata[i];
+    if (domain->owner == NULL || snapshot_fact(&domain->owner->facts, found->name) == NULL) {
+      remark(remarks, "snapshot %s stays as it is, a person's: name it under snapshots to take it over", found->name);
+      continue;
+    }
+    SnapshotSpec *snapshot = spec_new(&SnapshotSpec_table);
+    snapshot->name = g_strdup(found->name);
+    set_given(snapshot, SnapshotSpec, name);
+    g_ptr_array_add(snapshots, snapshot);
+  }
+  if (snapshots->len > 0) {
+    vm->snapshots = snapshots;
+    set_given(vm, VmSpec, snapshots);
+  } else {
+    g_ptr_array_unref(snapshots);
+  }
+}
+
 Object *import_domain(const ActualDomain *domain, GPtrArray *remarks) {
   Object *object = object_new(KIND_VIRTUAL_MACHINE, domain->name);
   object->metadata.adopt = TRUE;
@@ -145,6 +168,7 @@ Object *import_domain(const ActualDomain *domain, GPtrArray *remarks) {
            power_state_word(domain->state, domain->has_managed_save));
   import_disks(vm, remarks);
   import_interfaces(vm, remarks);
+  import_snapshots(domain, vm, remarks);
   clean_spec(&VmSpec_table, vm, "", remarks);
   return object;
 }

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
-from test_snapshots import SnapshotCase  # noqa: E402
+from snapshot_case import SnapshotCase  # noqa: E402
 
 
 class Quiesced(SnapshotCase):

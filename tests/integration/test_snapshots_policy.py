@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""Snapshots by the clock, which is injected; and without space."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from snapshot_case import SnapshotCase, brief, lab  # noqa: E402
+
+
+class ByTheClock(SnapshotCase):
+    def at(self, when):
+        """Applies at that moment; a second run a minute later has nothing to do."""
+        self.declare(snapshotPolicy={"every": "1h", "keep": 2, "prefix": "hourly"})
+        for moment, status in ((when, 0), (when + 60, 0)):
+            result = self.hv.reconcile("-o", "json", self.hv.path("specs"), env={**self.hv.env, "RECONCILE_NOW": str(moment)})
+            self.assertEqual(result.status, status, brief(result))
+        self.assertEqual(result.json()["actions"], [])
+        return self.snapshots()
+
+    def test_taken_and_removed(self):
+        self.apply()
+        self.guest.do("write", "vda", 1, "first")
+        now, start = self.guest.do("sum", "vda"), 1768000000
+        self.assertEqual(self.at(start), ["hourly-20260109T230640Z"])
+        self.assertEqual(self.facts()["hourly-20260109T230640Z"]["origin"], "policy")
+        self.at(start + 3600)
+        recorder = self.recorder()
+        with self.guest.keeps_beating(max_gap=15):
+            self.assertEqual(self.at(start + 5 * 3600), ["hourly-20260110T000640Z", "hourly-20260110T040640Z"])  # missed ones once
+        self.assertEqual(recorder.stopped_events("web"), [])
+        self.assertEqual(len(self.chain("web-vda.hourly-20260110T040640Z.qcow2")), 3)
+        self.assertEqual(self.at(start + 5 * 3600 - 120), ["hourly-20260110T000640Z", "hourly-20260110T040640Z"])  # the clock went back
+        self.assertEqual(self.guest.do("sum", "vda"), now)
+        self.options.pop("snapshotPolicy")
+        self.apply()
+        self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
+        self.assertEqual(self.guest.do("sum", "vda"), now)
+
+
+class NoSpace(SnapshotCase):
+    def test_memory_does_not_fit(self):
+        """Refused up front, or, where the space went meanwhile, the machine runs on as it was."""
+        self.hv.small_disk("lab", "40M")
+        self.apply()
+        self.guest.wait_heartbeat()
+        self.declare({"name": "one", "memory": True})
+        result = self.hv.reconcile(self.hv.path("specs"))
+        self.assertIn(result.status, (1, 3), str(result))
+        self.guest.wait_heartbeat(2)
+        self.assertEqual((self.snapshots(), self.facts(), self.files()), ([], {}, ["web-vda.qcow2"]))
+        result = self.hv.reconcile("--allow", "overcommit", self.hv.path("specs"))
+        self.assertEqual(result.status, 1, str(result))
+        self.guest.wait_heartbeat(2)
+        self.assertEqual((self.snapshots(), self.facts(), self.sources()), ([], {}, {"vda": "web-vda.qcow2"}))
+        self.assertEqual(self.files(), ["web-vda.qcow2"])
+        self.apply("one")
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
