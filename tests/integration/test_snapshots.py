@@ -26,7 +26,7 @@ class Taking(SnapshotCase):
         self.guest.do("write", "vda", 2, "second")
         self.assertEqual(self.content("web-vda.qcow2"), before)
         self.assertNotEqual(self.guest.do("sum", "vda"), before)
-        # By file and by the clock both: the machine's disk is the same disk.
+        # By volume and by path too, it is the same disk.
         self.apply("one", disks=[{"target": "vda", "volume": "web-vda.qcow2", "pool": "lab"}])
         self.apply("one", disks=[{"target": "vda", "path": self.path("web-vda.qcow2")}])
         self.apply("one", powerState="stopped")
