@@ -150,10 +150,11 @@ static gboolean start(virDomainPtr domain, const BlockJob *job, GError **error) 
 }
 
 /* An active commit whose layers are equal: now the machine goes over to base. */
-static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, GError **error) {
+static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, gboolean *ret_pivoted, GError **error) {
   g_auto(LiveDisk) live = { 0 };
   if (!read_live(domain, job->target, &live, error))
     return FALSE;
+  *ret_pivoted = live.disk->job_ready;
   if (!live.disk->job_ready)
     return TRUE;
   FAULT("block job: ready");
@@ -168,15 +169,15 @@ static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, GErro
 static gboolean follow(const ActionContext *context, const Action *action, virDomainPtr domain, const BlockJob *job, GError **error) {
   for (guint wait = FIRST_WAIT_MILLISECONDS;; wait = MIN(wait * 2, LONGEST_WAIT_MILLISECONDS)) {
     virDomainBlockJobInfo info = { 0 };
-    gboolean runs;
+    gboolean runs, pivoted = FALSE;
     if (!job_info(domain, job->target, &runs, &info, error))
       return FALSE;
     if (!runs)
       return TRUE;
     act_progress(context, action, info.cur, info.end, job->kind == BLOCK_JOB_PULL ? "flattening" : "merging");
-    if (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT && !pivot_when_ready(domain, job, error))
+    if (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT && !pivot_when_ready(domain, job, &pivoted, error))
       return FALSE;
-    if (!act_sleep(context, wait, error)) {
+    if (!pivoted && !act_sleep(context, wait, error)) {
       block_job_abort(domain, job->target, NULL); /* what can't be aborted is taken up by the next run */
       return FALSE;
     }
