@@ -94,7 +94,7 @@ class Disks(lab.TestCase):
                          [("first", None, False), ("second", "first", True)])
         text = self.text()
         self.assertIn("also used by snapshot second\n", text)
-        self.assertIn("snapshot second: external, after first, current\n", text)
+        self.assertIn("snapshot second: external, after first, current", text)
         nodes, _ = self.graph()
         self.assertIn("second\\ncurrent", [label for _, label in nodes.values()])
         domain = self.hv.domain("web")
