@@ -56,6 +56,16 @@ static void convert_disks(Power *power) {
   }
 }
 
+/* Our own restart was interrupted, whatever the policy says of machines that stop. */
+static gboolean was_restarting(const Power *power) {
+  const Ownership *owner = power->domain != NULL ? power->domain->owner : NULL;
+  return owner != NULL && given(&owner->facts, FactsSpec, restarting);
+}
+
+static void start_again(Power *power, const char *description) {
+  string_map_set(act(power, ACTION_DOMAIN_START, description, NULL, NULL)->args, "again", "true");
+}
+
 /* Whether one that has stopped is started again. What the file newly asks for is no matter of its past:
  * then the record doesn't say yet that it shall run. */
 static gboolean may_start(Power *power) {
@@ -63,7 +73,7 @@ static gboolean may_start(Power *power) {
   RestartOn policy = stated ? power->vm->restartPolicy : RestartOn_always;
   const Ownership *owner = power->domain != NULL ? power->domain->owner : NULL;
   gboolean ran = owner != NULL && given(&owner->spec, VmSpec, powerState) && owner->spec.powerState == PowerState_running;
-  if (policy == RestartOn_always || !ran)
+  if (policy == RestartOn_always || !ran || was_restarting(power))
     return TRUE;
   StopCause cause = actual_stop_cause(power->domain);
   gboolean failed = cause == STOP_FORCED || cause == STOP_CRASHED;
@@ -79,7 +89,9 @@ static void want_running(Power *power, PowerState now) {
   gboolean start_paused = given(power->vm, VmSpec, startPaused) && power->vm->startPaused;
   if (now == PowerState_stopped && !may_start(power))
     return;
-  if (now == PowerState_stopped)
+  if (now == PowerState_stopped && was_restarting(power) && !start_paused)
+    start_again(power, "start again, after a restart that was interrupted");
+  else if (now == PowerState_stopped)
     act(power, ACTION_DOMAIN_START, start_paused ? "start, CPUs stopped" : "start", "paused", start_paused ? "true" : NULL);
   else if (now == PowerState_hibernated)
     act(power, ACTION_DOMAIN_START, "restore from the saved memory", NULL, NULL);
@@ -142,9 +154,11 @@ static void pending(Power *power, PowerState now) {
     return;
   }
   /* What couldn't be started again isn't stopped. */
-  plan_bases(shut_down(power), power->domain->defined_disks, power->sources);
+  Action *stop = shut_down(power);
+  plan_bases(stop, power->domain->defined_disks, power->sources);
+  string_map_set(stop->args, "again", "true");
   convert_disks(power);
-  act(power, ACTION_DOMAIN_START, "start again", NULL, NULL);
+  start_again(power, "start again");
   for (guint i = 0; i < power->object->fields->len; i++) {
     FieldChange *change = power->object->fields->pdata[i];
     if (change->pending) {
@@ -178,8 +192,13 @@ void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *ex
     }
     now = existing->persistent.powerState;
   }
+  if (was_restarting(&power) && now == PowerState_running) /* it came up again, and that wasn't noted */
+    start_again(&power, "note that its restart is over");
   if (!given(vm, VmSpec, powerState)) {
-    pending(&power, now);
+    if (was_restarting(&power) && now == PowerState_stopped)
+      start_again(&power, "start again, after a restart that was interrupted");
+    else
+      pending(&power, now);
     return;
   }
   guint count = before->len;

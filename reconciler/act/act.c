@@ -236,3 +236,19 @@ Ownership act_ownership(const ActionContext *context, const Ownership *last) {
     record.facts = last->facts;
   return record;
 }
+
+static gboolean set_restarting(FactsSpec *facts, gconstpointer data) {
+  gboolean restarting = GPOINTER_TO_INT(data);
+  if (given(facts, FactsSpec, restarting) == restarting)
+    return FALSE;
+  if (restarting)
+    set_given(facts, FactsSpec, restarting);
+  else
+    spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_restarting]);
+  facts->restarting = restarting;
+  return TRUE;
+}
+
+gboolean act_note_restart(virDomainPtr domain, const Action *action, gboolean restarting, GError **error) {
+  return !act_arg(action, "again") || act_change_facts(domain, set_restarting, GINT_TO_POINTER(restarting), error);
+}

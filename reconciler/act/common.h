@@ -49,5 +49,8 @@ Ownership *act_record(virDomainPtr domain, GError **error);
  * returns whether there is anything to write. Redefining keeps the facts as they are. */
 typedef gboolean (*FactsChange)(FactsSpec *facts, gconstpointer data);
 gboolean act_change_facts(virDomainPtr domain, FactsChange change, gconstpointer data, GError **error);
+/* Notes in the record that the machine is stopped to be started again at once, or that this is over: an
+ * interrupted restart is told from a machine that its user stopped. Where the action's argument `again` asks for it. */
+gboolean act_note_restart(virDomainPtr domain, const Action *action, gboolean restarting, GError **error);
 /* The VM's resolved spec; NULL with error when the plan has none (orphans). */
 const VmSpec *act_vm(const ActionContext *context, GError **error);

@@ -38,7 +38,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
   const char *name = context->object->name;
   gboolean paused = g_strcmp0(act_arg(action, "paused"), "true") == 0;
   if (runs(state))
-    return paused ? act_stale(error, "domain %s is running already", name) : TRUE;
+    return paused ? act_stale(error, "domain %s is running already", name) : act_note_restart(domain, action, FALSE, error);
   if (state == VIR_DOMAIN_PAUSED)
     return paused ? TRUE : act_stale(error, "domain %s has been started and is paused", name);
   if (is_active_state(state))
@@ -51,7 +51,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
   if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
     return libvirt_fail(error, "cannot %s domain %s", saved > 0 ? "restore" : "start", name);
   FAULT("domain: started");
-  return verify_started(context, domain, saved > 0, paused, error);
+  return verify_started(context, domain, saved > 0, paused, error) && act_note_restart(domain, action, FALSE, error);
 }
 
 gboolean act_domain_pause(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {

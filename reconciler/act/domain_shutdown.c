@@ -108,6 +108,29 @@ static gboolean executes(int state) {
   return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED || state == VIR_DOMAIN_SHUTDOWN;
 }
 
+static gboolean stop(Shutdown *shutdown, GError **error) {
+  const ActionContext *context = shutdown->context;
+  int state = act_domain_state(shutdown->domain, NULL, error);
+  if (state < 0)
+    return FALSE;
+  if (!executes(state)) {
+    if (!shutdown->force)
+      return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow shutdown.force",
+                      context->object->name);
+    return power_off(shutdown, "it is paused and can't react: powering off", error);
+  }
+  FAULT("shutdown: to be asked for");
+  gboolean off = FALSE;
+  if (!shut_down(shutdown, &off, error))
+    return FALSE;
+  if (off)
+    return TRUE;
+  if (!shutdown->force)
+    return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running",
+                    context->object->name, shutdown->timeout / 1000);
+  return power_off(shutdown, "the guest did not shut down: powering off", error);
+}
+
 gboolean act_domain_shutdown(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) domain = act_own_domain(context, error);
   Shutdown shutdown = { .context = context, .action = action, .domain = domain };
@@ -118,23 +141,13 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   shutdown.id = virDomainGetID(domain);
   if (shutdown.id == (unsigned int)-1)
     return TRUE;
-  int state = act_domain_state(domain, NULL, error);
-  if (state < 0)
+  if (!act_note_restart(domain, action, TRUE, error))
     return FALSE;
-  if (!executes(state)) {
-    if (!shutdown.force)
-      return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow shutdown.force",
-                      context->object->name);
-    return power_off(&shutdown, "it is paused and can't react: powering off", error);
-  }
-  FAULT("shutdown: to be asked for");
-  gboolean off = FALSE;
-  if (!shut_down(&shutdown, &off, error))
-    return FALSE;
-  if (off)
+  if (stop(&shutdown, error)) {
+    FAULT("shutdown: off");
     return TRUE;
-  if (!shutdown.force)
-    return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running",
-                    context->object->name, shutdown.timeout / 1000);
-  return power_off(&shutdown, "the guest did not shut down: powering off", error);
+  }
+  if (virDomainIsActive(domain) == 1)
+    act_note_restart(domain, action, FALSE, NULL);
+  return FALSE;
 }

@@ -96,6 +96,24 @@ class PowerStates(lab.TestCase):
                 note = self.hv.plan(self.hv.path("specs"))["objects"][0].get("notes")
                 self.assertEqual(bool(note), not after_force)
 
+    def test_interrupted_restart_goes_on_whatever_the_policy(self):
+        """Killed between stopping and starting: it isn't taken for one that its user stopped."""
+        for number, power in enumerate(("running", None)):
+            with self.subTest(power):
+                stated = {"powerState": power, "restartPolicy": "never", "updatePolicy": {"restart": "allowed"}}
+                self.settle(powerState="running", restartPolicy="never", title=f"round {number}")
+                self.hv.guest("x").wait_heartbeat()
+                self.hv.write("all.yaml", self.hv.vm("x", shutdown={"timeout": "30s", "retryInterval": "1s"},
+                                                     **stated, cpu={"count": 1, "max": 3 + number}))
+                for at in range(1, 30):
+                    self.hv.reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": str(at)})
+                    if not self.hv.domain("x").isActive():
+                        break
+                self.assertFalse(self.hv.domain("x").isActive())
+                self.hv.apply(self.hv.path("specs"))
+                self.assertTrue(self.hv.domain("x").isActive())
+                self.hv.plan(self.hv.path("specs"), status=0)
+
     def test_autostart(self):
         for value in (True, False, True):
             self.settle(powerState="stopped", autostart=value)
