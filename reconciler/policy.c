@@ -18,12 +18,14 @@ static const NamedField named_fields[] = {
     {&DiskSpec_table, "pool", RULE(pools)},
     {&VolumeSpec_table, "pool", RULE(pools)},
     {&ImageSpec_table, "pool", RULE(pools)},
+    {&ExportSpec_table, "to", RULE(pools)},
     {&ImageSpec_table, "url", RULE(imageUrls)},
     {&InterfaceSpec_table, "network", RULE(networks)},
     {&InterfaceSpec_table, "bridge", RULE(bridges)},
     {&InterfaceSpec_table, "direct", RULE(bridges)},
     {&NetworkSpec_table, "bridge", RULE(bridges)},
     {&PoolSourceSpec_table, "device", RULE(paths)},
+    {&PoolSourceSpec_table, "name", RULE(paths)}, /* a volume group is a directory in /dev */
 };
 
 typedef struct {
@@ -55,9 +57,9 @@ static gboolean is_below(const char *path, const char *directory) {
 
 /* A path is judged by its words: the directories of the policy mustn't be writable by others, who could
  * place links there. */
-static void check_path(Walk *walk, const char *text) {
+static void check_path(Walk *walk, const char *text, const char *where /* are relative ones */) {
   const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, paths), "paths");
-  g_autofree char *path = g_canonicalize_filename(text, "/");
+  g_autofree char *path = g_canonicalize_filename(text, where);
   for (const char *const *each = list; each && *each; each++)
     if (is_below(path, *each))
       return;
@@ -90,7 +92,7 @@ static void check_named(Walk *walk, const FieldTable *table, const Field *field,
     if (named->table != table || !g_str_equal(named->key, field->key))
       continue;
     if (named->rule == offsetof(PolicySpec, paths))
-      check_path(walk, value);
+      check_path(walk, value, "/dev");
     else if (named->rule == offsetof(PolicySpec, imageUrls))
       check_url(walk, value);
     else
@@ -105,7 +107,7 @@ static void check_field(Walk *walk, const FieldTable *table, const Field *field,
     walk_table(walk, field->sub, member);
     break;
   case VALUE_PATH:
-    check_path(walk, *(char *const *)member);
+    check_path(walk, *(char *const *)member, "/");
     break;
   case VALUE_PCI:
   case VALUE_USB:

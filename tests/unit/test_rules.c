@@ -39,6 +39,8 @@ static void policy_names_what_goes_beyond(void **state) {
   assert_policy("{\"pools\":[\"fast\"]}", KIND_VIRTUAL_MACHINE, "{\"disks\":[{\"target\":\"vda\",\"size\":\"1GiB\"}]}", "\"default\" goes beyond");
   assert_policy("{\"pools\":[\"fast\"]}", KIND_VIRTUAL_MACHINE, "{\"disks\":[{\"target\":\"sda\",\"device\":\"cdrom\"}]}", NULL);
   assert_policy("{\"pools\":[\"fast\"]}", KIND_VOLUME, "{\"size\":\"1GiB\"}", "\"default\" goes beyond");
+  assert_policy("{\"pools\":[\"fast\"]}", KIND_VIRTUAL_MACHINE, "{\"exports\":[{\"name\":\"e\",\"disk\":\"vda\",\"to\":\"slow\"}]}",
+                "exports[e].to: \"slow\" goes beyond");
   assert_policy("{\"pools\":[\"fast\"]}", KIND_STORAGE_POOL, "{\"type\":\"dir\"}", "metadata.name: \"x\" goes beyond");
   assert_policy("{\"networks\":[\"lan\"]}", KIND_NETWORK, "{\"mode\":\"nat\"}", "metadata.name: \"x\" goes beyond");
   assert_policy("{\"networks\":[\"lan\"]}", KIND_VIRTUAL_MACHINE, "{\"interfaces\":[{\"name\":\"e\",\"network\":\"wan\"}]}",
@@ -66,6 +68,8 @@ static void policy_knows_paths(void **state) {
   assert_policy(policy, KIND_IMAGE, "{\"source\":\"/srv/isos/a.qcow2\"}", NULL);
   assert_policy(policy, KIND_STORAGE_POOL, "{\"type\":\"dir\",\"target\":\"/etc\"}", "target: \"/etc\"");
   assert_policy(policy, KIND_STORAGE_POOL, "{\"type\":\"fs\",\"source\":{\"device\":\"/dev/sda1\"}}", "source.device: \"/dev/sda1\"");
+  assert_policy(policy, KIND_STORAGE_POOL, "{\"type\":\"logical\",\"source\":{\"name\":\"vg0\"}}", "source.name: \"/dev/vg0\"");
+  assert_policy("{\"paths\":[\"/dev/vg0\"]}", KIND_STORAGE_POOL, "{\"type\":\"logical\",\"source\":{\"name\":\"vg0\"}}", NULL);
   assert_policy("{\"paths\":[\"/\"]}", KIND_IMAGE, "{\"source\":\"/a.qcow2\"}", NULL);
 }
 
