@@ -17,12 +17,37 @@ static void search_clear(Search *search) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Search, search_clear)
 
-static gboolean names_path(xmlNode *node, const char *path) {
+/* Of a volume's file, to the nanosecond; NULL: it is no volume of an active pool, or has none. */
+static char *file_times(virConnectPtr connect, const char *path) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
+  g_autofree char *text = volume ? virStorageVolGetXMLDesc(volume, 0) : NULL;
+  g_autoptr(xmlDoc) doc = text ? xml_parse(text, path, NULL) : NULL;
+  xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+  g_autofree char *modified = root ? xml_path_get(xml_path("target/timestamps/mtime"), root) : NULL;
+  g_autofree char *changed = root ? xml_path_get(xml_path("target/timestamps/ctime"), root) : NULL;
+  return modified && changed ? g_strconcat(modified, " ", changed, NULL) : NULL;
+}
+
+/* Two files of one name, in different directories. The directories may be one by a link, which only the
+ * times of volumes tell: of what is in no pool, it can't be told. */
+static gboolean is_alias(Search *search, const char *other) {
+  g_autofree char *name = g_path_get_basename(search->path), *theirs = g_path_get_basename(other);
+  if (!g_str_equal(name, theirs))
+    return FALSE;
+  g_autofree char *ours_now = file_times(search->connect, search->path), *theirs_now = file_times(search->connect, other);
+  return !ours_now || !theirs_now || g_str_equal(ours_now, theirs_now);
+}
+
+static gboolean is_same(Search *search, const char *other) {
+  return other && (g_str_equal(other, search->path) || is_alias(search, other));
+}
+
+static gboolean names_path(xmlNode *node, Search *search) {
   for (xmlAttr *attribute = node->properties; attribute; attribute = attribute->next) {
     if (!g_str_equal(attribute->name, "file") && !g_str_equal(attribute->name, "dev"))
       continue;
     xmlChar *value = xmlNodeListGetString(node->doc, attribute->children, 1);
-    gboolean same = value && g_str_equal(value, path);
+    gboolean same = value && is_same(search, (const char *)value);
     xmlFree(value);
     if (same)
       return TRUE;
@@ -31,13 +56,13 @@ static gboolean names_path(xmlNode *node, const char *path) {
 }
 
 /* Below a disk: <source>, <backingStore><source>, <mirror><source>, at any depth. */
-static gboolean refers_to(xmlNode *node, const char *path) {
+static gboolean refers_to(xmlNode *node, Search *search) {
   for (xmlNode *child = node->children; child; child = child->next) {
     if (child->type != XML_ELEMENT_NODE)
       continue;
-    if ((g_str_equal(child->name, "source") || g_str_equal(child->name, "mirror")) && names_path(child, path))
+    if ((g_str_equal(child->name, "source") || g_str_equal(child->name, "mirror")) && names_path(child, search))
       return TRUE;
-    if (refers_to(child, path))
+    if (refers_to(child, search))
       return TRUE;
   }
   return FALSE;
@@ -78,7 +103,7 @@ static gboolean search_document(Search *search, virDomainPtr domain, gboolean li
     g_autofree char *target = xml_path_get(xml_path("target/@dev"), disks->pdata[i]);
     if (search->owner && g_strcmp0(target, search->owner->target) == 0 && g_str_equal(virDomainGetName(domain), search->owner->domain))
       continue;
-    if (refers_to(disks->pdata[i], search->path)) {
+    if (refers_to(disks->pdata[i], search)) {
       search->what = g_strdup_printf("disk %s of %s domain %s", target ? target : "?",
                                      live ? "running" : "the definition of", virDomainGetName(domain));
     } else if (!live && !search->unknown && search->volumes) {
@@ -132,7 +157,7 @@ static gboolean search_volume(Search *search, virStoragePoolPtr pool, virStorage
   }
   if (search->volumes && facts.path)
     g_hash_table_add(search->volumes, g_strdup(facts.path));
-  if (g_strcmp0(facts.backing_path, search->path) == 0 && !(search->owner && g_strcmp0(facts.path, search->owner->overlay) == 0))
+  if (is_same(search, facts.backing_path) && !(search->owner && g_strcmp0(facts.path, search->owner->overlay) == 0))
     search->what = g_strdup_printf("volume %s of storage pool %s", virStorageVolGetName(volume), virStoragePoolGetName(pool));
   return TRUE;
 }

@@ -78,6 +78,26 @@ class Removing(SnapshotCase):
                                                                 check=True, stdout=subprocess.PIPE).stdout))
         self.assertEqual(self.content("web-vda.qcow2"), now)
 
+    def test_kept_while_a_file_names_it_by_another_path(self):
+        """The directory by a link, which no pool has: it can't be told that it isn't the same file."""
+        self.apply("one", powerState="stopped")
+        os.symlink(self.path(""), self.hv.path("linked"))
+        self.addCleanup(os.unlink, self.hv.path("linked"))
+        before = self.content("web-vda.qcow2")
+        base = self.hv.path("linked", "web-vda.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, self.path("other.qcow2")], check=True)
+        self.hv.give(self.path("other.qcow2"))
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.declare()
+        result = self.hv.reconcile("-o", "json", self.hv.path("specs"))
+        self.assertNotEqual(result.status, 0, str(result))
+        self.assertIn("other.qcow2", str(result))
+        self.assertEqual((self.snapshots(), self.content("web-vda.qcow2")), (["one"], before))
+        os.unlink(self.path("other.qcow2"))
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.apply()
+        self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
+
     def test_kept_while_another_machine_needs_it(self):
         self.apply("one", powerState="stopped")
         base = self.path("web-vda.qcow2")
