@@ -88,13 +88,21 @@ static gboolean start_there(virDomainPtr there, GError **error) {
   return state == VIR_DOMAIN_RUNNING || act_fail(error, "it was started on the other host, but doesn't run");
 }
 
-/* As it was before: not there, and running here if it is to run. */
-static void go_back(virDomainPtr here, virDomainPtr there, gboolean starts) {
+/* Off and gone there, as far as it was ever defined; an answer that doesn't come is no. */
+static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name) {
+  g_autoptr(VirDomain) left = NULL;
   if (there) {
     virDomainDestroy(there);
     virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM);
   }
-  if (starts)
+  return move_find_there(peer, name, &left, NULL) && !left;
+}
+
+/* As it was before: not there, and running here if it is to run. What may run there never runs here too. */
+static void go_back(const ActionContext *context, virDomainPtr here, virDomainPtr there, virConnectPtr peer, gboolean starts, GError **error) {
+  if (!is_gone(there, peer, context->object->name))
+    g_prefix_error(error, "it isn't started here again, since it may run on the other host, look there: ");
+  else if (starts)
     virDomainCreate(here);
 }
 
@@ -118,7 +126,7 @@ gboolean act_domain_arrive(const ActionContext *context, const Action *action, G
   FAULT("move: defined there");
   gboolean fine = there ? !starts || start_there(there, error) : libvirt_fail(error, "cannot define it on the other host");
   if (!fine)
-    go_back(here, there, starts);
+    go_back(context, here, there, peer, starts, error);
   return fine;
 }
 

@@ -1,0 +1,41 @@
+#!/usr/bin/python3
+"""A host that falls silent while a machine arrives on it: the machine never runs on both."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import lab  # noqa: E402
+from test_migration import MoveCase  # noqa: E402
+
+
+class Silence(MoveCase):
+    def test_what_may_run_there_is_not_started_here(self):
+        """The other host is silent from the moment when the machine was started there."""
+        log = self.hv.path("places")
+        for host in ("lab-a", "lab-b", "lab-a"):
+            self.write(self.machine(host, migration={"mode": "cold"}))
+            self.env["RECONCILE_FAULT_LOG"] = log
+            self.apply()
+            with open(log, encoding="utf-8") as file:
+                places = file.read().splitlines()
+            os.unlink(log)
+        number = next(i for i, place in enumerate(places, 1) if place.startswith("move: started there"))
+        self.write(self.machine("lab-b", migration={"mode": "cold"}))
+        self.env.update({"RECONCILE_FAULT_AT": str(number), "RECONCILE_FAULT_COMMAND": f"kill -9 {self.other.daemon.pid}"})
+        told = self.run_product(status=None)
+        self.other.daemon.wait()
+        self.other.restart_daemon()
+        for key in ("RECONCILE_FAULT_AT", "RECONCILE_FAULT_COMMAND", "RECONCILE_FAULT_LOG"):
+            self.env.pop(key)
+        self.assertNotEqual(told.status, 0)
+        self.assertFalse(self.hv.domain("web").isActive())
+        self.assertIn("may run on the other host", str([told.json()["results"], told.stderr]))
+        self.assertTrue(self.other.domain("web").isActive())
+        self.apply()
+        self.assert_moved()
+
+
+if __name__ == "__main__":
+    lab.main()
