@@ -219,7 +219,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .source = options->identity != NULL ? options->identity : pipeline->source,
       .revision = pipeline->revision,
       .allow = options->allow,
-      .prune = options->prune,
+      .prune = options->prune && !pipeline->desired->rewritten,
       .collect = options->collect,
       .collect_age = options->collect_age,
       .now = fault_now(g_get_real_time() / G_USEC_PER_SEC),

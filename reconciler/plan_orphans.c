@@ -100,6 +100,11 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
     gboolean ephemeral = given(disk, DiskSpec, ephemeral) && disk->ephemeral;
     if (!ours || !(all || ephemeral) || now == NULL || !given(now, DiskSpec, path))
       continue;
+    const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, disk->target), NULL};
+    if (chain.disk == NULL || !chain_is_named_for(&chain, now->path)) { /* adopted with it, or put there by a person */
+      build_note(orphan->object, g_strdup_printf("disk %s stays: %s wasn't made for it", disk->target, now->path));
+      continue;
+    }
     Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, left->id,
                                   g_strdup_printf("delete%s disk %s: %s", ephemeral ? " ephemeral" : "", disk->target, now->path), "path",
                                   now->path, NULL);

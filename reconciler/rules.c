@@ -46,7 +46,7 @@ static gboolean is_suspended(const PlanObject *object, const Actual *actual) {
     metadata = &domain->owner->metadata;
   const char *value = metadata && given(metadata, MetadataSpec, annotations)
                           ? string_map_get(metadata->annotations, SUSPEND_ANNOTATION) : NULL;
-  return g_strcmp0(value, "true") == 0;
+  return value && !g_str_equal(value, "false"); /* "True", "yes": who writes it wants nothing to happen */
 }
 
 static void hold_object(Holding *holding, PlanObject *object, const char *id, const Actual *actual) {

@@ -49,6 +49,7 @@ typedef struct {
   GPtrArray *objects;  /* of Object *, owned */
   GHashTable *by_id;   /* object_id → Object * */
   GHashTable *broken;  /* object_id → Place * of declared objects that have errors and were left out */
+  gboolean rewritten;  /* its revision doesn't follow from the one applied last: nothing is deleted for it */
 } Desired;
 Desired *desired_new(void);
 void desired_free(Desired *desired);

@@ -229,11 +229,15 @@ static gboolean delete_here(virConnectPtr here, const char *path, GError **error
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(here, path);
   if (!volume)
     return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
-  g_autofree char *user = NULL;
-  if (base_volume_digest(path) != NULL || !volume_find_user(here, path, FALSE, &user, NULL, error))
+  g_autofree char *user = NULL, *unknown = NULL, *base = base_volume_digest(path);
+  if (base)
+    return act_refuse(error, "%s stays: it is a base image", path);
+  if (!volume_find_user(here, path, FALSE, &user, &unknown, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s stays: it is used by %s", path, user);
+  if (unknown)
+    return act_refuse(error, "%s stays: it can't be told what %s is based on", path, unknown);
   return volume_delete(volume, error);
 }
 

@@ -178,16 +178,17 @@ static const char *read_file(FileTree *tree, const char *path, gsize *ret_length
 }
 
 /* Warns, as it may be meant: somebody rewrote the history, or went back. */
-static void look_back(GitTree *self, const GitSource *source, const char *commit, Diagnostics *diagnostics) {
+static gboolean look_back(GitTree *self, const GitSource *source, const char *commit, Diagnostics *diagnostics) {
   gboolean descends = TRUE;
   GError *error = NULL;
   char *message = NULL;
   if (source->last_applied != NULL)
     mirror_descends(self->mirror, commit, source->last_applied, &descends, &error);
   if (is_sound(self, error, &message) && !descends)
-    diag_warning(diagnostics, (Place){0}, "commit %.12s doesn't follow from %.12s, which was applied last: the history was rewritten, or goes back",
-                 commit, source->last_applied);
+    diag_warning(diagnostics, (Place){0}, "commit %.12s doesn't follow from %.12s, which was applied last: the history was rewritten, or goes back; "
+                 "nothing is deleted for it", commit, source->last_applied);
   g_free(message);
+  return descends;
 }
 
 static gboolean find_part(GitTree *self, const GitSource *source, const char *commit, GError **error) {
@@ -235,9 +236,11 @@ Desired *git_tree_read(const GitSource *source, const char *repository, const ch
   g_autofree char *identity = git_source_identity(source), *name = g_strdup_printf("%s at %.12s", identity, commit);
   g_autoptr(Desired) desired = NULL;
   if (open_tree(&self, repository, commit, error)) {
-    look_back(&self, source, commit, diagnostics);
+    gboolean descends = look_back(&self, source, commit, diagnostics);
     if (find_part(&self, source, commit, error))
       desired = source_walk(&self.tree, source->path != NULL ? source->path : "", name, diagnostics, error);
+    if (desired != NULL)
+      desired->rewritten = !descends;
   }
   return close_tree(&self, error) ? g_steal_pointer(&desired) : NULL;
 }

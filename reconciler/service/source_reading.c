@@ -39,10 +39,11 @@ void reading_request_free(ReadingRequest *request) {
  * commits have to be signed. */
 static char *memory_path(const Config *config) { return g_build_filename(config->state_dir, "revision", NULL); }
 
-void reading_remember(const SourceReading *reading, const Config *config) {
+gboolean reading_remember(const SourceReading *reading, const Config *config, GError **error) {
   g_autofree char *path = memory_path(config), *text = g_strdup_printf("%s\n%s\n", reading->identity, reading->revision ? reading->revision : "");
-  if (reading->revision)
-    g_file_set_contents(path, text, -1, NULL); /* a full disk loses memory, not truth */
+  if (!reading->revision || !reading->desired || reading->desired->rewritten)
+    return TRUE;
+  return g_file_set_contents(path, text, -1, error);
 }
 
 static char *recall(const Config *config, const char *identity) {

@@ -218,8 +218,10 @@ void verdicts_take(Service *service, const RunResult *result, const SourceReadin
   tell(&telling, NotifyEvent_failed, NULL);
   tell(&telling, NotifyEvent_refused, refusal);
   remember(service, outcomes);
-  if (result->exit_status == 0)
-    reading_remember(reading, service->config);
+  g_autoptr(GError) error = NULL;
+  if (!reading_remember(reading, service->config, &error) && said_is_news(service->said, "revision", error->message))
+    service_log(LOG_WARNING, NULL, "which revision is in force can't be written down (%s): after a restart of the service commits before "
+                "it could pass the check of signatures", error->message);
   finish(service, result);
 }
 

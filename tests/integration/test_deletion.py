@@ -184,6 +184,19 @@ class Orphans(Deletion):
         self.hv.apply("--prune", "--allow", "data-loss", self.specs())
         self.assertEqual(self.files(), ["data.raw"])
 
+    def test_a_file_that_was_put_in_place_of_our_disk(self):
+        self.create(a={"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
+        path = self.hv.path("pools", "lab", "precious.qcow2")
+        os.rename(self.hv.path("pools", "lab", "a-vda.qcow2"), path)
+        text = self.hv.domain("a").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        self.hv.conn.defineXML(text.replace("a-vda.qcow2", "precious.qcow2"))
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.remove("a")
+        plan = self.hv.plan("--prune", "--allow", "data-loss", self.specs(), status=2)
+        self.assertEqual([action["kind"] for action in plan["actions"]], ["domain-undefine"])
+        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        self.assertEqual(self.files(), ["precious.qcow2"])
+
     def test_a_disk_in_use_elsewhere_is_kept(self):
         self.create(a={"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
         path = self.hv.path("pools", "lab", "a-vda.qcow2")

@@ -178,14 +178,35 @@ class Git(TestCase):
             service.ask("trigger")
             service.wait_state(lambda state: state["revision"] == last and not state["sourceError"])
 
-    def test_an_unrelated_history_deletes_nothing_beyond_the_budget(self):
+    def test_an_unrelated_history_deletes_nothing(self):
+        """Not even what one run might delete; the next commit that follows from it may."""
         hv = self.hv
         self.commit(*[self.machine(f"m{n}") for n in range(4)])
         with self.service(source=self.config(), prune={"enabled": True, "limit": 30}) as service:
             wait_for(lambda: len(hv.conn.listAllDomains()) == 4, service.log)
+            service.settle()
             self.repository.git("checkout", "-q", "--orphan", "other")
-            self.commit(self.machine("m0"))
+            unrelated = self.commit(*[self.machine(f"m{n}") for n in range(3)])
             self.repository.git("branch", "-M", "other", "main")
+            service.ask("trigger")
+            service.wait_state(lambda state: state["revision"] == unrelated)
+            service.settle()
+            self.assertEqual(len(hv.conn.listAllDomains()), 4)
+        with self.service(source=self.config(), prune={"enabled": True, "limit": 30}) as service:
+            service.wait_state(lambda state: state["revision"] == unrelated and state["passes"] >= 1)
+            service.settle()
+            self.assertEqual(len(hv.conn.listAllDomains()), 4)
+            self.commit(*[self.machine(f"m{n}", title="new") for n in range(3)])
+            service.ask("trigger")
+            wait_for(lambda: len(hv.conn.listAllDomains()) == 3, service.log)
+
+    def test_no_commit_deletes_beyond_the_budget(self):
+        hv = self.hv
+        self.commit(*[self.machine(f"m{n}") for n in range(4)])
+        with self.service(source=self.config(), prune={"enabled": True, "limit": 30}) as service:
+            wait_for(lambda: len(hv.conn.listAllDomains()) == 4, service.log)
+            service.settle()
+            self.commit(self.machine("m0"))
             service.ask("trigger")
             service.wait_log("this run would delete 3 of the 4 machines")
             self.assertEqual(len(hv.conn.listAllDomains()), 4)
