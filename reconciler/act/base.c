@@ -14,9 +14,10 @@
 /* What shows a change without reading the content. Not the time of the inode's change: QEMU's security
  * driver gives the file another owner at each start. */
 static gboolean identify(virStorageVolPtr volume, FileIdentity *ret_identity, GError **error) {
+  const char *name = virStorageVolGetName(volume); /* asking for it forgets the last error */
   g_autofree char *xml = virStorageVolGetXMLDesc(volume, 0);
   if (!xml)
-    return libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(volume));
+    return libvirt_fail(error, "cannot read volume %s", name);
   g_autoptr(ActualVolume) facts = g_new0(ActualVolume, 1);
   if (!volume_facts_read(facts, xml, error))
     return FALSE;

@@ -76,24 +76,25 @@ static gboolean pass_all(Transfer *transfer, GError **error) {
 /* Reads a volume, sparse, into another one (NULL: into nothing), and tells its digest. NULL with error. */
 static char *transfer_volume(const ActionContext *context, const Action *action, virStorageVolPtr from, virStorageVolPtr to, guint64 total,
                              const char *phase, GError **error) {
+  const char *from_name = virStorageVolGetName(from), *to_name = to ? virStorageVolGetName(to) : NULL; /* asking forgets the last error */
   g_autoptr(VirStream) source = virStreamNew(virStorageVolGetConnect(from), 0);
   g_autoptr(VirStream) target = to ? virStreamNew(virStorageVolGetConnect(to), 0) : NULL;
   g_autoptr(Digest) digest = digest_new();
   Transfer transfer = {context, action, source, target, digest, .total = total, .phase = phase};
   if (!source || virStorageVolDownload(from, source, 0, 0, VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM) < 0) {
-    libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(from));
+    libvirt_fail(error, "cannot read volume %s", from_name);
     return NULL;
   }
   if (to && (!target || virStorageVolUpload(to, target, 0, 0, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)) {
-    libvirt_fail(error, "cannot write volume %s", virStorageVolGetName(to));
+    libvirt_fail(error, "cannot write volume %s", to_name);
     virStreamAbort(source);
     return NULL;
   }
   gboolean fine = pass_all(&transfer, error);
   if (fine && virStreamFinish(source) < 0)
-    fine = libvirt_fail(error, "cannot read volume %s", virStorageVolGetName(from));
+    fine = libvirt_fail(error, "cannot read volume %s", from_name);
   if (fine && to && virStreamFinish(target) < 0)
-    fine = libvirt_fail(error, "cannot write volume %s", virStorageVolGetName(to));
+    fine = libvirt_fail(error, "cannot write volume %s", to_name);
   if (!fine) {
     virStreamAbort(source);
     if (target)

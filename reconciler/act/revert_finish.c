@@ -128,10 +128,11 @@ static gboolean grow_all(const ActionContext *context, const Action *action, vir
 /* 8. */
 
 static gboolean is_snapshot_layer(virDomainPtr domain, const char *path, gboolean *ret_is, GError **error) {
+  const char *name = virDomainGetName(domain); /* asking for it forgets the last error */
   virDomainSnapshotPtr *snapshots = NULL;
   int count = virDomainListAllSnapshots(domain, &snapshots, 0);
   if (count < 0)
-    return libvirt_fail(error, "cannot list the snapshots of domain %s", virDomainGetName(domain));
+    return libvirt_fail(error, "cannot list the snapshots of domain %s", name);
   gboolean fine = TRUE;
   for (int i = 0; i < count; i++) {
     g_autofree char *text = fine && !*ret_is ? virDomainSnapshotGetXMLDesc(snapshots[i], 0) : NULL;
@@ -144,7 +145,7 @@ static gboolean is_snapshot_layer(virDomainPtr domain, const char *path, gboolea
     virDomainSnapshotFree(snapshots[i]);
   }
   free(snapshots);
-  return fine || (error && *error) || libvirt_fail(error, "cannot read the snapshots of domain %s", virDomainGetName(domain));
+  return fine || (error && *error) || libvirt_fail(error, "cannot read the snapshots of domain %s", name);
 }
 
 /* What somebody uses after all stays. */

@@ -351,7 +351,7 @@ FIELDS = [
     later("disks[vdv].volume", "{name}-1", "{name}-2", "source", removed=None, context={"disks[vdv]": {"pool": "lab"}},
           paths={"disks[vdv].volume", "disks[vdv].path"}, pending={"disks[vdv].path"}),
     live("disks[hdc].path", "{dir}/files/1.iso", "{dir}/files/2.iso", "source"),
-    never("disks[vdb].format", "raw", "qcow2", "a disk isn't converted in place"),
+    never("disks[vdb].format", "raw", "qcow2", "not converted"),
     later("disks[vdb].cache", None, "none", "driver"),
     later("disks[vdb].discard", None, "unmap", "driver"),
     later("disks[vdb].io", None, "threads", "driver"),
