@@ -94,7 +94,11 @@ class Snapshots(OddCase):
         self.snapshot("first")
         self.hv.domain("x").destroy()
         self.specs(self.hv.pool(), self.stopped(disks=[disk]))
-        # No pool knows the new file yet: what it lies on can't be told, and isn't guessed.
+        # No pool knows the new file yet: what it lies on, libvirt's snapshot tells.
+        self.settle(self.hv.pool(), self.stopped(disks=[disk]))
+        self.assertTrue(self.top().endswith(".first"), self.top())
+        # Without that it can't be told, and isn't guessed.
+        self.hv.domain("x").snapshotLookupByName("first").delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
         plan = self.hv.reconcile("--dry-run", "-o", "json", specs).check(1).json()
         self.assertIn("pool-refresh", self.object(plan, "VirtualMachine", "x")["error"])
         self.hv.conn.storagePoolLookupByName("lab").refresh()
