@@ -190,6 +190,8 @@ def core_schema(text):
     def scalar(value):
         if isinstance(value, list):
             return [scalar(each) for each in value]
+        if isinstance(value, dict):
+            return {key: scalar(each) for key, each in value.items()}
         if text.startswith(("'", '"')):
             return value
         return {"true": True, "false": False}.get(value, int(value) if re.fullmatch("-?[0-9]+", value) else value)
