@@ -90,6 +90,21 @@ static const FleetHost *silent(const Fleet *fleet) {
   return NULL;
 }
 
+/* An interrupted move was to make a copy there, which may run: until that host says otherwise, this one isn't
+ * touched. Not where that copy is seen: then this one is stale. */
+static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
+  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
+  if (facts == NULL || !given(facts, FactsSpec, movingTo) || domain->active)
+    return NULL;
+  const FleetHost *there = fleet_host(fleet, facts->movingTo);
+  if (there != NULL && (there->actual != NULL || fleet_host_is_fenced(there)))
+    return NULL;
+  return g_strdup_printf("it was being moved to %s when that was interrupted, and may run there; that host can't be asked%s%s: bring it back, "
+                         "or declare it with fenced: true when it is certainly off", facts->movingTo, there != NULL ? ": " : " (it isn't declared)",
+                         there != NULL ? there->error->message : "");
+}
+
 static const FleetHost *home_of(const Fleet *fleet, const Object *machine, const FleetHost *now, char **ret_error) {
   const VmSpec *vm = object_vm(machine);
   const PlacementSpec *placement = given(vm, VmSpec, placement) ? &vm->placement : NULL;
@@ -113,6 +128,8 @@ static const FleetHost *home_of(const Fleet *fleet, const Object *machine, const
 
 static void place(const Fleet *fleet, Placed *placed) {
   find(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = may_have_gone(fleet, placed);
   if (placed->error != NULL)
     return;
   placed->home = home_of(fleet, placed->machine, placed->now, &placed->error);

@@ -428,7 +428,12 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
   }
 }
 
-static char *refuse_existing(const Object *declared, const ActualDomain *found) {
+/* Only a run that asks that host too can tell whether a copy of it runs there (placement.c). */
+static gboolean may_be_elsewhere(const PlanInput *input, const ActualDomain *found) {
+  return input->placed == NULL && found->owner != NULL && given(&found->owner->facts, FactsSpec, movingTo) && !found->active;
+}
+
+static char *refuse_existing(const PlanInput *input, const Object *declared, const ActualDomain *found) {
   gboolean adopt = given(&declared->metadata, MetadataSpec, adopt) && declared->metadata.adopt;
   if (found->error != NULL)
     return g_strdup_printf("it can't be read: %s", found->error);
@@ -436,13 +441,15 @@ static char *refuse_existing(const Object *declared, const ActualDomain *found) 
     return g_strdup("a transient machine of this name runs, which has no definition to manage: stop it, or define it ('virsh dumpxml', 'virsh define')");
   if (found->owner == NULL && !adopt)
     return g_strdup("a machine of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name");
+  if (may_be_elsewhere(input, found))
+    return g_strdup_printf("it was being moved to %s, and may run there: use the source that declares both hosts", found->owner->facts.movingTo);
   return NULL;
 }
 
 void plan_vm(PlanBuilder *builder, const Object *declared) {
   const ActualDomain *found = g_hash_table_lookup(builder->input->actual->domains, declared->metadata.name);
   PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, declared->metadata.name, CHANGE_NONE, declared);
-  char *error = found != NULL ? refuse_existing(declared, found) : NULL;
+  char *error = found != NULL ? refuse_existing(builder->input, declared, found) : NULL;
   if (error != NULL) {
     build_error(builder, object, error);
     return;

@@ -73,6 +73,7 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   }
   renew(context, record);
   FactsSpec *facts = &record->facts;
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movingTo]);
   facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;
   set_given(facts, FactsSpec, epoch);
   set_text(facts, FactsSpec_home, &facts->home, to);

@@ -98,11 +98,24 @@ static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name
   return move_find_there(peer, name, &left, NULL) && !left;
 }
 
+/* From before the copy there is made until it is certain that there is none: whoever sees this copy alone
+ * knows where another one may run. NULL: nowhere. */
+static gboolean set_moving(FactsSpec *facts, gconstpointer to) {
+  if (g_strcmp0(given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL, to) == 0)
+    return FALSE;
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movingTo]);
+  if (to) {
+    facts->movingTo = g_strdup(to);
+    set_given(facts, FactsSpec, movingTo);
+  }
+  return TRUE;
+}
+
 /* As it was before: not there, and running here if it is to run. What may run there never runs here too. */
 static void go_back(const ActionContext *context, virDomainPtr here, virDomainPtr there, virConnectPtr peer, gboolean starts, GError **error) {
   if (!is_gone(there, peer, context->object->name))
     g_prefix_error(error, "it isn't started here again, since it may run on the other host, look there: ");
-  else if (starts)
+  else if (act_change_facts(here, set_moving, NULL, NULL) && starts)
     virDomainCreate(here);
 }
 
@@ -119,8 +132,9 @@ gboolean act_domain_arrive(const ActionContext *context, const Action *action, G
   if (there)
     return act_stale(error, "there is a machine of this name on the other host");
   g_autofree char *text = move_definition(context, action, here, error);
-  if (!text)
+  if (!text || !act_change_facts(here, set_moving, act_arg(action, "to"), error))
     return FALSE;
+  FAULT("move: noted where it goes");
   there = virDomainDefineXMLFlags(peer, text, 0);
   explicit_bzero(text, strlen(text));
   FAULT("move: defined there");

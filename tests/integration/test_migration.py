@@ -177,6 +177,40 @@ class Cold(MoveCase):
         self.assert_moved()
 
 
+class Killed(MoveCase):
+    """In the middle of a cold move."""
+
+    def test_the_other_host_falls_silent(self):
+        """It may run there: the old copy isn't started as long as nobody can tell."""
+        self.started()
+        self.write(self.machine("lab-b", migration={"mode": "cold"}))
+        self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": "move: started there"})
+        self.assertEqual(self.where(), ["lab-a", "lab-b"])
+        self.assertEqual([self.hv.domain("web").isActive(), self.other.domain("web").isActive()], [0, 1])
+        uri = self.host_specs["lab-b"]["uri"]
+        self.host_specs["lab-b"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        for host in ("lab-b", "lab-a"):  # also when the file takes it back
+            self.write(self.machine(host, migration={"mode": "cold"}))
+            self.assertIn("may run there", self.error_of(self.apply(status=1)))
+            self.assertFalse(self.hv.domain("web").isActive())
+        self.host_specs["lab-b"]["uri"] = uri
+        self.write(self.machine("lab-b", migration={"mode": "cold"}))
+        self.apply()
+        self.assert_moved()
+        self.assertTrue(self.other.domain("web").isActive())
+
+    def test_before_anything_is_there(self):
+        content = self.started()
+        self.write(self.machine("lab-b", migration={"mode": "cold"}))
+        for place in ("move: volume copied", "move: noted where it goes", "move: defined there", "move: undefined here"):
+            self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": place})
+        self.apply()
+        self.assert_moved()
+        guest = self.guest(self.other)
+        guest.wait(lambda g: g.starts() == 2, "second start")
+        self.assertEqual(guest.do("sum", "vdb"), content)
+
+
 class Drain(MoveCase):
     def test_maintenance(self):
         content = self.started()
