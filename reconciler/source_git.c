@@ -8,23 +8,13 @@
 
 G_DEFINE_QUARK(reconcile-git-source-error, git_source_error)
 
-static gboolean wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean wrong(GError **error, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  g_autofree char *message = g_strdup_vprintf(format, arguments);
-  va_end(arguments);
-  g_set_error_literal(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, message);
-  return FALSE;
-}
-
 /* As git-check-ref-format(1), and no more than needed of it: the rest is never found. */
 static gboolean check_ref(const char *ref, GError **error) {
   if (ref == NULL || (*ref != '\0' && *ref != '-' && strlen(ref) < 1024 && strstr(ref, "..") == NULL && strstr(ref, "@{") == NULL &&
                       strpbrk(ref, " ~^:?*[\\\x7f") == NULL && g_regex_match_simple("^[^\\x01-\\x1f]+$", ref, G_REGEX_DOLLAR_ENDONLY, 0)))
     return TRUE;
   g_autofree char *shown = quoted(ref);
-  return wrong(error, "%s can't be a branch, tag or commit", shown);
+  return git_url_wrong(error, "%s can't be a branch, tag or commit", shown);
 }
 
 static gboolean check_path(const char *path, GError **error) {
@@ -32,7 +22,7 @@ static gboolean check_path(const char *path, GError **error) {
   for (guint i = 0; path != NULL && (names[i] != NULL || i == 0); i++)
     if (names[i] == NULL || *names[i] == '\0' || g_str_equal(names[i], ".") || g_str_equal(names[i], "..")) {
       g_autofree char *shown = quoted(path);
-      return wrong(error, "%s isn't a path inside a repository: name a directory or file from its root, without / in front, . and ..", shown);
+      return git_url_wrong(error, "%s isn't a path inside a repository: name a directory or file from its root, without / in front, . and ..", shown);
     }
   return TRUE;
 }
@@ -42,15 +32,15 @@ static gboolean check_transport(const GitSource *source, const GitUrl *url, GErr
   if (url->kind != GIT_URL_HTTP || git_url_is_loopback(url))
     return TRUE;
   if (source->token_file != NULL)
-    return wrong(error, "%s: a token isn't sent unencrypted: use https", source->url);
+    return git_url_wrong(error, "%s: a token isn't sent unencrypted: use https", source->url);
   if (source->signatures == SIGNATURES_NONE)
-    return wrong(error, "%s: over http, anybody between can change what is applied: use https, or ask for signatures", source->url);
+    return git_url_wrong(error, "%s: over http, anybody between can change what is applied: use https, or ask for signatures", source->url);
   return TRUE;
 }
 
 static gboolean check_signatures(const GitSource *source, GError **error) {
   return source->signatures == SIGNATURES_NONE || source->allowed_signers != NULL || source->keyring != NULL ||
-         wrong(error, "signatures are asked for, but nobody's are known: give an allowed signers file or a keyring");
+         git_url_wrong(error, "signatures are asked for, but nobody's are known: give an allowed signers file or a keyring");
 }
 
 gboolean git_source_check(const GitSource *source, GError **error) {
@@ -59,9 +49,9 @@ gboolean git_source_check(const GitSource *source, GError **error) {
       !check_signatures(source, error))
     return FALSE;
   if (!g_utf8_validate(source->url, -1, NULL) || (source->mirror_dir != NULL && !g_utf8_validate(source->mirror_dir, -1, NULL)))
-    return wrong(error, "the address and the state directory have to be UTF-8");
+    return git_url_wrong(error, "the address and the state directory have to be UTF-8");
   return source->last_applied == NULL || git_is_commit_id(source->last_applied) ||
-         wrong(error, "what was applied last isn't a commit of a git repository");
+         git_url_wrong(error, "what was applied last isn't a commit of a git repository");
 }
 
 /* The same repository has the same name from every directory. */
@@ -87,7 +77,7 @@ gboolean git_source_parse(const char *text, GitSource *ret_source, GPtrArray *te
   const char *colon = ref != NULL ? strchr(ref, ':') : NULL;
   GitSource source = *ret_source;
   if (ref != NULL && (*ref == '\0' || ref == colon)) /* a variable of a script that wasn't set, say */
-    return wrong(error, "nothing is named after #: write #BRANCH, #TAG or #COMMIT, or #HEAD for what the server has as its own");
+    return git_url_wrong(error, "nothing is named after #: write #BRANCH, #TAG or #COMMIT, or #HEAD for what the server has as its own");
   g_autofree char *url = g_strndup(text, hash != NULL ? (gsize)(hash - text) : strlen(text));
   source.url = keep(texts, absolute_url(url));
   source.ref = ref != NULL ? keep(texts, g_strndup(ref, colon != NULL ? (gsize)(colon - ref) : strlen(ref))) : NULL;
@@ -111,6 +101,6 @@ Desired *git_source_read(const GitSource *source, const char *revision, Diagnost
   g_autofree char *repository = update_mirror_path(source);
   if (git_is_commit_id(revision))
     return git_source_check(source, error) ? git_tree_read(source, repository, revision, diagnostics, error) : NULL;
-  wrong(error, "%s isn't a commit id", revision);
+  git_url_wrong(error, "%s isn't a commit id", revision);
   return NULL;
 }

@@ -9,8 +9,7 @@
 #define USER "^[A-Za-z0-9_.][A-Za-z0-9_.+@-]*$"
 #define SCP "^([A-Za-z0-9_.][A-Za-z0-9_.-]*)@([A-Za-z0-9_][A-Za-z0-9_.-]*|\\[[0-9A-Fa-f:.]+\\]):(.+)$"
 
-static gboolean wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean wrong(GError **error, const char *format, ...) {
+gboolean git_url_wrong(GError **error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   g_autofree char *message = g_strdup_vprintf(format, arguments);
@@ -60,21 +59,21 @@ static gboolean find_kind(const char *scheme, GitUrlKind *ret_kind, GError **err
       *ret_kind = known[i].kind;
       return TRUE;
     }
-  return wrong(error, "%s:// isn't a way to a git repository: use https, ssh or file", scheme);
+  return git_url_wrong(error, "%s:// isn't a way to a git repository: use https, ssh or file", scheme);
 }
 
 static gboolean check_parts(const GitUrl *url, GError **error) {
   if (url->kind == GIT_URL_LOCAL) {
     if (url->host != NULL && *url->host != '\0' && g_strcmp0(url->host, "localhost") != 0)
-      return wrong(error, "a file:// address names no host: write file:///path");
-    return (url->path != NULL && *url->path == '/') || wrong(error, "a local repository is named by an absolute path");
+      return git_url_wrong(error, "a file:// address names no host: write file:///path");
+    return (url->path != NULL && *url->path == '/') || git_url_wrong(error, "a local repository is named by an absolute path");
   }
   if (url->host == NULL || !matches(HOST, url->host))
-    return wrong(error, "the address of the git repository names no host, or one that can't be");
+    return git_url_wrong(error, "the address of the git repository names no host, or one that can't be");
   if (url->user != NULL && !matches(USER, url->user))
-    return wrong(error, "the user in the address of the git repository can't be one");
+    return git_url_wrong(error, "the user in the address of the git repository can't be one");
   if (url->path == NULL || *url->path == '\0' || strpbrk(url->path, "\r\n") != NULL)
-    return wrong(error, "the address of the git repository names no path");
+    return git_url_wrong(error, "the address of the git repository names no path");
   return TRUE;
 }
 
@@ -85,11 +84,11 @@ static GitUrl *parse_uri(const char *text, GError **error) {
   if (scheme != NULL && !find_kind(scheme, &url->kind, error))
     return NULL;
   if (uri == NULL) {
-    wrong(error, "the address of the git repository can't be read: write it as scheme://host/path");
+    git_url_wrong(error, "the address of the git repository can't be read: write it as scheme://host/path");
     return NULL;
   }
   if (g_uri_get_password(uri) != NULL || g_uri_get_query(uri) != NULL) {
-    wrong(error, "the address of the git repository holds a password or a query: keep the token in a file of its own and name that");
+    git_url_wrong(error, "the address of the git repository holds a password or a query: keep the token in a file of its own and name that");
     return NULL;
   }
   url->user = g_strdup(g_uri_get_user(uri));
@@ -101,7 +100,7 @@ static GitUrl *parse_uri(const char *text, GError **error) {
 
 GitUrl *git_url_parse(const char *text, GError **error) {
   if (text == NULL || *text == '\0') {
-    wrong(error, "no git repository is named");
+    git_url_wrong(error, "no git repository is named");
     return NULL;
   }
   if (*text == '/') {

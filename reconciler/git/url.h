@@ -20,3 +20,5 @@ gboolean git_url_is_loopback(const GitUrl *url);
 char *git_url_shown(const char *text);
 
 gboolean git_is_commit_id(const char *text); /* 40 lower-case hexadecimal digits */
+/* An error of GIT_SOURCE_ERROR_INVALID. Returns FALSE. */
+gboolean git_url_wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
