@@ -108,12 +108,13 @@ class Field:
     kvm       needs a host with it
     one_way   b can't be taken back
     shaping   needs traffic shaping of the kernel's
+    groups    needs control groups that libvirt can use
     guest     b is taken back by the guest only, and the test's doesn't
     why       a change is refused with these words
     """
 
     def __init__(self, path, a, b, effect, xml=(), removed="reset", *, context=None, paths=None, pending=None,
-                 stopped=True, running=True, variant="pc", root=False, kvm=False, shaping=False, guest=False,
+                 stopped=True, running=True, variant="pc", root=False, kvm=False, shaping=False, groups=False, guest=False,
                  one_way=False, why=None):
         self.path, self.a, self.b, self.effect, self.removed = path, a, b, effect, removed
         self.xml = {xml} if isinstance(xml, str) else set(xml)
@@ -121,7 +122,8 @@ class Field:
         self.paths = {path} if paths is None else set(paths)
         self.pending = self.paths if pending is None else set(pending)
         self.stopped, self.running, self.variant = stopped, running, variant
-        self.root, self.kvm, self.shaping, self.guest = root, kvm, shaping, guest
+        self.root, self.kvm, self.guest = root, kvm, guest
+        self.shaping, self.groups = shaping, groups
         self.one_way, self.why = one_way, why
 
     @property
@@ -175,8 +177,6 @@ class Untried:
         self.row, self.why = row, why
 
 
-CGROUPS = "the laboratory's libvirtd has no cgroups"
-HUGEPAGES = "no huge pages are mounted"
 USB = "needs a USB device of the host"
 
 # The machine that has nearly everything.
@@ -287,9 +287,9 @@ FIELDS = [
           paths={"cpu.features[pcid]", "cpu.features[x2apic]"}, context={"cpu.mode": "custom", "cpu.model": "qemu64"}),
     later("cpu.features[pcid].policy", "require", "disable", "feature", removed=None,
           context={"cpu.mode": "custom", "cpu.model": "qemu64"}),
-    live("cpu.shares", None, 512, "cputune", running=CGROUPS, root=True),
-    live("cpu.period", None, 50000, "cputune", running=CGROUPS, root=True),
-    live("cpu.quota", None, 20000, "cputune", running=CGROUPS, root=True),
+    live("cpu.shares", None, 512, "cputune", root=True, groups=True),
+    live("cpu.period", None, 50000, "cputune", root=True, groups=True),
+    live("cpu.quota", None, 20000, "cputune", root=True, groups=True),
     live("cpu.pinning[0]", None, {"cpus": "0"}, "cputune"),
     live("cpu.pinning[0].vcpu", Set({"cpu.pinning[0]": {"cpus": "0"}}), Set({"cpu.pinning[1]": {"cpus": "0"}}), "cputune",
          removed=None, paths={"cpu.pinning[0]", "cpu.pinning[1]"}, context={"cpu.count": 2}, variant="small"),
@@ -299,7 +299,7 @@ FIELDS = [
     live("memory.size", "96MiB", "128MiB", "currentMemory", "stays"),
     later("memory.max", "160MiB", "192MiB", "memory", "stays"),
     record("memory.guaranteed", None, "64MiB"),
-    later("memory.hugePages", None, "2MiB", "memoryBacking", stopped=HUGEPAGES, running=HUGEPAGES),
+    later("memory.hugePages", None, "2MiB", "memoryBacking", root=True),
     later("memory.locked", None, True, "memoryBacking"),
     later("memory.shared", None, True, "memoryBacking"),
     live("memory.statsPeriod", None, "5s", "memballoon"),

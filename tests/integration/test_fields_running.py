@@ -165,7 +165,10 @@ class RunningSystem(Running):
         except (OSError, subprocess.CalledProcessError):
             print("without bandwidths: no traffic shaping here", end=" ")
             shaping = False
-        self.try_all([field for field in wanted(root=True) if shaping or not field.shaping], self.change)
+        if not self.hv.cpu_group:
+            print("without shares of the CPU: no control groups here", end=" ")
+        self.try_all([field for field in wanted(root=True)
+                      if (shaping or not field.shaping) and (self.hv.cpu_group or not field.groups)], self.change)
 
 
 if __name__ == "__main__":

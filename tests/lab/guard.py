@@ -73,6 +73,19 @@ def unmount_below(directory):
             subprocess.run(["umount", "-l", point], check=False)
 
 
+def cpu_group_of(directory):
+    """Where the control group is that a hypervisor in DIRECTORY may make for its guests."""
+    return "/sys/fs/cgroup/cpu/" + os.path.basename(directory)
+
+
+def remove_groups(directory):
+    for place, _, _ in os.walk(cpu_group_of(directory), topdown=False):
+        try:
+            os.rmdir(place)
+        except OSError:
+            pass
+
+
 def main():
     directory = sys.argv[1]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -80,6 +93,7 @@ def main():
     sys.stdin.buffer.read()
     end_processes(directory)
     unmount_below(directory)
+    remove_groups(directory)
     if os.environ.get("KEEP_LAB"):
         print(f"lab kept: {directory}", file=sys.stderr)
     else:

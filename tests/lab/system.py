@@ -12,6 +12,7 @@ import time
 import unittest
 import uuid
 
+import guard
 from hypervisor import BUILD, Hypervisor
 
 LIBVIRTD_CONF = """\
@@ -28,12 +29,14 @@ user = "root"
 group = "root"
 security_driver = "none"
 namespaces = []
-cgroup_controllers = []
+cgroup_controllers = [{controllers}]
+hugetlbfs_mount = "{hugepages}"
 stdio_handler = "file"
 """
 
 # Runs inside the new namespaces: private places, then wait for the end.
-# /sys has to show the new network namespace's interfaces.
+# /sys has to show the new network namespace's interfaces, and of the control
+# groups an own one as if it were the root: two labs may have machines of one name.
 SETUP = """\
 set -eu
 cd "$1"
@@ -42,7 +45,14 @@ for place in etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
     mount --bind "$place" "/$place"
 done
 mount --bind etc/hosts /etc/hosts
+mount -t hugetlbfs hugetlbfs hugepages || true
+if [ -n "$3" ]; then mkdir cpu; mount --bind "$3" cpu; fi
 mount -t sysfs sysfs /sys
+if [ -n "$3" ]; then
+    mount -t tmpfs tmpfs /sys/fs/cgroup
+    mkdir /sys/fs/cgroup/cpu
+    mount --move cpu /sys/fs/cgroup/cpu
+fi
 hostname "$2"
 ip link set lo up
 readlink /proc/self/ns/net >namespace.new
@@ -76,8 +86,9 @@ class SystemHypervisor(Hypervisor):
 
     def _prepare(self):
         super()._prepare()
-        for place in ("etc/libvirt", "var/lib/libvirt", "var/log/libvirt", "var/cache/libvirt"):
+        for place in ("etc/libvirt", "var/lib/libvirt", "var/log/libvirt", "var/cache/libvirt", "hugepages"):
             self.make_directory(place)
+        self.cpu_group = self._make_cpu_group()
         if os.path.isdir("/etc/libvirt/nwfilter"):
             shutil.copytree("/etc/libvirt/nwfilter", self.path("etc/libvirt/nwfilter"))
         with open(self.path("etc/hosts"), "w", encoding="utf-8") as file:
@@ -86,10 +97,20 @@ class SystemHypervisor(Hypervisor):
                 file.write(f"{address} {name}\n")
         self._unshare()
 
+    def _make_cpu_group(self):
+        """A control group for this host's guests, "" where there is none; the
+        guard removes it."""
+        group = guard.cpu_group_of(self.directory)
+        try:
+            os.mkdir(group)
+            return group if os.path.exists(os.path.join(group, "cpu.shares")) else ""
+        except OSError:
+            return ""
+
     def _unshare(self):
         self.keeper = subprocess.Popen(
             ["unshare", "-n", "-m", "-u", "--propagation", "private",
-             "sh", "-c", SETUP, "setup", self.directory, self.name],
+             "sh", "-c", SETUP, "setup", self.directory, self.name, self.cpu_group],
             env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while not os.path.exists(self.path("namespace")):
             if self.keeper.poll() is not None:
@@ -100,7 +121,7 @@ class SystemHypervisor(Hypervisor):
         with open(self.path("etc/libvirt/libvirtd.conf"), "w", encoding="utf-8") as file:
             file.write(LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
         with open(self.path("etc/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
-            file.write(QEMU_CONF)
+            file.write(QEMU_CONF.format(controllers='"cpu"' if self.cpu_group else "", hugepages=self.path("hugepages")))
 
     def _launch(self):
         self._launch_as([*self.inside(), "taskset", "-c", "0", "libvirtd", "--listen", "--timeout", "1800"])
