@@ -402,7 +402,9 @@ FIELDS = [
 
     # Other devices.
     later("graphics[vnc]", None, {"listen": "127.0.0.1"}, {"graphics", "audio"}, pending=()),
-    Untried("graphics[].type", "the other word is spice, and QEMU's spice module isn't installed"),
+    later("graphics[vnc].type", Set({}), Set({"graphics[vnc]": None, "graphics[spice]": {"listen": "127.0.0.1"}}),
+          {"graphics", "audio"}, removed=None, paths={"graphics[vnc]", "graphics[spice]"},
+          context={"graphics[vnc].passwordSecret": None}),
     later("graphics[vnc].listen", "127.0.0.1", "127.0.0.2", "graphics", "stays"),
     later("graphics[vnc].port", None, 5977, "graphics"),
     later("graphics[vnc].keymap", None, "de", "graphics"),
