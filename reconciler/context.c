@@ -58,6 +58,15 @@ static void disk_medium(const DiffInput *input, FieldChange *change) {
   }
 }
 
+/* A drive reads its image itself: what changes is the path. */
+static void disk_image(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (disk == NULL || !is_drive(disk))
+    return;
+  change->effect = EFFECT_NONE;
+  g_clear_pointer(&change->why, g_free);
+}
+
 /* Reading a disk as another format than it has would hand the guest garbage. */
 static void disk_format(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
@@ -144,6 +153,7 @@ static const Rule rules[] = {
     {&GraphicsSpec_table, GraphicsSpec_passwordSecret, display_password},
     {&VmSpec_table, VmSpec_disks, disk_plug},
     {&DiskSpec_table, DiskSpec_path, disk_medium},
+    {&DiskSpec_table, DiskSpec_image, disk_image},
     {&DiskSpec_table, DiskSpec_format, disk_format},
     {&InterfaceSpec_table, InterfaceSpec_network, interface_source},
     {&InterfaceSpec_table, InterfaceSpec_bridge, interface_source},

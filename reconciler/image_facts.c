@@ -10,6 +10,7 @@
 #include "reconciler/fetch.h"
 #include "reconciler/locate.h"
 #include "reconciler/qcow2.h"
+#include "reconciler/seed.h"
 #include "schema/digest.h"
 #include "schema/value.h"
 #include "state/journal.h"
@@ -188,6 +189,26 @@ static gboolean read_url(const char *url, const char *sha256, ImageFacts *facts,
   return TRUE;
 }
 
+/* Quick enough to be made each time; the action makes it again, which a saved plan can't: it has no secrets. */
+static void make_seed(const ImageSpec *spec, ImageFacts *facts) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GBytes) seed = seed_build(&spec->cloudInit, &error);
+  facts->path = g_strdup("the medium for cloud-init");
+  facts->made = TRUE;
+  if (seed == NULL) {
+    fail(facts, "%s", error->message);
+    return;
+  }
+  g_autoptr(Digest) digest = digest_new();
+  gsize size;
+  const guint8 *bytes = g_bytes_get_data(seed, &size);
+  digest_update(digest, bytes, size);
+  facts->sha256 = digest_hex(digest);
+  g_free(facts->format);
+  facts->format = g_strdup("raw");
+  facts->bytes = facts->virtual_size = size;
+}
+
 /* A base that is in its pool needs no file any more: the declared digest names it. */
 static gboolean in_pool(const Actual *actual, const Object *image, const char *sha256, ImageFacts *facts) {
   const ActualPool *pool = g_hash_table_lookup(actual->pools, locate_image_pool(image));
@@ -213,6 +234,10 @@ static gboolean collect(const Object *image, const Actual *actual, ImageFacts *f
     return TRUE;
   if (given(spec, ImageSpec, format))
     facts->format = g_strdup(Format_words.words[spec->format]);
+  if (given(spec, ImageSpec, cloudInit)) {
+    make_seed(spec, facts);
+    return TRUE;
+  }
   if (given(spec, ImageSpec, url))
     return read_url(spec->url, spec->sha256, facts, cancel, error);
   if (g_file_test(spec->source, G_FILE_TEST_IS_DIR))

@@ -8,6 +8,7 @@
 typedef struct {
   char *path;   /* the file, or its URL; NULL when it isn't needed: the base is in its pool already */
   gboolean remote; /* path is a URL */
+  gboolean made;   /* of the declaration itself (seed.h); path says so in words */
   char *sha256; /* lower-case hex */
   char *format; /* "qcow2" or "raw" */
   guint64 bytes, virtual_size;

@@ -11,6 +11,8 @@ static void add(GPtrArray *paths, const char *path) {
 static void add_chain(GPtrArray *paths, const ActualDisk *disk) {
   for (guint i = 0; i < disk->chain->len; i++) {
     const ActualVolume *layer = disk->chain->pdata[i];
+    if (i == 0 && layer->path != NULL) /* the medium of a drive */
+      add(paths, layer->path);
     if (layer->backing_path != NULL)
       add(paths, layer->backing_path);
   }
@@ -19,7 +21,7 @@ static void add_chain(GPtrArray *paths, const ActualDisk *disk) {
 /* A new disk's base. One that this plan imports has just been checked: the journal knows it then. */
 static void add_source(GPtrArray *paths, const DiskSource *source) {
   gboolean copy = given(source->disk, DiskSpec, provision) && source->disk->provision == Provision_copy;
-  if (source->kind == SOURCE_IMAGE && !copy)
+  if ((source->kind == SOURCE_IMAGE && !copy) || source->kind == SOURCE_MEDIUM)
     add(paths, source->base_path);
 }
 

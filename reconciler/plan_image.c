@@ -101,9 +101,11 @@ void plan_image(PlanBuilder *builder, const Object *declared) {
   g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, facts->bytes);
   g_autofree char *size = bytes_format_short(facts->bytes);
   Action *action = build_action(builder, object, ACTION_IMAGE_IMPORT, build_needs(builder, KIND_STORAGE_POOL, pool),
-                                g_strdup_printf("%s %s (%s) into pool %s", facts->remote ? "fetch" : "import", facts->path, size, pool), "pool", pool,
+                                g_strdup_printf("%s %s (%s) into pool %s", facts->remote ? "fetch" : facts->made ? "make" : "import", facts->path, size, pool), "pool", pool,
                                 "volume", volume, "source", facts->path, "sha256", facts->sha256, "format",
                                 facts->format, "bytes", bytes, NULL);
+  if (facts->made)
+    string_map_set(action->args, "made", "true");
   build_ready(builder, KIND_IMAGE, name, action);
   build_ready(builder, KIND_IMAGE, volume, action);
 }

@@ -93,7 +93,8 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
   const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
   for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
     const DiskSpec *disk = made->disks->pdata[i];
-    gboolean ours = !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
+    gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+    gboolean ours = !drive && !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
                     (given(disk, DiskSpec, image) || given(disk, DiskSpec, size));
     const DiskSpec *now = given(found, VmSpec, disks)
                               ? list_find(&DiskSpec_table, found->disks, &DiskSpec_table.fields[DiskSpec_target], disk->target) : NULL;

@@ -182,6 +182,8 @@ static char *wait_for_others(PlanBuilder *builder, const PlanObject *object, con
   }
   for (guint i = 0; i < resolved->sources->len; i++) {
     const DiskSource *source = resolved->sources->pdata[i];
+    if (source->kind == SOURCE_MEDIUM) /* whether that failed was asked before */
+      build_wait(action, build_needs(builder, KIND_IMAGE, source->image));
     if (source->kind != SOURCE_EXISTING || source->volume == NULL)
       continue;
     const char *failed = build_failed(builder, KIND_VOLUME, source->volume);

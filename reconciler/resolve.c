@@ -80,6 +80,24 @@ static char *resolve_image(const PlanInput *input, const char *vm, DiskSpec *dis
   return NULL;
 }
 
+/* Such a volume is shared and read-only as any base. */
+static char *resolve_medium(const PlanInput *input, DiskSpec *disk, DiskSource *source) {
+  char *error = NULL;
+  g_autofree char *base_path = NULL;
+  const ImageFacts *facts = locate_image(input, disk->image, &source->image_object, &base_path, &error);
+  if (facts == NULL)
+    return error;
+  if (!g_str_equal(facts->format, "raw"))
+    return g_strdup_printf("image %s is %s, and a cdrom reads raw media (ISO files)", disk->image, facts->format);
+  source->kind = SOURCE_MEDIUM;
+  source->image = g_strdup(disk->image);
+  source->base_path = g_strdup(base_path);
+  source->base_format = g_strdup(facts->format);
+  set_format(disk, Format_raw);
+  set_path(disk, g_steal_pointer(&base_path));
+  return NULL;
+}
+
 static char *resolve_blank(const PlanInput *input, const char *vm, DiskSpec *disk, DiskSource *source) {
   char *error = NULL;
   if (!given(disk, DiskSpec, format))
@@ -261,6 +279,8 @@ static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk
     convert_kept(existing, found, disk, source);
     return NULL;
   }
+  if (given(disk, DiskSpec, image) && drive)
+    return resolve_medium(input, disk, source);
   if (given(disk, DiskSpec, image))
     return resolve_image(input, vm, disk, source);
   if (drive) {

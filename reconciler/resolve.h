@@ -3,16 +3,16 @@
 #pragma once
 #include "reconciler/locate.h"
 
-typedef enum { SOURCE_KEPT, SOURCE_IMAGE, SOURCE_BLANK, SOURCE_EXISTING, SOURCE_EMPTY } SourceKind;
+typedef enum { SOURCE_KEPT, SOURCE_IMAGE, SOURCE_BLANK, SOURCE_EXISTING, SOURCE_MEDIUM, SOURCE_EMPTY } SourceKind;
 
 /* Where one disk's content comes from. */
 typedef struct {
   SourceKind kind;
   const DiskSpec *disk;     /* of the resolved spec */
   char *pool, *volume;      /* SOURCE_IMAGE and SOURCE_BLANK: the volume to make or to find */
-  char *base_path, *base_format, *image; /* SOURCE_IMAGE */
+  char *base_path, *base_format, *image; /* SOURCE_IMAGE, SOURCE_MEDIUM: an image that a drive reads itself */
   guint64 base_bytes;       /* SOURCE_IMAGE: virtual size of the base */
-  const Object *image_object; /* SOURCE_IMAGE */
+  const Object *image_object; /* both */
   gboolean convert;           /* SOURCE_KEPT: the file asks for another format than the disk has … */
   Format convert_from, convert_to; /* … which the definition may only say once the content has it */
 } DiskSource;

@@ -79,7 +79,18 @@ static char *absolute_path(const Decoder *decoder, ValueType type, const Node *n
   return checked ? g_build_filename(decoder->base_dir, checked, NULL) : g_strdup(text);
 }
 
+/* What is wrong with a secret is said without it. */
+static gboolean decode_secret(const Decoder *decoder, const Field *field, const Node *node, gpointer member) {
+  if (node->kind == NODE_SCALAR && node->scalar == SCALAR_STRING && value_parse(field, node->text, member, NULL))
+    return TRUE;
+  diag_error(decoder->diagnostics, node->at, "%s: expected a string of %s (what is there is secret, so it isn't shown)", field->key,
+             value_info(field->type)->expects);
+  return FALSE;
+}
+
 static gboolean decode_value(const Decoder *decoder, const Field *field, const Node *node, gpointer member) {
+  if (field->secret)
+    return decode_secret(decoder, field, node, member);
   if (!check_scalar(decoder, field->type, node, field->key))
     return FALSE;
   g_autofree char *text = absolute_path(decoder, field->type, node, field->key);

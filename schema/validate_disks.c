@@ -4,16 +4,31 @@
 
 static gboolean is_drive(const DiskSpec *disk) { return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk; }
 
+/* An image in a drive is used as it is. */
+static void check_medium(const Check *check, const DiskSpec *disk) {
+  if (!given(disk, DiskSpec, image) || !is_drive(disk))
+    return;
+  if (given(disk, DiskSpec, size))
+    check_error(check, "size", "a cdrom has the size of its image");
+  if (given(disk, DiskSpec, provision))
+    check_error(check, "provision", "a cdrom reads its image itself: there is no overlay or copy");
+  if (given(disk, DiskSpec, pool))
+    check_error(check, "pool", "a cdrom reads its image where that is: give the pool to the Image");
+  if (given(disk, DiskSpec, format) && disk->format != Format_raw)
+    check_error(check, "format", "what a cdrom reads is raw");
+}
+
 static void check_source(const Check *check, const DiskSpec *disk) {
   gboolean image = given(disk, DiskSpec, image), volume = given(disk, DiskSpec, volume), path = given(disk, DiskSpec, path);
   if (image + volume + path > 1)
     check_error(check, path ? "path" : "volume", "a disk has one source: image, volume or path");
   else if (!image && !volume && !path && !is_drive(disk) && !given(disk, DiskSpec, size) && !check->adopt)
     check_error(check, "target", "a disk needs a size, or a source: image, volume or path");
-  if (image && is_drive(disk))
-    check_error(check, "image", "the medium of a %s is a path or a volume, not an image", DiskDevice_words.words[disk->device]);
+  if (image && is_drive(disk) && disk->device != DiskDevice_cdrom)
+    check_error(check, "image", "images are read-only, and a %s is written to: give a path or a volume", DiskDevice_words.words[disk->device]);
   else if (image)
     check_reference(check, "image", KIND_IMAGE, disk->image);
+  check_medium(check, disk);
   if (given(disk, DiskSpec, pool) && path)
     check_error(check, "pool", "a path is used as it is: remove the pool, or name a volume of it");
   if (given(disk, DiskSpec, provision) && !image && !check->adopt)

@@ -40,11 +40,37 @@ static void validate_url(const Check *check, const char *text) {
     check_error(check, "url", "write the URL without /.., %%2e and #");
 }
 
+/* As cloud-init recognises user data: by how its first line begins. What it doesn't recognise it leaves out. */
+static void check_user_data(const Check *check, const char *path, const char *text) {
+  static const char *const starts[] = {"#cloud-config", "#!", "#include", "#cloud-boothook", "#part-handler", "## template: jinja",
+                                       "Content-Type:", "MIME-Version:"};
+  for (guint i = 0; i < G_N_ELEMENTS(starts); i++)
+    if (g_ascii_strncasecmp(text, starts[i], strlen(starts[i])) == 0)
+      return;
+  check_error(check, path, "cloud-init would leave this out: begin it with the line #cloud-config, with #! and an interpreter, or as MIME");
+}
+
+static void validate_cloud_init(const Check *check, const ImageSpec *image) {
+  const CloudInitSpec *seed = &image->cloudInit;
+  if (given(seed, CloudInitSpec, userData))
+    check_user_data(check, "cloudInit.userData", seed->userData);
+  if (given(seed, CloudInitSpec, vendorData))
+    check_user_data(check, "cloudInit.vendorData", seed->vendorData);
+  if (given(image, ImageSpec, sha256))
+    check_error(check, "sha256", "a medium for cloud-init is made here: its digest follows from its content");
+  if (given(image, ImageSpec, format) && image->format != Format_raw)
+    check_error(check, "format", "a medium for cloud-init is raw");
+  if (given(image, ImageSpec, useLatest))
+    check_error(check, "useLatest", "useLatest is for a source directory");
+}
+
 void validate_image(const Check *check) {
   const ImageSpec *image = check->object->spec;
-  gboolean url = given(image, ImageSpec, url);
-  if (url == given(image, ImageSpec, source))
-    check_error(check, url ? "url" : "", "an image has either a source (a file of this host) or a url");
+  gboolean url = given(image, ImageSpec, url), source = given(image, ImageSpec, source), made = given(image, ImageSpec, cloudInit);
+  if (url + source + made != 1)
+    check_error(check, url ? "url" : "", "an image has one of source (a file of this host), url and cloudInit");
+  if (made)
+    validate_cloud_init(check, image);
   if (!url)
     return;
   validate_url(check, image->url);

@@ -43,8 +43,8 @@ static VmSpec without_aliases(const VmSpec *spec, xmlNode *domain) {
 }
 
 gboolean disk_drops_medium(const DiskSpec *disk, const DiskSpec *applied) {
-  return applied && (given(applied, DiskSpec, path) || given(applied, DiskSpec, volume)) &&
-         !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume);
+  return applied && (given(applied, DiskSpec, path) || given(applied, DiskSpec, volume) || given(applied, DiskSpec, image)) &&
+         !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) && !given(disk, DiskSpec, image);
 }
 
 /* Drives whose medium was dropped from the spec become empty. */

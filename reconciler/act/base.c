@@ -131,5 +131,5 @@ void base_protect(virStorageVolPtr volume, guint64 bytes) {
   if (!uri || !strstr(uri, ":///") || !path || lstat(path, &status) < 0)
     return;
   if (S_ISREG(status.st_mode) && (guint64)status.st_size == bytes && (status.st_mode & 0222))
-    chmod(path, 0444); /* fails where it isn't ours */
+    chmod(path, status.st_mode & 0555); /* fails where it isn't ours */
 }

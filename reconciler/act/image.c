@@ -2,22 +2,26 @@
  * verified (see volume.h). They are made read-only where the daemon can write to a read-only
  * file, which root can: 0444, so that QEMU's own user can read them. A daemon of an ordinary
  * user (qemu:///session) can't, so there they are made 0600, and read-only afterwards where the
- * file is on this host. */
+ * file is on this host. What is made for cloud-init may hold secrets: 0400, and libvirt gives it to QEMU. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "reconciler/act/base.h"
 #include "reconciler/act/image_fetch.h"
 #include "reconciler/act/upload.h"
 #include "reconciler/fetch.h"
+#include "reconciler/seed.h"
+#include "schema/digest.h"
 #include "state/fault.h"
 
 typedef struct {
   const char *pool, *volume, *source, *sha256, *format;
   guint64 bytes;
   char *fetched; /* the file that a URL was fetched to; NULL: source is a file */
+  gboolean made; /* of the declaration (reconciler/seed.h): it may hold secrets */
   int fd;
 } Image;
 
@@ -31,7 +35,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Image, image_clear)
 static gboolean read_arguments(const Action *action, Image *image, GError **error) {
   return (image->pool = act_need(action, "pool", error)) && (image->volume = act_need(action, "volume", error)) &&
          (image->source = act_need(action, "source", error)) && (image->sha256 = act_need(action, "sha256", error)) &&
-         (image->format = act_need(action, "format", error)) && act_arg_uint64(action, "bytes", &image->bytes, error);
+         (image->made = act_arg(action, "made") != NULL, image->format = act_need(action, "format", error)) && act_arg_uint64(action, "bytes", &image->bytes, error);
 }
 
 /* The start of a qcow2 file, big-endian: docs/interop/qcow2.txt of QEMU. */
@@ -63,8 +67,38 @@ static gboolean check_header(const Image *image, GError **error) {
   return TRUE;
 }
 
-static gboolean open_image(Image *image, GError **error) {
+static gboolean write_all(int fd, const char *bytes, gsize size) {
+  for (gsize at = 0; at < size;) {
+    ssize_t wrote = write(fd, bytes + at, size - at);
+    if (wrote < 0 && errno != EINTR)
+      return FALSE;
+    at += wrote > 0 ? (gsize)wrote : 0;
+  }
+  return lseek(fd, 0, SEEK_SET) == 0;
+}
+
+/* Made again, in memory only. A saved plan has no secrets, so that it can't be. */
+static gboolean open_made(const ActionContext *context, Image *image, GError **error) {
+  const ImageSpec *spec = context->object->desired->spec;
+  g_autoptr(GBytes) seed = seed_build(&spec->cloudInit, error);
+  if (!seed)
+    return FALSE;
+  gsize size;
+  const char *bytes = g_bytes_get_data(seed, &size);
+  g_autoptr(Digest) digest = digest_new();
+  digest_update(digest, bytes, size);
+  g_autofree char *sha256 = digest_hex(digest);
+  if (!g_str_equal(sha256, image->sha256))
+    return act_refuse(error, "what the medium is made of isn't in a saved plan, where secrets are left out: apply from the source");
+  image->fd = memfd_create("seed", MFD_CLOEXEC);
+  return (image->fd >= 0 && write_all(image->fd, bytes, size)) ||
+         act_fail(error, "cannot make the medium for cloud-init: %s", g_strerror(errno));
+}
+
+static gboolean open_image(const ActionContext *context, Image *image, GError **error) {
   struct stat status;
+  if (image->made)
+    return open_made(context, image, error);
   image->fd = open(image->fetched ? image->fetched : image->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image->fd < 0 || fstat(image->fd, &status) < 0)
     return act_stale(error, "cannot read image %s: %s", image->source, g_strerror(errno));
@@ -91,7 +125,7 @@ static gboolean daemon_can_write(virStorageVolPtr volume) {
 }
 
 static virStorageVolPtr create_writable(virStoragePoolPtr pool, const Image *image, GError **error) {
-  g_autoptr(VirStorageVol) volume = create(pool, image, 0444, error);
+  g_autoptr(VirStorageVol) volume = create(pool, image, image->made ? 0400 : 0444, error);
   if (!volume || daemon_can_write(volume))
     return g_steal_pointer(&volume);
   if (!volume_delete(volume, error))
@@ -131,7 +165,9 @@ static gboolean verify(const ActionContext *context, virStoragePoolPtr pool, con
   if (!fits)
     return act_fail(error, "volume %s was uploaded but has %llu bytes, not %" G_GUINT64_FORMAT,
                     image->volume, info.allocation, image->bytes);
-  if (info.type == VIR_STORAGE_VOL_FILE && g_strcmp0(facts.format, image->format) != 0)
+  /* libvirt's word for what has an ISO 9660 file system; it is read as it is. */
+  gboolean medium = g_strcmp0(facts.format, "iso") == 0 && g_str_equal(image->format, "raw");
+  if (info.type == VIR_STORAGE_VOL_FILE && !medium && g_strcmp0(facts.format, image->format) != 0)
     return act_refuse(error, "image %s is of format %s, not %s", image->source, facts.format, image->format);
   if (facts.backing_path)
     return act_refuse(error, "image %s has a backing file, %s", image->source, facts.backing_path);
@@ -175,7 +211,7 @@ gboolean act_image_import(const ActionContext *context, const Action *action, GE
   if (fetch_is_url(image.source) &&
       !(image.fetched = image_fetch(context, action, image.source, image.sha256, image.bytes, error)))
     return FALSE;
-  if (!open_image(&image, error) || (volume && !volume_delete(volume, error)))
+  if (!open_image(context, &image, error) || (volume && !volume_delete(volume, error)))
     return FALSE;
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;

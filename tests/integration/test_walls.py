@@ -17,7 +17,7 @@ ROOMS = ("schema", "state", "reconciler")
 MAY_INCLUDE = {"schema": {"schema"}, "state": {"schema", "state"}, "reconciler": {"schema", "state", "reconciler"}}
 
 # Libraries behind one file each.
-SINGLE = {"yaml.h": 1, "sqlite3.h": 1, "git2.h": 1, "curl/curl.h": 1}
+SINGLE = {"yaml.h": 1, "sqlite3.h": 1, "git2.h": 1, "curl/curl.h": 1, "libisofs/libisofs.h": 1}
 
 # Folders that call libvirt: one reads, one acts. A header that only opens connections is
 # state/libvirt/connection.h.

@@ -124,6 +124,19 @@ static inline void random_member(const Field *field, gpointer member, GRand *ran
   }
 }
 
+/* What is written down anywhere has none. */
+static inline void forget_secrets(const FieldTable *table, gpointer spec) {
+  for (guint i = 0; i < table->n_fields; i++) {
+    const Field *field = &table->fields[i];
+    if (field->secret) spec_unset(table, spec, field);
+    if (!field_given(table, spec, field)) continue;
+    if (field->type == VALUE_GROUP) forget_secrets(field->sub, field_member(field, spec));
+    if (field->type != VALUE_LIST) continue;
+    GPtrArray *items = *(GPtrArray **)field_member(field, spec);
+    for (guint j = 0; j < items->len; j++) forget_secrets(field->sub, items->pdata[j]);
+  }
+}
+
 /* Some fields given; required and key fields always. */
 static inline gpointer random_spec(const FieldTable *table, GRand *random, guint percent) {
   gpointer spec = spec_new(table);
