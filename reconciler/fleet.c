@@ -38,6 +38,19 @@ gboolean fleet_host_is_fenced(const FleetHost *host) {
   return host->spec != NULL && given(host->spec, HostSpec, fenced) && host->spec->fenced;
 }
 
+gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other) {
+  const SharedPoolSpec *shared = given(host->spec, HostSpec, sharedPools)
+                                     ? list_find(&SharedPoolSpec_table, host->spec->sharedPools, table_key_field(&SharedPoolSpec_table), pool) : NULL;
+  return shared != NULL && g_strv_contains((const char *const *)shared->with, other);
+}
+
+gboolean fleet_has_fenced(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++)
+    if (fleet_host_is_fenced(fleet->hosts->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
 static FleetHost *host_new(const Object *object, gboolean read_only) {
   FleetHost *host = g_new0(FleetHost, 1);
   host->name = g_strdup(object->metadata.name);

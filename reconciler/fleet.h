@@ -36,3 +36,7 @@ void fleet_observe(Fleet *fleet, const ObserveOptions *options);
 FleetHost *fleet_host(const Fleet *fleet, const char *name);
 /* Declared to be off for certain: it can't run anything. */
 gboolean fleet_host_is_fenced(const FleetHost *host);
+/* Whether a pool is declared to be the same one on another host. */
+gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
+/* Whether one of them is fenced: copies of machines may come back with it. */
+gboolean fleet_has_fenced(const Fleet *fleet);

@@ -57,8 +57,16 @@ static gint64 epoch_of(const ActualDomain *domain) {
   return given(facts, FactsSpec, epoch) ? facts->epoch : 0;
 }
 
-/* Of two copies the one that moved last counts, and the other is what the move left behind. Two of one
- * epoch, or an old one that runs, are nobody's to choose between. */
+static char *two_copies(const Placed *placed, const FleetHost *host, const ActualDomain *domain, const ActualDomain *other) {
+  if (actual_is_migrating(domain) || actual_is_migrating(other))
+    return g_strdup_printf("it is moving between %s and %s at this moment: nothing is done to it until that has ended", placed->now->name, host->name);
+  return g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
+                         "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
+}
+
+/* Of two copies the one that moved last counts, and the other is what a move left behind, or what ran on a host
+ * that had been given up. Two of one epoch, or an older one that runs while the newer doesn't, are nobody's to
+ * choose between. */
 static void find(const Fleet *fleet, Placed *placed) {
   const char *machine = placed->machine->metadata.name;
   for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
@@ -68,9 +76,9 @@ static void find(const Fleet *fleet, Placed *placed) {
       continue;
     gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
     const ActualDomain *older = newer ? other : domain;
-    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || older->active)) {
-      placed->error = g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
-                                      "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
+    const ActualDomain *newest = newer ? domain : other;
+    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && !actual_executes(newest)))) {
+      placed->error = two_copies(placed, host, domain, other);
       return;
     }
     if (other != NULL)
@@ -95,7 +103,7 @@ static const FleetHost *silent(const Fleet *fleet) {
 static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
   const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
   const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
-  if (facts == NULL || !given(facts, FactsSpec, movingTo) || domain->active)
+  if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || domain->active)
     return NULL;
   const FleetHost *there = fleet_host(fleet, facts->movingTo);
   if (there != NULL && (there->actual != NULL || fleet_host_is_fenced(there)))
@@ -152,8 +160,18 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
       continue;
     Placed *placed = g_new0(Placed, 1);
     placed->machine = object;
+    placed->fleet = fleet;
     g_ptr_array_add(all, placed);
     place(fleet, placed);
   }
   return all;
+}
+
+const Placed *placed_find(const GPtrArray *placed, const char *machine) {
+  for (guint i = 0; placed != NULL && i < placed->len; i++) {
+    const Placed *each = placed->pdata[i];
+    if (g_str_equal(each->machine->metadata.name, machine))
+      return each;
+  }
+  return NULL;
 }

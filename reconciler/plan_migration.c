@@ -1,8 +1,7 @@
 /* Machines that move to another host: by live migration, or stopped, copied and started there. What can be
  * known beforehand is checked here, the rest by the first action, before anything is touched. */
 #include "reconciler/base_volume.h"
-#include "reconciler/placement.h"
-#include "reconciler/plan_build.h"
+#include "reconciler/plan_moved.h"
 #include "schema/value.h"
 
 typedef struct {
@@ -93,12 +92,7 @@ static char *refuse_networks(const Move *move) {
 
 /* --- its disks --- */
 
-static gboolean is_shared(const Move *move, const char *pool) {
-  const HostSpec *here = move->placed->now->spec;
-  const SharedPoolSpec *shared = given(here, HostSpec, sharedPools)
-                                     ? list_find(&SharedPoolSpec_table, here->sharedPools, table_key_field(&SharedPoolSpec_table), pool) : NULL;
-  return shared != NULL && g_strv_contains((const char *const *)shared->with, move->to);
-}
+static gboolean is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
 
 /* The pool of a layer, as it is on the other host: of the same name, at the same path. */
 static const ActualPool *pool_there(const Move *move, const ActualVolume *layer, char **ret_error) {
@@ -264,11 +258,7 @@ static void go_cold(Move *move, gboolean runs) {
     string_map_set(action->args, "start", "true");
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
-  act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"));
-}
-
-static void finish(PlanBuilder *builder, PlanObject *object, const char *after, const char *from, const char *to) {
-  build_action(builder, object, ACTION_MOVE_FINISH, after, g_strdup_printf("delete what was copied from %s", from), "from", from, "to", to, NULL);
+  string_map_set(act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"))->args, "from", move->placed->now->name);
 }
 
 /* Stopping it is permitted by asking for it, by its policy, or by the run. */
@@ -280,6 +270,7 @@ static char *stop_first(Move *move, gboolean asked) {
     return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", not_live(move->domain));
   Action *action = act(move, ACTION_DOMAIN_SHUTDOWN, g_strdup("shut down, waiting up to 90 s"));
   string_map_set(action->args, "force", "false");
+  string_map_set(action->args, "again", "true");
   action->permitted = TRUE;
   return NULL;
 }
@@ -287,7 +278,8 @@ static char *stop_first(Move *move, gboolean asked) {
 static char *plan_way(Move *move) {
   const MigrationSpec *policy = &move->vm->migration;
   int mode = given(move->vm, VmSpec, migration) && given(policy, MigrationSpec, mode) ? policy->mode : MigrationMode_automatic;
-  gboolean runs = move->domain->active;
+  const FactsSpec *facts = &move->domain->owner->facts;
+  gboolean runs = move->domain->active, interrupted = !runs && given(facts, FactsSpec, restarting);
   move->live = runs && mode != MigrationMode_cold && (mode == MigrationMode_live || not_live(move->domain) == NULL);
   if (move->live && not_live(move->domain) != NULL)
     return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", not_live(move->domain));
@@ -308,9 +300,9 @@ static char *plan_way(Move *move) {
   if (move->live)
     go_live(move);
   else
-    go_cold(move, runs);
-  if (move->left->len > 0)
-    finish(move->builder, move->object, move->last, move->placed->now->name, move->to);
+    go_cold(move, runs || interrupted);
+  g_autofree char *done = move->left->len > 0 ? g_strdup_printf("delete what was copied from %s", move->placed->now->name) : g_strdup("note that it has arrived");
+  string_map_set(act(move, ACTION_MOVE_FINISH, g_steal_pointer(&done))->args, "from", move->placed->now->name);
   return NULL;
 }
 
@@ -336,6 +328,8 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
   if (error == NULL && move.there == NULL)
     error = g_strdup_printf("it shall move to %s, which can't be asked: %s", move.to, placed->home->error->message);
   if (error == NULL)
+    error = plan_moved_before(builder, object, placed, &move.last);
+  if (error == NULL)
     error = plan_way(&move);
   if (error != NULL) {
     build_error(builder, object, g_strdup_printf("it is on %s and shall be on %s: %s", placed->now->name, placed->home->name, error));
@@ -345,39 +339,6 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
   show_change(&move);
 }
 
-/* --- what earlier moves left behind --- */
-
-/* An older copy, on this host: it goes, and then its volumes, which were copied. */
-static void plan_stale(PlanBuilder *builder, const Placed *placed) {
-  PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, placed->machine->metadata.name, CHANGE_UPDATE, placed->machine);
-  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, object->name);
-  object->desired = object_copy(placed->machine);
-  object->fingerprint = g_strdup(domain->fingerprint);
-  build_note(object, g_strdup_printf("it has moved to %s: this is what an interrupted move left", placed->now->name));
-  Action *leave = build_action(builder, object, ACTION_DOMAIN_LEAVE, NULL, g_strdup("undefine the older copy"), "to", placed->now->name, NULL);
-  finish(builder, object, leave->id, placed->stale->name, placed->now->name);
-}
-
-static PlanObject *planned(const PlanBuilder *builder, const char *name) {
-  for (guint i = 0; i < builder->plan->objects->len; i++) {
-    PlanObject *object = builder->plan->objects->pdata[i];
-    if (object->kind == KIND_VIRTUAL_MACHINE && g_str_equal(object->name, name))
-      return object;
-  }
-  return NULL;
-}
-
-/* It arrived here, and its volumes are still where it came from. */
-static void plan_rest(PlanBuilder *builder, const Placed *placed) {
-  PlanObject *object = planned(builder, placed->machine->metadata.name);
-  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, placed->machine->metadata.name);
-  const FactsSpec *facts = domain != NULL && domain->owner != NULL ? &domain->owner->facts : NULL;
-  if (object == NULL || object->change == CHANGE_ERROR || facts == NULL || !given(facts, FactsSpec, movedFrom) || placed->stale != NULL)
-    return;
-  finish(builder, object, NULL, facts->movedFrom, placed->now->name);
-  object->change = CHANGE_UPDATE;
-}
-
 void plan_migrations(PlanBuilder *builder) {
   const GPtrArray *placed = builder->input->placed;
   const char *host = builder->input->host;
@@ -385,11 +346,11 @@ void plan_migrations(PlanBuilder *builder) {
     const Placed *each = placed->pdata[i];
     if (each->error != NULL)
       continue;
-    if (each->stale != NULL && g_str_equal(each->stale->name, host))
-      plan_stale(builder, each);
-    else if (each->now != NULL && each->now != each->home && g_str_equal(each->now->name, host))
+    if (each->now == NULL || !g_str_equal(each->now->name, host))
+      continue;
+    if (each->now == each->home || each->stale != NULL)
+      plan_moved(builder, each);
+    else
       plan_move(builder, each);
-    else if (each->now != NULL && g_str_equal(each->now->name, host))
-      plan_rest(builder, each);
   }
 }

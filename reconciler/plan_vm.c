@@ -1,5 +1,6 @@
 /* One virtual machine: volumes for its disks, its definition, what changes live, its power. */
 #include "reconciler/diff.h"
+#include "reconciler/placement.h"
 #include "reconciler/plan_build.h"
 #include "schema/value.h"
 
@@ -212,6 +213,15 @@ static void autostart(PlanBuilder *builder, PlanObject *object, const ActualDoma
                                           wanted ? "true" : "false", NULL));
 }
 
+/* A copy of it may come back with a host that is given up. How often that has moved nobody knows: the time is more. */
+static void begin_epoch(const PlanBuilder *builder, const PlanObject *object, Action *define) {
+  const Placed *placed = placed_find(builder->input->placed, object->name);
+  if (placed == NULL || !fleet_has_fenced(placed->fleet))
+    return;
+  g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, builder->input->now);
+  string_map_set(define->args, "epoch", epoch);
+}
+
 static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved *resolved) {
   g_autoptr(GPtrArray) actions = g_ptr_array_new();
   object->change = CHANGE_CREATE;
@@ -222,6 +232,7 @@ static void plan_create(PlanBuilder *builder, PlanObject *object, const Resolved
   if (error == NULL)
     error = plan_volumes(builder, object, resolved, actions);
   Action *define = build_action(builder, object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
+  begin_epoch(builder, object, define);
   build_wait_all(define, actions);
   if (error == NULL)
     error = wait_for_others(builder, object, resolved, define);
@@ -432,7 +443,7 @@ static void plan_update(PlanBuilder *builder, PlanObject *object, const Resolved
 
 /* Only a run that asks that host too can tell whether a copy of it runs there (placement.c). */
 static gboolean may_be_elsewhere(const PlanInput *input, const ActualDomain *found) {
-  return input->placed == NULL && found->owner != NULL && given(&found->owner->facts, FactsSpec, movingTo) && !found->active;
+  return input->placed == NULL && found->owner != NULL && given(&found->owner->facts, FactsSpec, arriving) && !found->active;
 }
 
 static char *refuse_existing(const PlanInput *input, const Object *declared, const ActualDomain *found) {

@@ -69,8 +69,11 @@ static gboolean check_existing(const ActionContext *context, virDomainPtr domain
   return same_record(record, &wanted) || write_record(domain, &wanted, error);
 }
 
-gboolean act_domain_define(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+gboolean act_domain_define(const ActionContext *context, const Action *action, GError **error) {
+  guint64 epoch = 0;
   g_autoptr(VirDomain) existing = NULL;
+  if (!act_arg_optional(action, "epoch", &epoch, error))
+    return FALSE;
   const VmSpec *vm = act_vm(context, error);
   if (!vm || (!context->found_absent && !act_find_domain(context, &existing, error)))
     return FALSE;
@@ -80,6 +83,10 @@ gboolean act_domain_define(const ActionContext *context, const Action *action G_
   if (given(&record.spec, VmSpec, revert)) { /* a new machine has nothing to go back to */
     record.facts.reverted = record.spec.revert.request;
     set_given(&record.facts, FactsSpec, reverted);
+  }
+  if (epoch) {
+    record.facts.epoch = (gint64)epoch;
+    set_given(&record.facts, FactsSpec, epoch);
   }
   g_autoptr(xmlDoc) doc = domain_xml_new(context->object->name, vm, &record, error);
   return doc && graphics_passwords(context, xmlDocGetRootElement(doc), vm, NULL, NULL, error) &&

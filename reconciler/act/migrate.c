@@ -17,7 +17,7 @@ typedef struct {
   int n_params, most;
   unsigned int flags;
   guint64 downtime, timeout; /* ms */
-  gboolean post_copy;
+  gboolean post_copy, seen; /* under way */
   GError *error;
   int done; /* atomic */
 } Migration;
@@ -123,8 +123,12 @@ static void tell(const ActionContext *context, const Action *action, Migration *
   virTypedParamsGetULLong(values, n, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE, &page);
   virTypedParamsFree(values, n);
   g_autofree char *text = iteration > 1 ? g_strdup_printf("%s, iteration %llu, %llu MiB/s dirtied", phase, iteration, dirty * page >> 20) : g_strdup(phase);
-  if (type != VIR_DOMAIN_JOB_NONE)
+  if (type != VIR_DOMAIN_JOB_NONE) {
+    if (!migration->seen)
+      FAULT("migrate: under way");
+    migration->seen = TRUE;
     act_progress(context, action, done, total, text);
+  }
 }
 
 /* A longer pause makes it easier to end; how long it may become, the file says. */
@@ -169,6 +173,8 @@ gboolean act_domain_migrate(const ActionContext *context, const Action *action, 
   g_autoptr(VirDomain) domain = act_live_domain(context, error);
   g_auto(Migration) migration = {.domain = domain};
   if (!domain || !prepare(context, action, &migration, error) || act_cancelled(context, error))
+    return FALSE;
+  if (!move_note(domain, act_arg(action, "to"), TRUE, error))
     return FALSE;
   FAULT("migrate: prepared");
   GThread *worker = g_thread_new("migrate", run, &migration);

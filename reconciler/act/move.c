@@ -36,10 +36,52 @@ static void set_text(FactsSpec *facts, guint row, char **member, const char *tex
   facts->given |= FIELD_BIT(row);
 }
 
+static void unset(FactsSpec *facts, guint row) { spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[row]); }
+
 static void set_left(FactsSpec *facts, const char *left) {
-  g_strfreev(facts->left);
+  unset(facts, FactsSpec_left);
+  if (!left)
+    return;
   facts->left = g_strsplit(left, "\n", -1);
   set_given(facts, FactsSpec, left);
+}
+
+typedef struct {
+  const char *to; /* NULL: nowhere */
+  gboolean arriving;
+} Note;
+
+static gboolean set_note(FactsSpec *facts, gconstpointer data) {
+  const Note *note = data;
+  const char *before = given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL;
+  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving)
+    return FALSE;
+  unset(facts, FactsSpec_movingTo);
+  unset(facts, FactsSpec_arriving);
+  if (note->to)
+    set_text(facts, FactsSpec_movingTo, &facts->movingTo, note->to);
+  if (note->arriving) {
+    facts->arriving = TRUE;
+    set_given(facts, FactsSpec, arriving);
+  }
+  return TRUE;
+}
+
+gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error) {
+  return act_change_facts(domain, set_note, &(Note){to, arriving}, error);
+}
+
+static gboolean forget_restart(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  gboolean any = given(facts, FactsSpec, restarting);
+  unset(facts, FactsSpec_restarting);
+  return any;
+}
+
+gboolean move_started(virDomainPtr domain, GError **error) { return act_change_facts(domain, forget_restart, NULL, error); }
+
+gint64 move_epoch(virDomainPtr domain, GError **error) {
+  g_autoptr(Ownership) record = act_record(domain, error);
+  return !record ? -1 : given(&record->facts, FactsSpec, epoch) ? record->facts.epoch : 0;
 }
 
 /* What is declared now, its new place above all. */
@@ -73,14 +115,13 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   }
   renew(context, record);
   FactsSpec *facts = &record->facts;
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movingTo]);
+  unset(facts, FactsSpec_movingTo);
+  unset(facts, FactsSpec_arriving);
   facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;
   set_given(facts, FactsSpec, epoch);
   set_text(facts, FactsSpec_home, &facts->home, to);
-  if (left) {
-    set_text(facts, FactsSpec_movedFrom, &facts->movedFrom, context->object->host);
-    set_left(facts, left);
-  }
+  set_text(facts, FactsSpec_movedFrom, &facts->movedFrom, context->object->host);
+  set_left(facts, left);
   ownership_write(xmlDocGetRootElement(doc), record);
   return xml_text(doc);
 }

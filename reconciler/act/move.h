@@ -9,6 +9,15 @@ gboolean move_context(const ActionContext *context, const Action *action, const 
 /* The machine there; NULL without error: there is none. */
 gboolean move_find_there(virConnectPtr peer, const char *name, virDomainPtr *ret_domain, GError **error);
 
+/* Notes in the record of the copy here that something of the machine is made on another host, and with `arriving`
+ * that a copy may run there: from before that is so until it certainly isn't. Whoever sees this copy alone then
+ * knows where another one may be. to NULL: nowhere. */
+gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error);
+/* Notes that what was stopped to be moved runs again. */
+gboolean move_started(virDomainPtr domain, GError **error);
+/* How often it has moved, or -1 with error. */
+gint64 move_epoch(virDomainPtr domain, GError **error);
+
 /* The definition that the machine gets on the other host: as it is here, with the next epoch, its new
  * home, and what it leaves behind. Free the text; it may hold secrets. */
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error);

@@ -1,5 +1,5 @@
 /* A machine that moves while it is stopped: made on the other host with a newer epoch, started and seen to run
- * there, and only then removed here. Until then it is here, and runs here again when anything fails. */
+ * there, and only then removed here (move_leave.c). Until then it is here, and runs here again when anything fails. */
 #include <string.h>
 
 #include "reconciler/act/move.h"
@@ -72,7 +72,7 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
   for (char **name = names; name && *name; name++)
     if (!prove_shared(context, &there, *name, to, error))
       return FALSE;
-  return TRUE;
+  return move_note(domain, to, FALSE, error); /* before anything is made there */
 }
 
 /* --- arriving --- */
@@ -98,76 +98,59 @@ static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name
   return move_find_there(peer, name, &left, NULL) && !left;
 }
 
-/* From before the copy there is made until it is certain that there is none: whoever sees this copy alone
- * knows where another one may run. NULL: nowhere. */
-static gboolean set_moving(FactsSpec *facts, gconstpointer to) {
-  if (g_strcmp0(given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL, to) == 0)
-    return FALSE;
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movingTo]);
-  if (to) {
-    facts->movingTo = g_strdup(to);
-    set_given(facts, FactsSpec, movingTo);
-  }
-  return TRUE;
-}
-
 /* As it was before: not there, and running here if it is to run. What may run there never runs here too. */
-static void go_back(const ActionContext *context, virDomainPtr here, virDomainPtr there, virConnectPtr peer, gboolean starts, GError **error) {
-  if (!is_gone(there, peer, context->object->name))
+static void go_back(const ActionContext *context, const Action *action, virDomainPtr here, virDomainPtr there, virConnectPtr peer, gboolean autostart,
+                    GError **error) {
+  if (!is_gone(there, peer, context->object->name)) {
     g_prefix_error(error, "it isn't started here again, since it may run on the other host, look there: ");
-  else if (act_change_facts(here, set_moving, NULL, NULL) && starts)
-    virDomainCreate(here);
+    return;
+  }
+  if (!move_note(here, act_arg(action, "to"), FALSE, NULL))
+    return;
+  if (autostart)
+    virDomainSetAutostart(here, 1);
+  if (act_arg(action, "start") && virDomainCreate(here) == 0)
+    move_started(here, NULL);
 }
 
-gboolean act_domain_arrive(const ActionContext *context, const Action *action, GError **error) {
-  gboolean starts = act_arg(action, "start") != NULL;
-  virConnectPtr peer = move_peer(context, action, "to", error);
-  g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, there = NULL;
-  if (!here || !move_find_there(peer, context->object->name, &there, error))
+static gboolean arrive(const Action *action, virDomainPtr there, gboolean autostart, GError **error) {
+  if (!there)
+    return libvirt_fail(error, "cannot define it on the other host");
+  if (act_arg(action, "start") && (!start_there(there, error) || !move_started(there, error)))
+    return FALSE;
+  return !autostart || virDomainSetAutostart(there, 1) == 0 || libvirt_fail(error, "it can't be made to start with the other host");
+}
+
+static gboolean check_absent(const ActionContext *context, virDomainPtr here, virConnectPtr peer, GError **error) {
+  g_autoptr(VirDomain) there = NULL;
+  if (!move_find_there(peer, context->object->name, &there, error))
     return FALSE;
   int active = virDomainIsActive(here);
   if (active != 0)
     return active < 0 ? libvirt_fail(error, "cannot see whether domain %s is running", context->object->name)
                       : act_stale(error, "domain %s runs here: it isn't started a second time", context->object->name);
-  if (there)
-    return act_stale(error, "there is a machine of this name on the other host");
-  g_autofree char *text = move_definition(context, action, here, error);
-  if (!text || !act_change_facts(here, set_moving, act_arg(action, "to"), error))
+  return !there || act_stale(error, "there is a machine of this name on the other host");
+}
+
+/* This copy no longer starts with its host, from before there is another one. */
+gboolean act_domain_arrive(const ActionContext *context, const Action *action, GError **error) {
+  const char *to = act_need(action, "to", error);
+  virConnectPtr peer = to ? move_peer(context, action, "to", error) : NULL;
+  g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, there = NULL;
+  if (!here || !check_absent(context, here, peer, error))
     return FALSE;
+  int autostart = 0;
+  g_autofree char *text = move_definition(context, action, here, error);
+  if (!text || !move_note(here, to, TRUE, error))
+    return FALSE;
+  if (virDomainGetAutostart(here, &autostart) < 0 || (autostart && virDomainSetAutostart(here, 0) < 0))
+    return libvirt_fail(error, "it can't be kept from starting with its host");
   FAULT("move: noted where it goes");
   there = virDomainDefineXMLFlags(peer, text, 0);
   explicit_bzero(text, strlen(text));
   FAULT("move: defined there");
-  gboolean fine = there ? !starts || start_there(there, error) : libvirt_fail(error, "cannot define it on the other host");
+  gboolean fine = arrive(action, there, autostart, error);
   if (!fine)
-    go_back(context, here, there, peer, starts, error);
+    go_back(context, action, here, there, peer, autostart, error);
   return fine;
-}
-
-/* --- leaving --- */
-
-static gint64 epoch_of(virDomainPtr domain, GError **error) {
-  g_autoptr(Ownership) record = act_record(domain, error);
-  return !record ? -1 : given(&record->facts, FactsSpec, epoch) ? record->facts.epoch : 0;
-}
-
-gboolean act_domain_leave(const ActionContext *context, const Action *action, GError **error) {
-  virConnectPtr peer = move_peer(context, action, "to", error);
-  g_autoptr(VirDomain) here = NULL, there = NULL;
-  if (!peer || !act_find_domain(context, &here, error) || !move_find_there(peer, context->object->name, &there, error))
-    return FALSE;
-  if (!here)
-    return TRUE;
-  if (!there)
-    return act_stale(error, "the machine isn't on %s: this copy stays", act_arg(action, "to"));
-  gint64 old = epoch_of(here, error), new = old >= 0 ? epoch_of(there, error) : -1;
-  if (new < 0)
-    return FALSE;
-  int active = virDomainIsActive(here);
-  if (active != 0 || old >= new)
-    return act_refuse(error, "this copy stays: %s", active ? "it runs" : "that on the other host isn't newer");
-  if (virDomainUndefineFlags(here, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)
-    return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
-  FAULT("move: undefined here");
-  return TRUE;
 }

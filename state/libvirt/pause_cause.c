@@ -16,6 +16,15 @@ gboolean actual_is_starting(const ActualDomain *domain) {
   return domain->state == VIR_DOMAIN_PAUSED && domain->reason == VIR_DOMAIN_PAUSED_STARTING_UP;
 }
 
+gboolean actual_is_migrating(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_PAUSED && (domain->reason == VIR_DOMAIN_PAUSED_MIGRATION || domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY ||
+                                                domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED);
+}
+
+gboolean actual_executes(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_RUNNING || domain->state == VIR_DOMAIN_BLOCKED;
+}
+
 StopCause actual_stop_cause(const ActualDomain *domain) {
   if (domain->active || domain->state != VIR_DOMAIN_SHUTOFF)
     return STOP_UNKNOWN;

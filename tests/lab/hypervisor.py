@@ -156,9 +156,11 @@ class Hypervisor(Product):
         self._launch_as(["taskset", "-c", "0", "libvirtd", "--timeout", "1800"], **options)
 
     def _launch_as(self, command, **options):
+        # A daemon that reads where it is itself connects to itself, and can wait for itself for ever.
+        env = {key: value for key, value in self.env.items() if key != "LIBVIRT_DEFAULT_URI"}
         with open(self.path("libvirtd.log"), "ab") as log:
             self.daemon = subprocess.Popen(
-                command, env=self.env, cwd=self.directory, stdin=subprocess.DEVNULL,
+                command, env=env, cwd=self.directory, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True, **options)
 
     def connect(self, timeout=60):

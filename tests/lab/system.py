@@ -69,8 +69,9 @@ class SystemHypervisor(Hypervisor):
     CACHE = os.path.join(BUILD, "lab-cache-system")
     cache = "var/cache/libvirt/qemu"
 
-    def __init__(self, name="lab-a", hosts=()):
-        """name: the host's; hosts: (address, name) pairs for its /etc/hosts."""
+    def __init__(self, name="lab-a", hosts=(), settings=""):
+        """name: the host's; hosts: (address, name) pairs for its /etc/hosts;
+        settings: further lines of libvirtd.conf and qemu.conf alike."""
         if os.geteuid() != 0:
             raise unittest.SkipTest("a privileged libvirtd in namespaces of its own needs root")
         for place in ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
@@ -78,6 +79,7 @@ class SystemHypervisor(Hypervisor):
                 raise unittest.SkipTest(f"{place} is missing: run scripts/install-packages test")
         self.name = name
         self.hosts = [("127.0.0.1", "localhost"), ("127.0.1.1", name), *hosts]
+        self.settings = settings
         self.keeper = None
         super().__init__()
 
@@ -119,9 +121,9 @@ class SystemHypervisor(Hypervisor):
 
     def _configure(self):
         with open(self.path("etc/libvirt/libvirtd.conf"), "w", encoding="utf-8") as file:
-            file.write(LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
+            file.write(LIBVIRTD_CONF.format(uuid=uuid.uuid4()) + self.settings)
         with open(self.path("etc/libvirt/qemu.conf"), "w", encoding="utf-8") as file:
-            file.write(QEMU_CONF.format(controllers='"cpu"' if self.cpu_group else "", hugepages=self.path("hugepages")))
+            file.write(QEMU_CONF.format(controllers='"cpu"' if self.cpu_group else "", hugepages=self.path("hugepages")) + self.settings)
 
     def _launch(self):
         self._launch_as([*self.inside(), "taskset", "-c", "0", "libvirtd", "--listen", "--timeout", "1800"])
@@ -143,14 +145,14 @@ class SystemHypervisor(Hypervisor):
             self.keeper = None
 
 
-def two_hosts():
+def two_hosts(settings=""):
     """Two hosts with a cable between them, 10.77.0.1 and 10.77.0.2, that know
     each other as lab-a and lab-b."""
     addresses = {"lab-a": "10.77.0.1", "lab-b": "10.77.0.2"}
     hosts = [(address, name) for name, address in addresses.items()]
-    first = SystemHypervisor("lab-a", hosts)
+    first = SystemHypervisor("lab-a", hosts, settings)
     try:
-        second = SystemHypervisor("lab-b", hosts)
+        second = SystemHypervisor("lab-b", hosts, settings)
     except BaseException:
         first.stop()
         raise

@@ -1,0 +1,131 @@
+/* Copies that are left behind: one of two goes, or is stopped, when the other one is newer and, where it shall run,
+ * runs; and what an interrupted move made for a copy that never came. */
+#include "reconciler/act/move.h"
+#include "state/fault.h"
+
+typedef struct {
+  virDomainPtr older, newer; /* older NULL: it has gone already */
+} Copies;
+
+static void copies_clear(Copies *copies) {
+  if (copies->older)
+    virDomainFree(copies->older);
+  if (copies->newer)
+    virDomainFree(copies->newer);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copies, copies_clear)
+
+static gboolean copies_find(const ActionContext *context, const Action *action, Copies *copies, GError **error) {
+  virConnectPtr from = move_peer(context, action, "from", error), to = from ? move_peer(context, action, "to", error) : NULL;
+  const char *name = context->object->name;
+  if (!to || !move_find_there(from, name, &copies->older, error) || !move_find_there(to, name, &copies->newer, error))
+    return FALSE;
+  if (!copies->older)
+    return TRUE;
+  if (!copies->newer)
+    return act_stale(error, "the machine isn't on %s: the copy on %s stays", act_arg(action, "to"), act_arg(action, "from"));
+  gint64 old = move_epoch(copies->older, error), new = old >= 0 ? move_epoch(copies->newer, error) : -1;
+  if (new < 0)
+    return FALSE;
+  return old < new || act_refuse(error, "the copy on %s stays: that on %s isn't newer", act_arg(action, "from"), act_arg(action, "to"));
+}
+
+static gboolean check_executes(virDomainPtr domain, const char *host, GError **error) {
+  int state = act_domain_state(domain, NULL, error);
+  return state >= 0 && (state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED ||
+                        act_refuse(error, "nothing is done to the older copy: that on %s doesn't run", host));
+}
+
+/* One that libvirt has paused to move it, and whose migration has ended: it has nothing that the newer one lacks. */
+static gboolean end_paused(const Action *action, const Copies *copies, GError **error) {
+  virDomainJobInfo job;
+  int reason, state = act_domain_state(copies->older, &reason, error);
+  if (state < 0)
+    return FALSE;
+  if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION)
+    return act_refuse(error, "the copy on %s stays: it runs", act_arg(action, "from"));
+  if (!check_executes(copies->newer, act_arg(action, "to"), error))
+    return FALSE;
+  if (virDomainGetJobInfo(copies->older, &job) < 0)
+    return libvirt_fail(error, "cannot see whether it is being migrated");
+  if (job.type != VIR_DOMAIN_JOB_NONE)
+    return act_stale(error, "it is being migrated at this moment");
+  return virDomainDestroy(copies->older) == 0 || libvirt_fail(error, "cannot end the copy on %s", act_arg(action, "from"));
+}
+
+gboolean act_domain_leave(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Copies) copies = {0};
+  if (!copies_find(context, action, &copies, error))
+    return FALSE;
+  if (!copies.older)
+    return TRUE;
+  int active = virDomainIsActive(copies.older);
+  if (active < 0)
+    return libvirt_fail(error, "cannot see whether the copy on %s is running", act_arg(action, "from"));
+  if (active && !end_paused(action, &copies, error))
+    return FALSE;
+  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)
+    return libvirt_fail(error, "cannot undefine domain %s on %s", context->object->name, act_arg(action, "from"));
+  FAULT("move: undefined here");
+  return TRUE;
+}
+
+/* What it wrote since may be wanted: its volumes are deleted by nobody but people. */
+static gboolean keep_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
+  return any;
+}
+
+gboolean act_domain_yield(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Copies) copies = {0};
+  ActionContext there;
+  if (!copies_find(context, action, &copies, error) || !move_context(context, action, "from", &there, error))
+    return FALSE;
+  if (!copies.older)
+    return TRUE;
+  if (!check_executes(copies.newer, act_arg(action, "to"), error) || !act_change_facts(copies.newer, keep_left, NULL, error))
+    return FALSE;
+  if (virDomainSetAutostart(copies.older, 0) < 0)
+    return libvirt_fail(error, "the older copy on %s can't be kept from starting with its host", act_arg(action, "from"));
+  FAULT("move: older copy kept");
+  return act_domain_shutdown(&there, action, error);
+}
+
+/* --- taking a move back --- */
+
+static gboolean remove_half_made(const ActionContext *there, const char *pool_name, const char *name, GError **error) {
+  g_autoptr(VirStoragePool) pool = volume_pool(there, pool_name, error);
+  g_autoptr(VirStorageVol) volume = NULL;
+  gboolean half_made;
+  if (!pool || !volume_find(there, pool, name, TRUE, &volume, NULL, error) || !marker_find(there, pool, name, &half_made, error))
+    return FALSE;
+  if (!half_made)
+    return TRUE;
+  g_autofree char *path = volume ? virStorageVolGetPath(volume) : NULL, *user = NULL, *unknown = NULL;
+  if (path && !volume_find_user(virStorageVolGetConnect(volume), path, FALSE, &user, &unknown, error))
+    return FALSE;
+  if (user)
+    return act_refuse(error, "%s was made by a move that was interrupted, and stays: it is used by %s", path, user);
+  if (volume && !volume_delete(volume, error))
+    return FALSE;
+  FAULT("move: half-made volume deleted");
+  return marker_clear(pool, name, error);
+}
+
+gboolean act_move_undo(const ActionContext *context, const Action *action, GError **error) {
+  const char *volumes = act_arg(action, "volumes");
+  ActionContext there;
+  virConnectPtr peer = move_peer(context, action, "to", error);
+  g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, other = NULL;
+  if (!here || !move_context(context, action, "to", &there, error) || !move_find_there(peer, context->object->name, &other, error))
+    return FALSE;
+  if (other)
+    return act_stale(error, "there is a machine of this name on %s", act_arg(action, "to"));
+  g_auto(GStrv) each = volumes ? g_strsplit(volumes, "\n", -1) : NULL;
+  for (char **pair = each; pair && pair[0] && pair[1]; pair += 2)
+    if (!remove_half_made(&there, pair[0], pair[1], error))
+      return FALSE;
+  return move_note(here, NULL, FALSE, error);
+}

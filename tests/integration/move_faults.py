@@ -1,0 +1,224 @@
+"""What tests of interrupted moves share: ways of moving, ways of interrupting, and what must hold afterwards."""
+
+import contextlib
+import os
+import subprocess
+import time
+
+import lab
+import libvirt
+from product import document
+from test_migration import MoveCase, POOL  # noqa: E402
+
+SHARED = "/var/lib/libvirt/shared"
+SEED = "written before the move"
+# The spec of the machine, and whether its disks are on storage that both hosts have.
+WAYS = {
+    "live_shared": ({}, True),
+    "live_copy": ({}, False),
+    "cold_stopped": ({"powerState": "stopped"}, False),
+    "cold_running": ({"migration": {"mode": "cold"}}, False),
+    "cold_unsaid": ({"migration": {"mode": "cold"}, "powerState": None}, False),
+    "cold_shared": ({"migration": {"mode": "cold"}}, True),
+}
+KILLS = ["reconcile", "source", "target", "link"]
+# The executor passes these at each action: they say nothing that its own places don't.
+COMMON = (": begun in the journal", ": verified", ": ended in the journal")
+QUICK = "keepalive_interval = 1\nkeepalive_count = 3\n"
+
+
+class Faults(MoveCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.hv, cls.other = lab.two_hosts(settings=QUICK)
+        cls.addClassCleanup(cls.hv.stop)
+        cls.addClassCleanup(cls.other.stop)
+        cls.share()
+
+    @classmethod
+    def share(cls):
+        """One directory that both hosts have."""
+        cls.hv.make_directory("shared")
+        for host in (cls.hv, cls.other):
+            host.run("mkdir", "-p", SHARED)
+            host.run("mount", "--bind", cls.hv.path("shared"), SHARED)
+
+    def setUp(self):
+        super().setUp()
+        for name, there in (("lab-a", "lab-b"), ("lab-b", "lab-a")):
+            self.host_specs[name]["sharedPools"] = [{"pool": "shared", "with": [there]}]
+        self.host_specs["lab-b"]["uri"] = "qemu+tcp://lab-b/system"
+        self.shared_pool = document("StoragePool", "shared", {"type": "dir", "target": SHARED})
+        self.hosts = {"lab-a": self.hv, "lab-b": self.other}
+
+    def tearDown(self):
+        super().tearDown()
+        self.hv.run("sh", "-c", f"rm -rf {SHARED}/*")
+
+    # The program on lab-a.
+
+    def start(self, faults, *arguments):
+        command = [lab.binary(), "-o", "json", *arguments, self.hv.path("specs")]
+        return subprocess.Popen([*self.hv.inside(), *command], env={**self.env, **faults}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+    def run_inside(self, *arguments, faults=None, timeout=200):
+        process = self.start(faults or {}, *arguments)
+        try:
+            out = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+        return process.returncode, out
+
+    # The machine.
+
+    def write_at(self, host):
+        spec, shared = WAYS[self.way]
+        pool = "shared" if shared else "moving"
+        disks = [{"target": "vda", "image": "base", "pool": pool}, {"target": "vdb", "size": "16MiB", "pool": pool}]
+        machine = self.machine(host, **spec, disks=disks)
+        machine["spec"] = {key: value for key, value in machine["spec"].items() if value is not None}
+        hosts = [document("Host", name, each) for name, each in self.host_specs.items()]
+        self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pool), machine)
+        self.home = host
+
+    def at_home(self):
+        return self.hosts[self.home]
+
+    def away(self):
+        return next(name for name in self.hosts if name != self.home)
+
+    @property
+    def runs(self):
+        return WAYS[self.way][0].get("powerState", "running") != "stopped"
+
+    def begin(self, way):
+        """Made on lab-a, with something on its disk."""
+        self.way = way
+        self.write_at("lab-a")
+        self.assertEqual(self.run_inside()[0], 0)
+        if WAYS[way][0].get("powerState", "running") is None:
+            self.hv.domain("web").create()
+        if self.runs:
+            guest = self.guest(self.hv)
+            guest.wait_heartbeat()
+            self.assertEqual(guest.do("write", "vdb", 3, SEED), "0")
+            self.content = guest.do("sum", "vdb")
+        else:
+            self.content = self.disk(self.hv)
+
+    def disk(self, host):
+        directory = SHARED if WAYS[self.way][1] else POOL  # noqa: E402
+        return host.run("sh", "-c", f"qemu-img convert -O raw {directory}/web-vdb.qcow2 /dev/stdout | sha256sum")
+
+    def places(self):
+        """Names of the places that a move passes, by two moves, there and back."""
+        log, names = self.hv.path("names"), []
+        for _ in range(2):
+            self.write_at(self.away())
+            status, out = self.run_inside(faults={"RECONCILE_FAULT_LOG": log})
+            self.assertEqual(status, 0, out)
+            self.wait_runs()
+        with open(log, encoding="utf-8") as file:
+            for name in file.read().splitlines():
+                if name not in names and not name.endswith(COMMON):
+                    names.append(name)
+        os.unlink(log)
+        return names
+
+    # Interrupting.
+
+    def interrupt(self, kill, place):
+        """One move that is interrupted there, and what follows. FALSE: it doesn't pass that place."""
+        source = self.at_home()
+        self.write_at(self.away())
+        target = self.at_home()
+        log = self.hv.path("passed")
+        command = {"source": f"kill -9 {source.daemon.pid}", "target": f"kill -9 {target.daemon.pid}",
+                   "link": f"nsenter -t {self.other.keeper.pid} -n ip link set cable down"}.get(kill)
+        faults = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_LOG": log}
+        if command:
+            faults["RECONCILE_FAULT_COMMAND"] = command + " || true"
+        status, out = self.run_inside(faults=faults)
+        self.restore(kill)
+        with open(log, encoding="utf-8") as file:
+            passed = place in file.read().splitlines()
+        os.unlink(log)
+        self.assertIn(status, (0, 1, 3) if command else (0, -9), out)
+        told = f"after {kill} at {place}: {status} {out}"
+        self.settle()
+        self.assertLessEqual(len(self.running()), 1, told)
+        self.converge(told)
+        return passed
+
+    def restore(self, kill):
+        host = {"source": self.hosts[self.away()], "target": self.at_home()}.get(kill)
+        if host and host.daemon.poll() is not None:
+            host.restart_daemon()
+        if kill == "link":
+            self.other.run("ip", "link", "set", "cable", "up")
+
+    def copies(self):
+        """(host, state) of each copy that there is."""
+        found = []
+        for host in self.hosts.values():
+            for domain in host.conn.listAllDomains():
+                with contextlib.suppress(libvirt.libvirtError):  # it may go at this moment
+                    found.append((host.name, domain.state()[0]))
+        return found
+
+    def running(self):
+        return [host for host, state in self.copies() if state == libvirt.VIR_DOMAIN_RUNNING]
+
+    def settle(self):
+        """What libvirt goes on with by itself."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            busy = False
+            for host in self.hosts.values():
+                for domain in host.conn.listAllDomains():
+                    with contextlib.suppress(libvirt.libvirtError):
+                        busy |= domain.jobStats().get("type", 0) != libvirt.VIR_DOMAIN_JOB_NONE
+            if not busy:
+                return
+            time.sleep(0.1)
+
+    def converge(self, told):
+        for attempt in range(4):
+            status, out = self.run_inside()
+            self.assertLessEqual(len(self.running()), 1, told)
+            if status == 0:
+                break
+            told += f"\nthen {status} {out}"
+            time.sleep(1)
+        self.assertEqual(status, 0, told)
+        status, out = self.run_inside("--dry-run")
+        self.assertEqual(status, 0, f"{told}\nthe second run: {out}")
+        self.check(told)
+
+    def check(self, told):
+        host = self.at_home()
+        states = [(host.name, libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF)]
+        self.assertEqual(self.copies(), states, told)
+        own = ["web-vda.qcow2", "web-vdb.qcow2"]
+        shared = WAYS[self.way][1]
+        self.assertEqual(self.listing(self.hv, SHARED), own if shared else [], told)
+        self.assertEqual(self.listing(host, POOL), [] if shared else own, told)
+        self.assertEqual(self.listing(self.hosts[self.away()], POOL), [], told)
+        for each in self.hosts.values():
+            listening = each.run("ss", "-Hltn").split("\n")
+            self.assertEqual([line for line in listening if ":491" in line], [], told)
+        if self.runs:
+            self.wait_runs()
+            self.assertEqual(self.guest(host).do("sum", "vdb"), self.content, told)
+        else:
+            self.assertEqual(self.disk(host), self.content, told)
+
+    def listing(self, host, directory):
+        return sorted(name for name in host.run("ls", directory).split() if not name.startswith("sha256-"))
+
+    def wait_runs(self):
+        """It beats again, and listens."""
+        if self.runs:
+            self.hv.guest("web").wait_heartbeat()

@@ -1,0 +1,45 @@
+#!/usr/bin/python3
+"""Moves between two hosts that are interrupted: reconcile, the source's libvirtd, the target's libvirtd killed, and the
+link between the hosts cut, at each place that a move passes, for each way of moving. The program runs on lab-a and
+reaches lab-b through the link. Afterwards at most one copy runs, what is on the disks is what was written, and the next
+runs end with exactly one copy, where it shall be, and nothing left anywhere.
+
+MOVE_FAULTS=WORD,... runs only what has all of the words in its name: "live_shared,link"."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import lab  # noqa: E402
+from move_faults import Faults, KILLS, WAYS  # noqa: E402
+
+
+class All(Faults):
+    def everywhere(self, way, kill):
+        self.begin(way)
+        places = self.places()
+        self.assertGreater(len(places), 3, "the program is built without RECONCILE_FAULTS")
+        began, passed = time.monotonic(), 0
+        for place in places:
+            with self.subTest(way=way, kill=kill, place=place):
+                passed += self.interrupt(kill, place)
+        print(f"{way}, {kill}: {passed} of {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def add(way, kill):
+    def test(self):
+        self.everywhere(way, kill)
+    setattr(All, f"test_{way}_{kill}", test)
+
+
+for each_way in WAYS:
+    for each_kill in KILLS:
+        words = filter(None, os.environ.get("MOVE_FAULTS", "").split(","))
+        if all(word in f"{each_way} {each_kill}" for word in words):
+            add(each_way, each_kill)
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
