@@ -108,8 +108,10 @@ static void older_copy(Rest *rest) {
   gboolean left = given(rest->facts, FactsSpec, movedFrom) && g_str_equal(rest->facts->movedFrom, host->name);
   if (older->active && !(left && actual_is_migrating(older))) {
     Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
-                         g_strdup_printf("stop the older copy on %s, waiting up to 90 s, then power off", host->name));
-    action->permitted = TRUE; /* two that run are worse */
+                         g_strdup_printf("stop the older copy on %s", host->name));
+    g_free(plan_shutdown(object_vm(rest->placed->machine), action));
+    string_map_set(action->args, "force", "true"); /* two that run are worse … */
+    action->permitted = TRUE;                      /* … also where restarts aren't allowed */
     build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
   } else if (left) {
     act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));

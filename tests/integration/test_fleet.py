@@ -176,10 +176,12 @@ class Silence(FleetCase):
         self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
         self.apply()
         self.assertEqual(self.names(rest), ["b", "c"])
-        # It comes back with its copy: nobody chooses between them.
+        # It comes back with its copy, which is older, and stays off.
         self.hosts[home] = {"uri": uri}
         self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
-        self.assertIn("kvm-1 and on kvm-2", self.object(self.apply(status=1), "VirtualMachine", "b")["error"])
+        document = self.plan(status=0)
+        self.assertEqual(document["actions"], [])
+        self.assertIn(f"an older copy of it, which is off, is kept on {home}", str(self.object(document, "VirtualMachine", "b")["notes"]))
 
     def test_on_two_hosts(self):
         self.write(self.machine("a", host="kvm-1"))
@@ -187,6 +189,53 @@ class Silence(FleetCase):
         self.other.conn.defineXML(self.hv.domain("a").XMLDesc())
         document = self.apply(status=1)
         self.assertIn("kvm-1 and on kvm-2", self.object(document, "VirtualMachine", "a")["error"])
+
+
+class Split(FleetCase):
+    """A host is given up while its machine runs on."""
+
+    def runs(self):
+        return [host.name_in_fleet for host in (self.hv, self.other) for domain in host.conn.listAllDomains() if domain.isActive()]
+
+    def test_the_older_one_is_stopped(self):
+        self.hv.name_in_fleet, self.other.name_in_fleet = "kvm-1", "kvm-2"
+        machine = self.hv.vm("web", serials=None, placement={"selector": {"disk": "fast"}}, shutdown={"timeout": "20s", "retryInterval": "1s"})
+        self.write(machine)
+        self.apply()
+        home, rest = (self.hv, self.other) if self.names(self.hv) else (self.other, self.hv)
+        older = home.domain("web").ID()
+        home.kill_daemon()
+        error = self.object(self.apply(status=1), "VirtualMachine", "web")["error"]
+        self.assertIn(f"it may be on {home.name_in_fleet}", error)
+        self.assertEqual(self.names(rest), [])
+        # The file says that it is off. It isn't.
+        self.hosts[home.name_in_fleet]["fenced"] = True
+        self.write(machine)
+        self.apply()
+        home.restart_daemon()
+        self.assertEqual(self.runs(), ["kvm-1", "kvm-2"])
+        self.assertEqual(home.domain("web").ID(), older)
+        newer = rest.domain("web").ID()
+        del self.hosts[home.name_in_fleet]["fenced"]
+        self.write(machine)
+        events = lab.EventRecorder(rest.uri)
+        self.addCleanup(events.close)
+        plan = self.plan(status=2)
+        self.assertEqual([(action["kind"], action["impact"]) for action in plan["actions"]], [("domain-yield", "restart")])
+        self.apply()
+        self.assertEqual(self.runs(), [rest.name_in_fleet])
+        self.assertEqual(rest.domain("web").ID(), newer)
+        self.assertEqual(events.stopped_events("web"), [])
+        # What it wrote is kept until somebody has looked at it; started again, it is stopped again.
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        home.domain("web").create()
+        self.apply()
+        self.assertEqual([self.runs(), home.domain("web").isActive()], [[rest.name_in_fleet], 0])
+        # While only the older one runs, nobody chooses.
+        rest.domain("web").destroy()
+        home.domain("web").create()
+        self.assertIn("kvm-1 and on kvm-2", self.object(self.apply(status=1), "VirtualMachine", "web")["error"])
+        self.assertEqual(self.runs(), [home.name_in_fleet])
 
 
 if __name__ == "__main__":
