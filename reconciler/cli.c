@@ -40,6 +40,7 @@ static const Option options[] = {
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
     {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
      "Plan against a saved observation, without a hypervisor (dry run only)"},
+    {"events", 0, G_OPTION_ARG_NONE, OPTION(events), FOR(HISTORY), NULL, "What the service saw of the host, instead of the runs"},
     {"disks", 0, G_OPTION_ARG_NONE, OPTION(disks), FOR(STATUS), NULL, "The layers of each disk, and who else uses them"},
     {"output", 'o', G_OPTION_ARG_FILENAME, OPTION(output), FOR(APPLY) | FOR(VALIDATE) | FOR(STATUS) | FOR(HISTORY), "FORMAT",
      "text, json or markdown (default: text)"},

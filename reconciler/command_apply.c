@@ -122,10 +122,14 @@ static void show_result(Apply *apply, const RunResult *result) {
     cli_print_error(result->error->message);
 }
 
+static void say_unended(void) {
+  cli_print_error("what is under way doesn't end in time: it is left as it is, and the next run recognises it");
+}
+
 int command_apply(const Cli *cli) {
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
-  signals_cancel(cancel);
+  signals_cancel(cancel, say_unended);
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(GError) error = NULL;
   g_autoptr(Config) config = cli->options.config ? config_read(cli->options.config, diagnostics, &error) : NULL;

@@ -1,10 +1,10 @@
-/* Past runs, from the journal: newest first, with -v also what each did. */
+/* Past runs, from the journal: newest first, with -v also what each did; or what the host told. */
 #include "reconciler/cli.h"
 #include "reconciler/plan_json.h"
+#include "reconciler/service_client.h"
 #include "reconciler/table.h"
-#include "state/journal.h"
 
-#define RUNS_SHOWN 50 /* as text; JSON has all */
+enum { RUNS_SHOWN = 50, EVENTS_SHOWN = 200 }; /* as text; JSON has all */
 
 static char *time_text(gint64 microseconds) {
   if (microseconds == 0)
@@ -32,11 +32,21 @@ static void add_action_rows(Table *table, Journal *journal, const JournalRun *ru
     table_add(table, action->object);
     table_add_printf(table, "%s%s%s", action->description ? action->description : "", action->message ? ": " : "",
                      action->message ? action->message : "");
+    table_add(table, NULL);
   }
 }
 
+static void print_rows(const Cli *cli, Table *table) {
+  g_autoptr(GString) out = g_string_new(NULL);
+  if (cli->format == &report_markdown)
+    table_markdown(table, out);
+  else
+    table_text(table, out, cli->view.color);
+  cli_print(out->str);
+}
+
 static void print_table(const Cli *cli, Journal *journal, const GPtrArray *runs) {
-  static const char *const headers[] = {"RUN", "STARTED", "RESULT", "ACTIONS", "SOURCE", "CONNECTION", NULL};
+  static const char *const headers[] = {"RUN", "STARTED", "RESULT", "ACTIONS", "SOURCE", "CONNECTION", "CAUSE", NULL};
   g_autoptr(Table) table = table_new(headers);
   for (guint i = 0; i < runs->len; i++) {
     const JournalRun *run = runs->pdata[i];
@@ -51,23 +61,11 @@ static void print_table(const Cli *cli, Journal *journal, const GPtrArray *runs)
     table_add_printf(table, "%s%s%.12s", run->source ? run->source : "", run->revision ? "@" : "",
                      run->revision ? run->revision : "");
     table_add(table, run->uri);
+    table_add(table, run->cause);
     if (cli->view.verbose)
       add_action_rows(table, journal, run);
   }
-  g_autoptr(GString) out = g_string_new(NULL);
-  if (cli->format == &report_markdown)
-    table_markdown(table, out);
-  else
-    table_text(table, out, cli->view.color);
-  cli_print(out->str);
-}
-
-static json_t *time_json(gint64 microseconds) {
-  if (microseconds == 0)
-    return json_null();
-  g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC);
-  g_autofree char *text = utc ? g_date_time_format_iso8601(utc) : NULL;
-  return json_text(text);
+  print_rows(cli, table);
 }
 
 static json_t *actions_json(Journal *journal, gint64 run) {
@@ -78,57 +76,83 @@ static json_t *actions_json(Journal *journal, gint64 run) {
     json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", json_text(action->id),
                                            "object", json_text(action->object), "kind", json_text(action->kind),
                                            "description", json_text(action->description), "started",
-                                           time_json(action->started), "ended", time_json(action->ended), "result",
+                                           json_time(action->started), "ended", json_time(action->ended), "result",
                                            json_text(action->result), "message", json_text(action->message)));
   }
   return array;
 }
 
 static json_t *run_json(Journal *journal, const JournalRun *run) {
-  json_t *object = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", (json_int_t)run->id, "started",
-                             time_json(run->started), "ended", time_json(run->ended), "result",
+  json_t *object = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", (json_int_t)run->id, "started",
+                             json_time(run->started), "ended", json_time(run->ended), "result",
                              json_text(outcome(run)), "source", json_text(run->source), "revision",
                              json_text(run->revision), "connection", json_text(run->uri), "summary",
-                             json_text(run->summary));
+                             json_text(run->summary), "cause", json_text(run->cause));
   json_object_set_new(object, "exitStatus", run->ended ? json_integer(run->exit_status) : json_null());
   json_object_set_new(object, "actions", actions_json(journal, run->id));
   return object;
 }
 
-static void print_json(Journal *journal, const GPtrArray *runs) {
-  json_auto_t *root = json_object();
-  json_t *array = json_array();
-  json_object_set_new(root, "formatVersion", json_integer(1));
-  for (guint i = 0; i < runs->len; i++)
-    json_array_append_new(array, run_json(journal, runs->pdata[i]));
-  json_object_set_new(root, "runs", array);
+static void print_list(const char *key, json_t *list /* taken */) {
+  json_auto_t *root = json_pack("{s:i, s:o}", "formatVersion", 1, key, list);
   g_autofree char *text = json_dumps(root, JSON_INDENT(2));
   cli_print(text);
   cli_print("\n");
 }
 
-/* Without a journal there were no runs, which isn't an error. */
-static Journal *open_journal(const Cli *cli, gboolean *ret_absent, GError **error) {
-  g_autofree char *dir = cli->options.state_dir ? g_strdup(cli->options.state_dir) : journal_default_dir();
-  GError *trouble = NULL;
-  Journal *journal = journal_open(dir, JOURNAL_READ, NULL, &trouble);
-  *ret_absent = g_error_matches(trouble, JOURNAL_ERROR, JOURNAL_ERROR_ABSENT);
-  if (*ret_absent)
-    g_clear_error(&trouble);
-  if (trouble)
-    g_propagate_error(error, trouble);
-  return journal;
+static void print_json(Journal *journal, const GPtrArray *runs) {
+  json_t *array = json_array();
+  for (guint i = 0; i < runs->len; i++)
+    json_array_append_new(array, run_json(journal, runs->pdata[i]));
+  print_list("runs", array);
 }
 
-int command_history(const Cli *cli) {
-  g_autoptr(GError) error = NULL;
-  gboolean absent = FALSE, json = cli->format == &report_json;
-  g_autoptr(Journal) journal = open_journal(cli, &absent, &error);
-  if (error)
-    return cli_fail(cli, error, NULL);
-  g_autoptr(GPtrArray) runs = absent ? g_ptr_array_new() : journal_runs(journal, json ? 0 : RUNS_SHOWN, &error);
+/* What the host told */
+
+static void print_event_table(const Cli *cli, const GPtrArray *events) {
+  static const char *const headers[] = {"TIME", "OBJECT", "EVENT", "DETAIL", NULL};
+  g_autoptr(Table) table = table_new(headers);
+  for (guint i = 0; i < events->len; i++) {
+    const JournalEvent *event = events->pdata[i];
+    g_autofree char *time = time_text(event->time);
+    table_add(table, time);
+    table_add(table, event->object ? event->object : "the host");
+    table_add(table, event->kind);
+    table_add(table, event->detail);
+  }
+  print_rows(cli, table);
+}
+
+static void print_event_json(const GPtrArray *events) {
+  json_t *array = json_array();
+  for (guint i = 0; i < events->len; i++) {
+    const JournalEvent *event = events->pdata[i];
+    json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o, s:o}", "time", json_time(event->time), "connection", json_text(event->uri),
+                                           "object", json_text(event->object), "event", json_text(event->kind), "detail",
+                                           json_text(event->detail)));
+  }
+  print_list("events", array);
+}
+
+static int show_events(const Cli *cli, Journal *journal, GError **error) {
+  gboolean json = cli->format == &report_json;
+  g_autoptr(GPtrArray) events = journal ? journal_events(journal, NULL, json ? 0 : EVENTS_SHOWN, error) : g_ptr_array_new();
+  if (!events)
+    return cli_fail(cli, *error, NULL);
+  if (json)
+    print_event_json(events);
+  else if (events->len == 0)
+    cli_print("No events yet.\n");
+  else
+    print_event_table(cli, events);
+  return EXIT_IN_SYNC;
+}
+
+static int show_runs(const Cli *cli, Journal *journal, GError **error) {
+  gboolean json = cli->format == &report_json;
+  g_autoptr(GPtrArray) runs = journal ? journal_runs(journal, json ? 0 : RUNS_SHOWN, error) : g_ptr_array_new();
   if (!runs)
-    return cli_fail(cli, error, NULL);
+    return cli_fail(cli, *error, NULL);
   if (json)
     print_json(journal, runs);
   else if (runs->len == 0)
@@ -136,4 +160,13 @@ int command_history(const Cli *cli) {
   else
     print_table(cli, journal, runs);
   return EXIT_IN_SYNC;
+}
+
+/* Without a journal there were no runs, which isn't an error. */
+int command_history(const Cli *cli) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Journal) journal = service_journal(cli, NULL, &error);
+  if (error)
+    return cli_fail(cli, error, NULL);
+  return cli->options.events ? show_events(cli, journal, &error) : show_runs(cli, journal, &error);
 }

@@ -46,6 +46,18 @@ static int status_of_disks(const Cli *cli, const Actual *actual, const GPtrArray
   return EXIT_IN_SYNC;
 }
 
+/* From the service's journal, where we may read it. */
+static void add_lives(const Cli *cli, const json_t *service, const Actual *actual, const GPtrArray *statuses) {
+  g_autoptr(Journal) journal = service_journal(cli, service, NULL);
+  for (guint i = 0; journal && i < statuses->len; i++) {
+    DomainStatus *status = statuses->pdata[i];
+    g_autofree char *object = g_strconcat("vm/", status->domain->name, NULL);
+    GPtrArray *events = journal_events(journal, object, 0, NULL);
+    if (events)
+      domain_status_live(status, actual->uri, events);
+  }
+}
+
 int command_status(const Cli *cli) {
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
@@ -63,6 +75,7 @@ int command_status(const Cli *cli) {
       exit_status = EXIT_ERROR;
   }
   json_auto_t *service = service_ask(cli, "status", NULL); /* where one runs, and lets us ask */
+  add_lives(cli, service, actual, statuses);
   if (cli->format == &report_json) {
     json_t *root = status_json(actual, statuses);
     json_object_set(root, "service", service ? service : json_null());

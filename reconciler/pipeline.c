@@ -396,7 +396,8 @@ static void apply_locked(Pipeline *pipeline) {
   const Plan *plan = result->plan;
   gint64 run = 0;
   GError *error = NULL;
-  if (plan->actions->len > 0 && !journal_run_begin(pipeline->journal, plan->source, plan->revision, plan->connection, &run, &error)) {
+  JournalBegin begin = {plan->source, plan->revision, plan->connection, options->cause};
+  if (plan->actions->len > 0 && !journal_run_begin(pipeline->journal, &begin, &run, &error)) {
     stop(pipeline, 1, error);
     return;
   }

@@ -14,6 +14,12 @@ static void set_true(json_t *object, const char *key, gboolean value) {
     json_object_set_new(object, key, json_true());
 }
 
+json_t *json_time(gint64 microseconds) {
+  g_autoptr(GDateTime) utc = microseconds ? g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC) : NULL;
+  g_autofree char *text = utc ? g_date_time_format_iso8601(utc) : NULL;
+  return json_text(text);
+}
+
 json_t *json_text(const char *text) {
   if (!text)
     return json_null();

@@ -31,6 +31,30 @@ json_t *service_ask(const Cli *cli, const char *command, GError **error) {
   return ask(is_own ? own : ROOT_SOCKET, command, error);
 }
 
+static char *state_dir(const Cli *cli, const json_t *state, GError **error) {
+  const char *told = json_string_value(json_object_get(state, "stateDir"));
+  if (cli->options.state_dir)
+    return g_strdup(cli->options.state_dir);
+  if (!cli->options.config)
+    return told ? g_strdup(told) : journal_default_dir();
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  g_autoptr(Config) config = config_read(cli->options.config, diagnostics, error);
+  return config ? g_strdup(config->state_dir) : NULL;
+}
+
+Journal *service_journal(const Cli *cli, const json_t *state, GError **error) {
+  g_autofree char *dir = state_dir(cli, state, error);
+  if (!dir)
+    return NULL;
+  GError *trouble = NULL;
+  Journal *journal = journal_open(dir, JOURNAL_READ, NULL, &trouble);
+  if (g_error_matches(trouble, JOURNAL_ERROR, JOURNAL_ERROR_ABSENT))
+    g_clear_error(&trouble);
+  if (trouble)
+    g_propagate_error(error, trouble);
+  return journal;
+}
+
 static void append_text(GString *out, const char *key, const json_t *state, const char *name) {
   const char *text = json_string_value(json_object_get(state, name));
   if (!text)
@@ -44,7 +68,7 @@ void service_append_state(GString *out, const json_t *state) {
   g_string_append_printf(out, "Service (process %" JSON_INTEGER_FORMAT ")\n", json_integer_value(json_object_get(state, "pid")));
   static const char *const lines[][2] = {
       {"source", "source"}, {"revision", "revision"}, {"connection", "connection"}, {"read", "sourceRead"},
-      {"pass since", "passSince"}, {"last pass", "lastPass"}, {"last change", "lastApplied"}, {"source error", "sourceError"}, {"host error", "hostError"},
+      {"pass since", "passSince"}, {"no answer since", "noAnswerSince"}, {"last pass", "lastPass"}, {"last change", "lastApplied"}, {"source error", "sourceError"}, {"host error", "hostError"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(lines); i++)
     append_text(out, lines[i][0], state, lines[i][1]);

@@ -2,8 +2,12 @@
 #pragma once
 #include <jansson.h>
 #include "reconciler/cli.h"
+#include "state/journal.h"
 
 /* The reply, to be released; NULL with error when nobody answers. */
 json_t *service_ask(const Cli *cli, const char *command, GError **error);
+/* The journal of --state-dir, of --config, of the service that answered (NULL: none did), else of this user;
+ * NULL without error: there is none yet. */
+Journal *service_journal(const Cli *cli, const json_t *state, GError **error);
 /* What the service last did, for people; nothing of `state` is trusted to be there. */
 void service_append_state(GString *out, const json_t *state);

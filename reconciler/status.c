@@ -83,6 +83,12 @@ DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain
   return status;
 }
 
+void domain_status_live(DomainStatus *status, const char *uri, GPtrArray *events) {
+  status->events = events;
+  status->life = life_of(events, uri);
+  status->life.whole = status->life.whole && status->domain->active;
+}
+
 void domain_status_free(DomainStatus *status) {
   if (!status)
     return;
@@ -90,6 +96,7 @@ void domain_status_free(DomainStatus *status) {
   g_ptr_array_unref(status->pending);
   g_ptr_array_unref(status->drift);
   g_ptr_array_unref(status->changes);
+  g_clear_pointer(&status->events, g_ptr_array_unref);
   g_free(status->unknown);
   g_free(status);
 }

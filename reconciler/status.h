@@ -1,6 +1,7 @@
 /* What `reconcile status` tells of a domain, computed from an observation: nothing is remembered. */
 #pragma once
 #include <jansson.h>
+#include "reconciler/life.h"
 #include "reconciler/report.h"
 #include "state/actual.h"
 
@@ -12,10 +13,14 @@ typedef struct {
   GPtrArray *pending;  /* of const FieldChange *: waits for the next start */
   GPtrArray *drift;    /* of const FieldChange *: changed behind our back; the next apply takes it back */
   char *unknown;       /* drift can't be told: why; else NULL */
+  GPtrArray *events;   /* of JournalEvent *: what the service saw of it; NULL: unknown */
+  Life life;           /* from those */
   guint64 disk_bytes;  /* virtual size of all disks */
 } DomainStatus;
 
 DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain);
+/* Takes the events. */
+void domain_status_live(DomainStatus *status, const char *uri, GPtrArray *events);
 void domain_status_free(DomainStatus *status);
 
 /* All of `statuses` (DomainStatus *): a table, and one by one with everything. */

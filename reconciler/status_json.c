@@ -53,6 +53,12 @@ static json_t *domain_json(const DomainStatus *status) {
   json_object_set_new(object, "state",
                       json_text(power_state_word(domain->state, domain->has_managed_save)));
   json_object_set_new(object, "stateText", json_text(status->state));
+  const Life *life = &status->life;
+  json_object_set_new(object, "lastStarted", json_time(life->started));
+  json_object_set_new(object, "lastStopped", json_time(life->stopped));
+  json_object_set_new(object, "uptimeSeconds", life->whole ? json_integer((g_get_real_time() - life->started) / G_USEC_PER_SEC) : json_null());
+  json_object_set_new(object, "lastWatchdog", life->watchdog == 0 ? json_null() :
+                      json_pack("{s:o, s:o}", "time", json_time(life->watchdog), "action", json_text(life->watchdog_action)));
   json_object_set_new(object, "managed", json_boolean(domain->owner != NULL));
   json_object_set_new(object, "owner", owner_json(domain->owner));
   json_object_set_new(object, "persistent", json_boolean(domain->is_persistent));

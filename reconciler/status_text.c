@@ -161,6 +161,21 @@ static void append_ownership(GString *out, const ActualDomain *domain) {
     append_line(out, "declared at", "%s", domain->owner->place);
 }
 
+static void append_moment(GString *out, const char *key, gint64 microseconds, const char *more) {
+  g_autoptr(GDateTime) utc = microseconds ? g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC) : NULL;
+  g_autofree char *text = utc ? g_date_time_format(utc, "%Y-%m-%d %H:%M:%SZ") : NULL;
+  if (text)
+    append_line(out, key, "%s%s%s", text, more ? ", " : "", more ? more : "");
+}
+
+/* As the service saw it. */
+static void append_life(GString *out, const DomainStatus *status) {
+  const Life *life = &status->life;
+  append_moment(out, "started", life->started, status->domain->active && !life->whole ? "or later: not always watched since" : NULL);
+  append_moment(out, "stopped", life->stopped, life->how_stopped);
+  append_moment(out, "watchdog", life->watchdog, life->watchdog_action);
+}
+
 void status_append_details(GString *out, const DomainStatus *status, const ReportView *view) {
   const ActualDomain *domain = status->domain;
   g_autofree char *name = escape_text(domain->name);
@@ -172,6 +187,7 @@ void status_append_details(GString *out, const DomainStatus *status, const Repor
   }
   g_autofree char *cpus = vcpus(status->now), *size = memory(status->now);
   append_line(out, "state", "%s", status->state);
+  append_life(out, status);
   append_line(out, "uuid", "%s", domain->uuid);
   append_ownership(out, domain);
   append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");

@@ -8,20 +8,23 @@
 #include "state/journal_private.h"
 #include "state/writer_lock.h"
 
-enum { SCHEMA_VERSION = 1 };
-
-static const char schema[] =
-  "BEGIN IMMEDIATE;"
+/* What brings a file from one format to the next, in order: a new file takes all of them. Never changed
+ * once released; an older file keeps what it has. */
+static const char *const steps[] = {
   "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, pid INTEGER NOT NULL,"
   " source TEXT NOT NULL, revision TEXT, uri TEXT, exit_status INTEGER, summary TEXT) STRICT;"
   "CREATE TABLE action (run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, id TEXT NOT NULL, object TEXT NOT NULL,"
   " kind TEXT NOT NULL, description TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, result TEXT, message TEXT,"
   " PRIMARY KEY (run, id)) STRICT;"
   "CREATE TABLE digest (path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
-  " mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-  "PRAGMA user_version = 1;"
-  "COMMIT;";
-G_STATIC_ASSERT(SCHEMA_VERSION == 1); /* as in the schema */
+  " mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+  "ALTER TABLE run ADD COLUMN cause TEXT;"
+  "CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, uri TEXT, object TEXT, kind TEXT NOT NULL,"
+  " detail TEXT) STRICT;"
+  "CREATE INDEX event_of_object ON event (object, id);",
+};
+enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_EVENTS);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -55,32 +58,73 @@ static gboolean is_sound(Database *database, GError **error) {
   return FALSE;
 }
 
-/* Two processes may find a new file at once: the second one's schema fails, and its version
- * is then right. */
-static gboolean prepare_schema(Database *database, gboolean writes, GError **error) {
+/* A file that has something, and no version of ours, was made by somebody else or lost its head. */
+static gboolean is_ours(Database *database, gint64 version, GError **error) {
+  if (version > 0)
+    return TRUE;
+  g_autoptr(Rows) rows = database_query(database, error, "SELECT count(*) FROM sqlite_schema", "");
+  if (!rows || !rows_next(rows, error))
+    return FALSE;
+  if (version == 0 && rows_int(rows, 0) == 0)
+    return TRUE;
+  g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT, "it has no version of a journal");
+  return FALSE;
+}
+
+/* What is written later must be there: it would fail each run. */
+static gboolean has_tables(Database *database, GError **error) {
+  g_autoptr(GError) lacks = NULL;
+  if (database_script(database, "SELECT cause FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
+                                "SELECT detail FROM event LIMIT 0;", &lacks))
+    return TRUE;
+  g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT, "%s", lacks->message);
+  return FALSE;
+}
+
+static gboolean take_steps(Database *database, gint64 version, GError **error) {
+  for (; version < SCHEMA_VERSION; version++)
+    if (!database_script(database, steps[version], error))
+      return FALSE;
+  g_autofree char *now = g_strdup_printf("PRAGMA user_version = %d; COMMIT;", SCHEMA_VERSION);
+  return database_script(database, now, error);
+}
+
+/* All of it or nothing; whoever waited for another process looks again at what that has left. */
+static gboolean upgrade(Database *database, gint64 *version, GError **error) {
+  if (!database_script(database, "BEGIN IMMEDIATE", error))
+    return FALSE;
+  if (version_of(database, version, error) && is_ours(database, *version, error) && take_steps(database, *version, error)) {
+    *version = SCHEMA_VERSION;
+    return TRUE;
+  }
+  database_script(database, "ROLLBACK", NULL);
+  return FALSE;
+}
+
+/* A file of an older version is changed by the one writer only: others read it as it is. */
+static gboolean prepare_schema(Database *database, JournalMode mode, gint64 *ret_version, GError **error) {
   gint64 version;
   if (!version_of(database, &version, error))
     return FALSE;
-  if (version == 0 && writes && !database_script(database, schema, error)) {
-    database_script(database, "ROLLBACK", NULL);
-    gint64 now;
-    if (!version_of(database, &now, NULL) || now == 0)
-      return FALSE;
-    g_clear_error(error);
-  }
+  gboolean lacks = mode == JOURNAL_WRITE ? version < SCHEMA_VERSION : mode == JOURNAL_DIGESTS && version <= 0;
+  if (lacks && !upgrade(database, &version, error))
+    return FALSE;
   if (version > SCHEMA_VERSION) {
     g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_NEWER,
                 "it was written by a newer version of reconcile (format %" G_GINT64_FORMAT "); use that, or another --state-dir",
                 version);
     return FALSE;
   }
-  return TRUE;
+  *ret_version = version;
+  return mode != JOURNAL_WRITE || has_tables(database, error);
 }
 
-static Database *open_sound(const char *path, JournalMode mode, GError **error) {
-  gboolean writes = mode != JOURNAL_READ;
+/* Checked before it is changed. */
+static Database *open_sound(Journal *journal, const char *path, GError **error) {
+  gboolean writes = journal->mode != JOURNAL_READ;
   g_autoptr(Database) database = database_open(path, writes, writes, error);
-  if (!database || !prepare_schema(database, writes, error) || (mode == JOURNAL_WRITE && !is_sound(database, error)))
+  if (!database || (journal->mode == JOURNAL_WRITE && !is_sound(database, error)) ||
+      !prepare_schema(database, journal->mode, &journal->version, error))
     return NULL;
   return g_steal_pointer(&database);
 }
@@ -104,7 +148,7 @@ static char *move_aside(const char *path, GError **error) {
 static gboolean open_database(Journal *journal, char **ret_warning, GError **error) {
   g_autofree char *path = g_build_filename(journal->dir, "journal.db", NULL);
   g_autoptr(GError) trouble = NULL;
-  journal->database = open_sound(path, journal->mode, &trouble);
+  journal->database = open_sound(journal, path, &trouble);
   if (!journal->database && journal->mode == JOURNAL_WRITE && g_error_matches(trouble, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT)) {
     g_autofree char *aside = move_aside(path, error);
     if (!aside)
@@ -113,7 +157,7 @@ static gboolean open_database(Journal *journal, char **ret_warning, GError **err
       *ret_warning = g_strdup_printf("the journal %s is corrupt (%s); it was moved to %s and begun anew", path,
                                      trouble->message, aside);
     g_clear_error(&trouble);
-    journal->database = open_sound(path, journal->mode, &trouble);
+    journal->database = open_sound(journal, path, &trouble);
   }
   if (!journal->database)
     g_propagate_prefixed_error(error, g_steal_pointer(&trouble), "journal %s: ", path);

@@ -1,5 +1,5 @@
-/* The journal: runs and their actions, written before and after each act, and a cache of
- * digests. SQLite (state/database.h) in the state directory. Losing it
+/* The journal: runs and their actions, written before and after each act, what the service saw
+ * of the host, and a cache of digests. SQLite (state/database.h) in the state directory. Losing it
  * loses history and time, not truth. Thread-safe. Times are microseconds since 1970, UTC. */
 #pragma once
 #include <glib.h>
@@ -36,8 +36,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_close)
 const char *journal_dir(const Journal *journal); /* the state directory: others keep files there too */
 
 /* Writing: JOURNAL_WRITE only. Old runs beyond the last 1,000 are dropped at run_begin. */
-gboolean journal_run_begin(Journal *journal, const char *source, const char *revision /* or NULL */, const char *uri,
-                           gint64 *ret_run, GError **error);
+typedef struct {
+  const char *source, *revision /* or NULL */, *uri;
+  const char *cause; /* what the run was begun for; NULL: somebody ran it */
+} JournalBegin;
+gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error);
 gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
 /* Before the act; `action` is unique in the run. */
 gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
@@ -54,7 +57,7 @@ typedef struct {
   gint64 id, started, ended; /* ended 0: it didn't end */
   gboolean running;          /* not ended, and its process still holds the lock; else it was interrupted */
   gint64 pid;
-  char *source, *revision, *uri;
+  char *source, *revision, *uri, *cause;
   int exit_status;           /* -1 when not ended */
   char *summary;
   guint n_actions, n_failed;
@@ -68,6 +71,20 @@ typedef struct {
 
 GPtrArray *journal_runs(Journal *journal, guint limit /* 0: all */, GError **error);    /* JournalRun *, newest first */
 GPtrArray *journal_actions(Journal *journal, gint64 run, GError **error); /* JournalAction *, as begun */
+
+/* What the host told while the service watched. Of a file of an older format there are none. */
+typedef struct {
+  gint64 time;
+  char *uri;    /* of the connection that told it, as libvirt has it; may be NULL */
+  char *object; /* "vm/web-1"; NULL: the host */
+  char *kind;   /* "lifecycle", "watchdog", …; "watch" (begun): what came before may have been missed */
+  char *detail; /* "stopped (crashed)"; may be NULL */
+} JournalEvent;
+void journal_event_free(JournalEvent *event); /* accepts NULL */
+/* In one go. Beyond the last 10,000 the oldest are dropped. */
+gboolean journal_events_add(Journal *journal, const GPtrArray *events /* of JournalEvent * */, GError **error);
+/* JournalEvent *, newest first: of this object and of the host; object NULL: of all. */
+GPtrArray *journal_events(Journal *journal, const char *object, guint limit /* 0: all */, GError **error);
 
 /* Digests of files, valid while device, inode, size and time of change are the same. */
 typedef struct {

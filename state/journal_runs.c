@@ -10,12 +10,10 @@ static gboolean drop_old_runs(Database *database, GError **error) {
   return database_run(database, error, "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?", "i", (gint64)MOST_RUNS);
 }
 
-gboolean journal_run_begin(Journal *journal, const char *source, const char *revision, const char *uri, gint64 *ret_run,
-                           GError **error) {
+gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error) {
   g_mutex_lock(&journal->lock);
-  gboolean done =
-    database_run(journal->database, error, "INSERT INTO run (started, pid, source, revision, uri) VALUES (?, ?, ?, ?, ?)",
-                 "iisss", g_get_real_time(), (gint64)getpid(), source, revision, uri);
+  gboolean done = database_run(journal->database, error, "INSERT INTO run (started, pid, source, revision, uri, cause) VALUES (?, ?, ?, ?, ?, ?)",
+                               "iissss", g_get_real_time(), (gint64)getpid(), begin->source, begin->revision, begin->uri, begin->cause);
   gint64 run = database_last_id(journal->database);
   done = done && drop_old_runs(journal->database, error);
   g_mutex_unlock(&journal->lock);
@@ -89,6 +87,7 @@ static void run_free(gpointer data) {
   g_free(run->source);
   g_free(run->revision);
   g_free(run->uri);
+  g_free(run->cause);
   g_free(run->summary);
   g_free(run);
 }
@@ -106,17 +105,18 @@ static JournalRun *run_of(Rows *rows) {
   run->summary = rows_text(rows, 8);
   run->n_actions = (guint)rows_int(rows, 9);
   run->n_failed = (guint)rows_int(rows, 10);
+  run->cause = rows_text(rows, 11);
   return run;
 }
 
 static GPtrArray *query_runs(Journal *journal, guint limit, GError **error) {
   g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func(run_free);
+#define RUNS(cause)                                                                                                     \
+  "SELECT id, started, ended, pid, source, revision, uri, exit_status, summary,"                                        \
+  " (SELECT count(*) FROM action WHERE run = run.id),"                                                                  \
+  " (SELECT count(*) FROM action WHERE run = run.id AND result = 'failed'), " cause " FROM run ORDER BY id DESC LIMIT ?"
   g_autoptr(Rows) rows = database_query(
-    journal->database, error,
-    "SELECT id, started, ended, pid, source, revision, uri, exit_status, summary,"
-    " (SELECT count(*) FROM action WHERE run = run.id),"
-    " (SELECT count(*) FROM action WHERE run = run.id AND result = 'failed')"
-    " FROM run ORDER BY id DESC LIMIT ?",
+    journal->database, error, journal->version >= JOURNAL_WITH_EVENTS ? RUNS("cause") : RUNS("NULL"),
     "i", limit ? (gint64)limit : (gint64)-1);
   GError *trouble = NULL;
   while (rows && rows_next(rows, &trouble))

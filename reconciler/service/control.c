@@ -5,17 +5,9 @@
 #include "reconciler/plan_json.h"
 #include "reconciler/service/service.h"
 
-static json_t *time_json(gint64 microseconds) {
-  if (microseconds == 0)
-    return json_null();
-  g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC);
-  g_autofree char *text = utc ? g_date_time_format_iso8601(utc) : NULL;
-  return json_text(text);
-}
-
 static void add_waiting(gpointer data, const char *id, gint64 until, guint failures, const char *why) {
   gint64 from_now = until - g_get_monotonic_time();
-  json_object_set_new(data, id, json_pack("{s:o, s:i, s:o}", "until", time_json(g_get_real_time() + from_now), "failures", (int)failures,
+  json_object_set_new(data, id, json_pack("{s:o, s:i, s:o}", "until", json_time(g_get_real_time() + from_now), "failures", (int)failures,
                                           "why", json_text(why)));
 }
 
@@ -24,16 +16,18 @@ static json_t *state_json(const Service *service) {
   json_t *waiting = json_object();
   backoff_each(service->backoff, g_get_monotonic_time(), add_waiting, waiting);
   json_t *root = json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "formatVersion", 1, "pid", (int)getpid(), "started",
-                           time_json(service->started), "source", json_text(metrics->source), "revision", json_text(metrics->revision),
-                           "sourceRead", time_json(metrics->last_read), "sourceError", json_text(service->source_error), "waiting", waiting);
+                           json_time(service->started), "source", json_text(metrics->source), "revision", json_text(metrics->revision),
+                           "sourceRead", json_time(metrics->last_read), "sourceError", json_text(service->source_error), "waiting", waiting);
+  json_object_set_new(root, "stateDir", json_text(service->config->state_dir));
   json_object_set_new(root, "connection", json_text(connection_uri(service->connection)));
   json_object_set_new(root, "connected", json_boolean(metrics->connected));
   json_object_set_new(root, "hostError", json_text(service->host_error));
+  json_object_set_new(root, "noAnswerSince", json_time(connection_opening_since(service->connection)));
   json_object_set_new(root, "busy", json_boolean(service->pass_busy || service->look || service->reading_busy));
-  json_object_set_new(root, "passSince", time_json(service->pass_busy ? service->pass_since : 0));
+  json_object_set_new(root, "passSince", json_time(service->pass_busy ? service->pass_since : 0));
   json_object_set_new(root, "suspended", json_boolean(given(&service->config->spec, ServiceSpec, suspend) && service->config->spec.suspend));
-  json_object_set_new(root, "lastPass", time_json(metrics->last_pass));
-  json_object_set_new(root, "lastApplied", time_json(metrics->last_applied));
+  json_object_set_new(root, "lastPass", json_time(metrics->last_pass));
+  json_object_set_new(root, "lastApplied", json_time(metrics->last_applied));
   json_object_set_new(root, "passes", json_integer((json_int_t)metrics->passes));
   json_object_set_new(root, "idlePasses", json_integer((json_int_t)metrics->idle_passes));
   json_object_set_new(root, "pendingRestart", json_integer((json_int_t)metrics->pending));
@@ -47,7 +41,7 @@ static json_t *trigger(Service *service, int peer_uid) {
   backoff_forget(service->patience, NULL);
   service->forget = TRUE;
   sources_read(service, TRUE);
-  passes_look(service, NULL);
+  passes_look(service, NULL, "somebody asked for it");
   return json_pack("{s:b}", "triggered", 1);
 }
 

@@ -2,7 +2,6 @@
 
 #include "reconciler/service/service.h"
 
-#define HOST "host"
 enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */
 enum { MOST_SINGLE = 32 };                                     /* domains that are looked at one by one */
 
@@ -15,6 +14,9 @@ typedef struct {
   Actual *known;      /* taken by the run */
   GHashTable *stale;
   gboolean whole;     /* all of the host is looked at */
+  char *cause;
+  GPtrArray *seen;    /* of JournalEvent *, to be written down */
+  GError *unwritten;  /* why they couldn't be */
   RunResult *result; /* NULL: there was no connection */
   GError *error;
 } Pass;
@@ -26,6 +28,9 @@ static void pass_free(gpointer data) {
   actual_free(pass->known);
   g_clear_pointer(&pass->stale, g_hash_table_unref);
   config_free(pass->config);
+  g_free(pass->cause);
+  g_ptr_array_unref(pass->seen);
+  g_clear_error(&pass->unwritten);
   g_clear_error(&pass->error);
   g_free(pass);
 }
@@ -89,16 +94,20 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .desired = pass->reading->desired,
       .identity = pass->reading->identity,
       .revision = pass->reading->revision,
+      .cause = pass->cause,
   };
 }
 
 static void make_pass(GTask *task, gpointer object, gpointer data, GCancellable *cancel) {
   (void)object, (void)cancel;
   Pass *pass = data;
-  gboolean anew;
-  if (host_events_attach(pass->service->events, &anew, &pass->error)) {
-    if (anew) /* events were missed */
-      g_clear_pointer(&pass->known, actual_free);
+  gboolean anew = FALSE, attached = host_events_attach(pass->service->events, &anew, &pass->error);
+  if (anew) { /* events were missed */
+    g_clear_pointer(&pass->known, actual_free);
+    g_ptr_array_add(pass->seen, seen_watch_begun(host_events_uri(pass->service->events)));
+  }
+  journal_events_add(pass->service->journal, pass->seen, &pass->unwritten);
+  if (attached) {
     Rules rules = config_rules(pass->config);
     rules.patience = patience;
     rules.patience_data = pass->service;
@@ -132,21 +141,38 @@ static void look_at_what_was_done(Service *service, const RunResult *result) {
     if (each->kind != RESULT_DONE && each->kind != RESULT_FAILED && each->kind != RESULT_REFUSED)
       continue;
     service->metrics.last_applied = g_get_real_time();
-    passes_look(service, is_of_machine(each->action) ? each->action->object : NULL);
+    passes_look(service, is_of_machine(each->action) ? each->action->object : NULL, "to see what came of the last run");
   }
+}
+
+static void say_unwritten(Service *service, const GError *error) {
+  const char *why = error ? error->message : NULL;
+  if (said_is_news(service->said, "events", why) && why)
+    service_log(LOG_WARNING, NULL, "what the host told isn't in the history: %s", why);
+}
+
+void passes_keep_seen(Service *service) {
+  g_autoptr(GPtrArray) events = seen_take_events(service->seen);
+  g_autoptr(GError) error = NULL;
+  if (events->len == 0)
+    return;
+  journal_events_add(service->journal, events, &error);
+  say_unwritten(service, error);
 }
 
 static void take_pass(Service *service, Pass *pass) {
   const char *trouble = trouble_of(pass);
+  say_unwritten(service, pass->unwritten);
   gint64 now = g_get_monotonic_time();
   service->metrics.connected = trouble == NULL || (pass->result && pass->result->actual);
   verdicts_host(service, trouble);
   if (trouble) {
-    backoff_failed(service->patience, HOST, now, NULL);
+    backoff_failed(service->patience, PATIENCE_HOST, now, NULL);
     service->look = service->look_at_all = TRUE;
+    seen_reason(service->seen, "the last pass couldn't be made");
     service->anew |= pass->anew;
   } else {
-    backoff_forget(service->patience, HOST);
+    backoff_forget(service->patience, PATIENCE_HOST);
     service->looked = pass->whole ? now : service->looked;
   }
   if (!pass->result)
@@ -176,7 +202,8 @@ static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {
 static void start_pass(Service *service) {
   Pass *pass = g_new0(Pass, 1);
   *pass = (Pass){.service = service, .config = config_ref(service->config), .reading = reading_ref(service->reading),
-                 .anew = service->anew, .began = g_get_monotonic_time()};
+                 .anew = service->anew, .began = g_get_monotonic_time(), .cause = seen_take_reason(service->seen),
+                 .seen = seen_take_events(service->seen)};
   if (service->forget)
     backoff_forget(service->backoff, NULL);
   if (service->anew)
@@ -205,7 +232,7 @@ static gint64 due(const Service *service, gint64 now) {
   if (service->look) {
     gint64 gap = MIN(2 * service->pass_took, LONGEST_GAP);
     gint64 rest = service->anew ? 0 : service->pass_ended + gap;
-    return MAX(MAX(rest, service->look_since + TOGETHER), backoff_until(service->patience, HOST, now, NULL));
+    return MAX(MAX(rest, service->look_since + TOGETHER), backoff_until(service->patience, PATIENCE_HOST, now, NULL));
   }
   gint64 next = service->looked + resync(service), retry = backoff_next(service->backoff, service->ticked);
   if (service->opens != 0 && service->opens != G_MAXINT64)
@@ -219,12 +246,16 @@ static gboolean on_tick(gpointer data) {
   gboolean now_due = due(service, now) <= now;
   service->pass_timer = 0;
   service->ticked = now;
-  if (now_due && !service->look) /* it is time to look, though nobody said so: at everything */
+  if (now_due && !service->look) { /* it is time to look, though nobody said so: at everything */
     service->look_at_all = TRUE;
-  if (now_due)
+    seen_reason(service->seen, "it was time to look again");
+  }
+  if (now_due) {
     start_pass(service);
-  else
+  } else {
+    passes_keep_seen(service);
     service->metrics.idle_passes++;
+  }
   passes_schedule(service);
   return G_SOURCE_REMOVE;
 }
@@ -238,7 +269,9 @@ void passes_schedule(Service *service) {
   service->pass_timer = g_timeout_add((guint)(MAX(next - now, 0) / 1000 + (next > now)), on_tick, service);
 }
 
-void passes_look(Service *service, const char *object) {
+void passes_look(Service *service, const char *object, const char *why) {
+  if (why)
+    seen_reason(service->seen, why);
   if (object && g_str_has_prefix(object, "vm/"))
     g_hash_table_add(service->stale, g_strdup(object + strlen("vm/")));
   else

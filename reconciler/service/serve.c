@@ -17,11 +17,22 @@ static void on_host_event(gpointer data, const HostEvent *event) {
   Service *service = data;
   LogSubject subject = {.object = event->object};
   metrics_count_event(&service->metrics, event->kind);
+  seen_event(service->seen, event);
   service_log(event->trouble ? LOG_WARNING : LOG_DEBUG, &subject, "%s%s%s", event->kind, event->detail ? ": " : "",
               event->detail ? event->detail : "");
   if (event->look)
-    passes_look(service, event->object);
+    passes_look(service, event->object, NULL);
 }
+
+static gboolean on_answer_again(gpointer data) {
+  Service *service = data;
+  backoff_forget(service->patience, PATIENCE_HOST);
+  passes_look(service, NULL, "the hypervisor answers again");
+  return G_SOURCE_REMOVE;
+}
+
+/* In any thread. */
+static void on_answer(gpointer data) { g_idle_add(on_answer_again, data); }
 
 static void on_tell_failed(gpointer data, const char *message) {
   Service *service = data;
@@ -46,7 +57,7 @@ void service_stop(Service *service, int exit_status) {
   supervisor_stopping();
   g_cancellable_cancel(service->cancel);
   g_timeout_add_seconds(STOP_SECONDS, on_impatience, service);
-  alarm(STOP_SECONDS + 1); /* where even the end hangs, at a daemon that doesn't answer */
+  alarm(STOP_SECONDS); /* where even the end hangs, at a daemon that doesn't answer */
   service_quit_when_idle(service);
 }
 
@@ -101,7 +112,7 @@ static gboolean on_reload(gpointer data) {
     service_log(LOG_ERR, NULL, "%s", error->message);
   configure_metrics(service);
   service->forget = TRUE;
-  passes_look(service, NULL);
+  passes_look(service, NULL, "the configuration was read again");
   sources_configure(service);
   service_log(LOG_NOTICE, NULL, "the configuration was read again");
   supervisor_ready();
@@ -138,6 +149,7 @@ static gboolean open_all(Service *service, GError **error) {
   close_interrupted_run(service->journal);
   const ServiceSpec *spec = &service->config->spec;
   service->connection = connection_new(given(spec, ServiceSpec, connection) ? spec->connection : NULL, FALSE);
+  connection_on_answer(service->connection, on_answer, service);
   service->events = host_events_new(service->connection, on_host_event, service);
   return TRUE;
 }
@@ -148,6 +160,7 @@ static void initialise(Service *service, Config *config, gboolean once) {
   service->cancel = g_cancellable_new();
   service->backoff = backoff_new(&backoff_times_default, g_random_int());
   service->patience = backoff_new(&patience_times, g_random_int());
+  service->seen = seen_new();
   service->said = said_new();
   service->said_of_objects = said_new();
   service->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -165,6 +178,9 @@ static void release(Service *service) {
   teller_free(service->teller);
   host_events_free(service->events);
   connection_free(service->connection);
+  if (service->journal)
+    passes_keep_seen(service);
+  seen_free(service->seen);
   journal_close(service->journal);
   reading_free(service->reading);
   actual_free(service->actual);

@@ -6,6 +6,7 @@
  *   sources.c    when the source is read, and what is made of it
  *   passes.c     when the host is looked at, and the pass itself
  *   verdicts.c   what came of a pass: log, patience, metrics, notifications
+ *   seen.c       what the host told, for the journal, and why the next pass is made
  *   control.c    the socket of `reconcile trigger` and `status`
  *
  * Only those include this. */
@@ -16,11 +17,15 @@
 #include "reconciler/service/backoff.h"
 #include "reconciler/service/log.h"
 #include "reconciler/service/metrics.h"
+#include "reconciler/service/seen.h"
 #include "reconciler/service/socket.h"
 #include "reconciler/service/source_reading.h"
 #include "reconciler/service/tell.h"
 #include "reconciler/service/watch.h"
 #include "state/libvirt/events.h"
+
+#define PATIENCE_SOURCE "source"
+#define PATIENCE_HOST "host"
 
 typedef struct {
   Config *config;
@@ -46,6 +51,7 @@ typedef struct {
   gboolean look;          /* what is known of the host may not hold any more: */
   gboolean look_at_all;   /* all of it, or */
   GHashTable *stale;      /* these domains, by name */
+  Seen *seen;
   gboolean anew;          /* something new is declared since the last pass */
   gint64 look_since, looked, pass_ended, pass_took; /* microseconds, monotonic */
   gint64 opens;           /* when the next window opens, microseconds since 1970; 0: nothing waits for one */
@@ -55,7 +61,7 @@ typedef struct {
 
   Backoff *backoff;       /* of objects; the pass's thread reads it, so it is changed between passes only */
   gboolean forget;        /* the past of all objects, before the next pass */
-  Backoff *patience;      /* of "source" and "host" */
+  Backoff *patience;      /* of PATIENCE_SOURCE and PATIENCE_HOST */
   Said *said, *said_of_objects;
   GHashTable *settled;    /* ids of objects that were in order since something new was declared */
   json_t *verdicts;       /* of the last pass: object id → {state, text} for what isn't in order */
@@ -76,9 +82,12 @@ void sources_read(Service *service, gboolean at_once);
 void sources_release(Service *service);
 
 /* passes.c */
-/* The host is to be looked at soon: one object ("vm/web-1"), or NULL: all of it. */
-void passes_look(Service *service, const char *object);
+/* The host is to be looked at soon: one object ("vm/web-1"), or NULL: all of it. why: in words; NULL: it is
+ * known (seen.h). */
+void passes_look(Service *service, const char *object, const char *why);
 void passes_schedule(Service *service);
+/* Writes down what was seen since the last pass. */
+void passes_keep_seen(Service *service);
 
 /* verdicts.c */
 void verdicts_take(Service *service, const RunResult *result, const SourceReading *reading);

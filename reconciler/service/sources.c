@@ -1,14 +1,12 @@
 #include "reconciler/service/service.h"
 
-#define SOURCE "source"
-
 static void schedule_poll(Service *service);
 
 /* An error is said once, until it is another one or over. */
 static void source_failed(Service *service, const SourceReading *reading) {
   const Diagnostics *diagnostics = reading->diagnostics;
   service->metrics.source_errors++;
-  backoff_failed(service->patience, SOURCE, g_get_monotonic_time(), NULL);
+  backoff_failed(service->patience, PATIENCE_SOURCE, g_get_monotonic_time(), NULL);
   g_autoptr(GString) text = g_string_new(reading->error->message);
   for (guint i = 0; i < diagnostics->items->len; i++) {
     g_autofree char *line = diagnostic_format(diagnostics->items->pdata[i]);
@@ -16,7 +14,7 @@ static void source_failed(Service *service, const SourceReading *reading) {
   }
   g_free(service->source_error);
   service->source_error = g_strdup(text->str);
-  if (said_is_news(service->said, SOURCE, text->str))
+  if (said_is_news(service->said, PATIENCE_SOURCE, text->str))
     service_log(LOG_ERR, &(LogSubject){.commit = reading->revision}, "the source can't be applied, %s: %s",
                 service->reading ? "what was good before stays in force" : "nothing is done", text->str);
   if (service->once)
@@ -24,9 +22,9 @@ static void source_failed(Service *service, const SourceReading *reading) {
 }
 
 static void source_is_good(Service *service) {
-  backoff_forget(service->patience, SOURCE);
+  backoff_forget(service->patience, PATIENCE_SOURCE);
   g_clear_pointer(&service->source_error, g_free);
-  if (said_is_news(service->said, SOURCE, NULL))
+  if (said_is_news(service->said, PATIENCE_SOURCE, NULL))
     service_log(LOG_NOTICE, NULL, "the source can be applied again");
 }
 
@@ -55,7 +53,8 @@ static void take(Service *service, SourceReading *reading /* owned */) {
   service_log(LOG_INFO, &(LogSubject){.commit = reading->revision}, "%u objects are declared by %s", reading->desired->objects->len,
               reading->identity);
   service->anew = service->forget = TRUE;
-  passes_look(service, NULL);
+  g_autofree char *why = reading->revision ? g_strdup_printf("commit %.12s", reading->revision) : g_strdup("the files were read");
+  passes_look(service, NULL, why);
 }
 
 static gboolean read_soon(gpointer data) {
@@ -73,7 +72,7 @@ static void again_in(Service *service, guint64 milliseconds) {
 /* Spread by a tenth, so that many hosts don't ask one server at the same moment; after errors later and
  * later. */
 static void schedule_poll(Service *service) {
-  gint64 now = g_get_monotonic_time(), until = backoff_until(service->patience, SOURCE, now, NULL);
+  gint64 now = g_get_monotonic_time(), until = backoff_until(service->patience, PATIENCE_SOURCE, now, NULL);
   guint64 interval = service->config->spec.source.pollInterval;
   guint64 wait = until ? (guint64)(until - now) / 1000 + 1 : (guint64)((double)interval * g_random_double_range(0.9, 1.1));
   again_in(service, wait);
@@ -154,7 +153,7 @@ void sources_configure(Service *service) {
     if (watch_trouble(service->watch))
       service_log(LOG_WARNING, NULL, "%s: it is looked at every pollInterval", watch_trouble(service->watch));
   }
-  backoff_forget(service->patience, SOURCE);
+  backoff_forget(service->patience, PATIENCE_SOURCE);
   sources_read(service, TRUE);
 }
 

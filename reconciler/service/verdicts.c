@@ -3,8 +3,6 @@
 #include "reconciler/service/service.h"
 #include "reconciler/service/supervisor.h"
 
-#define HOST "host"
-
 /* What came of one object in a pass. */
 typedef struct {
   const PlanObject *object;
@@ -228,10 +226,12 @@ void verdicts_take(Service *service, const RunResult *result, const SourceReadin
 void verdicts_host(Service *service, const char *error) {
   g_free(service->host_error);
   service->host_error = g_strdup(error);
-  if (!said_is_news(service->said, HOST, error))
+  if (!said_is_news(service->said, PATIENCE_HOST, error))
     return;
   if (error)
     service_log(LOG_ERR, NULL, "%s", error);
   else
     service_log(LOG_NOTICE, NULL, "the hypervisor answers again");
+  if (error)
+    supervisor_status("%.200s", error);
 }

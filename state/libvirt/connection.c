@@ -4,13 +4,23 @@
 #include <libvirt/virterror.h>
 #include <signal.h>
 
+/* A hanging daemon accepts connections and never answers, and libvirt waits for ever: connections are opened
+ * in a thread of their own, one for each Connection at a time, which may outlive who waits for it. */
+enum { OPEN_SECONDS = 30 };
 enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16, ASK_MICROSECONDS = 10000 };
 
 struct Connection {
+  gint refs;
   char *uri;
   gboolean read_only;
   GMutex lock;
+  GCond opened;
+  gint64 opening;       /* microseconds since 1970 when it was begun; 0: nobody opens it */
+  gboolean abandoned;   /* nobody waits for that any more */
   virConnectPtr handle;
+  GError *refused;      /* why the last opening failed, for who waits for it */
+  void (*answers)(gpointer data);
+  gpointer data;
   gint64 answered; /* when it was opened or last asked whether it lives */
   GQueue retired; /* dead handles that another thread may still hold, oldest first */
 };
@@ -75,23 +85,41 @@ void connection_start_events(void) {
 Connection *connection_new(const char *uri, gboolean read_only) {
   initialize();
   Connection *connection = g_new0(Connection, 1);
+  connection->refs = 1;
   connection->uri = g_strdup(uri);
   connection->read_only = read_only;
   g_mutex_init(&connection->lock);
+  g_cond_init(&connection->opened);
   g_queue_init(&connection->retired);
   return connection;
 }
 
-void connection_free(Connection *connection) {
-  if (!connection)
+static void connection_unref(Connection *connection) {
+  if (!g_atomic_int_dec_and_test(&connection->refs))
     return;
   if (connection->handle)
     virConnectClose(connection->handle);
   for (virConnectPtr old; (old = g_queue_pop_head(&connection->retired));)
     virConnectClose(old);
+  g_clear_error(&connection->refused);
   g_mutex_clear(&connection->lock);
+  g_cond_clear(&connection->opened);
   g_free(connection->uri);
   g_free(connection);
+}
+
+void connection_free(Connection *connection) {
+  if (!connection)
+    return;
+  connection_on_answer(connection, NULL, NULL);
+  connection_unref(connection);
+}
+
+void connection_on_answer(Connection *connection, void (*answers)(gpointer data), gpointer data) {
+  g_mutex_lock(&connection->lock);
+  connection->answers = answers;
+  connection->data = data;
+  g_mutex_unlock(&connection->lock);
 }
 
 const char *connection_uri(const Connection *connection) { return connection->uri; }
@@ -142,15 +170,72 @@ static void retire(Connection *connection) {
     virConnectClose(g_queue_pop_head(&connection->retired));
 }
 
+gint64 connection_opening_since(Connection *connection) {
+  g_mutex_lock(&connection->lock);
+  gint64 since = connection->opening;
+  g_mutex_unlock(&connection->lock);
+  return since;
+}
+
+static gpointer open_in_thread(gpointer data) {
+  Connection *connection = data;
+  GError *error = NULL;
+  virConnectPtr handle = open_handle(connection, &error);
+  g_mutex_lock(&connection->lock);
+  connection->handle = handle;
+  connection->refused = error;
+  connection->answered = g_get_monotonic_time();
+  connection->opening = 0;
+  g_cond_broadcast(&connection->opened);
+  if (connection->abandoned && connection->answers)
+    connection->answers(connection->data);
+  g_mutex_unlock(&connection->lock);
+  connection_unref(connection);
+  return NULL;
+}
+
+static void begin_to_open(Connection *connection) {
+  connection->opening = g_get_real_time();
+  connection->abandoned = FALSE;
+  g_clear_error(&connection->refused);
+  g_atomic_int_inc(&connection->refs);
+  g_thread_unref(g_thread_new("connect", open_in_thread, connection));
+}
+
+static void wait_for_opening(Connection *connection) {
+  gint64 until = g_get_monotonic_time() + OPEN_SECONDS * G_USEC_PER_SEC;
+  while (connection->opening && !connection->abandoned && g_cond_wait_until(&connection->opened, &connection->lock, until))
+    ;
+}
+
+static void fail_to_open(Connection *connection, GError **error) {
+  const char *name = connection->uri ? connection->uri : "libvirt";
+  if (!connection->opening) {
+    if (connection->refused)
+      g_propagate_error(error, g_error_copy(connection->refused));
+    else
+      g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: the connection ended at once", name);
+    return;
+  }
+  connection->abandoned = TRUE;
+  g_autoptr(GDateTime) since = g_date_time_new_from_unix_utc(connection->opening / G_USEC_PER_SEC);
+  g_autofree char *time = g_date_time_format(since, "%Y-%m-%d %H:%M:%SZ");
+  g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: no answer since %s: the daemon hangs, or the host is out of reach",
+              name, time);
+}
+
 virConnectPtr connection_get(Connection *connection, GError **error) {
   g_mutex_lock(&connection->lock);
   if (connection->handle && !is_alive(connection))
     retire(connection);
   if (!connection->handle) {
-    connection->handle = open_handle(connection, error);
-    connection->answered = g_get_monotonic_time();
+    if (!connection->opening)
+      begin_to_open(connection);
+    wait_for_opening(connection);
   }
   virConnectPtr handle = connection->handle;
+  if (!handle)
+    fail_to_open(connection, error);
   g_mutex_unlock(&connection->lock);
   return handle;
 }

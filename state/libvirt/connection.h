@@ -10,9 +10,15 @@ Connection *connection_new(const char *uri /* NULL: libvirt's default */, gboole
 void connection_free(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 /* The open handle, borrowed: valid until connection_free, also when another thread has found it
- * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR). Without events a dead
- * connection is noticed by asking, a round trip each 10 ms at most. */
+ * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR), also when nobody has answered for
+ * 30 s; then at once, until somebody does. Without events a dead connection is noticed by asking, a round
+ * trip each 10 ms at most. */
 virConnectPtr connection_get(Connection *connection, GError **error);
+/* Since when it is being connected, microseconds since 1970; 0: it isn't. */
+gint64 connection_opening_since(Connection *connection);
+/* Called, in any thread, when a daemon that hung while it was connected to goes on; NULL: nobody. It mustn't
+ * ask the connection anything. */
+void connection_on_answer(Connection *connection, void (*answers)(gpointer data), gpointer data);
 gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);

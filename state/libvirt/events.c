@@ -7,6 +7,7 @@ struct HostEvents {
   HostEventFunction function;
   gpointer data;
   GMutex lock;
+  char *uri;            /* of the handle */
   virConnectPtr handle; /* listened on; a reference of ours, so that its address isn't another's */
   GArray *domain_callbacks, *pool_callbacks, *network_callbacks; /* of int */
 };
@@ -14,6 +15,7 @@ struct HostEvents {
 static void tell(HostEvents *events, HostEvent event, const char *word, const char *name) {
   g_autofree char *object = name ? g_strconcat(word, "/", name, NULL) : NULL;
   event.object = object;
+  event.uri = events->uri;
   events->function(events->data, &event);
 }
 
@@ -265,6 +267,8 @@ HostEvents *host_events_new(Connection *connection, HostEventFunction function, 
   return events;
 }
 
+const char *host_events_uri(const HostEvents *events) { return events->uri; }
+
 gboolean host_events_attach(HostEvents *events, gboolean *ret_anew, GError **error) {
   *ret_anew = FALSE;
   virConnectPtr handle = connection_get(events->connection, error);
@@ -275,6 +279,8 @@ gboolean host_events_attach(HostEvents *events, gboolean *ret_anew, GError **err
     detach(events);
     virConnectRef(handle);
     events->handle = handle;
+    if (!events->uri) /* the same for each handle of a connection */
+      events->uri = virConnectGetURI(handle);
     listen_on(events, handle);
     *ret_anew = TRUE;
   }
@@ -290,5 +296,6 @@ void host_events_free(HostEvents *events) {
   g_array_unref(events->pool_callbacks);
   g_array_unref(events->network_callbacks);
   g_mutex_clear(&events->lock);
+  free(events->uri);
   g_free(events);
 }

@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
     git_fetch_main();
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
-  signals_cancel(cancel);
+  signals_cancel(cancel, NULL);
   json_auto_t *json = json_loadf(stdin, 0, NULL), *reply = json_object();
   GitSource source = source_of(json);
   g_autofree char *revision = g_strdup(text_of(json, "revision")), *identity = git_source_identity(&source);

@@ -1,6 +1,7 @@
 /* The journal: what is written before and after each act, by one process at a time. */
 #include "tests/unit/check.h"
 #include "state/journal.h"
+#include "state/database.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -34,7 +35,7 @@ static Journal *open_journal(const char *dir, JournalMode mode) {
 
 static gint64 begin(Journal *journal) {
   gint64 run = 0;
-  assert_true(journal_run_begin(journal, "/srv/vms", NULL, "qemu:///system", &run, NULL));
+  assert_true(journal_run_begin(journal, &(JournalBegin){"/srv/vms", NULL, "qemu:///system", "a test"}, &run, NULL));
   return run;
 }
 
@@ -93,7 +94,7 @@ static void a_reader_writes_nothing(void **state) {
   g_autoptr(Journal) reader = open_journal(*state, JOURNAL_READ);
   gint64 run;
   g_autoptr(GError) error = NULL;
-  assert_false(journal_run_begin(reader, "s", NULL, "u", &run, &error));
+  assert_false(journal_run_begin(reader, &(JournalBegin){"s", NULL, "u", NULL}, &run, &error));
   assert_non_null(error);
 }
 
@@ -137,7 +138,7 @@ static void a_killed_run_is_interrupted(void **state) {
   if (child == 0) {
     Journal *journal = journal_open(*state, JOURNAL_WRITE, NULL, NULL);
     gint64 run;
-    _exit(journal && journal_run_begin(journal, "s", NULL, "u", &run, NULL) &&
+    _exit(journal && journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL) &&
               journal_action_begin(journal, run, "a1", "vm/x", "domain-define", "define", NULL)
             ? 0 : 1);
   }
@@ -167,7 +168,6 @@ static void damage(const char *dir, gsize at) {
 static void check_recovers(const char *dir) {
   g_autoptr(GError) error = NULL;
   g_autofree char *warning = NULL;
-  assert_null(journal_open(dir, JOURNAL_DIGESTS, NULL, NULL) ? "opened" : NULL);
   g_autoptr(Journal) journal = journal_open(dir, JOURNAL_WRITE, &warning, &error);
   assert_null(error);
   assert_non_null(warning);
@@ -182,6 +182,7 @@ static void a_corrupt_file_is_moved_aside(void **state) {
   begin(journal);
   g_clear_pointer(&journal, journal_close);
   damage(*state, 0);
+  assert_null(journal_open(*state, JOURNAL_DIGESTS, NULL, NULL));
   check_recovers(*state);
 }
 
@@ -194,6 +195,111 @@ static void a_damaged_page_is_found(void **state) {
   journal = journal_open(*state, JOURNAL_WRITE, &warning, NULL);
   assert_non_null(journal);
   assert_non_null(warning);
+}
+
+/* By the sqlite3 of the time: the file as version 1 wrote it. */
+static void write_old_file(const char *dir, const char *more) {
+  g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
+  g_autoptr(Database) database = database_open(path, TRUE, TRUE, NULL);
+  assert_non_null(database);
+  assert_true(database_script(database,
+    "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, pid INTEGER NOT NULL,"
+    " source TEXT NOT NULL, revision TEXT, uri TEXT, exit_status INTEGER, summary TEXT) STRICT;"
+    "CREATE TABLE action (run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, id TEXT NOT NULL, object TEXT NOT NULL,"
+    " kind TEXT NOT NULL, description TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, result TEXT, message TEXT,"
+    " PRIMARY KEY (run, id)) STRICT;"
+    "CREATE TABLE digest (path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "INSERT INTO run VALUES (7, 1000000, 2000000, 42, '/srv/vms', 'abc', 'qemu:///system', 0, '1 actions');"
+    "INSERT INTO action VALUES (7, 'a1', 'vm/web', 'domain-start', 'start', 1000000, 2000000, 'done', NULL);", NULL));
+  assert_true(database_script(database, more, NULL));
+}
+
+static void check_old_run(Journal *journal, guint runs_now) {
+  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
+  assert_non_null(runs);
+  assert_int_equal(runs->len, runs_now);
+  const JournalRun *old = runs->pdata[runs->len - 1];
+  assert_int_equal(old->id, 7);
+  assert_string_equal(old->revision, "abc");
+  assert_int_equal(old->n_actions, 1);
+  assert_null(old->cause);
+}
+
+static void an_older_file_keeps_its_history(void **state) {
+  write_old_file(*state, "PRAGMA user_version = 1;");
+  for (JournalMode mode = JOURNAL_READ; mode <= JOURNAL_DIGESTS; mode++) { /* who doesn't write reads it as it is */
+    g_autoptr(Journal) reader = open_journal(*state, mode);
+    check_old_run(reader, 1);
+    g_autoptr(GPtrArray) none = journal_events(reader, NULL, 0, NULL);
+    assert_int_equal(none->len, 0);
+  }
+  g_autoptr(Journal) before = open_journal(*state, JOURNAL_READ); /* goes on over the change */
+  g_autofree char *warning = NULL;
+  g_autoptr(Journal) journal = journal_open(*state, JOURNAL_WRITE, &warning, NULL);
+  assert_null(warning);
+  assert_true(begin(journal) == 8);
+  check_old_run(journal, 2);
+  check_old_run(before, 2);
+  g_autoptr(GPtrArray) actions = journal_actions(journal, 7, NULL);
+  assert_int_equal(actions->len, 1);
+  g_clear_pointer(&journal, journal_close);
+  journal = open_journal(*state, JOURNAL_WRITE);
+  check_old_run(journal, 2);
+}
+
+static void a_file_without_its_tables_is_moved_aside(void **state) {
+  write_old_file(*state, "PRAGMA user_version = 1; DROP TABLE action;");
+  check_recovers(*state);
+}
+
+static void a_file_without_a_version_is_moved_aside(void **state) {
+  write_old_file(*state, "PRAGMA user_version = -3;");
+  check_recovers(*state);
+}
+
+static void a_newer_file_is_left_alone(void **state) {
+  write_old_file(*state, "PRAGMA user_version = 99;");
+  for (JournalMode mode = JOURNAL_READ; mode <= JOURNAL_WRITE; mode++) {
+    g_autoptr(GError) error = NULL;
+    assert_null(journal_open(*state, mode, NULL, &error));
+    assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_NEWER));
+  }
+}
+
+static GPtrArray *some_events(guint count) {
+  GPtrArray *events = g_ptr_array_new_with_free_func((GDestroyNotify)journal_event_free);
+  for (guint i = 0; i < count; i++) {
+    JournalEvent *event = g_new(JournalEvent, 1);
+    *event = (JournalEvent){1000 + i, g_strdup("qemu:///system"), i % 2 ? NULL : g_strdup("vm/web"), g_strdup("lifecycle"),
+                            g_strdup_printf("event %u", i)};
+    g_ptr_array_add(events, event);
+  }
+  return events;
+}
+
+static void remembers_events(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE), reader = open_journal(*state, JOURNAL_READ);
+  g_autoptr(GPtrArray) few = some_events(3), many = some_events(10050);
+  assert_true(journal_events_add(journal, few, NULL));
+  g_autoptr(GPtrArray) of_web = journal_events(reader, "vm/web", 0, NULL);
+  assert_int_equal(of_web->len, 3);
+  const JournalEvent *last = of_web->pdata[0];
+  assert_string_equal(last->detail, "event 2");
+  assert_int_equal(last->time, 1002);
+  assert_string_equal(last->uri, "qemu:///system");
+  g_autoptr(GPtrArray) of_host = journal_events(reader, "vm/else", 0, NULL);
+  assert_int_equal(of_host->len, 1);
+  journal_gather(journal); /* within what is gathered too */
+  assert_true(journal_events_add(journal, many, NULL));
+  assert_true(journal_keep(journal, NULL));
+  g_autoptr(GPtrArray) kept = journal_events(reader, NULL, 0, NULL);
+  assert_int_equal(kept->len, 10000);
+  g_autoptr(GPtrArray) newest = journal_events(reader, NULL, 1, NULL);
+  assert_string_equal(((JournalEvent *)newest->pdata[0])->detail, "event 10049");
+  g_autoptr(GError) error = NULL;
+  assert_false(journal_events_add(reader, few, &error));
+  assert_non_null(error);
 }
 
 static void old_runs_are_dropped(void **state) {
@@ -305,6 +411,11 @@ int main(void) {
     EACH(a_killed_run_is_interrupted),
     EACH(a_corrupt_file_is_moved_aside),
     EACH(a_damaged_page_is_found),
+    EACH(an_older_file_keeps_its_history),
+    EACH(a_file_without_its_tables_is_moved_aside),
+    EACH(a_file_without_a_version_is_moved_aside),
+    EACH(a_newer_file_is_left_alone),
+    EACH(remembers_events),
     EACH(old_runs_are_dropped),
     EACH(digests_follow_the_file),
     EACH(identity_is_of_regular_files),

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""A hypervisor's daemon that hangs: the service answers and ends meanwhile, a single run ends, and all goes on
+when the daemon does. (How long it takes until the silence is noticed: tests/soak/test_silence.py.)"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from service_case import TestCase, lab, wait_for  # noqa: E402
+
+
+class Hang(TestCase):
+    @contextlib.contextmanager
+    def hanging(self):
+        os.kill(self.hv.daemon.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.hv.daemon.pid, signal.SIGCONT)
+
+    def check_end(self, service):
+        begun = time.monotonic()
+        self.assertEqual(service.stop(), 0)
+        self.assertLess(time.monotonic() - begun, 5)  # what systemd and people wait for
+
+    def test_while_it_connects(self):
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        with self.hanging():
+            with self.service() as service:
+                state = service.wait_state(lambda state: state["noAnswerSince"])
+                self.assertTrue(state["busy"])
+                self.check_end(service)
+            with self.service() as service:
+                service.wait_state(lambda state: state["noAnswerSince"])
+                os.kill(hv.daemon.pid, signal.SIGCONT)
+                state = service.wait_state(lambda state: state["passes"] and not state["busy"] and not state["noAnswerSince"])
+                self.assertIsNone(state["hostError"])
+                self.assertEqual([each.name() for each in hv.conn.listAllDomains()], ["web"])
+
+    def test_in_a_pass_and_idle(self):
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        with self.service(metrics={"listen": "unix:" + hv.path("run/metrics")}) as service:
+            service.settle()
+            passes = service.state()["passes"]
+            with self.hanging():
+                service.ask("trigger")
+                service.wait_state(lambda state: state["passSince"])
+                hv.write("all.yaml", hv.vm("web", powerState="stopped", title="new"))
+                service.wait_log("objects are declared", count=2)  # it reads on
+                self.assertEqual(service.state()["passes"], passes)
+            wait_for(lambda: "<title>new</title>" in hv.domain("web").XMLDesc(), service.log)
+            service.settle()
+            self.assertEqual(service.log().count(" error "), 0, service.log())
+            with self.hanging():  # nothing is under way
+                self.check_end(service)
+        with self.service() as service:
+            service.settle()
+            with self.hanging():
+                service.ask("trigger")
+                service.wait_state(lambda state: state["passSince"])
+                self.check_end(service)
+
+    def test_a_single_run(self):
+        hv = self.hv
+        specs = os.path.dirname(hv.write("all.yaml", hv.vm("web", powerState="stopped")))
+        with self.hanging():
+            process = hv.start_reconcile(specs)
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            begun = time.monotonic()
+            _, told = process.communicate(timeout=60)
+            self.assertLess(time.monotonic() - begun, 15)
+            self.assertEqual(process.returncode, 128 + signal.SIGINT, told)
+            self.assertIn("doesn't end in time", told)
+        hv.apply(specs)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
