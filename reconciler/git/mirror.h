@@ -1,4 +1,4 @@
-/* Repositories, trees and commits as plain data. mirror.c is the only file that includes <git2.h>.
+/* Repositories, trees and commits as plain data. Only mirror*.c know libgit2 (mirror_git.h).
  * Objects are named by 40 hexadecimal digits. Errors are GIT_SOURCE_ERROR: _MIRROR when the
  * repository on disk isn't what it should be, _UNREACHABLE when the other side isn't. What a hash
  * names is checked against it by libgit2 on every reading (GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION). */
