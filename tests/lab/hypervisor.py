@@ -18,6 +18,7 @@ import unittest
 import libvirt
 
 import events
+import reaper
 from guard import unmount_below
 from product import Product
 
@@ -59,6 +60,7 @@ class Hypervisor(Product):
 
     def __init__(self):
         events.start_event_loop()
+        reaper.start()
         self.conn = None
         self.daemon = None
         self.root = os.geteuid() == 0
