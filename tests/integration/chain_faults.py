@@ -19,7 +19,6 @@ class Scenario(faults.Scenario):
                                              powerState="running" if self.running else None)]
 
     def prepare(self, case, step):
-        """The state that the run of this step finds."""
         self.content = None
         if step == 0:
             return
@@ -113,28 +112,4 @@ SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, Retir
 
 
 class TestCase(faults.TestCase, ChainCase):
-    def write(self, step):
-        if step == 0:
-            super().write(0)
-        self.scenario.prepare(self, step)
-
-    def begin(self, scenario):
-        """Names of the places that one step passes."""
-        self.scenario = scenario
-        self.write(0)
-        self.assertEqual(self.apply().status, 0)
-        self.scenario.content = None
-        self.scenario.old = []
-        names = self.places(1)
-        self.converge("the first step")
-        return names
-
-    def at_places(self, scenario, kill, wanted=lambda number, names: True):
-        """Interrupted at each place that is wanted; how many there were."""
-        names = self.begin(scenario)
-        killed = 0
-        for number, name in enumerate(names, 1):
-            if wanted(number, names):
-                self.assertTrue(self.at(1 + number, number, kill, name), name)
-                killed += 1
-        return killed
+    """Steps declare the same; what they find differs."""

@@ -11,6 +11,7 @@ import glob
 import hashlib
 import os
 import subprocess
+import sys
 import time
 
 import lab
@@ -35,6 +36,9 @@ class Scenario:
 
     def started(self, case):
         """Once after the first state is reached: content is written here."""
+
+    def prepare(self, case, step):
+        """Before each step is declared: what its run shall find, beyond the state before."""
 
     def check(self, case):
         """After each convergence: content is looked at here."""
@@ -156,6 +160,7 @@ class TestCase(lab.TestCase):
         return self.hv.start_reconcile(*self.scenario.options, self.hv.path("specs"), env={**self.hv.env, **faults})
 
     def write(self, step):
+        self.scenario.prepare(self, step)
         self.hv.write("all.yaml", *self.scenario.documents(self.hv, step))
 
     def apply(self):
@@ -185,6 +190,7 @@ class TestCase(lab.TestCase):
         with open(log, encoding="utf-8") as file:
             names = file.read().splitlines()
         os.unlink(log)
+        self.assertNotEqual(names, [], "the program is built without RECONCILE_FAULTS")
         return names
 
     def clear_host(self):
@@ -222,5 +228,28 @@ class TestCase(lab.TestCase):
             if not reached:
                 break
             killed += 1
-        self.assertGreater(killed, 20, "the program is built without RECONCILE_FAULTS")
+        self.assertGreaterEqual(killed, len(names))
         return killed
+
+    def at_places(self, scenario, kill, wanted=lambda number, names: True):
+        """Where all steps are alike: interrupted at each place that is wanted; how many there were."""
+        names = self.begin(scenario)
+        killed = 0
+        for number, name in enumerate(names, 1):
+            if wanted(number, names):
+                self.assertTrue(self.at(1 + number, number, kill, name), name)
+                killed += 1
+        return killed
+
+    def through_all(self, scenarios, kill, sweep):
+        """sweep: everywhere or at_places. One that fails doesn't keep the others from being tried.
+        FAULTS_ONLY=Create,Change: only those."""
+        only = os.environ.get("FAULTS_ONLY")
+        for scenario in scenarios:
+            if only and scenario.__name__ not in only.split(","):
+                continue
+            with self.subTest(scenario.__name__):
+                start = time.monotonic()
+                killed = sweep(scenario(), kill)
+                print(f"{scenario.__name__}: {kill.__name__} at {killed} places, {time.monotonic() - start:.0f} s", file=sys.stderr)
+            self.clear_host()

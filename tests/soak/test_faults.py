@@ -14,18 +14,10 @@ SCENARIOS = (faults.Create, faults.Change, faults.Snapshots)
 
 class Everywhere(faults.TestCase):
     def test_reconcile(self):
-        for scenario in SCENARIOS:
-            with self.subTest(scenario.__name__):
-                killed = self.everywhere(scenario(), self.kill_reconcile)
-                print(f"{scenario.__name__}: reconcile killed at {killed} places", file=sys.stderr)
-                self.hv.clear()
+        self.through_all(SCENARIOS, self.kill_reconcile, self.everywhere)
 
     def test_libvirtd(self):
-        for scenario in SCENARIOS:
-            with self.subTest(scenario.__name__):
-                killed = self.everywhere(scenario(), self.kill_libvirtd)
-                print(f"{scenario.__name__}: libvirtd killed at {killed} places", file=sys.stderr)
-                self.hv.clear()
+        self.through_all(SCENARIOS, self.kill_libvirtd, self.everywhere)
 
 
 if __name__ == "__main__":

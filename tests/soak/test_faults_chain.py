@@ -11,18 +11,11 @@ import chain_faults  # noqa: E402
 
 
 class Everywhere(chain_faults.TestCase):
-    def through_all(self, kill):
-        for scenario in chain_faults.SCENARIOS:
-            with self.subTest(scenario.__name__):
-                killed = self.at_places(scenario(), kill)
-                print(f"{scenario.__name__}: {kill.__name__} at {killed} places", file=sys.stderr)
-            self.hv.clear()
-
     def test_reconcile(self):
-        self.through_all(self.kill_reconcile)
+        self.through_all(chain_faults.SCENARIOS, self.kill_reconcile, self.at_places)
 
     def test_libvirtd(self):
-        self.through_all(self.kill_libvirtd)
+        self.through_all(chain_faults.SCENARIOS, self.kill_libvirtd, self.at_places)
 
 
 if __name__ == "__main__":

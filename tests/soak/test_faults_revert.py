@@ -14,18 +14,11 @@ SCENARIOS = (revert.Stopped, revert.KeepingThePresent, revert.Within, revert.Run
 
 
 class Everywhere(revert.TestCase, faults.TestCase):
-    def run_all(self, kill):
-        for scenario in SCENARIOS:
-            with self.subTest(scenario.__name__):
-                killed = self.everywhere(scenario(), kill)
-                print(f"{scenario.__name__}: {kill.__name__} at {killed} places", file=sys.stderr)
-            self.hv.clear()
-
     def test_reconcile(self):
-        self.run_all(self.kill_reconcile)
+        self.through_all(SCENARIOS, self.kill_reconcile, self.everywhere)
 
     def test_libvirtd(self):
-        self.run_all(self.kill_libvirtd)
+        self.through_all(SCENARIOS, self.kill_libvirtd, self.everywhere)
 
 
 if __name__ == "__main__":
