@@ -10,10 +10,12 @@
 #include "reconciler/config.h"
 #include "reconciler/execute.h"
 #include "reconciler/fleet_plan.h"
+#include "reconciler/migration.h"
 #include "reconciler/planner.h"
 #include "reconciler/source.h"
 #include "schema/digest.h"
 #include "state/writer_lock.h"
+#include "state/libvirt/host_fits.h"
 #include "state/observation.h"
 #include "state/fault.h"
 
@@ -254,11 +256,24 @@ static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *
   return plan != NULL && judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
 }
 
+/* Before a machine is planned to move, its new home is asked whether it can take it. */
+static void ask_homes(const Pipeline *pipeline) {
+  for (guint i = 0; i < pipeline->placed->len; i++) {
+    Placed *placed = pipeline->placed->pdata[i];
+    g_autoptr(GError) error = NULL;
+    if (placed->error != NULL || placed->now == NULL || placed->now == placed->home || placed->home->actual == NULL)
+      continue;
+    if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &error))
+      placed->unfit = g_strdup(error->message);
+  }
+}
+
 static gboolean plan_fleet(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   Plan *whole = pipeline->result->plan = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source,
                                                         pipeline->revision);
   pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
+  ask_homes(pipeline);
   fleet_plan_troubles(whole, pipeline->fleet, pipeline->placed);
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
     FleetHost *host = pipeline->fleet->hosts->pdata[i];
@@ -270,6 +285,8 @@ static gboolean plan_fleet(Pipeline *pipeline) {
       return FALSE;
     fleet_plan_add(whole, plan);
   }
+  if (!(options->allow & ALLOW_OVERCOMMIT))
+    moves_check_space(whole, pipeline->fleet);
   if (options->host != NULL)
     fleet_plan_only(whole, options->host);
   return TRUE;

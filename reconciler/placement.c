@@ -6,6 +6,7 @@
 
 static void placed_free(gpointer data) {
   Placed *placed = data;
+  g_free(placed->unfit);
   g_free(placed->error);
   g_free(placed);
 }

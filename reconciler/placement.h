@@ -8,6 +8,7 @@ typedef struct {
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
   const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
   const Fleet *fleet;
+  char *unfit;             /* why `home` can't take it, as the hosts themselves say; NULL: it can, or it doesn't move */
   char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
 } Placed;
 

@@ -37,12 +37,6 @@ void base_remember(const ActionContext *context, virStorageVolPtr volume, const 
     journal_digest_keep(context->journal, key, &identity, sha256);
 }
 
-static gboolean is_known(const ActionContext *context, virStorageVolPtr volume, const FileIdentity *identity, const char *sha256) {
-  g_autofree char *key = key_of(volume);
-  g_autofree char *known = context->journal && identity->mtime_ns ? journal_digest_find(context->journal, key, identity) : NULL;
-  return g_strcmp0(known, sha256) == 0;
-}
-
 static gboolean receive(const ActionContext *context, const Action *action, virStreamPtr stream, guint64 total, Digest *digest, GError **error) {
   g_autofree char *block = g_malloc(BLOCK);
   for (guint64 done = 0, shown = 0;;) {
@@ -78,28 +72,36 @@ static char *read_digest(const ActionContext *context, const Action *action, vir
   return digest_hex(digest);
 }
 
-static gboolean check_content(const ActionContext *context, const Action *action, virStorageVolPtr volume, const char *sha256, GError **error) {
+char *volume_digest(const ActionContext *context, const Action *action, virStorageVolPtr volume, GError **error) {
   FileIdentity identity, after;
   if (!identify(volume, &identity, error))
-    return FALSE;
-  if (is_known(context, volume, &identity, sha256))
-    return TRUE;
+    return NULL;
+  g_autofree char *key = key_of(volume);
+  char *known = context->journal && identity.mtime_ns ? journal_digest_find(context->journal, key, &identity) : NULL;
+  if (known)
+    return known;
   g_autofree char *found = read_digest(context, action, volume, identity.size, error);
-  if (!found)
-    return FALSE;
-  if (!g_str_equal(found, sha256))
-    return act_refuse(error, "its content has the SHA-256 digest %s: it was changed after machines were built on it, and their "
-                      "disks would be read wrongly; put the original file back, then try again", found);
-  if (!identify(volume, &after, error))
-    return FALSE;
-  if (after.size != identity.size || after.mtime_ns != identity.mtime_ns)
-    return act_refuse(error, "it is being changed at this moment");
-  base_remember(context, volume, sha256);
+  if (!found || !identify(volume, &after, error))
+    return NULL;
+  if (after.size != identity.size || after.mtime_ns != identity.mtime_ns) {
+    act_refuse(error, "it is being changed at this moment");
+    return NULL;
+  }
+  base_remember(context, volume, found);
   FAULT("base: content checked");
-  return TRUE;
+  return g_steal_pointer(&found);
 }
 
-static gboolean check_base(const ActionContext *context, const Action *action, const char *path, GError **error) {
+static gboolean check_content(const ActionContext *context, const Action *action, virStorageVolPtr volume, const char *sha256, GError **error) {
+  g_autofree char *found = volume_digest(context, action, volume, error);
+  if (!found)
+    return FALSE;
+  return g_str_equal(found, sha256) ||
+         act_refuse(error, "its content has the SHA-256 digest %s: it was changed after machines were built on it, and their "
+                    "disks would be read wrongly; put the original file back, then try again", found);
+}
+
+gboolean base_check(const ActionContext *context, const Action *action, const char *path, GError **error) {
   virConnectPtr connect = connection_get(context->connection, error);
   g_autofree char *sha256 = base_volume_digest(path);
   if (!connect)
@@ -119,7 +121,7 @@ gboolean bases_check(const ActionContext *context, const Action *action, GError 
   const char *names = act_arg(action, "bases");
   g_auto(GStrv) paths = names ? g_strsplit(names, "\n", -1) : NULL;
   for (guint i = 0; paths && paths[i]; i++)
-    if (!check_base(context, action, paths[i], error))
+    if (!base_check(context, action, paths[i], error))
       return FALSE;
   return TRUE;
 }

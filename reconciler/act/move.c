@@ -99,6 +99,20 @@ static void renew(const ActionContext *context, Ownership *record) {
   spec_copy_into(&VmSpec_table, &declared.spec, &record->spec);
 }
 
+/* Its new number of CPUs and memory, and nothing else. */
+static gboolean resize(const ActionContext *context, xmlNode *domain, GError **error) {
+  const VmSpec *vm = act_vm(context, error);
+  if (!vm)
+    return FALSE;
+  gboolean changed;
+  VmSpec size = {.cpu = vm->cpu, .memory = vm->memory};
+  if (given(vm, VmSpec, cpu))
+    set_given(&size, VmSpec, cpu);
+  if (given(vm, VmSpec, memory))
+    set_given(&size, VmSpec, memory);
+  return domain_xml_patch(domain, &size, NULL, NULL, &changed, error);
+}
+
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error) {
   const char *left = act_arg(action, "left"), *to = act_need(action, "to", error);
   g_autoptr(xmlDoc) doc = to ? act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, error) : NULL;
@@ -113,7 +127,10 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
       act_not_ours(domain, error);
     return NULL;
   }
-  renew(context, record);
+  if (!act_arg(action, "rest"))
+    renew(context, record);
+  if (act_arg(action, "resize") && !resize(context, xmlDocGetRootElement(doc), error))
+    return NULL;
   FactsSpec *facts = &record->facts;
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);

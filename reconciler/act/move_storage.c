@@ -178,8 +178,12 @@ gboolean act_move_base(const ActionContext *context, const Action *action, GErro
   gboolean complete;
   if (!sha256 || !target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
-  if (complete)
-    return TRUE;
+  if (complete) {
+    gboolean same = base_check(&target.there, action, target.path, error);
+    if (!same)
+      g_prefix_error(error, "on %s: ", act_arg(action, "to"));
+    return same;
+  }
   if (!end(&target, copy_file(context, action, &target, sha256, error), error))
     return FALSE;
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(target.pool, target.name);
@@ -190,15 +194,48 @@ gboolean act_move_base(const ActionContext *context, const Action *action, GErro
   return marker_clear(target.pool, target.name, error);
 }
 
-/* Its marker stays until the machine has arrived: until then this copy is nobody's disk. */
-gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
+static char *digest_on(const ActionContext *context, const Action *action, const char *path, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  g_autoptr(VirStorageVol) volume = connect ? virStorageVolLookupByPath(connect, path) : NULL;
+  if (connect && !volume)
+    libvirt_fail(error, "cannot look up volume %s", path);
+  return volume ? volume_digest(context, action, volume, error) : NULL;
+}
+
+gboolean act_move_file(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Target) target = {0};
   gboolean complete;
   if (!target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
+  if (!complete)
+    return end(&target, copy_file(context, action, &target, NULL, error), error) && marker_clear(target.pool, target.name, error);
+  g_autofree char *here = digest_on(context, action, target.path, error);
+  g_autofree char *there = here ? digest_on(&target.there, action, target.path, error) : NULL;
+  return there && (g_str_equal(here, there) || act_refuse(error, "%s has another content on %s: look which is right, and remove the other",
+                                                          target.path, act_arg(action, "to")));
+}
+
+/* A disk that shall be larger there: only now, so that what was sent and what arrived could be compared. */
+static gboolean grow(Target *target, guint64 bytes, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  g_auto(VolumeFacts) facts = {0};
+  if (!bytes || !volume_find(&target->there, target->pool, target->name, FALSE, &volume, &facts, error))
+    return !bytes;
+  if (!volume || facts.capacity > bytes)
+    return act_fail(error, "volume %s can't be grown where it arrived", target->name);
+  return facts.capacity == bytes || virStorageVolResize(volume, bytes, 0) == 0 || libvirt_fail(error, "cannot grow volume %s", target->name);
+}
+
+/* Its marker stays until the machine has arrived: until then this copy is nobody's disk. */
+gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Target) target = {0};
+  gboolean complete;
+  guint64 bytes = 0;
+  if (!act_arg_optional(action, "grow", &bytes, error) || !target_read(context, action, &target, error) || !begin(&target, &complete, error))
+    return FALSE;
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
-  return end(&target, copy_file(context, action, &target, NULL, error), error);
+  return end(&target, copy_file(context, action, &target, NULL, error), error) && grow(&target, bytes, error);
 }
 
 gboolean act_move_prepare(const ActionContext *context, const Action *action, GError **error) {

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""What stands in the way of a move is said by a dry run, before anything is touched: stopped machines, since none of it
+needs one to run."""
+
+import contextlib
+import re
+
+from move_case import POOL, MoveCase, document, lab, libvirt
+
+
+class Refused(MoveCase):
+    def setUp(self):
+        super().setUp()
+        self.volumes = {}
+        self.write(self.machine("lab-a"))
+        self.apply()
+
+    def machine(self, host, **spec):
+        return super().machine(host, powerState="stopped", **{"serials": None, **spec})
+
+    @contextlib.contextmanager
+    def refused(self, reason, note=None, machine=None):
+        """While this lasts, a move to lab-b is refused for that; afterwards it isn't."""
+        with self.subTest(reason):
+            yield
+            self.write(machine or self.machine("lab-b"))
+            for document_ in (self.plan(status=1), self.apply(status=1)):
+                self.assertIn(reason, self.error_of(document_))
+                self.assertEqual([each for each in document_["actions"] if each["object"].endswith("vm/web")], [])
+            self.assertEqual(self.where()[:1], ["lab-a"])
+
+    def there(self, name):
+        return self.other.conn.storagePoolLookupByName(name)
+
+    def change(self, **spec):
+        """Where it is."""
+        self.write(self.machine("lab-a", **spec))
+        self.apply()
+
+    def test_the_other_host(self):
+        uri = self.host_specs["lab-b"]["uri"]
+        with self.refused("can't be asked"):
+            self.host_specs["lab-b"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.host_specs["lab-b"]["uri"] = uri
+        with self.refused("isn't ours"):
+            self.other.define("web")
+        self.other.domain("web").undefine()
+        with self.refused("with its UUID"):
+            xml = self.hv.domain("web").XMLDesc().replace("<name>web</name>", "<name>twin</name>")
+            self.other.conn.defineXML(xml)
+        self.other.domain("twin").undefine()
+        with self.refused("already"):
+            volume = self.there("moving").createXML("<volume><name>web-vdb.qcow2</name><capacity>1024</capacity></volume>")
+        volume.delete()
+        with self.refused("pool moving can't be used"):
+            self.pool["spec"].update(hosts=["lab-a"])
+            self.there("moving").destroy()
+        self.there("moving").undefine()
+        with self.refused("the paths must be the same"):
+            self.other.run("mkdir", "-p", POOL + "2")
+            self.other.conn.storagePoolCreateXML(f"<pool type='dir'><name>moving</name><target><path>{POOL}2</path></target></pool>")
+        self.there("moving").destroy()
+        with self.refused("which has"):
+            self.other.run("mkdir", "-p", POOL)
+            self.other.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", POOL)
+            self.other.conn.storagePoolCreateXML(f"<pool type='dir'><name>moving</name><target><path>{POOL}</path></target></pool>")
+        self.there("moving").destroy()
+        self.other.run("umount", POOL)
+        self.pool["spec"].pop("hosts")
+        # Nothing of it is left: it goes.
+        self.write(self.machine("lab-a"))
+        self.apply()
+        self.write(self.machine("lab-b"))
+        plan = self.plan(status=2)
+        check = next(each for each in plan["actions"] if each["kind"] == "move-check")
+        self.assertEqual(check["args"]["way"], "stopped")
+        self.assertGreater(int(check["args"]["bytes"]), 0)
+        notes = " ".join(next(each for each in plan["objects"] if each["name"] == "web")["notes"])
+        self.assertIn("checked on lab-b", notes)
+        self.apply()
+        self.assert_moved()
+
+    def test_the_machine(self):
+        domain = self.hv.domain("web")
+        device = [{"address": "0000:00:02.0"}]
+        with self.refused("devices of its host", machine=self.machine("lab-b", hostDevices={"pci": device})):
+            self.change(hostDevices={"pci": device})
+        self.change()
+        self.hv.run("ip", "link", "add", "br7", "type", "bridge")
+        wire = [{"name": "eth0", "bridge": "br7"}]
+        with self.refused("br7 isn't on lab-b", machine=self.machine("lab-b", interfaces=wire)):
+            self.change(interfaces=wire)
+        self.other.run("ip", "link", "add", "br7", "type", "bridge")
+        self.write(self.machine("lab-b", interfaces=wire))
+        self.plan(status=2)
+        net = [{"name": "eth0", "network": "inner"}]
+        network = document("Network", "inner", {"mode": "isolated", "hosts": ["lab-a"]})
+        with self.refused("its network inner isn't on lab-b"):
+            self.write(self.machine("lab-a", interfaces=net), network)
+            self.apply()
+        self.change(interfaces=[])
+        with self.refused("in no storage pool"):
+            self.hv.run("mkdir", "-p", "/var/lib/libvirt/aside")
+            self.hv.run("qemu-img", "create", "-q", "-f", "raw", "/var/lib/libvirt/aside/vdc", "1M")
+            domain.attachDeviceFlags("<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/var/lib/libvirt/aside/vdc'/>"
+                                     "<target dev='vdc' bus='virtio'/></disk>", 2)
+        domain.detachDeviceFlags("<disk type='file' device='disk'><source file='/var/lib/libvirt/aside/vdc'/><target dev='vdc' bus='virtio'/></disk>", 2)
+        with self.refused("snapshots"):
+            domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)
+
+    def test_its_cpu(self):
+        if "type='kvm'" not in self.hv.conn.getCapabilities():
+            self.skipTest("no KVM here, and an emulated CPU is the same everywhere")
+        kvm = {"type": "kvm", "features": {"acpi": True}}
+        self.hv.domain("web").undefine()
+        self.change(**kvm)
+        cpu = "<cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model><feature policy='require' name='amx-tile'/></cpu>"
+        with self.refused("the CPU of lab-b lacks", machine=self.machine("lab-b", **kvm)):
+            xml = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            self.hv.conn.defineXML(re.sub(r"<cpu .*?</cpu>|<cpu [^>]*/>", cpu, xml, flags=re.S))
+            self.assertIn("amx-tile", self.hv.domain("web").XMLDesc())
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""Machines that are shut down, copied and started on the other host: what travels, what doesn't, and that the source is
+as it was when anything fails."""
+
+from move_case import POOL, MoveCase, lab, libvirt
+
+BASE = f"{POOL}/$(ls {POOL} | grep ^sha256- | grep -v incomplete)"
+
+
+class Cold(MoveCase):
+    def machine(self, host, cmdline="control", size="16MiB", **spec):
+        disks = [{"target": "vda", "image": "base", "pool": "moving"},
+                 {"target": "vdb", "size": size, "format": "raw", "pool": "moving"},
+                 {"target": "vdc", "size": "8MiB", "pool": "moving"},
+                 {"target": "hda", "device": "cdrom", "bus": "ide", "path": f"{POOL}/cd.iso"}]
+        return super().machine(host, cmdline, **{"disks": disks, "migration": {"mode": "cold"}, **spec})
+
+    def files(self, host):
+        return sorted(name for name in super().files(host) if name != "cd.iso")
+
+    def sums(self, guest):
+        return [guest.do("sum", "vda"), guest.do("sum", "vdb", 0, 16), guest.do("sum", "vdc")]
+
+    def kinds(self, plan):
+        return [each["kind"] for each in plan["actions"]]
+
+    def used(self, host, name):
+        return int(host.run("du", "-k", f"{POOL}/{name}").split()[0])
+
+    def medium(self):
+        self.hv.run("mkdir", "-p", POOL)
+        self.hv.run("sh", "-c", f"head -c 400000 /dev/urandom >{POOL}/cd.iso")
+
+    def test_there_and_back(self):
+        self.medium()
+        self.write(self.machine("lab-a"))
+        self.apply()
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        for disk in ("vda", "vdb", "vdc"):
+            self.assertEqual(guest.do("write", disk, 3, disk), "0")
+        content = self.sums(guest)
+        # Larger on the way; base and medium aren't there yet.
+        larger = {"cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB"}
+        self.write(self.machine("lab-b", **larger))
+        plan = self.plan(status=2)
+        kinds = self.kinds(plan)
+        for brought in ("move-base", "move-file"):
+            self.assertLess(kinds.index(brought), kinds.index("domain-shutdown"))
+            action = plan["actions"][kinds.index(brought)]
+            self.assertEqual(action["args"]["bytes"], action["args"]["size"])
+        self.assertEqual({field["path"] for each in plan["objects"] if each["name"] == "web" for field in each["fields"]},
+                         {"placement.host", "cpu.count", "cpu.max", "memory.size", "memory.max", "disks[vdb].size"})
+        recorder = self.recorder()
+        self.apply()
+        recorder.wait_for(lambda events: [event.detail for event in events if event.event == "stopped"] == [libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN])
+        self.assertEqual(self.where(), ["lab-b"])
+        self.assertEqual([self.files(self.hv), self.files(self.other)], [[], ["web-vda.qcow2", "web-vdb.raw", "web-vdc.qcow2"]])
+        guest = self.guest(self.other)
+        guest.wait(lambda g: g.starts() == 2, "second start")
+        self.assertEqual(self.sums(guest), content)
+        self.assertIn("vdb=33554432", guest.last("disks"))
+        self.assertEqual(guest.last("cpus"), "2")
+        self.assertGreater(int(guest.last("memory")), 110000)
+        self.assertLess(self.used(self.other, "web-vdb.raw"), 4000)  # what nobody wrote takes up nothing there
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        # Back: all but the disks is there.
+        self.write(self.machine("lab-a", **larger))
+        plan = self.plan(status=2)
+        self.assertEqual({action["args"]["bytes"] for action in plan["actions"] if action["kind"] in ("move-base", "move-file")}, {"0"})
+        # … but not what it was: the machine isn't even stopped.
+        self.hv.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
+        self.assert_refused("its content has the SHA-256 digest")
+        self.hv.run("sh", "-c", f"cp -p {POOL}/../kept {BASE}; cp -p {POOL}/cd.iso {POOL}/../kept; printf x >>{POOL}/cd.iso")
+        self.assert_refused("another content on lab-a")
+        self.hv.run("sh", "-c", f"cp -p {POOL}/../kept {POOL}/cd.iso")
+        self.assertEqual(guest.starts(), 2)
+        self.apply()
+        self.assertEqual([self.where(), self.files(self.other)], [["lab-a"], []])
+        guest = self.guest(self.hv)
+        guest.wait(lambda g: g.starts() == 3, "third start")
+        self.assertEqual(self.sums(guest), content)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def assert_refused(self, reason):
+        document = self.apply(status=3)
+        self.assertIn(reason, " ".join(each.get("message") or "" for each in document["results"]))
+        self.assertEqual(self.where(), ["lab-b"])
+        self.assertEqual([self.other.domain("web").isActive(), self.files(self.hv)], [1, []])
+
+    def test_a_guest_that_does_not_stop(self):
+        """It isn't powered off for a move."""
+        self.medium()
+        patience = {"shutdown": {"timeout": "2s", "retryInterval": "1s"}}
+        self.write(self.machine("lab-a", "control ignorepower", **patience))
+        self.apply()
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        self.write(self.machine("lab-b", "control ignorepower", **patience))
+        with guest.keeps_beating(max_gap=20):
+            self.apply(status=1)
+        self.assertEqual([self.where(), self.files(self.other), guest.starts()], [["lab-a"], [], 1])
+
+    def test_interrupted_copy(self):
+        """What was half copied is never trusted."""
+        self.medium()
+        self.write(self.machine("lab-a", powerState="stopped", serials=None))
+        self.apply()
+        self.hv.run("sh", "-c", f"yes seed | head -c 5000000 | dd of={POOL}/web-vdb.raw bs=1M seek=4 conv=notrunc status=none")
+        sums = f"cd {POOL} && sha256sum web-*"
+        content = self.hv.run("sh", "-c", sums)
+        self.write(self.machine("lab-b", powerState="stopped", serials=None))
+        for place in ("move: volume made", "move-volume: acted", "domain-arrive: verified"):
+            self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": place})
+            self.other.run("sh", "-c", f"for file in $(ls -d {POOL}/web-*); do printf wrong | dd of=$file conv=notrunc,nocreat status=none; done; true")
+        self.assertNotEqual(self.other.run("sh", "-c", sums), content)
+        self.apply()
+        self.assertEqual([self.where(), self.files(self.hv)], [["lab-b"], []])
+        self.assertEqual(self.other.run("sh", "-c", sums), content)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
