@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "reconciler/act/host_lock.h"
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/config.h"
@@ -20,6 +21,7 @@
 #include "state/fault.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
+#define LOCK_WAIT 15000 /* milliseconds, for other controllers of the same fleet */
 
 typedef struct {
   const RunOptions *options;
@@ -27,6 +29,7 @@ typedef struct {
   RunResult *result;
   Connection *connection; /* of the only host, unless the source declares some */
   Fleet *fleet;
+  HostLocks *locks;       /* on the hosts of a fleet, once there is something to do */
   GPtrArray *placed;      /* where the machines of a fleet belong */
   Journal *journal;
   const Desired *desired; /* of the source; NULL with a saved plan */
@@ -120,6 +123,7 @@ static gboolean look_at_fleet(Pipeline *pipeline) {
     return stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "this source declares its hosts: leave out %s, and name one of "
                                          "them with --host where only that is meant", options->uri != NULL ? "--connect" : "--against"));
   g_clear_pointer(&pipeline->fleet, fleet_free);
+  connection_watch();
   pipeline->fleet = fleet_new_declared(pipeline->desired, options->dry_run && !options->preflight);
   if (options->host != NULL && fleet_host(pipeline->fleet, options->host) == NULL)
     return stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "--host %s: the source declares no such host", options->host));
@@ -309,6 +313,7 @@ static gboolean load_plan(Pipeline *pipeline) {
     return stop(pipeline, 1, error);
   if (pipeline->result->plan->hosts->len > 0) {
     g_clear_pointer(&pipeline->fleet, fleet_free);
+    connection_watch();
     pipeline->fleet = fleet_new_planned(pipeline->result->plan, options->dry_run && !options->preflight);
   }
   return TRUE;
@@ -439,12 +444,30 @@ static void apply_locked(Pipeline *pipeline) {
   }
 }
 
+/* What is done is planned under the lock: another controller may have acted since it was looked at. */
+static gboolean lock_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  RunResult *result = pipeline->result;
+  GError *error = NULL;
+  if (options->dry_run || result->plan->actions->len == 0 || only_host(pipeline) != NULL)
+    return TRUE;
+  pipeline->locks = host_locks_take(pipeline->fleet, LOCK_WAIT, options->cancel, &error);
+  if (pipeline->locks == NULL)
+    return stop(pipeline, error->domain == EXECUTE_ERROR ? 3 : 1, error);
+  if (options->plan_in != NULL)
+    return check_plan(pipeline);
+  g_clear_pointer(&result->plan, plan_free);
+  g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
+  fleet_observe(pipeline->fleet, &everything);
+  return make_plan(pipeline);
+}
+
 static void run(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   RunResult *result = pipeline->result;
   gboolean saved = options->plan_in != NULL;
   if (!open_journal(pipeline) || (saved && !load_plan(pipeline)) || !read_both(pipeline) ||
-      !(saved ? check_plan(pipeline) : make_plan(pipeline)) || !save_plan(pipeline))
+      !(saved ? check_plan(pipeline) : make_plan(pipeline)) || !lock_fleet(pipeline) || !save_plan(pipeline))
     return;
   if (pipeline->events->planned != NULL)
     pipeline->events->planned(pipeline->events->data, result->plan);
@@ -472,6 +495,7 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   pipeline.result->desired = pipeline.read;
   pipeline.result->actual = host != NULL ? g_steal_pointer(&host->actual) : NULL;
   g_clear_pointer(&pipeline.placed, g_ptr_array_unref);
+  host_locks_free(pipeline.locks);
   fleet_free(pipeline.fleet);
   if (options->journal == NULL)
     journal_close(pipeline.journal);

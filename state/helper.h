@@ -6,5 +6,10 @@
 char *helper_name(const char *machine); /* "web-1-reconcile" */
 /* Writes into a new definition whose helper it is: <reconcile:helper for='web-1'/>. */
 void helper_mark(xmlNode *domain, const char *machine);
-/* Whose helper a domain is; NULL: it is none. */
+/* Whose helper a domain is; NULL: it is none. The lock (reconciler/act/host_lock.h) is its own. */
 char *helper_owner(xmlNode *domain);
+
+#define HOST_LOCK_NAME "reconcile-lock"
+/* The domain that is a lock on its host, and who holds it: <reconcile:lock holder='…'/>. NULL: it is none. */
+void helper_mark_lock(xmlNode *domain, const char *holder);
+char *helper_lock_holder(xmlNode *domain);

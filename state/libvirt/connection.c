@@ -22,6 +22,7 @@ struct Connection {
   void (*answers)(gpointer data);
   gpointer data;
   gint64 answered; /* when it was opened or last asked whether it lives */
+  gboolean pinned; /* isn't made again */
   GQueue retired; /* dead handles that another thread may still hold, oldest first */
 };
 
@@ -80,6 +81,11 @@ void connection_start_events(void) {
   connection_register_events();
   if (g_atomic_int_get(&events_registered) && g_atomic_int_compare_and_exchange(&events_run, FALSE, TRUE))
     g_thread_unref(g_thread_new("libvirt-events", run_events, NULL));
+}
+
+void connection_watch(void) {
+  if (!g_atomic_int_get(&events_registered))
+    connection_start_events();
 }
 
 Connection *connection_new(const char *uri, gboolean read_only) {
@@ -224,17 +230,26 @@ static void fail_to_open(Connection *connection, GError **error) {
               name, time);
 }
 
+void connection_pin(Connection *connection) {
+  g_mutex_lock(&connection->lock);
+  connection->pinned = TRUE;
+  g_mutex_unlock(&connection->lock);
+}
+
 virConnectPtr connection_get(Connection *connection, GError **error) {
   g_mutex_lock(&connection->lock);
   if (connection->handle && !is_alive(connection))
     retire(connection);
-  if (!connection->handle) {
+  if (!connection->handle && !connection->pinned) {
     if (!connection->opening)
       begin_to_open(connection);
     wait_for_opening(connection);
   }
   virConnectPtr handle = connection->handle;
-  if (!handle)
+  if (!handle && connection->pinned)
+    g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "the connection to %s was lost, and with it the lock on that host: what isn't done is "
+                "left to the next run", connection->uri ? connection->uri : "libvirt");
+  else if (!handle)
     fail_to_open(connection, error);
   g_mutex_unlock(&connection->lock);
   return handle;

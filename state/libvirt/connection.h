@@ -19,6 +19,8 @@ gint64 connection_opening_since(Connection *connection);
 /* Called, in any thread, when a daemon that hung while it was connected to goes on; NULL: nobody. It mustn't
  * ask the connection anything. */
 void connection_on_answer(Connection *connection, void (*answers)(gpointer data), gpointer data);
+/* From now on it isn't made again when it is lost: something hangs on it that is lost with it. */
+void connection_pin(Connection *connection);
 gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);
@@ -28,6 +30,8 @@ gboolean connection_is_read_only(const Connection *connection);
  * nothing. Not for programs that run a GMainLoop on the default context: those register only. */
 void connection_start_events(void);
 void connection_register_events(void);
+/* The same as connection_start_events, unless this program runs the loop itself already. */
+void connection_watch(void);
 
 #define LIBVIRT_ERROR (libvirt_error_quark())
 GQuark libvirt_error_quark(void); /* codes are virErrorNumber */

@@ -4,6 +4,8 @@ no machine is ever made a second time."""
 
 import os
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
@@ -189,6 +191,96 @@ class Silence(FleetCase):
         self.other.conn.defineXML(self.hv.domain("a").XMLDesc())
         document = self.apply(status=1)
         self.assertIn("kvm-1 and on kvm-2", self.object(document, "VirtualMachine", "a")["error"])
+
+
+class TwoControllers(FleetCase):
+    """Another user on another machine, says its state directory, has the same hosts."""
+
+    def setUp(self):
+        super().setUp()
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+
+    def hold(self, place="run: begun in the journal"):
+        """A run that stops there until go() is called."""
+        held, go = self.hv.path("state/held"), self.hv.path("state/go")
+        command = f"touch {held}; while [ -e {held} -a ! -e {go} ]; do sleep 0.05; done"
+        process = self.hv.start_reconcile("-o", "json", self.hv.path("specs"),
+                                          env={**self.env, "RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while not os.path.exists(held):
+            self.assertIsNone(process.poll(), "it ended before it stopped there")
+            time.sleep(0.02)
+        return process
+
+    def go(self):
+        if os.path.isdir(self.hv.path("state")):
+            with open(self.hv.path("state/go"), "w", encoding="utf-8"):
+                pass
+
+    def second(self, status, **options):
+        """As another user."""
+        state = self.other.make_directory("state/second")
+        runtime = self.other.make_directory("state/runtime")
+        env = {**self.env, "HOME": self.other.path("home"), "XDG_RUNTIME_DIR": runtime, "XDG_CONFIG_HOME": self.other.path("config")}
+        user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        return self.hv.reconcile("-o", "json", "--state-dir", state, self.hv.path("specs"), env=env, check=status, **user, **options)
+
+    def locks(self):
+        return [domain.name() for host in (self.hv, self.other) for domain in host.conn.listAllDomains() if "lock" in domain.name()]
+
+    def test_the_second_is_refused(self):
+        first = self.hold()
+        self.assertEqual(self.locks(), ["reconcile-lock", "reconcile-lock"])
+        result = self.second(status=3)
+        self.assertRegex(result.stderr, r"kvm-1 is being changed by .+@.+ \(process \d+\) since 20")
+        self.assertEqual([self.names(self.hv), self.names(self.other)], [["reconcile-lock"]] * 2)
+        # Who only looks isn't disturbed, and sees no machine.
+        plan = self.plan(status=2)
+        self.assertEqual({each["name"] for each in plan["objects"]}, {"a", "b"})
+        self.assertNotIn("reconcile-lock", self.hv.reconcile("import", "-c", self.hv.uri).stdout)
+        self.go()
+        self.assertEqual(first.wait(), 0)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_the_second_waits_and_looks_again(self):
+        first = self.hold()
+        threading.Timer(1, self.go).start()
+        document = self.second(status=0).json()
+        self.assertEqual(first.wait(), 0)
+        self.assertEqual(document["plan"]["actions"] if "plan" in document else document["actions"], [])
+        self.assertEqual([self.names(self.hv), self.names(self.other)], [["a"], ["b"]])
+
+    def test_the_holder_is_killed(self):
+        first = self.hold()
+        first.kill()
+        first.wait()
+        self.second(status=0)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_libvirtd_is_restarted_while_it_is_held(self):
+        first = self.hold()
+        self.hv.kill_daemon()
+        self.hv.restart_daemon()
+        self.assertEqual(self.locks().count("reconcile-lock"), 2)  # libvirt has forgotten that one of them ends with its client
+        # What has lost the lock on a host does nothing more there.
+        self.go()
+        out, err = first.communicate()
+        self.assertEqual(first.returncode, 1)
+        self.assertIn("with it the lock", out + err)
+        self.assertEqual(self.names(self.hv), ["reconcile-lock"])
+        # The lock that is left is nobody's.
+        self.second(status=0)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_one_host_under_two_names(self):
+        self.hosts["kvm-2"]["uri"] = self.hv.uri + "&mode=legacy"
+        self.write(self.machine("a", host="kvm-1"))
+        self.assertIn("the same host", self.run_product(status=3).stderr)
+
+    def test_somebody_has_the_name(self):
+        self.other.conn.defineXML("<domain type='qemu'><name>reconcile-lock</name><memory>1024</memory><os><type>hvm</type></os></domain>")
+        self.assertIn("rename it", self.run_product(status=3).stderr)
 
 
 class Split(FleetCase):

@@ -1,0 +1,192 @@
+#include "reconciler/act/host_lock.h"
+
+#include <unistd.h>
+
+#include "reconciler/act/common.h"
+#include "state/fault.h"
+#include "state/helper.h"
+#include "state/xml_tree.h"
+
+#define PAUSE 200 /* milliseconds between two attempts */
+#define STALE_ATTEMPTS 50 /* what is nobody's may still be going */
+
+typedef struct {
+  const FleetHost *host;
+  const char *holder;
+  virDomainPtr domain;
+  virStreamPtr console; /* open: it is ours */
+  GError *error;
+} Lock;
+
+struct HostLocks {
+  GArray *locks; /* of Lock */
+  char *holder;
+};
+
+/* Who asks: for messages, and unique, so that one host under two names is told from another controller. */
+static char *describe_holder(void) {
+  g_autofree char *id = g_uuid_string_random();
+  g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+  g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+  return g_strdup_printf("%s@%s (process %d) since %s [%s]", g_get_user_name(), g_get_host_name(), (int)getpid(), time, id);
+}
+
+/* As small as a machine can be, with the console that is the lock. */
+static char *definition(const char *holder) {
+  g_autoptr(xmlDoc) doc = xmlNewDoc((const xmlChar *)"1.0");
+  xmlNode *domain = xmlNewDocNode(doc, NULL, (const xmlChar *)"domain", NULL);
+  xmlDocSetRootElement(doc, domain);
+  xml_set_attribute(domain, "type", "qemu");
+  xmlNewTextChild(domain, NULL, (const xmlChar *)"name", (const xmlChar *)HOST_LOCK_NAME);
+  xmlNewTextChild(domain, NULL, (const xmlChar *)"title", (const xmlChar *)"Held while reconcile changes this host; never runs");
+  helper_mark_lock(domain, holder);
+  xml_set_attribute(xmlNewTextChild(domain, NULL, (const xmlChar *)"memory", (const xmlChar *)"1"), "unit", "MiB");
+  xmlNewTextChild(domain, NULL, (const xmlChar *)"vcpu", (const xmlChar *)"1");
+  xmlNewTextChild(xmlNewChild(domain, NULL, (const xmlChar *)"os", NULL), NULL, (const xmlChar *)"type", (const xmlChar *)"hvm");
+  xmlNode *tcg = xmlNewChild(xmlNewChild(domain, NULL, (const xmlChar *)"features", NULL), NULL, (const xmlChar *)"tcg", NULL);
+  xml_set_attribute(xmlNewTextChild(tcg, NULL, (const xmlChar *)"tb-cache", (const xmlChar *)"1"), "unit", "MiB");
+  xmlNode *devices = xmlNewChild(domain, NULL, (const xmlChar *)"devices", NULL);
+  xml_set_attribute(xmlNewChild(devices, NULL, (const xmlChar *)"console", NULL), "type", "pty");
+  xmlNode *usb = xmlNewChild(devices, NULL, (const xmlChar *)"controller", NULL);
+  xml_set_attribute(usb, "type", "usb");
+  xml_set_attribute(usb, "model", "none");
+  xml_set_attribute(xmlNewChild(devices, NULL, (const xmlChar *)"memballoon", NULL), "model", "none");
+  return xml_text(doc);
+}
+
+static virStreamPtr open_console(virDomainPtr domain) {
+  g_autoptr(VirStream) stream = virStreamNew(virDomainGetConnect(domain), 0);
+  return stream && virDomainOpenConsole(domain, NULL, stream, VIR_DOMAIN_CONSOLE_SAFE) == 0 ? g_steal_pointer(&stream) : NULL;
+}
+
+/* "root@ctl (process 12) since …", as long as it says who; the rest is for us. */
+static void fail_held(Lock *lock, const char *holder) {
+  const char *host = lock->host->name;
+  if (g_strcmp0(holder, lock->holder) == 0) {
+    act_refuse(&lock->error, "%s is the same host as another one that is declared: declare it once", host);
+    return;
+  }
+  const char *end = strstr(holder, " [");
+  g_autofree char *who = end ? g_strndup(holder, (gsize)(end - holder)) : g_strdup(holder);
+  g_set_error(&lock->error, EXECUTE_ERROR, EXECUTE_ERROR_STALE, "%s is being changed by %s: nothing was changed by this run; run again when that "
+              "one is done", host, who);
+}
+
+/* A domain of the name is there. TRUE: it has gone, or was nobody's and is gone now. */
+static gboolean clear_way(Lock *lock, virConnectPtr connect) {
+  g_autoptr(VirDomain) found = virDomainLookupByName(connect, HOST_LOCK_NAME);
+  g_autoptr(xmlDoc) doc = found ? act_domain_doc(found, 0, NULL) : NULL;
+  if (!doc)
+    return TRUE;
+  g_autofree char *holder = helper_lock_holder(xmlDocGetRootElement(doc));
+  if (!holder)
+    return act_refuse(&lock->error, "%s has a domain %s that isn't ours, and the lock needs this name: rename it", lock->host->name, HOST_LOCK_NAME);
+  g_autoptr(VirStream) console = open_console(found);
+  if (!console) {
+    fail_held(lock, holder);
+    return FALSE;
+  }
+  gboolean ended = virDomainDestroy(found) == 0 || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
+                   libvirt_fail(&lock->error, "cannot end the lock on %s that somebody left", lock->host->name);
+  virStreamAbort(console);
+  return ended;
+}
+
+static gpointer take(gpointer data) {
+  Lock *lock = data;
+  g_autofree char *text = definition(lock->holder);
+  for (guint attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
+    virConnectPtr connect = connection_get(lock->host->connection, &lock->error);
+    if (!connect)
+      return NULL;
+    lock->domain = virDomainCreateXML(connect, text, VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
+    if (lock->domain && (lock->console = open_console(lock->domain))) {
+      g_clear_error(&lock->error);
+      connection_pin(lock->host->connection);
+      return NULL;
+    }
+    g_clear_error(&lock->error);
+    libvirt_fail(&lock->error, "cannot take the lock on %s", lock->host->name);
+    g_clear_pointer(&lock->domain, virDomainFree);
+    g_autoptr(GError) failure = g_steal_pointer(&lock->error);
+    if (!clear_way(lock, connect))
+      return NULL;
+    lock->error = g_steal_pointer(&failure);
+    g_usleep(PAUSE / 2 * 1000);
+  }
+  return NULL;
+}
+
+static void lock_clear(gpointer data) {
+  Lock *lock = data;
+  if (lock->console) {
+    virStreamAbort(lock->console);
+    virStreamFree(lock->console);
+  }
+  if (lock->domain)
+    virDomainFree(lock->domain);
+  g_clear_error(&lock->error);
+}
+
+void host_locks_free(HostLocks *locks) {
+  if (!locks)
+    return;
+  g_array_unref(locks->locks);
+  g_free(locks->holder);
+  g_free(locks);
+}
+
+static HostLocks *prepare(const Fleet *fleet) {
+  HostLocks *locks = g_new0(HostLocks, 1);
+  locks->holder = describe_holder();
+  locks->locks = g_array_new(FALSE, TRUE, sizeof(Lock));
+  g_array_set_clear_func(locks->locks, lock_clear);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    Lock lock = {.host = host, .holder = locks->holder};
+    if (!host->error)
+      g_array_append_val(locks->locks, lock);
+  }
+  return locks;
+}
+
+/* The first one alone: whoever comes second waits there, and has started nothing elsewhere. */
+static gboolean take_all(HostLocks *locks, GError **error) {
+  guint n = locks->locks->len;
+  Lock *all = (Lock *)locks->locks->data;
+  g_autofree GThread **threads = g_new0(GThread *, n + 1);
+  if (n > 0)
+    take(&all[0]);
+  gboolean first = n > 0 && !all[0].error;
+  for (guint i = 1; first && i < n; i++)
+    threads[i] = g_thread_new("lock", take, &all[i]);
+  for (guint i = 1; i < n; i++)
+    if (threads[i])
+      g_thread_join(threads[i]);
+  for (guint i = 0; i < n; i++)
+    if (all[i].error) {
+      g_propagate_error(error, g_steal_pointer(&all[i].error));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+HostLocks *host_locks_take(const Fleet *fleet, guint wait, GCancellable *cancel, GError **error) {
+  gint64 until = g_get_monotonic_time() + (gint64)wait * 1000;
+  for (;;) {
+    g_autoptr(HostLocks) locks = prepare(fleet);
+    GError *failure = NULL;
+    if (take_all(locks, &failure)) {
+      FAULT("fleet: locked");
+      return g_steal_pointer(&locks);
+    }
+    gboolean held = g_error_matches(failure, EXECUTE_ERROR, EXECUTE_ERROR_STALE);
+    if (!held || g_get_monotonic_time() >= until || g_cancellable_is_cancelled(cancel)) {
+      g_propagate_error(error, failure);
+      return NULL;
+    }
+    g_clear_error(&failure);
+    g_clear_pointer(&locks, host_locks_free);
+    g_usleep(PAUSE * 1000);
+  }
+}
