@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "schema/url_mask.h"
 #include "state/fault.h"
 
 enum { CONNECT_SECONDS = 20, STALL_SECONDS = 30, MOST_REDIRECTS = 5 };
@@ -118,7 +119,7 @@ static CURL *open_curl(Transfer *transfer) {
 }
 
 static gboolean fail(const Transfer *transfer, CURLcode code, GError **error) {
-  const char *url = transfer->fetch.url;
+  g_autofree char *url = url_mask(transfer->fetch.url);
   if (g_cancellable_set_error_if_cancelled(transfer->fetch.cancel, error))
     return FALSE;
   if (transfer->trouble) {
@@ -155,7 +156,8 @@ gboolean fetch_head(const char *url, guint8 *bytes, gsize size, gsize *ret_got, 
   if (status != 206 && length > 0)
     transfer.total = (guint64)length;
   if (transfer.total == 0) {
-    g_set_error(error, FETCH_ERROR, FETCH_ERROR_FAILED, "%s: the server doesn't say how long it is, or it is empty", url);
+    g_autofree char *shown = url_mask(url);
+    g_set_error(error, FETCH_ERROR, FETCH_ERROR_FAILED, "%s: the server doesn't say how long it is, or it is empty", shown);
     return FALSE;
   }
   *ret_got = transfer.got;

@@ -19,6 +19,7 @@
 #include "state/libvirt/host_fits.h"
 #include "state/observation.h"
 #include "state/fault.h"
+#include "state/real_path.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
 #define LOCK_WAIT 15000 /* milliseconds, for other controllers of the same fleet */
@@ -190,8 +191,11 @@ static gboolean judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
   const Rules *rules = pipeline->options->rules;
   if (pipeline->options->forbid_extra)
     forbid_extra(plan);
-  if (rules != NULL)
-    wait_until(pipeline->result, rules_apply(rules, plan, host->actual));
+  if (rules != NULL) {
+    Rules here = *rules;
+    here.resolve = host->actual->local ? real_path : NULL;
+    wait_until(pipeline->result, rules_apply(&here, plan, host->actual));
+  }
   if (pipeline->options->dry_run && !pipeline->options->preflight)
     return TRUE;
   GError *error = NULL;

@@ -3,6 +3,7 @@
 
 #include "reconciler/base_volume.h"
 #include "reconciler/plan_build.h"
+#include "schema/url_mask.h"
 #include "schema/value.h"
 
 /* The digest of the base that a disk was made on; NULL: none of ours. */
@@ -100,8 +101,9 @@ void plan_image(PlanBuilder *builder, const Object *declared) {
   object->change = CHANGE_CREATE;
   g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, facts->bytes);
   g_autofree char *size = bytes_format_short(facts->bytes);
+  g_autofree char *from = url_mask(facts->path);
   Action *action = build_action(builder, object, ACTION_IMAGE_IMPORT, build_needs(builder, KIND_STORAGE_POOL, pool),
-                                g_strdup_printf("%s %s (%s) into pool %s", facts->remote ? "fetch" : facts->made ? "make" : "import", facts->path, size, pool), "pool", pool,
+                                g_strdup_printf("%s %s (%s) into pool %s", facts->remote ? "fetch" : facts->made ? "make" : "import", from, size, pool), "pool", pool,
                                 "volume", volume, "source", facts->path, "sha256", facts->sha256, "format",
                                 facts->format, "bytes", bytes, NULL);
   if (facts->made)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "schema/url_mask.h"
 #include "schema/value.h"
 
 /* Fields that name something of the host, and the rule that says which may be named. Paths, host
@@ -23,6 +24,8 @@ static const NamedField named_fields[] = {
     {&InterfaceSpec_table, "network", RULE(networks)},
     {&InterfaceSpec_table, "bridge", RULE(bridges)},
     {&InterfaceSpec_table, "direct", RULE(bridges)},
+    {&InterfaceSpec_table, "filter", RULE(filters)},
+    {&GraphicsSpec_table, "passwordSecret", RULE(secrets)},
     {&NetworkSpec_table, "bridge", RULE(bridges)},
     {&PoolSourceSpec_table, "device", RULE(paths)},
     {&PoolSourceSpec_table, "name", RULE(paths)}, /* a volume group is a directory in /dev */
@@ -30,6 +33,7 @@ static const NamedField named_fields[] = {
 
 typedef struct {
   const PolicySpec *policy;
+  ResolvePath resolve; /* may be NULL */
   GString *path; /* of the field that is looked at */
   char *refusal;
 } Walk;
@@ -43,7 +47,7 @@ static const char *const *rule_list(const PolicySpec *policy, gsize rule, const 
 }
 
 static void refuse(Walk *walk, const char *rule, const char *value) {
-  g_autofree char *shown = quoted(value);
+  g_autofree char *masked = url_mask(value), *shown = quoted(masked);
   const char *const *list = rule_list(walk->policy, table_find(&PolicySpec_table, rule)->offset, rule);
   g_autofree char *allowed = list && *list ? g_strjoinv(", ", (char **)list) : g_strdup("none");
   walk->refusal = g_strdup_printf("%s: %s goes beyond this host's policy (policy.%s: %s): ask its administrator", walk->path->str,
@@ -55,16 +59,50 @@ static gboolean is_below(const char *path, const char *directory) {
   return g_str_equal(directory, "/") || (g_str_has_prefix(path, directory) && (path[length] == '/' || !path[length]));
 }
 
-/* A path is judged by its words: the directories of the policy mustn't be writable by others, who could
- * place links there. */
+static gboolean is_allowed(const Walk *walk, const char *path) {
+  const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, paths), "paths");
+  gboolean found = FALSE;
+  for (; !found && list && *list; list++)
+    found = is_below(path, *list);
+  return found;
+}
+
+/* Where the path leads must be allowed, too; directories of the policy may be links themselves. */
+static gboolean leads_elsewhere(const Walk *walk, const char *path, char **ret_real) {
+  const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, paths), "paths");
+  g_autofree char *real = walk->resolve ? walk->resolve(path) : NULL;
+  gboolean found = real == NULL || is_allowed(walk, real);
+  for (; !found && list && *list; list++) {
+    g_autofree char *directory = walk->resolve(*list);
+    found = is_below(real, directory);
+  }
+  if (!found)
+    *ret_real = g_steal_pointer(&real);
+  return !found;
+}
+
+/* Without a resolver by its words only: the directories of the policy mustn't be writable by others, who
+ * could place links there. */
 static void check_path(Walk *walk, const char *text, const char *where /* are relative ones */) {
   const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, paths), "paths");
-  g_autofree char *path = g_canonicalize_filename(text, where);
-  for (const char *const *each = list; each && *each; each++)
-    if (is_below(path, *each))
+  g_autofree char *path = g_canonicalize_filename(text, where), *real = NULL;
+  if (list && (!is_allowed(walk, path) || leads_elsewhere(walk, path, &real)))
+    refuse(walk, "paths", real ? real : path);
+}
+
+static void check_file_server(Walk *walk, const PoolSourceSpec *source) {
+  const char *const *list = rule_list(walk->policy, offsetof(PolicySpec, fileServers), "fileServers");
+  if (!list || !given(source, PoolSourceSpec, host))
+    return;
+  g_autofree char *dir = given(source, PoolSourceSpec, dir) ? g_canonicalize_filename(source->dir, "/") : g_strdup("/");
+  g_autofree char *asked = g_strconcat(source->host, ":", dir, NULL);
+  for (const char *const *each = list; *each; each++) {
+    const char *colon = strstr(*each, ":/");
+    gsize host = colon ? (gsize)(colon - *each) : strlen(*each);
+    if (strlen(source->host) == host && g_ascii_strncasecmp(source->host, *each, host) == 0 && (!colon || is_below(dir, colon + 1)))
       return;
-  if (list)
-    refuse(walk, "paths", path);
+  }
+  refuse(walk, "fileServers", asked);
 }
 
 /* What a beginning stands for ends at a slash: https://a.org isn't the beginning of https://a.org.evil.net. */
@@ -104,6 +142,8 @@ static void check_field(Walk *walk, const FieldTable *table, const Field *field,
   gconstpointer member = field_member(field, spec);
   switch (field->type) {
   case VALUE_GROUP:
+    if (field->sub == &PoolSourceSpec_table)
+      check_file_server(walk, member);
     walk_table(walk, field->sub, member);
     break;
   case VALUE_PATH:
@@ -134,8 +174,17 @@ static void check_default_pool(Walk *walk, const FieldTable *table, gconstpointe
     check_listed(walk, RULE(pools), "default");
 }
 
+static void check_user_network(Walk *walk, const FieldTable *table, gconstpointer spec) {
+  const InterfaceSpec *interface = spec;
+  if (table == &InterfaceSpec_table && given(interface, InterfaceSpec, user) && interface->user &&
+      given(walk->policy, PolicySpec, userNetworks) && !walk->policy->userNetworks)
+    walk->refusal = g_strdup_printf("%s: user is forbidden by this host's policy (policy.userNetworks): name a network or a bridge, or ask its "
+                                    "administrator", walk->path->str);
+}
+
 static void walk_table(Walk *walk, const FieldTable *table, gconstpointer spec) {
   gsize length = walk->path->len;
+  check_user_network(walk, table, spec);
   check_default_pool(walk, table, spec);
   for (guint i = 0; i < table->n_fields && !walk->refusal; i++) {
     const Field *field = &table->fields[i];
@@ -209,11 +258,11 @@ static char *kind_refusal(const PolicySpec *policy, const Object *declared) {
   return walk.refusal;
 }
 
-char *policy_refusal(const PolicySpec *policy, const Object *declared) {
+char *policy_refusal(const PolicySpec *policy, ResolvePath resolve, const Object *declared) {
   char *refusal = kind_refusal(policy, declared);
   if (refusal)
     return refusal;
-  Walk walk = {.policy = policy, .path = g_string_new(NULL)};
+  Walk walk = {.policy = policy, .resolve = resolve, .path = g_string_new(NULL)};
   walk_table(&walk, kinds[declared->kind].spec, declared->spec);
   g_string_free(walk.path, TRUE);
   if (!walk.refusal && declared->kind == KIND_VIRTUAL_MACHINE)
@@ -285,12 +334,12 @@ static void check_totals(const PolicySpec *policy, Plan *plan, const Actual *act
   }
 }
 
-void policy_apply(const PolicySpec *policy, Plan *plan, const Actual *actual) {
+void policy_apply(const PolicySpec *policy, ResolvePath resolve, Plan *plan, const Actual *actual) {
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
     if (!object->declared || object->change == CHANGE_ERROR)
       continue;
-    char *refusal = policy_refusal(policy, object->declared);
+    char *refusal = policy_refusal(policy, resolve, object->declared);
     if (!refusal)
       refusal = adoption_refusal(policy, object);
     if (refusal)

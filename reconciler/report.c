@@ -2,6 +2,7 @@
 
 #include "reconciler/planner.h"
 #include "schema/value.h"
+#include "schema/url_mask.h"
 
 const char *const result_words[] = {"pending", "done", "failed", "skipped", "refused", "cancelled"};
 G_STATIC_ASSERT(G_N_ELEMENTS(result_words) == RESULT_CANCELLED + 1);
@@ -108,8 +109,8 @@ static void append_struct(GString *out, const FieldTable *table, gconstpointer s
         g_string_append_printf(out, "%s%s", n ? " " : "", key);
       }
     } else {
-      g_autofree char *text = value_format(field, member);
-      g_string_append(out, text);
+      g_autofree char *text = value_format(field, member), *shown = url_mask(text);
+      g_string_append(out, shown);
     }
   }
 }
@@ -139,8 +140,8 @@ void report_spec(const FieldTable *table, gconstpointer spec, SummaryFunction fu
     if (field->type == VALUE_GROUP) {
       append_struct(text, field->sub, member, NULL);
     } else {
-      g_autofree char *value = value_format(field, member);
-      g_string_append(text, value);
+      g_autofree char *value = value_format(field, member), *shown = url_mask(value);
+      g_string_append(text, shown);
     }
     if (text->len)
       function(data, field->key, text->str);

@@ -2,6 +2,7 @@
  * results, or the error and the diagnostics. */
 #include "reconciler/plan_json.h"
 #include "reconciler/report.h"
+#include "schema/url_mask.h"
 
 static json_t *results_json(const GPtrArray *results) {
   json_t *array = json_array();
@@ -34,7 +35,7 @@ static json_t *diagnostics_json(const Diagnostics *diagnostics) {
 }
 
 static void append_document(GString *out, const json_t *root) {
-  g_autofree char *text = json_dumps(root, JSON_INDENT(2));
+  g_autofree char *whole = json_dumps(root, JSON_INDENT(2)), *text = url_mask(whole);
   g_string_append_printf(out, "%s\n", text);
 }
 

@@ -5,6 +5,7 @@
 #include "reconciler/escape.h"
 #include "reconciler/paint.h"
 #include "reconciler/report.h"
+#include "schema/url_mask.h"
 
 #define VALUE_WIDTH 60  /* longer values are cut, unless verbose */
 #define COLUMN_WIDTH 36 /* most that a column is padded to */
@@ -117,7 +118,7 @@ static void append_header(GString *out, const PlanObject *object, const ReportVi
 
 static void append_args(GString *out, const Action *action) {
   for (guint i = 0; action->args && i < action->args->keys->len; i++) {
-    g_autofree char *key = escape_text(action->args->keys->pdata[i]), *value = escape_text(action->args->values->pdata[i]);
+    g_autofree char *key = escape_text(action->args->keys->pdata[i]), *shown = url_mask(action->args->values->pdata[i]), *value = escape_text(shown);
     g_string_append_printf(out, "        %s=%s\n", key, value);
   }
 }

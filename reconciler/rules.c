@@ -193,7 +193,7 @@ static void apply_policy(const Rules *rules, Plan *plan, const Actual *actual) {
   }
   reject_for_space(plan, actual);
   if (rules->policy)
-    policy_apply(rules->policy, plan, actual);
+    policy_apply(rules->policy, rules->resolve, plan, actual);
   reject_orphans(plan, before);
 }
 

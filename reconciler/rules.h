@@ -4,6 +4,7 @@
  * rest goes on. Pure: the time is given. */
 #pragma once
 #include "reconciler/plan.h"
+#include "reconciler/policy.h"
 #include "state/actual.h"
 
 #define SUSPEND_ANNOTATION "reconcile.dev/suspend"
@@ -13,6 +14,7 @@ typedef char *(*PatienceFunction)(gpointer data, const char *object_id);
 
 typedef struct {
   const PolicySpec *policy;   /* NULL: none */
+  ResolvePath resolve;        /* where links of the host lead (policy.h); NULL: they can't be followed */
   const GPtrArray *windows;   /* of WindowSpec *; NULL: none */
   gboolean suspend;           /* everything */
   guint allow;                /* bits of Impact, as in RunOptions */

@@ -29,12 +29,13 @@ static gboolean check_path(const char *path, GError **error) {
 
 /* Nobody between can read or change what goes over loopback. */
 static gboolean check_transport(const GitSource *source, const GitUrl *url, GError **error) {
+  g_autofree char *shown = git_url_shown(source->url);
   if (url->kind != GIT_URL_HTTP || git_url_is_loopback(url))
     return TRUE;
   if (source->token_file != NULL)
-    return git_url_wrong(error, "%s: a token isn't sent unencrypted: use https", source->url);
+    return git_url_wrong(error, "%s: a token isn't sent unencrypted: use https", shown);
   if (source->signatures == SIGNATURES_NONE)
-    return git_url_wrong(error, "%s: over http, anybody between can change what is applied: use https, or ask for signatures", source->url);
+    return git_url_wrong(error, "%s: over http, anybody between can change what is applied: use https, or ask for signatures", shown);
   return TRUE;
 }
 

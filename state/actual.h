@@ -99,6 +99,7 @@ typedef struct {
 typedef struct {
   char *uri, *hostname, *arch;
   gboolean has_kvm;     /* capabilities offer a kvm domain for the host's arch */
+  gboolean local;       /* it is this host */
   gboolean privileged;  /* a system daemon rather than a session one */
   Texts *texts;         /* the capabilities, as `persistent`; NULL: not kept */
   GHashTable *domains;  /* name → ActualDomain * */

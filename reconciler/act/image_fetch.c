@@ -9,6 +9,7 @@
 
 #include "reconciler/fetch.h"
 #include "schema/digest.h"
+#include "schema/url_mask.h"
 #include "state/fault.h"
 #include "state/journal.h"
 
@@ -16,12 +17,14 @@ typedef struct {
   const ActionContext *context;
   const Action *action;
   const char *url, *sha256;
+  char *shown; /* of the url */
   guint64 bytes;
   char *whole, *part; /* paths */
   int fd;             /* of part */
 } Download;
 
 static void download_clear(Download *download) {
+  g_free(download->shown);
   g_free(download->whole);
   g_free(download->part);
   if (download->fd >= 0)
@@ -37,7 +40,7 @@ static void tell(gpointer data, guint64 done, guint64 total) {
 static gboolean prepare(Download *download, GError **error) {
   const char *state = download->context->journal ? journal_dir(download->context->journal) : NULL;
   if (!state)
-    return act_fail(error, "%s can't be fetched: there is no state directory", download->url);
+    return act_fail(error, "%s can't be fetched: there is no state directory", download->shown);
   g_autofree char *directory = g_build_filename(state, "images", NULL);
   g_autofree char *name = g_strconcat("sha256-", download->sha256, NULL), *part = g_strconcat(name, ".part", NULL);
   download->whole = g_build_filename(directory, name, NULL);
@@ -65,7 +68,7 @@ static gboolean check_space(const Download *download, guint64 have, GError **err
   if (free_bytes >= download->bytes - MIN(have, download->bytes))
     return TRUE;
   return act_refuse(error, "%s has %" G_GUINT64_FORMAT " bytes, and the state directory has room for %" G_GUINT64_FORMAT
-                    ": make room, or give another --state-dir", download->url, download->bytes, free_bytes);
+                    ": make room, or give another --state-dir", download->shown, download->bytes, free_bytes);
 }
 
 static gboolean digest_of(const Download *download, char **ret_digest, GError **error) {
@@ -121,7 +124,7 @@ static gboolean download_now(Download *download, GError **error) {
     g_unlink(download->part);
     if (!resumed || again)
       return act_fail(error, "%s has the SHA-256 digest %s and not %s, as declared: correct sha256, or find out who changed the file",
-                      download->url, digest, download->sha256);
+                      download->shown, digest, download->sha256);
   }
   if (rename(download->part, download->whole) < 0)
     return act_fail(error, "cannot rename %s: %s", download->part, g_strerror(errno));
@@ -131,7 +134,7 @@ static gboolean download_now(Download *download, GError **error) {
 
 char *image_fetch(const ActionContext *context, const Action *action, const char *url, const char *sha256, guint64 bytes,
                   GError **error) {
-  g_auto(Download) download = {.context = context, .action = action, .url = url, .sha256 = sha256, .bytes = bytes, .fd = -1};
+  g_auto(Download) download = {.context = context, .action = action, .url = url, .shown = url_mask(url), .sha256 = sha256, .bytes = bytes, .fd = -1};
   if (!prepare(&download, error) || !wait_for_others(context, error))
     return NULL;
   gboolean there = g_file_test(download.whole, G_FILE_TEST_IS_REGULAR) || download_now(&download, error);

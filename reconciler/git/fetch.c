@@ -68,8 +68,9 @@ static char *failed(const GitSource *source, GError **error, const char *format,
 }
 
 static char *not_run(const GitSource *source, guint silence, const GError *why, GError **error) {
+  g_autofree char *url = git_url_shown(source->url);
   if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_CANCELLED, "cancelled while fetching %s", source->url);
+    g_set_error(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_CANCELLED, "cancelled while fetching %s", url);
   else if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
     failed(source, error, "the server has said nothing for %u s, or isn't done within an hour", silence);
   else

@@ -65,6 +65,7 @@ static void read_names(gpointer data, gpointer item G_GNUC_UNUSED) {
   actual->hostname = actual->uri ? virConnectGetHostname(reading->conn) : NULL;
   if (!actual->hostname)
     reading_fail_libvirt(reading, "cannot ask for the host's name");
+  actual->local = !connection_is_remote(reading->conn);
   actual->privileged = is_privileged(actual->uri);
 }
 

@@ -16,6 +16,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lab  # noqa: E402
 
 
+TOKEN = "TheTokenThatNobodyMaySee"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves server.content as server.manner says; notes what was asked for."""
     protocol_version = "HTTP/1.1"
@@ -26,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.requests.append((self.path, self.headers.get("Range")))
         if self.path.startswith("/redirect"):
             return self.answer(302, b"", {"Location": server.target})
-        if self.path != "/image":
+        if self.path not in ("/image", f"/image?key=a;b,c'd)&token={TOKEN}"):
             return self.answer(404, b"not here")
         content, status, headers = server.content, 200, {}
         if asked and server.ranges:
@@ -98,6 +101,30 @@ class Fetch(lab.TestCase):
         image = lab.document("Image", "base", {"pool": "lab", "url": url or self.server.url(), "sha256": sha256 or self.digest})
         hv.write("all.yaml", hv.pool(), image, hv.vm("web", powerState="stopped", disks=[{"target": "vda", "image": "base", "pool": "lab"}]))
         return hv.path("specs")
+
+    def test_a_token_in_the_url_is_seen_nowhere(self):
+        hv = self.hv
+        specs = self.write(self.server.url(f"/image?key=a;b,c'd)&token={TOKEN}"))
+        wrong = hv.path("wrong/all.yaml")
+        os.makedirs(os.path.dirname(wrong), exist_ok=True)
+        with open(os.path.join(specs, "all.yaml"), encoding="utf-8") as file, open(wrong, "w", encoding="utf-8") as copy:
+            copy.write(file.read().replace("/image?", "/none?"))
+        said = []
+        for source, command in ((specs, "--dry-run"), (specs, "graph"), (wrong, "--dry-run"), (wrong, None), (specs, "--preflight"), (specs, None)):
+            for form in ("text", "json", "markdown") if command != "graph" and (source, command) != (specs, None) else (None,):
+                arguments = [command, "-v", *(("-o", form) if form else ()), source]
+                said.append(hv.reconcile(*[each for each in arguments if each]))
+        self.assert_imported()
+        for arguments in (("history", "-v"), ("history", "-o", "json"), ("status", "web"), ("status", "-o", "json"), ("import",), ("observe",)):
+            said.append(hv.reconcile(*arguments, check=0))
+        for each in said:
+            self.assertNotIn(TOKEN, f"{each.stdout}{each.stderr}", each)
+        self.assertIn("/none?…", "".join(each.stdout + each.stderr for each in said))  # that it is there is said
+        self.assertNotIn(TOKEN, hv.domain("web").XMLDesc())
+        for place, _, files in os.walk(hv.path("state")):
+            for name in files:
+                with open(os.path.join(place, name), "rb") as file:
+                    self.assertNotIn(TOKEN.encode(), file.read(), name)
 
     def cached(self):
         directory = self.hv.path("state/reconcile/images")

@@ -1,12 +1,15 @@
 /* What of a plan may be done now: policy, suspension, patience, impacts, windows. */
 #include "check.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plans.h"
 #include "reconciler/plan_input.h"
 #include "reconciler/policy.h"
 #include "reconciler/rules.h"
+#include "state/real_path.h"
 
 #define NOON ((gint64)1763380800 * G_USEC_PER_SEC) /* 2025-11-17T12:00:00Z */
 
@@ -19,11 +22,13 @@ static gpointer spec_of(const FieldTable *table, const char *json) {
 
 /* Policy */
 
+static gboolean follow_links;
+
 static void assert_policy(const char *policy, Kind kind, const char *json, const char *part) {
   PolicySpec *rules = spec_of(&PolicySpec_table, policy);
   g_autoptr(Object) object = object_new(kind, "x");
   plans_spec(object, json);
-  g_autofree char *refusal = policy_refusal(rules, object);
+  g_autofree char *refusal = policy_refusal(rules, follow_links ? real_path : NULL, object);
   if (part ? !refusal || !strstr(refusal, part) : refusal != NULL)
     fail_msg("%s under %s: %s, not %s", json, policy, refusal ? refusal : "allowed", part ? part : "allowed");
   spec_free(&PolicySpec_table, rules);
@@ -54,6 +59,58 @@ static void policy_names_what_goes_beyond(void **state) {
   assert_policy("{\"maxCpus\":4}", KIND_VIRTUAL_MACHINE, "{\"cpu\":{\"count\":2,\"max\":8}}", "8 virtual CPUs are more");
   assert_policy("{\"maxMemory\":\"1GiB\"}", KIND_VIRTUAL_MACHINE, "{\"memory\":{\"size\":\"2GiB\"}}", "memory: 2GiB is more");
   assert_policy("{\"maxMemory\":\"2GiB\"}", KIND_VIRTUAL_MACHINE, "{\"memory\":{\"size\":\"2GiB\"}}", NULL);
+}
+
+static void policy_knows_servers_filters_secrets_and_urls(void **state) {
+  (void)state;
+  const char *nfs = "{\"type\":\"netfs\",\"source\":{\"host\":\"nas\",\"dir\":\"/export/vms/a\"}}";
+  assert_policy("{}", KIND_STORAGE_POOL, nfs, NULL);
+  assert_policy("{\"fileServers\":[\"NAS\"]}", KIND_STORAGE_POOL, nfs, NULL);
+  assert_policy("{\"fileServers\":[\"nas:/export/vms\"]}", KIND_STORAGE_POOL, nfs, NULL);
+  assert_policy("{\"fileServers\":[\"nas:/export/vm\"]}", KIND_STORAGE_POOL, nfs, "source: \"nas:/export/vms/a\" goes beyond this host's policy (policy.fileServers");
+  assert_policy("{\"fileServers\":[\"na\", \"nas2\"]}", KIND_STORAGE_POOL, nfs, "goes beyond");
+  assert_policy("{\"fileServers\":[]}", KIND_STORAGE_POOL, nfs, "(policy.fileServers: none)");
+  assert_policy("{\"fileServers\":[\"nas:/export/vms\"]}", KIND_STORAGE_POOL,
+                "{\"type\":\"netfs\",\"source\":{\"host\":\"nas\",\"dir\":\"/export/vms/../x\"}}", "nas:/export/x");
+  const char *filtered = "{\"interfaces\":[{\"name\":\"e\",\"network\":\"lan\",\"filter\":\"allow-all\"}]}";
+  assert_policy("{\"filters\":[\"clean-traffic\"]}", KIND_VIRTUAL_MACHINE, filtered, "interfaces[e].filter: \"allow-all\" goes beyond");
+  assert_policy("{\"filters\":[\"allow-all\"]}", KIND_VIRTUAL_MACHINE, filtered, NULL);
+  const char *user = "{\"interfaces\":[{\"name\":\"e\",\"user\":true}]}";
+  assert_policy("{\"userNetworks\":false}", KIND_VIRTUAL_MACHINE, user, "interfaces[e]: user is forbidden");
+  assert_policy("{\"userNetworks\":true}", KIND_VIRTUAL_MACHINE, user, NULL);
+  const char *secret = "{\"graphics\":[{\"type\":\"vnc\",\"passwordSecret\":\"other\"}]}";
+  assert_policy("{\"secrets\":[\"mine\"]}", KIND_VIRTUAL_MACHINE, secret, "graphics[vnc].passwordSecret: \"other\" goes beyond");
+  const char *image = "{\"url\":\"https://a.org/x/b.qcow2\"}";
+  assert_policy("{\"imageUrls\":[\"https://a.org\"]}", KIND_IMAGE, image, NULL);
+  assert_policy("{\"imageUrls\":[\"https://a.org/x/\"]}", KIND_IMAGE, image, NULL);
+  assert_policy("{\"imageUrls\":[\"https://a.or\", \"http://a.org\", \"https://a.org/y\"]}", KIND_IMAGE, image,
+                "url: \"https://a.org/x/b.qcow2\" goes beyond");
+  assert_policy("{\"imageUrls\":[\"https://a.org\"]}", KIND_IMAGE, "{\"url\":\"https://a.org.evil.net/b\"}", "goes beyond");
+  assert_policy("{\"imageUrls\":[]}", KIND_IMAGE, "{\"url\":\"https://a.org/b?token=x\"}", "\"https://a.org/b?…\" goes beyond");
+}
+
+static void policy_follows_links(void **state) {
+  (void)state;
+  g_autofree char *made = g_dir_make_tmp("policy-XXXXXX", NULL), *top = real_path(made);
+  g_autofree char *allowed = g_build_filename(top, "allowed", NULL), *out = g_build_filename(allowed, "out", NULL);
+  g_autofree char *alias = g_build_filename(top, "alias", NULL);
+  assert_int_equal(g_mkdir(allowed, 0700), 0);
+  assert_int_equal(symlink("/etc", out), 0);
+  assert_int_equal(symlink(allowed, alias), 0);
+  g_autofree char *policy = g_strdup_printf("{\"paths\":[\"%s\"]}", allowed), *by_alias = g_strdup_printf("{\"paths\":[\"%s\"]}", alias);
+  g_autofree char *bad = g_strdup_printf("{\"disks\":[{\"target\":\"vda\",\"path\":\"%s/shadow\"}]}", out);
+  g_autofree char *new = g_strdup_printf("{\"disks\":[{\"target\":\"vda\",\"path\":\"%s/not/yet.raw\"}]}", allowed);
+  g_autofree char *aliased = g_strdup_printf("{\"disks\":[{\"target\":\"vda\",\"path\":\"%s/not/yet.raw\"}]}", alias);
+  assert_policy(policy, KIND_VIRTUAL_MACHINE, bad, NULL); /* on another host only its words are known */
+  follow_links = TRUE;
+  assert_policy(policy, KIND_VIRTUAL_MACHINE, bad, "disks[vda].path: \"/etc/shadow\" goes beyond");
+  assert_policy(policy, KIND_VIRTUAL_MACHINE, new, NULL);
+  assert_policy(by_alias, KIND_VIRTUAL_MACHINE, aliased, NULL);
+  follow_links = FALSE;
+  g_unlink(out);
+  g_unlink(alias);
+  g_rmdir(allowed);
+  g_rmdir(top);
 }
 
 static void policy_knows_paths(void **state) {
@@ -107,7 +164,7 @@ static void totals_count_what_is_there_first(void **state) {
     PlanObject *object = plans_object(plan, KIND_VIRTUAL_MACHINE, machines[i].name, machines[i].change);
     plans_spec(object->desired, machines[i].spec);
   }
-  policy_apply(policy, plan, actual);
+  policy_apply(policy, NULL, plan, actual);
   static const gboolean refused[] = {FALSE, TRUE, FALSE, FALSE};
   for (guint i = 0; i < plan->objects->len; i++)
     assert_int_equal(((PlanObject *)plan->objects->pdata[i])->change == CHANGE_ERROR, refused[i]);
@@ -277,7 +334,8 @@ static void too_little_space_concerns_who_takes_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(policy_names_what_goes_beyond), cmocka_unit_test(policy_knows_paths),
+      cmocka_unit_test(policy_names_what_goes_beyond), cmocka_unit_test(policy_knows_servers_filters_secrets_and_urls),
+      cmocka_unit_test(policy_follows_links), cmocka_unit_test(policy_knows_paths),
       cmocka_unit_test(hosts_have_to_be_named), cmocka_unit_test(totals_count_what_is_there_first), cmocka_unit_test(restarts_wait_and_the_rest_goes_on),
       cmocka_unit_test(in_the_window_all_is_done), cmocka_unit_test(nothing_is_stopped_that_could_not_be_started),
       cmocka_unit_test(a_deletion_waits_as_a_whole), cmocka_unit_test(an_impact_beyond_holds_its_object_only),
