@@ -220,6 +220,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
     stop(pipeline, 1, error);
     return NULL;
   }
+  gint64 now = fault_now(g_get_real_time() / G_USEC_PER_SEC);
   PlanInput input = {
       .desired = desired,
       .everywhere = pipeline->desired,
@@ -232,7 +233,8 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .prune = options->prune && !pipeline->desired->rewritten,
       .collect = options->collect,
       .collect_age = options->collect_age,
-      .now = fault_now(g_get_real_time() / G_USEC_PER_SEC),
+      .now = now,
+      .deleted_lately = options->prune_by_day ? journal_deletions_since(pipeline->journal, host->name, (now - 24 * 3600) * G_USEC_PER_SEC) : 0,
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };
   return planner_plan(&input);

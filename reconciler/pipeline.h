@@ -20,6 +20,7 @@ typedef struct {
   gboolean forbid_extra;    /* no raw device XML, whoever wrote it */
   guint allow;              /* bits of Impact beyond none, live, next-start */
   guint prune_percent;      /* most of what we own that one run may delete; 0: default 30 */
+  gboolean prune_by_day;    /* what was deleted in the last 24 hours counts too */
   gboolean collect;         /* delete base images that nothing uses … */
   guint64 collect_age;      /* … and nobody touched for so many milliseconds */
   guint jobs;               /* parallel objects; 0: default 4 */

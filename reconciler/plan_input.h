@@ -16,7 +16,8 @@ typedef struct {
   gboolean collect;              /* delete base images that nothing uses … */
   guint64 collect_age;           /* … and nobody touched for so many milliseconds */
   gint64 now;                    /* seconds since 1970, UTC */
-  guint prune_percent;           /* most of what we own that one run may delete */
+  guint prune_percent;           /* most of what we own that one run may delete … */
+  guint deleted_lately;          /* … together with what others deleted that count as one with it */
 } PlanInput;
 
 #define ALLOW(impact) (1u << (impact))

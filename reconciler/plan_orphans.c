@@ -137,12 +137,17 @@ static gint by_name(gconstpointer a, gconstpointer b) {
   return g_strcmp0(left->domain->name, right->domain->name);
 }
 
-/* Whether so many deletions are believable. A single one always is. */
+/* Whether so many deletions are believable. A single one is, where none was before it. */
 static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
-  guint percent = builder->input->prune_percent;
-  gboolean all = deletions == owned && owned > 1;
-  if (deletions <= 1 || (deletions * 100 <= owned * percent && (!all || percent >= 100)))
+  guint percent = builder->input->prune_percent, lately = builder->input->deleted_lately;
+  guint together = deletions + lately, whole = owned + lately;
+  gboolean all = together == whole && whole > 1;
+  if (deletions == 0 || together == 1 || (together * 100 <= whole * percent && (!all || percent >= 100)))
     return NULL;
+  if (lately > 0)
+    return g_strdup_printf("this run would delete %u of the %u machines that are ours, after %u within the last 24 hours: more than the %u %% "
+                           "of a day: nothing is changed; check the source, raise prune.limit, or run it once by hand with --prune", deletions,
+                           owned, lately, percent);
   return g_strdup_printf("this run would delete %u of the %u machines that are ours, more than the %u %% that one run may: "
                          "nothing is changed; check the source, or raise --prune-limit",
                          deletions, owned, percent);

@@ -48,6 +48,9 @@ gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, 
 gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
                             const char *message /* or NULL */, GError **error);
 
+/* How many machines were deleted since then; host: of a fleet, or NULL. Trouble counts as none. */
+guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
+
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
 void journal_gather(Journal *journal);
 gboolean journal_keep(Journal *journal, GError **error);

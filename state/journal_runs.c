@@ -65,6 +65,19 @@ gboolean journal_action_end(Journal *journal, gint64 run, const char *action, co
                error);
 }
 
+guint journal_deletions_since(Journal *journal, const char *host, gint64 since) {
+  g_autofree char *objects = g_strconcat(host ? host : "", host ? "/" : "", "vm/", NULL);
+  g_mutex_lock(&journal->lock);
+  g_autoptr(Rows) rows = database_query(
+    journal->database, NULL,
+    "SELECT count(*) FROM action WHERE kind = 'domain-undefine' AND result = 'done' AND ended >= ? AND substr(object, 1, length(?)) = ?", "iss",
+    since, objects, objects);
+  guint number = rows && rows_next(rows, NULL) ? (guint)rows_int(rows, 0) : 0;
+  g_clear_pointer(&rows, rows_free);
+  g_mutex_unlock(&journal->lock);
+  return number;
+}
+
 void journal_gather(Journal *journal) {
   g_mutex_lock(&journal->lock);
   database_run(journal->database, NULL, "BEGIN", ""); /* without it each is written on its own */

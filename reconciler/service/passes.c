@@ -84,6 +84,7 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .prune = given(&spec->prune, PruneSpec, enabled) && spec->prune.enabled,
       .allow = pass->config->allow,
       .prune_percent = (guint)spec->prune.limit,
+      .prune_by_day = TRUE,
       .jobs = (guint)spec->limits.jobs,
       .cancel = service->cancel,
       .rules = rules,

@@ -107,6 +107,9 @@ static void read_git(const ReadingRequest *request, SourceReading *reading, GCan
     return;
   if (source.signatures != SIGNATURES_NONE && !git_source_verify(&source, reading->revision, &reading->error))
     return;
+  if (source.signatures == SIGNATURES_ALL && !applied)
+    diag_warning(reading->diagnostics, (Place){0}, "which commit was checked last isn't known (the state directory is new, or was lost): only the "
+                 "signature of %.12s itself was checked, not those of the commits before it", reading->revision);
   reading->desired = git_source_read(&source, reading->revision, reading->diagnostics, &reading->error);
 }
 

@@ -134,6 +134,14 @@ class ServeRules(TestCase):
             self.assertEqual(len(hv.conn.listAllDomains()), 5)
             hv.write("all.yaml", *machines[:4])
             wait_for(lambda: len(hv.conn.listAllDomains()) == 4, service.log)
+            service.settle()
+            hv.write("all.yaml", *machines[:3])  # one by one, it is as many
+            service.wait_log("after 1 within the last 24 hours")
+            service.settle()
+            self.assertEqual(len(hv.conn.listAllDomains()), 4)
+        with self.service(prune={"enabled": True, "limit": 60}) as service:  # a restart forgets nothing, the administrator may
+            wait_for(lambda: len(hv.conn.listAllDomains()) == 3, service.log)
+
 
 if __name__ == "__main__":
     lab.need_binary()

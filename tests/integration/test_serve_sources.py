@@ -224,6 +224,7 @@ class Git(TestCase):
         with self.service(source=source) as service:
             service.wait_state(lambda state: state["revision"] == first and state["passes"] > 1)
             service.settle()
+            self.assertIn("which commit was checked last isn't known", service.log())
         # While nobody looked: an unsigned commit, and a signed one on top of it.
         self.commit(self.machine("a"), self.machine("b"), options=("--no-gpg-sign",))
         self.commit(self.machine("a"), self.machine("b"), self.machine("c"), options=("-S",))
