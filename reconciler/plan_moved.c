@@ -115,7 +115,7 @@ static void older_copy(Rest *rest) {
     build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
   } else if (left) {
     act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
-    g_autofree char *trouble = finish(rest);
+    g_free(finish(rest));
   } else {
     build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
                                              "there ('virsh undefine %s')", host->name, rest->object->name));
@@ -151,7 +151,8 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
     older_copy(&rest);
     return;
   }
-  g_autofree char *undone = undo(&rest, NULL), *finished = finish(&rest);
+  g_free(undo(&rest, NULL));
+  g_free(finish(&rest));
 }
 
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {
