@@ -251,5 +251,5 @@ class TestCase(lab.TestCase):
             with self.subTest(scenario.__name__):
                 start = time.monotonic()
                 killed = sweep(scenario(), kill)
-                print(f"{scenario.__name__}: {kill.__name__} at {killed} places, {time.monotonic() - start:.0f} s", file=sys.stderr)
+                lab.figure(f"{scenario.__name__}: {kill.__name__} at {killed} places, {time.monotonic() - start:.0f} s")
             self.clear_host()

@@ -56,6 +56,11 @@ class TestCase(unittest.TestCase):
         return recorder
 
 
+def figure(text):
+    """A line that the summary of tests/run --soak shows."""
+    print(f"\nfigure: {text}", file=sys.stderr, flush=True)
+
+
 def skip_all(reason):
     """Skip the whole file: says why, exits with 77."""
     print(f"skipped: {reason}")

@@ -179,14 +179,16 @@ class Day(TestCase):
             file.write(PATTERN)
         events = [self.commit, self.commit, self.drift, self.drift, self.drift, self.bad_commit, self.emptied, self.daemon_restarts,
                   self.daemon_dies, self.server_is_lost, self.disk_is_full, self.service_dies, self.reload]
-        begun = time.monotonic()
+        begun, happened = time.monotonic(), 0
         for self.hour in range(24):
             for event in self.random.sample(events, self.random.choice([1, 2, 2, 3])):
                 print(f"{self.hour:02}:00 {event.__name__}", file=sys.stderr, flush=True)
                 event()
                 self.converge(event.__name__)
+                happened += 1
             time.sleep(max(0, begun + (self.hour + 1) * DAY / 24 - time.monotonic()))
         self.assertEqual(self.service.stop(), 0, self.service.log()[-4000:])
+        lab.figure(f"seed {SEED}: {happened} events")
 
 
 if __name__ == "__main__":

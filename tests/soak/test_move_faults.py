@@ -25,7 +25,7 @@ class All(Faults):
         for place in places:
             with self.subTest(way=way, kill=kill, place=place):
                 passed += self.interrupt(kill, place)
-        print(f"{way}, {kill}: {passed} of {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
+        lab.figure(f"{way}, {kill}: {passed} of {len(places)} places, {time.monotonic() - began:.0f} s")
 
 
 def add(way, kill):

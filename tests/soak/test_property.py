@@ -261,7 +261,7 @@ class Property(lab.TestCase):
                 print(f"PROPERTY_SEED={SEED} PROPERTY_STEPS={number + 1} {sys.argv[0]}\n" + "\n".join(self.said[-40:]), file=sys.stderr)
                 raise
         killed = sum("killed" in line for line in self.said)
-        print(f"seed {SEED}: {STEPS} steps, {killed} of them interrupted, {sum('refused' in line for line in self.said)} refused", file=sys.stderr)
+        lab.figure(f"seed {SEED}: {STEPS} steps, {killed} of them interrupted, {sum('refused' in line for line in self.said)} refused")
 
 
 if __name__ == "__main__":
