@@ -34,7 +34,7 @@ GPtrArray *domains_by_name(const Actual *actual) {
 GPtrArray *observe_named(const Cli *cli, gboolean whole, Actual **ret_actual, GError **error) {
   g_autoptr(Connection) connection = connection_new(cli->options.connect, TRUE);
   const char *const *names = cli->args[0] ? (const char *const *)cli->args : NULL;
-  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .names = whole ? NULL : names};
+  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .jobs = TRUE, .names = whole ? NULL : names};
   g_autoptr(Actual) actual = observe(connection, &options, error);
   if (!actual || !find_all(actual, cli->args, error))
     return NULL;

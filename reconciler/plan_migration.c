@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "reconciler/migration_policy.h"
 #include "reconciler/plan_moved.h"
 #include "schema/value.h"
 
@@ -18,31 +19,6 @@ Action *move_act(Move *move, ActionKind kind, char *description) {
   return action;
 }
 
-static void set_number(Action *action, const char *key, gboolean is_given, guint64 value) {
-  if (is_given)
-    move_set_number(action, key, value);
-}
-
-static void set_policy(Move *move, Action *action) {
-  const VmSpec *vm = move->vm;
-  const MigrationSpec *policy = &vm->migration;
-  const HostLimitsSpec *limits = &move->placed->home->spec->limits;
-  if (given(move->placed->home->spec, HostSpec, limits))
-    set_number(action, "bandwidth", given(limits, HostLimitsSpec, bandwidth), limits->bandwidth);
-  if (!given(vm, VmSpec, migration))
-    return;
-  set_number(action, "bandwidth", given(policy, MigrationSpec, bandwidth), policy->bandwidth);
-  set_number(action, "downtime", given(policy, MigrationSpec, maxDowntime), policy->maxDowntime);
-  set_number(action, "timeout", given(policy, MigrationSpec, timeout), policy->timeout);
-  set_number(action, "parallel", given(policy, MigrationSpec, parallel), (guint64)policy->parallel);
-  if (given(policy, MigrationSpec, postCopy) && policy->postCopy)
-    string_map_set(action->args, "postCopy", "true");
-  if (given(policy, MigrationSpec, autoConverge) && policy->autoConverge)
-    string_map_set(action->args, "autoConverge", "true");
-  if (given(policy, MigrationSpec, compression) && policy->compression != MigrationCompression_none)
-    string_map_set(action->args, "compression", MigrationCompression_words.words[policy->compression]);
-}
-
 static void set_changes(Move *move, Action *arrives) {
   gboolean resize, rest;
   move_changes(move, &resize, &rest);
@@ -52,22 +28,21 @@ static void set_changes(Move *move, Action *arrives) {
     string_map_set(arrives->args, "rest", "true");
 }
 
-static void go_live(Move *move) {
-  const HostSpec *there = move->placed->home->spec;
+static char *go_live(Move *move) {
+  const MigrationPolicy policy = {move->vm, move->placed->now->spec, move->placed->home->spec, move->disks->len > 0};
+  char *refusal = migration_refusal(&policy);
+  if (refusal != NULL)
+    return refusal;
   g_autofree char *size = bytes_format_short(move->bytes);
   g_autofree char *storage = move->disks->len > 0 ? g_strdup_printf(", copying %s of disks", size) : g_strdup("");
   Action *action = move_act(move, ACTION_DOMAIN_MIGRATE, g_strdup_printf("migrate to %s while it runs%s", move->to, storage));
-  string_map_set(action->args, "peer", given(there, HostSpec, peerUri) ? there->peerUri : there->uri);
-  if (given(there, HostSpec, migrationUri))
-    string_map_set(action->args, "uri", there->migrationUri);
-  if (given(there, HostSpec, transport))
-    string_map_set(action->args, "transport", MigrationTransport_words.words[there->transport]);
+  migration_arguments(&policy, action);
   if (move->disks->len > 0)
     string_map_set(action->args, "disks", move->disks->str);
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
-  set_policy(move, action);
   set_changes(move, action);
+  return NULL;
 }
 
 static void go_cold(Move *move, gboolean runs) {
@@ -132,9 +107,9 @@ static char *plan_way(Move *move) {
   move_disks(move);
   if (move->shared->len > 0)
     string_map_set(check->args, "pools", move->shared->str);
-  if (move->live)
-    go_live(move);
-  else
+  if (move->live && (error = go_live(move)) != NULL)
+    return error;
+  if (!move->live)
     go_cold(move, runs || interrupted);
   describe(move, check, runs || interrupted);
   g_autofree char *done = move->left->len > 0 ? g_strdup_printf("delete what was copied from %s", move->placed->now->name) : g_strdup("note that it has arrived");

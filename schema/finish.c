@@ -29,6 +29,7 @@ static void validate_object(const Check *check) {
   case KIND_VIRTUAL_MACHINE:
     validate_machine(check);
     validate_placement(check);
+    validate_migration(check);
     validate_disks(check);
     validate_snapshots(check);
     validate_interfaces(check);

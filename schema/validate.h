@@ -28,6 +28,7 @@ void check_multiple(const Check *check, const char *path, guint64 value, guint64
 
 void validate_host(const Check *check);
 void validate_placement(const Check *check);
+void validate_migration(const Check *check);
 void validate_machine(const Check *check);
 void validate_disks(const Check *check);
 void validate_disk_kind(const Check *check, const VmSpec *vm, const DiskSpec *disk); /* of one of them */

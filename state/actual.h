@@ -75,9 +75,22 @@ typedef struct {
   guint64 told_bytes;  /* size that only the hypervisor could tell; 0: not asked */
 } ActualDisk;
 
+/* Something long that is done with a whole domain, as far as libvirt tells. */
+typedef struct {
+  const char *operation;       /* "migration out", "migration in", "save" …; static; NULL: nothing */
+  guint64 milliseconds;        /* since it began */
+  guint64 done, total;         /* bytes; total 0: not known. What is sent again counts again in done */
+  guint64 remaining;
+  guint64 disk_done, disk_total;
+  guint64 memory_rate, disk_rate, dirty_rate; /* bytes per second; dirty: changed by the guest */
+  guint64 iteration;           /* of the memory; 0: it isn't sent yet */
+  guint64 throttle;            /* percent by which the guest is slowed down */
+} ActualJob;
+
 typedef struct {
   char *name, *uuid;
   int state, reason; /* virDomainState and its reason */
+  ActualJob job;     /* only where ObserveOptions asks for it */
   gboolean active, is_persistent, has_managed_save, autostart;
   gboolean has_numa;   /* NUMA cells: their sizes make up the memory */
   gboolean has_helper;    /* a helper domain of it is there, in which an interrupted run worked on its disks */

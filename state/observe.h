@@ -14,6 +14,7 @@ typedef struct {
   gboolean domains, storage, networks; /* what is wanted; all TRUE for a plan */
   const char *const *names;            /* only these domains; NULL: all */
   guint threads;                       /* 0: default 4 */
+  gboolean jobs;                       /* what is done with domains that run; for people, not for plans */
   gboolean keep_texts;                 /* for observation_save (state/observation.h); no short cut through files then */
 } ObserveOptions;
 

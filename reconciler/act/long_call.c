@@ -15,32 +15,53 @@ static gpointer run(gpointer data) {
   return NULL;
 }
 
-/* Until it has ended. Aborting is tried again while it doesn't work: the job may not have begun. */
-static void watch(const ActionContext *context, const Action *action, const char *phase, Work *work) {
-  gboolean aborted = FALSE;
-  for (guint tick = 0; !g_atomic_int_get(&work->done); tick++) {
+gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, LongCall call, gpointer data,
+                           LongWatch watch, gpointer watch_data, GError **error) {
+  unsigned char uuid[VIR_UUID_BUFLEN];
+  g_autoptr(Connection) alone = connection_new(connection_uri(context->connection), FALSE);
+  virConnectPtr handle = connection_get(alone, error);
+  g_autoptr(VirDomain) same = handle && virDomainGetUUID(domain, uuid) == 0 ? virDomainLookupByUUID(handle, uuid) : NULL;
+  if (!same)
+    return handle ? libvirt_fail(error, "cannot look up domain %s", context->object->name) : FALSE;
+  Work work = {.domain = same, .call = call, .data = data};
+  GThread *worker = g_thread_new("long call", run, &work);
+  for (guint tick = 0; !g_atomic_int_get(&work.done); tick++) {
     g_usleep(tick < 20 ? 5000 : 50000);
-    if (g_cancellable_is_cancelled(context->cancel) && !aborted)
-      aborted = virDomainAbortJob(work->domain) == 0;
-    virDomainJobInfo info;
-    if (tick % 4 == 0 && virDomainGetJobInfo(work->domain, &info) == 0 && info.type != VIR_DOMAIN_JOB_NONE)
-      act_progress(context, action, info.dataProcessed, info.dataTotal, phase);
+    watch(domain, watch_data);
   }
+  g_thread_join(worker);
+  if (work.error)
+    g_propagate_error(error, work.error);
+  return !work.error;
+}
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  const char *phase;
+  gboolean aborted;
+  guint tick;
+} Watch;
+
+/* Aborting is tried again while it doesn't work: the job may not have begun. */
+static void look(virDomainPtr domain, gpointer data) {
+  Watch *watch = data;
+  if (g_cancellable_is_cancelled(watch->context->cancel) && !watch->aborted)
+    watch->aborted = virDomainAbortJob(domain) == 0;
+  virDomainJobInfo info;
+  if (watch->tick++ % 4 == 0 && virDomainGetJobInfo(domain, &info) == 0 && info.type != VIR_DOMAIN_JOB_NONE)
+    act_progress(watch->context, watch->action, info.dataProcessed, info.dataTotal, watch->phase);
 }
 
 gboolean long_call(const ActionContext *context, const Action *action, virDomainPtr domain, const char *phase,
                    LongCall call, gpointer data, GError **error) {
+  Watch watch = {.context = context, .action = action, .phase = phase};
+  g_autoptr(GError) failure = NULL;
   if (act_cancelled(context, error))
     return FALSE;
-  Work work = { .domain = domain, .call = call, .data = data };
-  GThread *worker = g_thread_new(phase, run, &work);
-  watch(context, action, phase, &work);
-  g_thread_join(worker);
-  if (!work.error)
+  if (long_call_watched(context, domain, call, data, look, &watch, &failure))
     return TRUE;
-  if (act_cancelled(context, error))
-    g_clear_error(&work.error);
-  else
-    g_propagate_error(error, work.error);
+  if (!act_cancelled(context, error))
+    g_propagate_error(error, g_steal_pointer(&failure));
   return FALSE;
 }

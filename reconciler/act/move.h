@@ -21,3 +21,7 @@ gint64 move_epoch(virDomainPtr domain, GError **error);
 /* The definition that the machine gets on the other host: as it is here, with the next epoch, its new
  * home, and what it leaves behind. Free the text; it may hold secrets. */
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error);
+
+/* After a move that failed: what carries our marker there goes again, where it is certain that the machine
+ * isn't there: then TRUE. Otherwise the next move does that. */
+gboolean move_take_back(const ActionContext *context, const Action *action);

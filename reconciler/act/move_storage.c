@@ -263,6 +263,27 @@ static gboolean clear_marker(const ActionContext *there, virConnectPtr peer, con
   return pool && volume_refresh(there, pool, error) && marker_clear(pool, virStorageVolGetName(volume), error);
 }
 
+static void take_back(const ActionContext *there, virConnectPtr peer, const char *path) {
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(peer, path);
+  g_autoptr(VirStoragePool) pool = volume ? virStoragePoolLookupByVolume(volume) : NULL;
+  gboolean half_made = FALSE;
+  if (pool && marker_find(there, pool, virStorageVolGetName(volume), &half_made, NULL) && half_made)
+    half_made_remove(pool, virStorageVolGetName(volume));
+}
+
+gboolean move_take_back(const ActionContext *context, const Action *action) {
+  ActionContext there;
+  virConnectPtr peer = move_peer(context, action, "to", NULL);
+  g_autoptr(VirDomain) domain = NULL;
+  if (!peer || !move_context(context, action, "to", &there, NULL) || !move_find_there(peer, context->object->name, &domain, NULL) || domain)
+    return FALSE;
+  const char *left = act_arg(action, "left");
+  g_auto(GStrv) paths = g_strsplit(left ? left : "", "\n", -1);
+  for (char **path = paths; *path; path++)
+    take_back(&there, peer, *path);
+  return TRUE;
+}
+
 static gboolean delete_here(virConnectPtr here, const char *path, GError **error) {
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(here, path);
   if (!volume)

@@ -9,14 +9,13 @@
 /* 7. */
 
 typedef struct {
-  virConnectPtr connect;
   const char *memory, *xml, *name;
   guint flags;
 } Restore;
 
-static gboolean restore(virDomainPtr domain G_GNUC_UNUSED, gpointer data, GError **error) {
+static gboolean restore(virDomainPtr domain, gpointer data, GError **error) {
   const Restore *restore = data;
-  return virDomainRestoreFlags(restore->connect, restore->memory, restore->xml, restore->flags) == 0 ||
+  return virDomainRestoreFlags(virDomainGetConnect(domain), restore->memory, restore->xml, restore->flags) == 0 ||
          libvirt_fail(error, "cannot resume domain %s with the memory in %s", restore->name, restore->memory);
 }
 
@@ -44,7 +43,7 @@ gboolean revert_resume(const ActionContext *context, const Action *action, virDo
   if (!doc)
     return FALSE;
   g_autofree char *text = xml_text(doc);
-  Restore call = { connect, memory, text, context->object->name, paused ? VIR_DOMAIN_SAVE_PAUSED : VIR_DOMAIN_SAVE_RUNNING };
+  Restore call = { memory, text, context->object->name, paused ? VIR_DOMAIN_SAVE_PAUSED : VIR_DOMAIN_SAVE_RUNNING };
   gboolean done = long_call(context, action, domain, "restoring the memory", restore, &call, error);
   explicit_bzero(text, strlen(text));
   return done;

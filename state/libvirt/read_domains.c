@@ -6,6 +6,7 @@
 
 #include "state/domain_facts.h"
 #include "state/libvirt/domain_reading.h"
+#include "state/libvirt/read_job.h"
 
 static void free_domains(virDomainPtr *domains, int n) {
   for (int i = 0; i < n; i++)
@@ -45,6 +46,8 @@ static void read_domain(gpointer data, gpointer item) {
   Reading *reading = data;
   DomainReading *each = item;
   g_autoptr(GError) error = NULL;
+  if (reading->options->jobs && each->domain->active)
+    read_job(each->handle, &each->domain->job);
   if (domain_read_texts(each->handle, each->domain, &each->vanished, &error) || each->vanished)
     return;
   each->domain->error = g_strdup(error->message);

@@ -42,6 +42,13 @@ class Guest:
 
             return self.wait(answered, repr(line), timeout)[0][len(prefix):]
 
+    def change_memory(self, mebibytes):
+        """From now on it writes so much memory again and again, as fast as it can; 0: no more."""
+        self.do("run", "read -r pid </tmp/changing && kill $pid; rm -f /tmp/changing /tmp/changed")
+        if mebibytes:
+            self.do("run", f"dd if=/dev/urandom of=/tmp/some bs=1M count={mebibytes} && "
+                           "{ while :; do dd if=/tmp/some of=/tmp/changed bs=1M conv=notrunc; done >/dev/null 2>&1 & echo $! >/tmp/changing; }")
+
     def text(self):
         try:
             with open(self.console, "rb") as file:

@@ -162,3 +162,13 @@ def two_hosts(settings=""):
         host.run("ip", "address", "add", addresses[host.name] + "/24", "dev", "cable")
         host.run("ip", "link", "set", "cable", "up")
     return first, second
+
+
+def share(hosts, place):
+    """A directory that all of them see at `place`, on a file system that libvirt knows to be shared: FUSE
+    by the name of GlusterFS, which keeps nothing back, so that all see what one has written."""
+    source = hosts[0].path("shared")
+    os.makedirs(source, exist_ok=True)
+    for host in hosts:
+        host.run("mkdir", "-p", place)
+        host.run("bindfs", "-o", "subtype=glusterfs,direct_io,attr_timeout=0,entry_timeout=0", source, place)

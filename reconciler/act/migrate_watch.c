@@ -1,0 +1,67 @@
+/* How a migration ends. What the guest changes is sent again and again; the time that this takes is counted
+ * from when everything was sent once, separately for the disks, which come first, and the memory. Meanwhile
+ * the pause that is allowed at the end rises to what the file allows. When the time is over, post-copy begins
+ * where it is allowed; it needs the disks to be there. Otherwise it is aborted, and the machine stays. */
+#include "reconciler/act/migrate.h"
+#include "reconciler/job_text.h"
+#include "state/fault.h"
+#include "state/libvirt/read_job.h"
+
+#define STEPS 10 /* in which the downtime rises */
+
+/* Milliseconds since which is sent again what was sent. */
+static guint64 sent_again_for(Schedule *schedule, const ActualJob *job, gint64 now) {
+  if (!schedule->first_disks)
+    schedule->first_disks = job->disk_total;
+  if (!schedule->memory && job->iteration > 0) {
+    schedule->memory = TRUE;
+    schedule->again = 0;
+  }
+  gboolean once = schedule->memory ? job->iteration > 1 : schedule->first_disks > 0 && job->disk_done >= schedule->first_disks;
+  if (!schedule->again && once)
+    schedule->again = now;
+  return schedule->again ? (guint64)(now - schedule->again) / 1000 : 0;
+}
+
+/* A longer pause makes it easier to end. Before the migration has begun this fails, and is tried again. */
+static void raise_downtime(virDomainPtr domain, const Migration *migration, guint64 elapsed, guint *step) {
+  guint due = (guint)MIN(elapsed * STEPS / MAX(migration->timeout, 1), STEPS - 1) + 1;
+  if (due > *step && virDomainMigrateSetMaxDowntime(domain, MAX(migration->downtime * due / STEPS, 1), 0) == 0)
+    *step = due;
+}
+
+static void tell(const ActionContext *context, const Action *action, const ActualJob *job, gboolean switched) {
+  g_autofree char *rates = job_rates(job);
+  g_autofree char *text = g_strdup_printf("%s%s%s", switched ? "post-copy" : job->iteration > 0 ? "memory" : "disks", *rates ? ", " : "", rates);
+  if (job->total > 0)
+    act_progress(context, action, job->total - MIN(job->remaining, job->total), job->total, text);
+}
+
+static void follow(virDomainPtr domain, MigrationWatch *watch) {
+  Migration *migration = watch->migration;
+  Schedule *schedule = &watch->schedule;
+  guint64 elapsed = sent_again_for(schedule, &migration->last, g_get_monotonic_time());
+  gboolean late = elapsed > migration->timeout, may_switch = (migration->flags & VIR_MIGRATE_POSTCOPY) && schedule->memory;
+  raise_downtime(domain, migration, elapsed, &schedule->step);
+  if (g_cancellable_is_cancelled(watch->context->cancel) || (late && !may_switch)) {
+    schedule->aborted = virDomainAbortJob(domain) == 0;
+    migration->gave_up = schedule->aborted && late;
+  } else if (late) {
+    schedule->switched = virDomainMigrateStartPostCopy(domain, 0) == 0;
+  }
+}
+
+void migration_look(virDomainPtr domain, gpointer migration_watch) {
+  MigrationWatch *watch = migration_watch;
+  ActualJob job;
+  if (!read_job(domain, &job)) /* not begun yet, or over */
+    return;
+  if (!watch->seen)
+    FAULT("migrate: under way");
+  watch->seen = TRUE;
+  if (!watch->schedule.switched && !watch->schedule.aborted) {
+    watch->migration->last = job;
+    follow(domain, watch);
+  }
+  tell(watch->context, watch->action, &job, watch->schedule.switched);
+}

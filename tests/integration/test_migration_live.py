@@ -1,0 +1,156 @@
+#!/usr/bin/python3
+"""Live migration: how it ends when the guest changes more than can be sent, with shared storage, and
+each way in which memory and disks can be sent. One guest goes back and forth."""
+
+import os
+import sys
+import subprocess
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+import libvirt  # noqa: E402
+from product import document  # noqa: E402
+from test_migration import MoveCase  # noqa: E402
+
+SHARED = "/var/lib/libvirt/shared"
+
+
+class LiveCase(MoveCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        lab.share([cls.hv, cls.other], SHARED)
+
+    def setUp(self):
+        super().setUp()
+        for host, other in (("lab-a", "lab-b"), ("lab-b", "lab-a")):
+            self.host_specs[host]["sharedPools"] = [{"pool": "shared", "with": [other]}]
+        self.shared = document("StoragePool", "shared", {"type": "dir", "target": SHARED})
+
+    def write(self, *documents):
+        super().write(self.shared, *documents)
+
+    def machine(self, host, cmdline="control", **spec):
+        disks = [{"target": "vdb", "size": "16MiB", "pool": "shared"}]
+        return super().machine(host, cmdline, **{"disks": disks, **spec})
+
+    def go(self, host, status=0, **spec):
+        """There, as the migration policy has it; the result's document."""
+        self.write(self.machine(host, **spec))
+        return self.apply(status=status)
+
+    def told(self, document):
+        """What was said about the migration."""
+        action = next(each["id"] for each in document["actions"] if each["kind"] == "domain-migrate")
+        return next(each["message"] for each in document["results"] if each["id"] == action)
+
+
+class Asked:
+    """What QEMU on a host is told meanwhile: capabilities that are on, and parameters."""
+
+    def __init__(self, host):
+        self.host, self.on, self.parameters = host, set(), {}
+        self.over = threading.Event()
+
+    def look(self):
+        while not self.over.wait(0.05):
+            for what in ("capabilities", "parameters"):
+                told = subprocess.run(["virsh", "-c", self.host.uri, "qemu-monitor-command", "web", "--hmp", "info migrate_" + what],
+                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+                for line in told.splitlines():
+                    name, _, value = line.partition(": ")
+                    if value == "on":
+                        self.on.add(name)
+                    elif what == "parameters" and self.under_way():
+                        self.parameters[name] = value
+
+    def under_way(self):
+        try:
+            return self.host.domain("web").jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE
+        except libvirt.libvirtError:
+            return False
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.over.set()
+        self.thread.join()
+
+
+class Ways(LiveCase):
+    def test_each_way_of_sending(self):
+        content = self.started()
+        guest = self.guest(self.hv)
+        guest.do("run", "dd if=/dev/urandom of=/tmp/some bs=1M count=16")
+        here, there = "lab-a", "lab-b"
+        slow = {"bandwidth": "24MiB/s"}
+        for policy, transport, on, parameters in [
+                ({**slow, "autoConverge": True, "autoConvergeInitial": 30, "autoConvergeIncrement": 15, "compression": "xbzrle",
+                  "compressionCache": "16MiB"}, None, {"auto-converge", "xbzrle"},
+                 {"max-bandwidth": f"{24 << 20} bytes/second", "cpu-throttle-initial": "30", "cpu-throttle-increment": "15",
+                  "xbzrle-cache-size": f"{16 << 20} bytes"}),
+                ({**slow, "compression": "mt", "compressionLevel": 2, "compressionThreads": 3, "decompressionThreads": 2}, None, {"compress"},
+                 {"compress-level": "2", "compress-threads": "3"}),
+                ({**slow, "parallel": 3}, None, {"multifd"}, {"multifd-channels": "3"}),
+                ({**slow, "postCopy": True, "postCopyBandwidth": "64MiB/s"}, None, {"postcopy-ram"}, {"max-postcopy-bandwidth": str(64 << 20)}),
+                (slow, "tunnelled", set(), {}),
+                (slow, "tls", set(), {"tls-creds": "'objlibvirt_migrate_tls0'"})]:
+            with self.subTest(policy=policy, transport=transport):
+                for name in self.host_specs:
+                    self.host_specs[name].pop("transport", None)
+                    if transport:
+                        self.host_specs[name]["transport"] = transport
+                source = self.hv if here == "lab-a" else self.other
+                with Asked(source) as asked:
+                    document = self.go(there, migration=policy)
+                self.assertEqual(self.where(), [there])
+                self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
+                self.assertLessEqual(on, asked.on)
+                self.assertEqual({key: asked.parameters.get(key) for key in parameters}, parameters)
+                here, there = there, here
+        last = self.hv if here == "lab-a" else self.other
+        self.assertEqual(self.guest(last).do("sum", "vdb"), content)
+        self.assertEqual(guest.starts(), 1)
+
+
+class Ends(LiveCase):
+    """A guest that changes much. An emulated CPU can lose what it writes just when the page is sent (its thread is
+    interrupted between finding the page and writing): so the guest begins anew after each move."""
+
+    def changing(self, host):
+        """The guest on that host, changing 24 MiB again and again: what is left after each round takes 0.7 s to send."""
+        guest = self.guest(host)
+        starts = guest.starts()
+        host.domain("web").reset()
+        guest.wait(lambda g: g.starts() > starts, "another start")
+        guest.change_memory(24)
+        return guest
+
+    def test_each_end(self):
+        self.started()
+        guest = self.changing(self.hv)
+        slow = {"bandwidth": "32MiB/s", "timeout": "1s", "maxDowntime": "20ms"}
+        # Given up: it stays, and what was made for it there is gone.
+        with guest.keeps_beating(max_gap=20):
+            document = self.go("lab-b", status=1, migration=slow)
+        self.assertRegex(self.told(document), r"changes its memory faster \([\d.]+ [KMG]iB/s\) than it can be sent")
+        self.assertEqual([self.where(), self.files(self.other)], [["lab-a"], []])
+        # The next run tries again; a longer pause lets it end.
+        document = self.go("lab-b", migration={**slow, "timeout": "10s", "maxDowntime": "4s"})
+        self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
+        self.assertEqual(self.where(), ["lab-b"])
+        # In post-copy, where that is allowed.
+        self.changing(self.other)
+        document = self.go("lab-a", migration={**slow, "postCopy": True})
+        self.assertRegex(self.told(document), "post-copy")
+        self.assertEqual(self.where(), ["lab-a"])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
