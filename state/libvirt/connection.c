@@ -176,6 +176,38 @@ static void retire(Connection *connection) {
     virConnectClose(g_queue_pop_head(&connection->retired));
 }
 
+/* Daemons that don't answer, by URI: since when. Another Connection to the same one, of the next pass over
+ * several hosts, neither waits as long again nor leaves another thread behind. */
+static GMutex silent_lock;
+static GHashTable *silent;
+
+static char *silent_key(const Connection *connection) {
+  return g_strconcat(connection->read_only ? "r " : "w ", connection->uri ? connection->uri : "", NULL);
+}
+
+/* 0: it isn't known to be silent. */
+static gint64 silent_since(const Connection *connection) {
+  g_autofree char *key = silent_key(connection);
+  g_mutex_lock(&silent_lock);
+  const gint64 *since = silent ? g_hash_table_lookup(silent, key) : NULL;
+  gint64 found = since ? *since : 0;
+  g_mutex_unlock(&silent_lock);
+  return found;
+}
+
+static void note_silence(const Connection *connection, gint64 since /* 0: over */) {
+  g_mutex_lock(&silent_lock);
+  if (!silent)
+    silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  if (since) {
+    g_hash_table_insert(silent, silent_key(connection), g_memdup2(&since, sizeof since));
+  } else {
+    g_autofree char *key = silent_key(connection);
+    g_hash_table_remove(silent, key);
+  }
+  g_mutex_unlock(&silent_lock);
+}
+
 gint64 connection_opening_since(Connection *connection) {
   g_mutex_lock(&connection->lock);
   gint64 since = connection->opening;
@@ -192,6 +224,8 @@ static gpointer open_in_thread(gpointer data) {
   connection->refused = error;
   connection->answered = g_get_monotonic_time();
   connection->opening = 0;
+  if (connection->abandoned)
+    note_silence(connection, 0);
   g_cond_broadcast(&connection->opened);
   if (connection->abandoned && connection->answers)
     connection->answers(connection->data);
@@ -216,15 +250,19 @@ static void wait_for_opening(Connection *connection) {
 
 static void fail_to_open(Connection *connection, GError **error) {
   const char *name = connection->uri ? connection->uri : "libvirt";
-  if (!connection->opening) {
+  gint64 begun = connection->opening ? connection->opening : silent_since(connection);
+  if (!begun) {
     if (connection->refused)
       g_propagate_error(error, g_error_copy(connection->refused));
     else
       g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: the connection ended at once", name);
     return;
   }
-  connection->abandoned = TRUE;
-  g_autoptr(GDateTime) since = g_date_time_new_from_unix_utc(connection->opening / G_USEC_PER_SEC);
+  if (connection->opening && !connection->abandoned) {
+    connection->abandoned = TRUE;
+    note_silence(connection, begun);
+  }
+  g_autoptr(GDateTime) since = g_date_time_new_from_unix_utc(begun / G_USEC_PER_SEC);
   g_autofree char *time = g_date_time_format(since, "%Y-%m-%d %H:%M:%SZ");
   g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: no answer since %s: the daemon hangs, or the host is out of reach",
               name, time);
@@ -241,7 +279,7 @@ virConnectPtr connection_get(Connection *connection, GError **error) {
   if (connection->handle && !is_alive(connection))
     retire(connection);
   if (!connection->handle && !connection->pinned) {
-    if (!connection->opening)
+    if (!connection->opening && !silent_since(connection))
       begin_to_open(connection);
     wait_for_opening(connection);
   }

@@ -126,6 +126,27 @@ class Events(TestCase):
         libvirt_qemu.qemuMonitorCommand(self.hv.domain("web"), f"o/b {port} {value}", libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
 
 
+class Networks(TestCase):
+    hypervisor = lab.SystemHypervisor
+
+    def test_life(self):
+        hv = self.hv
+        spec = {"mode": "nat", "bridge": "vbr-n", "address": "192.168.151.1", "prefix": 24, "state": "active"}
+        hv.write("all.yaml", lab.document("Network", "n", spec))
+        with self.service() as service:
+            told = Told(service)
+            told.wait("network", "started", object="network/n")
+            service.settle()
+            hv.conn.networkLookupByName("n").destroy()
+            told.wait("network", "stopped", object="network/n")
+            wait_for(lambda: hv.conn.networkLookupByName("n").isActive(), service.log)
+            service.settle()
+            hv.conn.networkLookupByName("n").destroy()
+            hv.conn.networkLookupByName("n").undefine()
+            told.wait("network", "undefined", object="network/n")
+            wait_for(lambda: [each.isActive() for each in hv.conn.listAllNetworks()] == [1], service.log)
+
+
 if __name__ == "__main__":
     lab.need_binary()
     lab.main()

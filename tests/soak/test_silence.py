@@ -9,7 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
-from service_case import TestCase, lab  # noqa: E402
+from service_case import TestCase, lab, libvirt, wait_for  # noqa: E402
 
 
 class Silence(TestCase):
@@ -39,6 +39,43 @@ class Silence(TestCase):
             self.assertEqual(service.settle()["passes"], after["passes"])
             self.assertEqual(after["lastApplied"], before["lastApplied"])
             service.wait_log("the hypervisor answers again")
+
+
+class SilenceOfOne(TestCase):
+    """Of two hosts one hangs."""
+
+    def test_the_other_goes_on(self):
+        hv, other = self.hv, self.hypervisor()
+        self.addCleanup(other.stop)
+
+        def write(title):
+            hosts = [lab.document("Host", name, {"uri": host.uri}) for name, host in (("kvm-1", hv), ("kvm-2", other))]
+            machines = [lab.document("VirtualMachine", name, {"type": "qemu", "powerState": "stopped", "memory": {"size": "64MiB"}, "title": title,
+                                                              "placement": {"host": host}}) for name, host in (("a", "kvm-1"), ("b", "kvm-2"))]
+            hv.write("all.yaml", *hosts, *machines)
+
+        def title_is(host, name, title):
+            try:
+                return f"<title>{title}</title>" in host.domain(name).XMLDesc()
+            except libvirt.libvirtError:
+                return False
+
+        write("one")
+        with self.service(policy={"hosts": [hv.uri, other.uri]}, resync="1s", interval="200ms") as service:
+            wait_for(lambda: title_is(hv, "a", "one") and title_is(other, "b", "one"), service.log)
+            os.kill(other.daemon.pid, signal.SIGSTOP)
+            try:
+                service.wait_log("no answer since", 120)
+                begun = time.monotonic()
+                write("two")
+                wait_for(lambda: title_is(hv, "a", "two"), service.log, 10)
+                print(f"the other host's machine after {time.monotonic() - begun:.1f} s", file=sys.stderr)
+                count, passes = len(os.listdir(f"/proc/{service.process.pid}/task")), service.state()["passes"]
+                service.wait_state(lambda state: state["passes"] > passes + 5)
+                self.assertLessEqual(len(os.listdir(f"/proc/{service.process.pid}/task")), count + 1, "threads pile up")
+            finally:
+                os.kill(other.daemon.pid, signal.SIGCONT)
+            wait_for(lambda: title_is(other, "b", "two"), service.log, 30)
 
 
 if __name__ == "__main__":
