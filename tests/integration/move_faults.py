@@ -8,7 +8,7 @@ import time
 import lab
 import libvirt
 from product import document
-from test_migration import MoveCase, POOL  # noqa: E402
+from move_case import MoveCase, POOL  # noqa: E402
 
 SHARED = "/var/lib/libvirt/shared"
 SEED = "written before the move"

@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import lab  # noqa: E402
-from test_migration import MoveCase  # noqa: E402
+from move_case import MoveCase  # noqa: E402
 
 
 class Silence(MoveCase):
