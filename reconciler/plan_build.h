@@ -75,6 +75,10 @@ char *plan_snapshots_taken(PlanBuilder *builder, PlanObject *object, const Actua
 Action *plan_snapshots_due(PlanBuilder *builder, PlanObject *object, const ActualDomain *found);
 /* Those of ours that are declared no more, or had their time; after `due` (may be NULL) and all of `actions`. */
 void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions);
+/* Why something else needs a snapshot's layers, or what they are based on; NULL: it can be removed. `gone`: what earlier
+ * actions of the plan remove, paths of layers and names; plan_snapshot_gone adds to it. */
+char *plan_snapshot_kept(PlanBuilder *builder, const ActualDomain *found, const ActualSnapshot *snapshot, GHashTable *gone);
+void plan_snapshot_gone(const ActualSnapshot *snapshot, GHashTable *gone);
 /* Disks that shall have another format (plan_convert.c): shows that, and returns why one can't (NULL: all can); and
  * the actions, where the machine is off at this point of the plan. found may be NULL. */
 char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);

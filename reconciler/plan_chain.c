@@ -228,11 +228,12 @@ static gboolean has_layers(const ActualSnapshot *snapshot) {
 
 /* The newest first: each is then the top layer, and its parent stays as it is. */
 static void merge_hand_made(const Stage *stage) {
+  g_autoptr(GHashTable) gone = g_hash_table_new(g_str_hash, g_str_equal);
   for (guint i = stage->found->snapshots->len; i > 0; i--) {
     const ActualSnapshot *snapshot = stage->found->snapshots->pdata[i - 1];
     if (!is_hand_made(stage, snapshot) || !has_layers(snapshot))
       continue;
-    g_autofree char *obstacle = snapshot_obstacle(stage->found);
+    g_autofree char *obstacle = plan_snapshot_kept(stage->builder, stage->found, snapshot, gone);
     if (obstacle != NULL) {
       build_note(stage->object, g_strdup_printf("snapshot %s, which a person made, isn't merged away: %s", snapshot->name, obstacle));
       continue;
@@ -241,6 +242,7 @@ static void merge_hand_made(const Stage *stage) {
     string_map_set(adopt->args, "name", snapshot->name);
     Action *remove = add(stage, ACTION_SNAPSHOT_REMOVE, NULL, g_strdup_printf("merge snapshot %s away", snapshot->name));
     string_map_set(remove->args, "name", snapshot->name);
+    plan_snapshot_gone(snapshot, gone);
   }
 }
 

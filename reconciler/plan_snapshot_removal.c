@@ -45,35 +45,49 @@ static const char *other_overlay(const Removal *removal, const char *path, const
   return NULL;
 }
 
-static const ActualVolume *layer_in(const GPtrArray *disks, const ActualSnapshotDisk *wanted) {
-  const ActualDisk *disk = disks != NULL ? actual_disk(disks, wanted->target) : NULL;
+static int place_in(const ActualDisk *disk, const char *path) {
   for (guint i = 0; disk != NULL && i < disk->chain->len; i++)
-    if (g_strcmp0(((const ActualVolume *)disk->chain->pdata[i])->path, wanted->path) == 0)
-      return disk->chain->pdata[i];
-  return NULL;
+    if (g_strcmp0(((const ActualVolume *)disk->chain->pdata[i])->path, path) == 0)
+      return (int)i;
+  return -1;
 }
 
-/* The layer as the machine uses it, now or at its next start; NULL: it is of a branch that was left, or gone. */
-static const ActualVolume *layer_used(const ActualDomain *found, const ActualSnapshotDisk *disk) {
-  const ActualVolume *layer = layer_in(found->disks, disk);
-  return layer != NULL ? layer : layer_in(found->defined_disks, disk);
+static const ActualVolume *layer_in(const GPtrArray *disks, const ActualSnapshotDisk *wanted, const char **ret_above) {
+  const ActualDisk *disk = disks != NULL ? actual_disk(disks, wanted->target) : NULL;
+  int place = place_in(disk, wanted->path);
+  if (place > 0 && ret_above != NULL)
+    *ret_above = ((const ActualVolume *)disk->chain->pdata[place - 1])->path;
+  return place >= 0 ? disk->chain->pdata[place] : NULL;
+}
+
+/* The layer as the machine uses it, now or at its next start, and what lies on it; NULL: it is of a branch that was
+ * left, or gone. */
+static const ActualVolume *layer_used(const ActualDomain *found, const ActualSnapshotDisk *disk, const char **ret_above) {
+  const ActualVolume *layer = layer_in(found->disks, disk, ret_above);
+  return layer != NULL ? layer : layer_in(found->defined_disks, disk, ret_above);
+}
+
+static char *left_layer_needed(const Removal *removal, const ActualSnapshotDisk *disk) {
+  const char *user = uses_domain(removal->builder->uses, disk->path, removal->found->name, FALSE), *overlay = other_overlay(removal, disk->path, NULL);
+  if (user != NULL)
+    return g_strdup_printf("its layer %s is a disk of the machine %s", disk->path, user);
+  return overlay != NULL ? g_strdup_printf("%s, on another branch, is based on its layer %s", overlay, disk->path) : NULL;
 }
 
 /* Why the layer can't be merged into what it is on, or deleted where the machine doesn't use it. */
 static char *layer_needed(const Removal *removal, const ActualSnapshotDisk *disk) {
-  const ActualVolume *layer = layer_used(removal->found, disk);
-  if (layer == NULL) {
-    const char *user = uses_domain(removal->builder->uses, disk->path, removal->found->name, FALSE), *overlay = other_overlay(removal, disk->path, NULL);
-    if (user != NULL)
-      return g_strdup_printf("its layer %s is a disk of the machine %s", disk->path, user);
-    return overlay != NULL ? g_strdup_printf("%s, on another branch, is based on its layer %s", overlay, disk->path) : NULL;
-  }
+  const char *above = NULL;
+  const ActualVolume *layer = layer_used(removal->found, disk, &above);
+  if (layer == NULL)
+    return left_layer_needed(removal, disk);
   if (layer->backing_path == NULL)
     return g_strdup_printf("what lies beneath its layer %s can't be read: refresh the pool", disk->path);
   const char *user = uses_domain(removal->builder->uses, layer->backing_path, removal->found->name, FALSE);
-  const char *overlay = other_overlay(removal, layer->backing_path, disk->path);
+  const char *overlay = other_overlay(removal, layer->backing_path, disk->path), *branch = other_overlay(removal, disk->path, above);
   if (user != NULL)
     return g_strdup_printf("%s is also a disk of the machine %s", layer->backing_path, user);
+  if (branch != NULL)
+    return g_strdup_printf("%s, on another branch, is based on its layer %s", branch, disk->path);
   return overlay != NULL ? g_strdup_printf("%s is needed by %s too", layer->backing_path, overlay) : NULL;
 }
 
@@ -116,12 +130,26 @@ static char *why_kept(const Removal *removal, const ActualSnapshot *snapshot) {
   return why;
 }
 
+char *plan_snapshot_kept(PlanBuilder *builder, const ActualDomain *found, const ActualSnapshot *snapshot, GHashTable *gone) {
+  const Removal removal = {.builder = builder, .found = found, .gone = gone};
+  return why_kept(&removal, snapshot);
+}
+
+void plan_snapshot_gone(const ActualSnapshot *snapshot, GHashTable *gone) {
+  g_hash_table_add(gone, snapshot->name);
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (disk->path != NULL)
+      g_hash_table_add(gone, disk->path);
+  }
+}
+
 static void add_merged_bytes(const Removal *removal, const ActualSnapshot *snapshot, Action *action) {
   guint64 bytes = 0;
   const char *pool = NULL;
   for (guint i = 0; i < snapshot->disks->len; i++) {
     const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
-    const ActualVolume *layer = disk->path != NULL ? layer_used(removal->found, disk) : NULL;
+    const ActualVolume *layer = disk->path != NULL ? layer_used(removal->found, disk, NULL) : NULL;
     bytes += layer != NULL ? layer->allocation : 0;
     pool = layer != NULL && pool == NULL ? layer->pool : pool;
   }
@@ -137,14 +165,10 @@ static void remove_with(Removal *removal, const char *name, const ActualSnapshot
                                 removal->due != NULL ? removal->due->id : NULL, description, "name", name, NULL);
   build_wait_all(action, removal->actions);
   g_ptr_array_add(removal->actions, action);
-  g_hash_table_add(removal->gone, (gpointer)name);
-  for (guint i = 0; snapshot != NULL && i < snapshot->disks->len; i++) {
-    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
-    if (disk->path != NULL)
-      g_hash_table_add(removal->gone, disk->path);
-  }
-  if (snapshot != NULL)
-    add_merged_bytes(removal, snapshot, action);
+  if (snapshot == NULL)
+    return;
+  plan_snapshot_gone(snapshot, removal->gone);
+  add_merged_bytes(removal, snapshot, action);
 }
 
 static void remove_or_keep(Removal *removal, const ActualSnapshot *snapshot, const char *how) {
@@ -163,7 +187,7 @@ static Part part_of(const ActualDomain *found, const ActualSnapshot *snapshot) {
   if (is_internal(snapshot))
     return PART_INTERNAL;
   for (guint i = 0; i < snapshot->disks->len; i++)
-    if (layer_used(found, snapshot->disks->pdata[i]) != NULL)
+    if (layer_used(found, snapshot->disks->pdata[i], NULL) != NULL)
       return PART_CHAIN;
   return PART_LEFT;
 }

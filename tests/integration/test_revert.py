@@ -102,6 +102,23 @@ class Revert(revert.TestCase):
         self.assertIn(why, result.stdout)
         self.assertEqual(before, (self.files(), self.snapshots(), self.record(), self.path()))
 
+    def test_merging_what_a_branch_needs(self):
+        """A person's snapshot isn't merged away, nor taken over, while what was left by going back lies on its layer."""
+        self.declare(powerState="stopped")
+        self.snapshot("first", EXTERNAL)
+        self.declare(powerState="stopped", snapshots=[{"name": "second"}])
+        self.revert(to="second", request="r1")
+        a = self.put("a")
+        files = self.files()
+        spec = {**self.last, "chain": {"handMade": "merge"}, "snapshots": []}
+        self.declare(revert={"to": "second", "request": "r1"}, **spec)
+        self.settled()
+        notes = "\n".join(self.hv.plan(self.specs())["objects"][1]["notes"])
+        self.assertRegex(notes, "snapshot first, which a person made, isn't merged away: .*second.qcow2, on another branch, is based on its layer")
+        self.assertEqual((self.snapshots(), self.files()), ({"first": None, "second": "first", "revert-r1": "second"}, files))
+        self.assertNotIn('"first"', self.record())
+        self.assertEqual(self.content(4 << 20), a)
+
     def test_refusals(self):
         """With the reason, before anything happens."""
         self.declare(powerState="stopped", more=[{"target": "vdb", "pool": "lab", "size": "1MiB"}])
