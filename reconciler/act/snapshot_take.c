@@ -330,10 +330,12 @@ static gboolean take(Taking *taking, Consistency *ret_consistency, GError **erro
     return FALSE;
   }
   FAULT("snapshot: taken");
-  if (!verify(taking, error) || !snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error))
+  if (!verify(taking, error))
+    return FALSE;
+  refresh_pools(taking); /* before all is noted as done: nobody would do it later */
+  if (!snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error))
     return FALSE;
   FAULT("snapshot: recorded");
-  refresh_pools(taking);
   return TRUE;
 }
 

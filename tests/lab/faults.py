@@ -176,6 +176,8 @@ class TestCase(lab.TestCase):
         plan = self.hv.plan(*self.scenario.options, self.hv.path("specs"), status=0)
         self.assertEqual(plan["actions"], [], where)
         self.assertEqual(glob.glob(self.hv.path("pools/lab/*.incomplete")), [], where)
+        known = [volume.name() for volume in self.hv.conn.storagePoolLookupByName("lab").listAllVolumes()]
+        self.assertEqual(sorted(os.listdir(self.hv.path("pools/lab"))), sorted(known), f"what libvirt knows of the pool, {where}")
         for path in glob.glob(self.hv.path("pools/lab/sha256-*")):
             self.assertEqual(os.path.basename(path).split("-")[1].split(".")[0], digest(path), f"{path}, {where}")
         self.scenario.check(self)

@@ -91,7 +91,7 @@ class ExportStopped(faults.Scenario):
         if step == 0:
             return
         if self.wanted:
-            os.unlink(case.hv.path("pools/lab", self.wanted))
+            case.hv.conn.storageVolLookupByPath(case.hv.path("pools/lab", self.wanted)).delete()
         self.wanted = f"e{step}.{'qcow2' if step % 2 else 'raw'}"
         self.write(case, step)
         self.definition = self.without_record(case)
