@@ -1,12 +1,13 @@
 /* Putting a plan together: objects, actions in order, and what waits for what. */
 #pragma once
-#include "reconciler/resolve.h"
+#include "reconciler/compare.h"
 #include "reconciler/uses.h"
 
 typedef struct {
   const PlanInput *input;
   Plan *plan;
   Uses *uses;
+  GHashTable *compared; /* of compare_machines */
   GHashTable *ready; /* object id → id of the action after which it can be used */
   GHashTable *failed; /* object id → why nothing may rely on it */
   guint next;        /* number of the next action */
@@ -61,6 +62,16 @@ void plan_collect(PlanBuilder *builder);
  * the chains of `disks` (of ActualDisk *; may be NULL), and those that `sources` (of DiskSource *; may be NULL)
  * are made on. */
 void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources);
+
+/* What a machine needs of the other objects (plan_vm_needs.c). Why one of its networks can't be used, or NULL; found:
+ * NULL when it is to be created. */
+char *plan_network_trouble(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *found);
+/* Has the action wait for what the machine uses. Why that can't be had, or NULL. */
+char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const GPtrArray *sources, Action *action);
+
+/* Volumes of its disks (plan_disks.c): new ones, and growth of those that it has. Why they can't be had, or NULL. */
+char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);
+char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 
 /* Stages of a machine that is there (plan_chain.c): each appends its actions and has them wait for all before.
  * What an interrupted run left: a helper domain that holds a disk, first of all; volumes, at last. */

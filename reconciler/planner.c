@@ -1,4 +1,4 @@
-/* Kinds in the order in which they depend on each other, then orphans, then what can only be
+/* What differs, then kinds in the order in which they depend on each other, then orphans, then what can only be
  * judged over the whole: space, and the order of actions. */
 #include "reconciler/planner.h"
 
@@ -24,6 +24,7 @@ Plan *planner_plan(const PlanInput *input) {
       .input = input,
       .plan = plan,
       .uses = uses_new(input->actual),
+      .compared = compare_machines(input),
       .ready = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
       .failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
   };
@@ -40,6 +41,7 @@ Plan *planner_plan(const PlanInput *input) {
   if (plan->refused == NULL && !(input->allow & ALLOW_OVERCOMMIT))
     plan->refused = space_check(input->actual, plan, &plan->short_pool);
   uses_free(builder.uses);
+  g_hash_table_unref(builder.compared);
   g_hash_table_unref(builder.ready);
   g_hash_table_unref(builder.failed);
   return plan;

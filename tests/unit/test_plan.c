@@ -219,7 +219,46 @@ static void test_cases(void **state) {
   assert_true(count >= 10);
 }
 
+enum { MANY = 200, ODD = 7 /* each of these can't be made */ };
+
+static Desired *many_machines(void) {
+  g_autoptr(Diagnostics) diagnostics = diagnostics_new();
+  Desired *desired = desired_new();
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < MANY; i++)
+    g_string_append_printf(text, "---\napiVersion: reconcile/v1\nkind: VirtualMachine\nmetadata: {name: m%03u}\nspec: {memory: {%s: 64MiB}}\n", i,
+                           i % ODD == 0 ? "guaranteed" : "size");
+  desired_decode(desired, "many.yaml", text->str, text->len, diagnostics);
+  desired_finish(desired, diagnostics);
+  assert_int_equal(diagnostics->errors, 0);
+  return desired;
+}
+
+/* So many that several threads compare them: the plan is in order, and each time the same. */
+static void test_many_machines(void **state) {
+  (void)state;
+  g_autoptr(Desired) desired = many_machines();
+  g_autoptr(Actual) actual = load_host("tests/golden/plan/none/host");
+  const PlanInput input = {.desired = desired, .actual = actual, .source = "/golden", .prune_percent = 30};
+  g_autoptr(Plan) plan = planner_plan(&input);
+  assert_int_equal(plan->objects->len, MANY);
+  guint defined = 0;
+  for (guint i = 0; i < MANY; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *name = g_strdup_printf("m%03u", i), *id = g_strdup_printf("vm/m%03u", i);
+    assert_string_equal(object->name, name);
+    assert_int_equal(object->change, i % ODD == 0 ? CHANGE_ERROR : CHANGE_CREATE);
+    if (i % ODD != 0)
+      assert_string_equal(((const Action *)plan->actions->pdata[defined++])->object, id);
+  }
+  assert_int_equal(plan->actions->len, defined);
+  g_autofree char *first = plan_to_json(plan);
+  g_autoptr(Plan) again = planner_plan(&input);
+  g_autofree char *second = plan_to_json(again);
+  assert_string_equal(first, second);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_many_machines)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
