@@ -207,7 +207,7 @@ static void remove_part(Removal *removal, Part part) {
 /* What our record names and isn't there: begun by a run that was interrupted, or removed by somebody. */
 static void forget_missing(Removal *removal) {
   const FactsSpec *facts = &removal->found->owner->facts;
-  for (guint i = 0; given(facts, FactsSpec, snapshots) && i < facts->snapshots->len; i++) {
+  for (guint i = 0; i < facts->snapshots->len; i++) {
     const SnapshotFactSpec *fact = facts->snapshots->pdata[i];
     if (actual_snapshot(removal->found, fact->name) == NULL && goes(removal, fact))
       remove_with(removal, fact->name, NULL, g_strdup_printf("forget snapshot %s, which isn't there", fact->name));
@@ -215,8 +215,8 @@ static void forget_missing(Removal *removal) {
 }
 
 void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions) {
-  if (found->owner == NULL)
-    return;
+  if (found->owner == NULL || !given(&found->owner->facts, FactsSpec, snapshots))
+    return; /* none is ours */
   g_autoptr(GHashTable) kept = kept_by_clock(builder, object, found, due != NULL), gone = g_hash_table_new(g_str_hash, g_str_equal);
   Removal removal = {builder, object, found, kept, gone, actions, due};
   for (Part part = 0; part < PART_N; part++)

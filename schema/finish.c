@@ -43,16 +43,21 @@ static void validate_object(const Check *check) {
   }
 }
 
-/* They follow from the names, so that they never change and needn't be remembered. */
+/* They follow from the names, so that they never change and needn't be remembered. As given they count only
+ * when the rules have seen which ones the files give. */
 static void derive_macs(Object *object) {
   VmSpec *vm = object_vm(object);
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     InterfaceSpec *interface = vm->interfaces->pdata[i];
-    if (given(interface, InterfaceSpec, mac))
-      continue;
-    interface->mac = derive_mac(object->metadata.name, interface->name);
-    set_given(interface, InterfaceSpec, mac);
+    if (!given(interface, InterfaceSpec, mac))
+      interface->mac = derive_mac(object->metadata.name, interface->name);
   }
+}
+
+static void take_macs(Object *object) {
+  VmSpec *vm = object_vm(object);
+  for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++)
+    set_given((InterfaceSpec *)vm->interfaces->pdata[i], InterfaceSpec, mac);
 }
 
 void desired_finish(Desired *desired, Diagnostics *diagnostics) {
@@ -66,6 +71,8 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
     /* without its profile a machine says too little to be judged */
     if (profile || object->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(object), VmSpec, profile))
       validate_object(&check);
+    if (object->kind == KIND_VIRTUAL_MACHINE)
+      derive_macs(object);
   }
   validate_set(desired, diagnostics);
   validate_fleet(desired, diagnostics);
@@ -73,7 +80,7 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
     Object *object = desired->objects->pdata[i];
     g_clear_pointer(&object->node, node_free);
     if (object->kind == KIND_VIRTUAL_MACHINE)
-      derive_macs(object);
+      take_macs(object);
   }
   diagnostics_sort(diagnostics);
 }

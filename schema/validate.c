@@ -102,6 +102,7 @@ static void note_owner(const Check *check, const Owner *owner, const char *path)
 
 static const char *object_name(const Object *object) { return object->metadata.name; }
 
+/* Those that aren't given have been derived. */
 static void claim_macs(const Check *outer, GHashTable *macs) {
   const VmSpec *vm = object_vm(outer->object);
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
@@ -110,7 +111,7 @@ static void claim_macs(const Check *outer, GHashTable *macs) {
     if (!own && outer->adopt) /* it has one, which isn't known here */
       continue;
     const Check check = check_item(outer, "interfaces", interface->name);
-    g_autofree char *mac = own ? g_strdup(interface->mac) : derive_mac(object_name(outer->object), interface->name);
+    const char *mac = interface->mac;
     const Owner *first = claim(macs, &check, mac);
     if (!first)
       continue;
@@ -124,7 +125,22 @@ static void claim_macs(const Check *outer, GHashTable *macs) {
   }
 }
 
-static void claim_uuid(const Check *check, GHashTable *uuids, const char *uuid) {
+static const char *uuid_of(const Object *object) {
+  return object->kind == KIND_VIRTUAL_MACHINE ? object_vm(object)->uuid
+         : object->kind == KIND_NETWORK       ? ((const NetworkSpec *)object->spec)->uuid
+                                              : NULL;
+}
+
+/* Names differ, and so do the UUIDs that follow from them: only one that is given can be used twice. */
+static gboolean gives_uuids(const Desired *desired) {
+  for (guint i = 0; i < desired->objects->len; i++)
+    if (uuid_of(desired->objects->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static void claim_uuid(const Check *check, GHashTable *uuids) {
+  const char *uuid = uuid_of(check->object);
   if (!uuid && check->adopt)
     return;
   const KindInfo *kind = &kinds[check->object->kind];
@@ -166,15 +182,17 @@ static void claim_disks(const Check *outer, GHashTable *storage) {
 
 void validate_set(const Desired *desired, Diagnostics *diagnostics) {
   g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new();
+  gboolean uuids = gives_uuids(desired);
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
     const Check check = {.desired = desired, .object = object, .diagnostics = diagnostics, .adopt = object->metadata.adopt};
     if (object->kind == KIND_VIRTUAL_MACHINE) {
       claim_macs(&check, macs);
-      claim_uuid(&check, machine_uuids, object_vm(object)->uuid);
       claim_disks(&check, storage);
-    } else if (object->kind == KIND_NETWORK) {
-      claim_uuid(&check, network_uuids, ((const NetworkSpec *)object->spec)->uuid);
     }
+    if (uuids && object->kind == KIND_VIRTUAL_MACHINE)
+      claim_uuid(&check, machine_uuids);
+    if (uuids && object->kind == KIND_NETWORK)
+      claim_uuid(&check, network_uuids);
   }
 }
