@@ -2,7 +2,7 @@
  * follows from all answers together. */
 #include "state/libvirt/reading.h"
 
-enum { DEFAULT_THREADS = 4 }; /* libvirt serves five requests of a client at once */
+enum { DEFAULT_THREADS = 5 }; /* so many requests of a client libvirt serves at once */
 
 static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOptions *options) {
   *reading = (Reading){.conn = conn, .options = options};
