@@ -88,7 +88,7 @@ class SystemHypervisor(Hypervisor):
 
     def _prepare(self):
         super()._prepare()
-        for place in ("etc/libvirt", "var/lib/libvirt", "var/log/libvirt", "var/cache/libvirt", "hugepages"):
+        for place in ("etc/libvirt", "var/lib/libvirt", "var/log/libvirt", "var/cache/libvirt", "hugepages", "run/lock"):
             self.make_directory(place)
         self.cpu_group = self._make_cpu_group()
         if os.path.isdir("/etc/libvirt/nwfilter"):
