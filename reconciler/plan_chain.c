@@ -169,8 +169,11 @@ static char *boundary(const Chain *chain, guint i) {
  * and how deep the chain remains. */
 static char *commit(const Stage *stage, const Chain *chain, guint *ret_depth) {
   const ActualSnapshot *internal = chain_internal_snapshot(chain);
+  const char *doubt = volume_users_unread(uses_volumes(stage->builder->uses));
   if (internal != NULL)
     return g_strdup_printf("the snapshot %s is kept within one of its layers", internal->name);
+  if (doubt != NULL)
+    return g_strdup_printf("it can't be told whether something else uses its layers: %s", doubt);
   g_autofree char *kept = NULL;
   guint top = 0, depth = 1;
   for (guint i = 0; i < stage->depth; i++) {

@@ -6,71 +6,11 @@
 
 typedef struct {
   PlanBuilder *builder;
-  GHashTable *used; /* paths */
-  char *doubt;      /* why nothing can be known to be unused; NULL: it can */
+  const VolumeUsers *users;
+  GHashTable *declared; /* paths */
+  const char *doubt;    /* why nothing can be known to be unused; NULL: it can */
+  char *unknown;        /* the same, of an image */
 } Collect;
-
-static void use_disks(Collect *collect, const GPtrArray *disks) {
-  for (guint i = 0; disks != NULL && i < disks->len; i++) {
-    const ActualDisk *disk = disks->pdata[i];
-    if (disk->path != NULL)
-      g_hash_table_add(collect->used, disk->path);
-    for (guint j = 0; j < disk->chain->len; j++) {
-      const ActualVolume *layer = disk->chain->pdata[j];
-      g_hash_table_add(collect->used, layer->path);
-      if (layer->backing_path != NULL)
-        g_hash_table_add(collect->used, layer->backing_path);
-    }
-  }
-}
-
-static void use_boot_files(Collect *collect, const VmSpec *spec) {
-  char *const paths[] = {spec->boot.kernel, spec->boot.initrd};
-  for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
-    if (paths[i] != NULL)
-      g_hash_table_add(collect->used, paths[i]);
-}
-
-static void look_at_domains(Collect *collect) {
-  GHashTableIter iter;
-  ActualDomain *domain;
-  g_hash_table_iter_init(&iter, collect->builder->input->actual->domains);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
-    if (domain->error != NULL && collect->doubt == NULL)
-      collect->doubt = g_strdup_printf("machine %s can't be read", domain->name);
-    use_boot_files(collect, &domain->persistent);
-    use_boot_files(collect, &domain->live);
-    use_disks(collect, domain->disks);
-    use_disks(collect, domain->defined_disks);
-  }
-}
-
-static void look_at_volumes(Collect *collect, const ActualPool *pool) {
-  GHashTableIter iter;
-  ActualVolume *volume;
-  g_hash_table_iter_init(&iter, pool->volumes);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume)) {
-    if (volume->error != NULL && collect->doubt == NULL)
-      collect->doubt = g_strdup(volume->error);
-    if (volume->backing_path != NULL)
-      g_hash_table_add(collect->used, volume->backing_path);
-  }
-}
-
-static void look_at_pools(Collect *collect) {
-  const Actual *actual = collect->builder->input->actual;
-  GHashTableIter iter;
-  ActualPool *pool;
-  if (actual->storage_error != NULL)
-    collect->doubt = g_strdup(actual->storage_error);
-  g_hash_table_iter_init(&iter, actual->pools);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&pool)) {
-    if (collect->doubt == NULL && (pool->error != NULL || !pool->active))
-      collect->doubt = g_strdup_printf("pool %s %s, and a disk in it may be based on it", pool->name,
-                                       pool->error != NULL ? "can't be read" : "isn't started");
-    look_at_volumes(collect, pool);
-  }
-}
 
 /* What the files declare is used, although no machine may have been made from it yet. */
 static void look_at_declared(Collect *collect) {
@@ -79,9 +19,9 @@ static void look_at_declared(Collect *collect) {
     const Object *object = input->desired->objects->pdata[i], *image = NULL;
     g_autofree char *path = NULL, *error = NULL;
     if (object->kind == KIND_IMAGE && locate_image(input, object->metadata.name, &image, &path, &error) != NULL)
-      g_hash_table_add(collect->used, (gpointer)g_intern_string(path));
+      g_hash_table_add(collect->declared, (gpointer)g_intern_string(path));
     else if (object->kind == KIND_IMAGE && collect->doubt == NULL)
-      collect->doubt = g_strdup_printf("it isn't known which content Image %s has", object->metadata.name);
+      collect->doubt = collect->unknown = g_strdup_printf("it isn't known which content Image %s has", object->metadata.name);
   }
 }
 
@@ -94,7 +34,7 @@ static gboolean is_old(const Collect *collect, const ActualVolume *volume) {
 static gboolean is_candidate(const Collect *collect, const ActualPool *pool, const ActualVolume *volume) {
   g_autofree char *digest = base_volume_digest(volume->name), *marker = g_strconcat(volume->name, INCOMPLETE_SUFFIX, NULL);
   return digest != NULL && volume->path != NULL && volume->error == NULL && !g_hash_table_contains(pool->volumes, marker) &&
-         !g_hash_table_contains(collect->used, volume->path) && is_old(collect, volume);
+         !g_hash_table_contains(collect->declared, volume->path) && volume_users_of(collect->users, volume->path)->len == 0 && is_old(collect, volume);
 }
 
 static void collect_volume(Collect *collect, const ActualPool *pool, const ActualVolume *volume) {
@@ -124,13 +64,13 @@ void plan_collect(PlanBuilder *builder) {
   const PlanInput *input = builder->input;
   if (!input->collect)
     return;
-  Collect collect = {.builder = builder, .used = g_hash_table_new(g_str_hash, g_str_equal)};
-  look_at_pools(&collect);
-  look_at_domains(&collect);
+  const VolumeUsers *users = uses_volumes(builder->uses);
+  Collect collect = {.builder = builder, .users = users, .declared = g_hash_table_new(g_str_hash, g_str_equal),
+                     .doubt = volume_users_doubt(users, NULL)};
   look_at_declared(&collect);
   g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(input->actual->pools), (GCompareFunc)g_strcmp0);
   for (const GList *each = names; each != NULL; each = each->next)
     collect_pool(&collect, g_hash_table_lookup(input->actual->pools, each->data));
-  g_hash_table_unref(collect.used);
-  g_free(collect.doubt);
+  g_hash_table_unref(collect.declared);
+  g_free(collect.unknown);
 }

@@ -14,7 +14,7 @@ typedef struct {
   const GPtrArray *sources;
   const VmSpec *vm;              /* declared and resolved */
   const RevertFactSpec *begun;   /* NULL: none is under way */
-  VolumeUsers *users;
+  const VolumeUsers *users;
 } Stage;
 
 static PowerState power_now(const Stage *stage) {
@@ -209,8 +209,7 @@ char *plan_revert(PlanBuilder *builder, PlanObject *object, const ActualDomain *
   if (!given(vm, VmSpec, revert) && !given(facts, FactsSpec, reverting))
     return NULL;
   Stage stage = {builder, object, found, sources, vm, given(facts, FactsSpec, reverting) ? &facts->reverting : NULL, NULL};
-  stage.users = volume_users_new(builder->input->actual);
+  stage.users = uses_volumes(builder->uses);
   g_autofree char *error = plan_stage(&stage, actions, ret_alone);
-  volume_users_free(stage.users);
   return error != NULL ? g_strdup_printf("revert to %s: %s", given(vm, VmSpec, revert) ? vm->revert.to : facts->reverting.to, error) : NULL;
 }

@@ -127,7 +127,8 @@ static char *why_kept(const Removal *removal, const ActualSnapshot *snapshot) {
     if (!disk->internal && disk->path != NULL)
       why = layer_needed(removal, disk);
   }
-  return why;
+  const char *doubt = why == NULL && !is_internal(snapshot) ? volume_users_unread(uses_volumes(removal->builder->uses)) : NULL;
+  return doubt != NULL ? g_strdup_printf("it can't be told whether something else uses its layers: %s", doubt) : why;
 }
 
 char *plan_snapshot_kept(PlanBuilder *builder, const ActualDomain *found, const ActualSnapshot *snapshot, GHashTable *gone) {

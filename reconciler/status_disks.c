@@ -157,7 +157,7 @@ void status_append_disks(GString *out, const GPtrArray *domains, const VolumeUse
     g_string_append(out, i ? "\n" : "");
     append_domain(&tree);
   }
-  const char *doubt = volume_users_doubt(users);
+  const char *doubt = volume_users_doubt(users, NULL);
   g_autofree char *why = escape_text(doubt);
   if (doubt)
     g_string_append_printf(out, "\nThere may be more that uses these files: %s\n", why);

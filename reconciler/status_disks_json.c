@@ -97,5 +97,5 @@ json_t *status_disks_json(const Actual *actual, const GPtrArray *domains, const 
   for (guint i = 0; i < domains->len; i++)
     json_array_append_new(array, domain_json(domains->pdata[i], users));
   return json_pack("{s:i, s:o, s:o, s:o, s:o}", "formatVersion", 1, "connection", json_text(actual->uri), "hostname",
-                   json_text(actual->hostname), "doubt", json_text(volume_users_doubt(users)), "domains", array);
+                   json_text(actual->hostname), "doubt", json_text(volume_users_doubt(users, NULL)), "domains", array);
 }

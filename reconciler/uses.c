@@ -8,6 +8,7 @@ struct Uses {
   GHashTable *chains;   /* path → GPtrArray of ActualDisk * that have it in their chain */
   GHashTable *owners;   /* ActualDisk * → its ActualDomain * */
   GHashTable *uuids;    /* UUID → ActualDomain * */
+  VolumeUsers *volumes;
 };
 
 Uses *uses_new(const Actual *actual) {
@@ -23,6 +24,7 @@ void uses_free(Uses *uses) {
   g_clear_pointer(&uses->chains, g_hash_table_unref);
   g_clear_pointer(&uses->owners, g_hash_table_unref);
   g_clear_pointer(&uses->uuids, g_hash_table_unref);
+  volume_users_free(uses->volumes);
   g_free(uses);
 }
 
@@ -130,6 +132,12 @@ const char *uses_domain(Uses *uses, const char *path, const char *except, gboole
     index_disks(uses);
   const char *user = first_but(g_hash_table_lookup(uses->active, path), except);
   return user != NULL || only_active ? user : first_but(g_hash_table_lookup(uses->defined, path), except);
+}
+
+const VolumeUsers *uses_volumes(Uses *uses) {
+  if (uses->volumes == NULL)
+    uses->volumes = volume_users_new(uses->actual);
+  return uses->volumes;
 }
 
 const ActualDomain *uses_uuid(Uses *uses, const char *uuid) {

@@ -1,7 +1,7 @@
 /* Who uses what on the host, the other way round than it was observed. Each table is made at the
  * first question: most plans ask none. Pure. */
 #pragma once
-#include "state/actual.h"
+#include "state/volume_users.h"
 
 typedef struct Uses Uses;
 Uses *uses_new(const Actual *actual);
@@ -12,5 +12,7 @@ const char *uses_overlay(Uses *uses, const char *path, const char *except);
 gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except, const char *except_target);
 /* Name of a domain but `except` (may be NULL) that has this path in a disk; NULL: none. */
 const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active);
+/* All users of files; borrowed. */
+const VolumeUsers *uses_volumes(Uses *uses);
 /* NULL: no domain has this UUID. */
 const ActualDomain *uses_uuid(Uses *uses, const char *uuid);

@@ -52,6 +52,7 @@ ActualDomain *actual_domain_new(const char *name, const char *uuid) {
   domain->name = g_strdup(name);
   domain->uuid = g_strdup(uuid);
   domain->snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)actual_snapshot_free);
+  domain->boot_files = g_ptr_array_new_with_free_func(g_free);
   return domain;
 }
 
@@ -66,6 +67,7 @@ void actual_domain_free(ActualDomain *domain) {
   g_clear_pointer(&domain->disks, g_ptr_array_unref);
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
   g_clear_pointer(&domain->volumes, g_ptr_array_unref);
+  g_ptr_array_unref(domain->boot_files);
   g_free(domain->name);
   g_free(domain->helper_of);
   g_free(domain->uuid);
@@ -165,6 +167,15 @@ void actual_disk_free(ActualDisk *disk) {
   g_free(disk->pool);
   g_free(disk->volume);
   g_free(disk);
+}
+
+const char *actual_chain_unknown(const ActualDomain *domain, const ActualDisk *disk) {
+  const ActualVolume *last = disk->chain->len ? disk->chain->pdata[disk->chain->len - 1] : NULL;
+  if (last && last->backing_path)
+    return g_strcmp0(last->backing_format, "raw") == 0 ? NULL : last->backing_path;
+  if (last && (last->pool || domain->active))
+    return NULL;
+  return g_strcmp0(last ? last->format : disk->format, "raw") == 0 ? NULL : disk->path;
 }
 
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target) {

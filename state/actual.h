@@ -104,6 +104,7 @@ typedef struct {
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
+  GPtrArray *boot_files; /* paths of kernel, initrd, dtb and loader, as they run and as defined; may hold one twice */
   char *fingerprint;   /* see state/fingerprint.h; NULL when storage wasn't observed */
   Texts *texts;        /* NULL: not kept */
   char *error;         /* couldn't be read: why */
@@ -151,6 +152,9 @@ void actual_index_volumes(Actual *actual);
 GPtrArray *actual_chain(const Actual *actual, const char *path);
 /* Takes helper domains (state/helper.h) out: they are noted at their machines. */
 void actual_set_helpers_aside(Actual *actual);
+/* From which file on nothing is known of a disk's chain; NULL: it is known to its end. Of a stopped machine's file that is
+ * in no pool only the format is known, and what it is called raw has nothing beneath it. */
+const char *actual_chain_unknown(const ActualDomain *domain, const ActualDisk *disk);
 /* A disk by its target; NULL when there is none. */
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 /* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */

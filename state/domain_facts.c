@@ -6,12 +6,25 @@
 #include "state/fingerprint.h"
 #include "state/helper.h"
 #include "state/transient_disk.h"
+#include "state/xml_tree.h"
 
 gboolean domain_text_is_live(const char *xml) {
   const char *start = strstr(xml, "<domain");
   const char *end = start ? strchr(start, '>') : NULL;
   const char *id = start ? strstr(start, " id=") : NULL;
   return id && end && id < end;
+}
+
+static void read_boot_files(xmlNode *root, GPtrArray *files) {
+  static const char *const places[] = {"kernel", "initrd", "dtb", "loader"};
+  xmlNode *os = xml_first_child(root, "os");
+  for (guint i = 0; os && i < G_N_ELEMENTS(places); i++) {
+    xmlNode *node = xml_first_child(os, places[i]);
+    xmlChar *path = node ? xmlNodeGetContent(node) : NULL;
+    if (path && *path)
+      g_ptr_array_add(files, g_strdup((const char *)path));
+    xmlFree(path);
+  }
 }
 
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
@@ -40,6 +53,9 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
     domain->started = ownership_read(machine, NULL);
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
+  read_boot_files(definition, domain->boot_files);
+  if (machine)
+    read_boot_files(machine, domain->boot_files);
   domain->has_numa = xml_path_exists(xml_path("cpu/numa/cell"), definition);
   domain->defined_disks = disks_read(definition, FALSE, NULL);
   domain->active = machine != NULL;

@@ -3,23 +3,36 @@
 #include <string.h>
 
 const char *const volume_use_words[USER_N + 1] = {
-    "overlay", "disk", "definition", "snapshot", "snapshot-layer", "memory", "job", "kept", NULL,
+    "overlay", "disk", "definition", "snapshot", "snapshot-layer", "memory", "job", "boot", "kept", NULL,
 };
 
 struct VolumeUsers {
+  const Actual *actual;
   GHashTable *layers;  /* path → const ActualVolume * */
   GHashTable *by_path; /* path → GPtrArray of VolumeUser * */
   GPtrArray *nobody;   /* empty */
-  char *doubt;
+  GPtrArray *doubts;   /* of Doubt * */
 };
 
-static void doubt(VolumeUsers *users, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void doubt(VolumeUsers *users, const char *format, ...) {
-  if (users->doubt)
-    return;
+typedef struct {
+  gboolean unread;          /* a pool or a machine couldn't be read: looking again shows no more */
+  const char *snapshots_of; /* a machine; NULL: it is about something else */
+  char *text;
+} Doubt;
+
+static void doubt_free(gpointer data) {
+  Doubt *doubt = data;
+  g_free(doubt->text);
+  g_free(doubt);
+}
+
+static void doubt(VolumeUsers *users, Doubt doubt) { g_ptr_array_add(users->doubts, g_memdup2(&doubt, sizeof doubt)); }
+
+static void unread(VolumeUsers *users, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void unread(VolumeUsers *users, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  users->doubt = g_strdup_vprintf(format, arguments);
+  doubt(users, (Doubt){.unread = TRUE, .text = g_strdup_vprintf(format, arguments)});
   va_end(arguments);
 }
 
@@ -46,15 +59,15 @@ static void add_downwards(VolumeUsers *users, const char *path, VolumeUser user)
 
 static void know_pool(VolumeUsers *users, const ActualPool *pool) {
   if (pool->error)
-    doubt(users, "pool %s can't be read: %s", pool->name, pool->error);
+    unread(users, "pool %s can't be read: %s", pool->name, pool->error);
   else if (!pool->active)
-    doubt(users, "pool %s isn't started", pool->name);
+    unread(users, "pool %s isn't started", pool->name);
   GHashTableIter iter;
   ActualVolume *volume;
   g_hash_table_iter_init(&iter, pool->volumes);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume)) {
     if (volume->error)
-      doubt(users, "%s", volume->error);
+      unread(users, "%s", volume->error);
     if (volume->path && !g_hash_table_contains(users->layers, volume->path))
       g_hash_table_insert(users->layers, volume->path, volume);
   }
@@ -62,7 +75,7 @@ static void know_pool(VolumeUsers *users, const ActualPool *pool) {
 
 static void know_chains(VolumeUsers *users, const ActualDomain *domain) {
   if (domain->error)
-    doubt(users, "machine %s can't be read: %s", domain->name, domain->error);
+    unread(users, "machine %s can't be read: %s", domain->name, domain->error);
   for (guint i = 0; domain->active && domain->disks && i < domain->disks->len; i++) {
     const ActualDisk *disk = domain->disks->pdata[i];
     for (guint j = 0; j < disk->chain->len; j++) {
@@ -82,13 +95,11 @@ static void use_overlays(VolumeUsers *users) {
     add(users, layer->backing_path, (VolumeUser){.use = USER_OVERLAY, .path = layer->path});
 }
 
-/* A chain that ends in a file of a format that can have a backing store, about which nobody knows. */
 static void doubt_end(VolumeUsers *users, const ActualDomain *domain, const ActualDisk *disk) {
-  const ActualVolume *last = disk->chain->len ? disk->chain->pdata[disk->chain->len - 1] : NULL;
-  const char *path = last ? last->backing_path : disk->path, *format = last ? last->backing_format : disk->format;
-  if (!domain->active && path && g_strcmp0(format, "raw") != 0 && !volume_users_layer(users, path))
-    doubt(users, "what lies beneath %s (disk %s of machine %s) isn't known: it is in no storage pool that runs", path,
-          disk->target, domain->name);
+  const char *path = domain->active ? NULL : actual_chain_unknown(domain, disk);
+  if (path && !volume_users_layer(users, path))
+    doubt(users, (Doubt){.text = g_strdup_printf("what lies beneath %s (disk %s of machine %s) isn't known: it is in no storage pool that runs",
+                                                path, disk->target, domain->name)});
 }
 
 static void use_disks(VolumeUsers *users, const ActualDomain *domain, const GPtrArray *disks, VolumeUse use) {
@@ -116,8 +127,9 @@ static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const A
     user.use = USER_SNAPSHOT;
     add_downwards(users, volume_users_held(users, disk), user);
     if (!disk->internal && !volume_users_held(users, disk))
-      doubt(users, "what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read", snapshot->name,
-            domain->name, disk->target, disk->path ? disk->path : "its layer");
+      doubt(users, (Doubt){.snapshots_of = domain->name,
+                           .text = g_strdup_printf("what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read",
+                                                   snapshot->name, domain->name, disk->target, disk->path ? disk->path : "its layer")});
   }
 }
 
@@ -127,6 +139,8 @@ static void use_domain(VolumeUsers *users, const ActualDomain *domain) {
   use_disks(users, domain, domain->defined_disks, USER_DEFINITION);
   for (guint i = 0; i < domain->snapshots->len; i++)
     use_snapshot(users, domain, domain->snapshots->pdata[i]);
+  for (guint i = 0; i < domain->boot_files->len; i++)
+    add(users, domain->boot_files->pdata[i], (VolumeUser){.use = USER_BOOT, .domain = domain->name});
   const GPtrArray *facts = domain->owner ? domain->owner->facts.disks : NULL;
   for (guint i = 0; facts && i < facts->len; i++) {
     const DiskFactSpec *fact = facts->pdata[i];
@@ -150,11 +164,13 @@ static gint in_order(gconstpointer a, gconstpointer b) {
 
 VolumeUsers *volume_users_new(const Actual *actual) {
   VolumeUsers *users = g_new0(VolumeUsers, 1);
+  users->actual = actual;
   users->layers = g_hash_table_new(g_str_hash, g_str_equal);
   users->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
   users->nobody = g_ptr_array_new();
+  users->doubts = g_ptr_array_new_with_free_func(doubt_free);
   if (actual->storage_error)
-    doubt(users, "the storage pools can't be read: %s", actual->storage_error);
+    unread(users, "the storage pools can't be read: %s", actual->storage_error);
   g_autoptr(GList) pools = g_list_sort(g_hash_table_get_keys(actual->pools), (GCompareFunc)strcmp);
   g_autoptr(GList) domains = g_list_sort(g_hash_table_get_keys(actual->domains), (GCompareFunc)strcmp);
   for (const GList *each = pools; each; each = each->next)
@@ -178,7 +194,7 @@ void volume_users_free(VolumeUsers *users) {
   g_hash_table_unref(users->by_path);
   g_hash_table_unref(users->layers);
   g_ptr_array_unref(users->nobody);
-  g_free(users->doubt);
+  g_ptr_array_unref(users->doubts);
   g_free(users);
 }
 
@@ -187,7 +203,46 @@ const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path) {
   return list ? list : users->nobody;
 }
 
-const char *volume_users_doubt(const VolumeUsers *users) { return users->doubt; }
+static const ActualVolume *with_times(const VolumeUsers *users, const char *path) {
+  const ActualVolume *volume = g_hash_table_lookup(users->actual->volumes_by_path, path);
+  return volume && volume->mtime_ns && volume->ctime_ns ? volume : NULL;
+}
+
+/* The directories may be one by a link, which only the times of volumes tell: of what is in no pool, it can't be told. */
+static gboolean may_be_same(const VolumeUsers *users, const char *path, const char *other) {
+  const ActualVolume *one = with_times(users, path), *two = with_times(users, other);
+  return !one || !two || (one->mtime_ns == two->mtime_ns && one->ctime_ns == two->ctime_ns);
+}
+
+GPtrArray *volume_users_aliases(const VolumeUsers *users, const char *path) {
+  GPtrArray *aliases = g_ptr_array_new();
+  g_autofree char *name = g_path_get_basename(path);
+  GHashTableIter iter;
+  const char *other;
+  g_hash_table_iter_init(&iter, users->by_path);
+  while (g_hash_table_iter_next(&iter, (gpointer *)&other, NULL)) {
+    const char *slash = strrchr(other, '/');
+    if (g_str_equal(slash ? slash + 1 : other, name) && !g_str_equal(other, path) && may_be_same(users, path, other))
+      g_ptr_array_add(aliases, (gpointer)other);
+  }
+  return aliases;
+}
+
+const char *volume_users_unread(const VolumeUsers *users) {
+  for (guint i = 0; i < users->doubts->len; i++)
+    if (((const Doubt *)users->doubts->pdata[i])->unread)
+      return ((const Doubt *)users->doubts->pdata[i])->text;
+  return NULL;
+}
+
+const char *volume_users_doubt(const VolumeUsers *users, const char *but) {
+  for (guint i = 0; i < users->doubts->len; i++) {
+    const Doubt *doubt = users->doubts->pdata[i];
+    if (!but || g_strcmp0(doubt->snapshots_of, but) != 0)
+      return doubt->text;
+  }
+  return NULL;
+}
 
 const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path) {
   return path ? g_hash_table_lookup(users->layers, path) : NULL;

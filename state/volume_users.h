@@ -1,7 +1,7 @@
 /* Who uses a file: an index of an observation by path. Pure.
  *
- * Paths are compared as they are spelled: one file under two names (links) is two files here. What
- * couldn't be read may use anything: see volume_users_doubt. */
+ * Paths are compared as they are spelled: one file under two names (links) is two files here, see
+ * volume_users_aliases. What couldn't be read may use anything: see volume_users_doubt. */
 #pragma once
 #include "state/actual.h"
 
@@ -13,6 +13,7 @@ typedef enum {
   USER_SNAPSHOT_LAYER, /* the layer that took over when the snapshot was taken: says what the snapshot holds */
   USER_MEMORY,     /* a snapshot's file of memory */
   USER_JOB,        /* a block job writes to it */
+  USER_BOOT,       /* a machine boots it: kernel, initrd, dtb, loader */
   USER_KEPT,       /* our record of a machine keeps it: what a disk was before, or will be */
   USER_N
 } VolumeUse;
@@ -35,8 +36,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeUsers, volume_users_free)
 
 /* Of const VolumeUser *, by kind, then name; empty when nothing uses it. Borrowed. */
 const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path);
-/* Why something that uses a file may be missing here; NULL: all was read. */
-const char *volume_users_doubt(const VolumeUsers *users);
+/* Other paths in use that may be the same file: of the same name in another directory, unless the times of both say
+ * that they are two. Of const char *, borrowed; free the array. */
+GPtrArray *volume_users_aliases(const VolumeUsers *users, const char *path);
+/* Why something that uses a file may be missing here; NULL: all was read. `but` (may be NULL): what isn't known of this
+ * machine's snapshots doesn't count. */
+const char *volume_users_doubt(const VolumeUsers *users, const char *but);
+/* The same of pools and machines that couldn't be read alone. The rest, a refresh of its pool may show: an action looks. */
+const char *volume_users_unread(const VolumeUsers *users);
 /* What is known of a file: as a running machine's chain says, else as its pool does; NULL: nothing. */
 const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path);
 /* The file that an external snapshot holds of a disk; NULL: it can't be told. */

@@ -22,7 +22,7 @@ static gboolean disk_capacity(virDomainPtr domain, const char *target, guint64 *
 }
 
 /* Overlays on it would have another size than what they are based on. */
-static gboolean check_not_a_base(virDomainPtr domain, const char *target, GError **error) {
+static gboolean check_not_a_base(const ActionContext *context, virDomainPtr domain, const char *target, GError **error) {
   g_autoptr(xmlDoc) doc = act_domain_doc(domain, 0, error);
   xmlNode *disk = doc ? find_disk(doc, target) : NULL;
   if (!doc)
@@ -30,7 +30,7 @@ static gboolean check_not_a_base(virDomainPtr domain, const char *target, GError
   g_autofree char *path = disk ? disk_source(disk) : NULL, *overlay = NULL;
   if (!path)
     return act_stale(error, "domain %s has no disk %s with a file", virDomainGetName(domain), target);
-  if (!volume_find_overlay(virDomainGetConnect(domain), path, &overlay, error))
+  if (!volume_find_overlay(context, path, &overlay, error))
     return FALSE;
   return !overlay || act_refuse(error, "disk %s of domain %s can't be resized: %s is based on %s",
                                 target, virDomainGetName(domain), overlay, path);
@@ -52,7 +52,7 @@ gboolean act_resize_disk(const ActionContext *context, const Action *action, GEr
   if (from && now != from)
     return act_stale(error, "disk %s of domain %s has %" G_GUINT64_FORMAT " bytes, not %" G_GUINT64_FORMAT " as planned",
                      target, name, now, from);
-  if (!check_not_a_base(domain, target, error) || !bases_check(context, action, error))
+  if (!check_not_a_base(context, domain, target, error) || !bases_check(context, action, error))
     return FALSE;
   if (virDomainBlockResize(domain, target, bytes, VIR_DOMAIN_BLOCK_RESIZE_BYTES) < 0)
     return libvirt_fail(error, "cannot grow disk %s of domain %s", target, name);

@@ -17,7 +17,7 @@ static gboolean check_complete(const DiskLayers *layers, const char *target, GEr
   if (!disk || !disk->path)
     return act_stale(error, "domain %s has no disk %s with a file", name, target);
   const ActualVolume *lowest = disk->chain->len ? chain_layer(&layers->chain, disk->chain->len - 1) : NULL;
-  const char *unknown = !lowest ? disk->path : lowest->backing_path;
+  const char *unknown = !lowest ? disk->path : lowest->backing_path ? lowest->backing_path : actual_chain_unknown(layers->now, disk);
   return !unknown || act_refuse(error, "disk %s of domain %s: the layers can't be read from %s on, which is in no active storage pool: "
                                 "define and start a pool over its directory", target, name, unknown);
 }
@@ -55,7 +55,7 @@ static gboolean refresh_pools(const ActionContext *context, const DiskLayers *la
 }
 
 gboolean disk_layers_read(const ActionContext *context, const char *target, DiskLayers *ret_layers, GError **error) {
-  g_auto(DiskLayers) layers = { .domain = act_own_domain(context, error) };
+  g_auto(DiskLayers) layers = { .context = context, .domain = act_own_domain(context, error) };
   if (!layers.domain || !observe_now(context, target, &layers, error))
     return FALSE;
   if (!layers.now->active && (!refresh_pools(context, &layers, error) || !observe_now(context, target, &layers, error)))
@@ -113,20 +113,19 @@ static gboolean check_internal(const DiskLayers *layers, guint first, guint last
 
 /* Users. */
 
-static gboolean find_other(const DiskLayers *layers, guint i, char **ret_what, char **ret_unknown, GError **error) {
+static gboolean find_other(const DiskLayers *layers, guint i, char **ret_what, char **ret_doubt, GError **error) {
   VolumeOwner owner = { layers->now->name, layers->chain.disk->target, i > 0 ? chain_layer(&layers->chain, i - 1)->path : NULL };
-  return volume_find_other_user(virDomainGetConnect(layers->domain), chain_layer(&layers->chain, i)->path, &owner, ret_what, ret_unknown, error);
+  return volume_find_other_user(layers->context, chain_layer(&layers->chain, i)->path, &owner, ret_what, ret_doubt, error);
 }
 
 static gboolean check_alone(const DiskLayers *layers, guint i, const char *verb, GError **error) {
   const char *path = chain_layer(&layers->chain, i)->path;
-  g_autofree char *what = NULL, *unknown = NULL;
-  if (!find_other(layers, i, &what, &unknown, error))
+  g_autofree char *what = NULL, *doubt = NULL;
+  if (!find_other(layers, i, &what, &doubt, error))
     return FALSE;
   if (what)
     return act_refuse(error, "%s can't be %s: it is used by %s too", path, verb, what);
-  return !unknown || act_refuse(error, "%s can't be %s: %s is in no active storage pool, so it can't be told whether it is based on it; "
-                                "define and start a pool over its directory", path, verb, unknown);
+  return !doubt || act_refuse(error, "%s can't be %s: it can't be told whether something else uses it: %s", path, verb, doubt);
 }
 
 typedef struct {
@@ -136,10 +135,10 @@ typedef struct {
 
 static gboolean is_shared(gpointer data, const Chain *chain G_GNUC_UNUSED, guint i, gboolean *ret_shared) {
   Asking *asking = data;
-  g_autofree char *what = NULL, *unknown = NULL;
-  if (!find_other(asking->layers, i, &what, &unknown, asking->error))
+  g_autofree char *what = NULL;
+  if (!find_other(asking->layers, i, &what, NULL, asking->error))
     return FALSE;
-  *ret_shared = what || unknown;
+  *ret_shared = what != NULL; /* where it can't be told, the file isn't deleted */
   return TRUE;
 }
 

@@ -5,6 +5,7 @@
 
 /* A disk of a machine as it is now. */
 typedef struct {
+  const ActionContext *context;
   virDomainPtr domain;
   ActualDomain *now;
   const FactsSpec *facts; /* of now */

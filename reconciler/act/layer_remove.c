@@ -30,10 +30,11 @@ gboolean end_helper(const ActionContext *context, GError **error) {
   return domain && offline_end(context, domain, error);
 }
 
-/* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. */
-static gboolean remove_file(const ActionContext *context, virConnectPtr connect, const char *path, GError **error) {
+/* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. `unknown`: nobody can have
+ * built on it, so that only who certainly uses it counts. */
+static gboolean remove_file(const ActionContext *context, virConnectPtr connect, const char *path, gboolean unknown, GError **error) {
   gboolean covered = FALSE;
-  g_autofree char *digest = base_volume_digest(path), *what = NULL, *unknown = NULL;
+  g_autofree char *digest = base_volume_digest(path), *what = NULL, *doubt = NULL;
   if (digest)
     return TRUE;
   if (!volume_refresh_around(context, path, &covered, error))
@@ -46,11 +47,11 @@ static gboolean remove_file(const ActionContext *context, virConnectPtr connect,
       act_remark(context, "%s isn't needed any more; it stays, since it is in no active storage pool", path);
     return TRUE;
   }
-  if (!volume_find_user(connect, path, FALSE, &what, &unknown, error))
+  if (!volume_find_user(context, path, FALSE, &what, &doubt, error))
     return FALSE;
-  if (what || unknown) {
-    act_remark(context, "%s isn't needed by this machine any more; it stays, since %s %s", path, what ? what : unknown,
-               what ? "uses it" : "is in no active storage pool, so it can't be told whether that is based on it");
+  if (what || (doubt && !unknown)) {
+    act_remark(context, "%s isn't needed by this machine any more; it stays, since %s %s", path,
+               what ? what : "it can't be told whether something else uses it:", what ? "uses it" : doubt);
     return TRUE;
   }
   if (!volume_delete(volume, error))
@@ -68,7 +69,7 @@ gboolean layers_remove(const ActionContext *context, const char *target, GError 
   if (!fact || !given(fact, DiskFactSpec, leaving))
     return TRUE;
   for (char **path = fact->leaving; path && *path; path++)
-    if (!is_needed(layers.now, *path) && !remove_file(context, virDomainGetConnect(layers.domain), *path, error))
+    if (!is_needed(layers.now, *path) && !remove_file(context, virDomainGetConnect(layers.domain), *path, FALSE, error))
       return FALSE;
   DiskFact none = { target, DiskFactSpec_leaving, NULL };
   return act_change_facts(layers.domain, disk_facts_set, &none, error);
@@ -81,7 +82,7 @@ gboolean coming_remove(const ActionContext *context, const char *target, GError 
   const DiskFactSpec *fact = disk_facts(layers.facts, target);
   if (!fact || !given(fact, DiskFactSpec, coming))
     return TRUE;
-  if (!is_needed(layers.now, fact->coming) && !remove_file(context, virDomainGetConnect(layers.domain), fact->coming, error))
+  if (!is_needed(layers.now, fact->coming) && !remove_file(context, virDomainGetConnect(layers.domain), fact->coming, TRUE, error))
     return FALSE;
   DiskFact none = { target, DiskFactSpec_coming, NULL };
   return act_change_facts(layers.domain, disk_facts_set, &none, error);

@@ -284,19 +284,22 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
   return TRUE;
 }
 
-static gboolean delete_here(virConnectPtr here, const char *path, GError **error) {
-  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(here, path);
+static gboolean delete_here(const ActionContext *here, const char *path, GError **error) {
+  virConnectPtr connect = connection_get(here->connection, error);
+  g_autoptr(VirStorageVol) volume = connect ? virStorageVolLookupByPath(connect, path) : NULL;
+  if (!connect)
+    return FALSE;
   if (!volume)
     return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
-  g_autofree char *user = NULL, *unknown = NULL, *base = base_volume_digest(path);
+  g_autofree char *user = NULL, *doubt = NULL, *base = base_volume_digest(path);
   if (base)
     return act_refuse(error, "%s stays: it is a base image", path);
-  if (!volume_find_user(here, path, FALSE, &user, &unknown, error))
+  if (!volume_find_user(here, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s stays: it is used by %s", path, user);
-  if (unknown)
-    return act_refuse(error, "%s stays: it can't be told what %s is based on", path, unknown);
+  if (doubt)
+    return act_refuse(error, "%s stays: it can't be told whether something else uses it: %s", path, doubt);
   return volume_delete(volume, error);
 }
 
@@ -309,10 +312,10 @@ static gboolean forget(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
 
 /* The machine's record on its new host says what is left on the old one. */
 gboolean act_move_finish(const ActionContext *context, const Action *action, GError **error) {
-  ActionContext there;
+  ActionContext there, here;
   virConnectPtr from = move_peer(context, action, "from", error), to = from ? move_peer(context, action, "to", error) : NULL;
   g_autoptr(VirDomain) domain = NULL;
-  if (!to || !move_context(context, action, "to", &there, error) || !move_find_there(to, context->object->name, &domain, error))
+  if (!to || !move_context(context, action, "to", &there, error) || !move_context(context, action, "from", &here, error) || !move_find_there(to, context->object->name, &domain, error))
     return FALSE;
   if (!domain)
     return act_stale(error, "the machine isn't on %s: what it left stays", act_arg(action, "to"));
@@ -320,7 +323,7 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   if (!record)
     return FALSE;
   for (char **path = record->facts.left; path && *path; path++) {
-    if (!clear_marker(&there, to, *path, error) || !delete_here(from, *path, error))
+    if (!clear_marker(&there, to, *path, error) || !delete_here(&here, *path, error))
       return FALSE;
     FAULT("move: volume left behind deleted");
   }

@@ -149,7 +149,7 @@ static gboolean is_snapshot_layer(virDomainPtr domain, const char *path, gboolea
 
 /* What somebody uses after all stays. */
 static gboolean delete_left(const ActionContext *context, virDomainPtr domain, const char *path, GError **error) {
-  g_autofree char *user = NULL, *unknown = NULL;
+  g_autofree char *user = NULL, *doubt = NULL;
   gboolean kept = FALSE;
   virConnectPtr connect = virDomainGetConnect(domain);
   if (!volume_refresh_around(context, path, NULL, error))
@@ -157,10 +157,10 @@ static gboolean delete_left(const ActionContext *context, virDomainPtr domain, c
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
   if (!volume)
     return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
-  if (!volume_find_user(connect, path, FALSE, &user, &unknown, error) || !is_snapshot_layer(domain, path, &kept, error))
+  if (!volume_find_user(context, path, FALSE, &user, &doubt, error) || !is_snapshot_layer(domain, path, &kept, error))
     return FALSE;
-  if (user || unknown || kept) {
-    act_remark(context, "%s is kept: %s", path, user ? user : unknown ? unknown : "a snapshot names it");
+  if (user || doubt || kept) {
+    act_remark(context, "%s is kept: %s", path, user ? user : kept ? "a snapshot names it" : doubt);
     return TRUE;
   }
   gboolean deleted = volume_delete(volume, error);

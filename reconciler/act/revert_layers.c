@@ -21,20 +21,20 @@ static gboolean holds_what_is_planned(virConnectPtr connect, const RevertingDisk
 }
 
 /* One of the name may be left by an interrupted run: nobody has written to it, and nobody uses it. */
-static gboolean is_left_over(virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
-  g_autofree char *user = NULL, *unknown = NULL;
+static gboolean is_left_over(const ActionContext *context, virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
+  g_autofree char *user = NULL, *doubt = NULL;
   const char *name = virStorageVolGetName(volume);
   if ((holds && g_strcmp0(facts->backing_path, holds) != 0) || !is_fresh(facts))
     return act_refuse(error, "volume %s exists already, and isn't one that an interrupted run left: rename it, or choose another word as request", name);
-  if (!volume_find_user(virStorageVolGetConnect(volume), facts->path, FALSE, &user, &unknown, error))
+  if (!volume_find_user(context, facts->path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "volume %s exists already, and is used by %s: choose another word as request", name, user);
-  return TRUE;
+  return !doubt || act_refuse(error, "volume %s exists already, and it can't be told whether something else uses it: %s", name, doubt);
 }
 
-static gboolean clear_way(virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
-  return is_left_over(volume, facts, holds, error) && volume_delete(volume, error);
+static gboolean clear_way(const ActionContext *context, virStorageVolPtr volume, const VolumeFacts *facts, const char *holds, GError **error) {
+  return is_left_over(context, volume, facts, holds, error) && volume_delete(volume, error);
 }
 
 static gboolean check_disk(const ActionContext *context, const RevertingDisk *disk, GError **error) {
@@ -44,7 +44,7 @@ static gboolean check_disk(const ActionContext *context, const RevertingDisk *di
   return pool && volume_refresh_around(context, disk->holds, NULL, error) &&
          holds_what_is_planned(virStoragePoolGetConnect(pool), disk, error) &&
          volume_find(context, pool, disk->volume, TRUE, &volume, &facts, error) &&
-         (!volume || is_left_over(volume, &facts, disk->holds, error));
+         (!volume || is_left_over(context, volume, &facts, disk->holds, error));
 }
 
 gboolean revert_check(const ActionContext *context, const GPtrArray *disks, const char *memory, GError **error) {
@@ -68,7 +68,7 @@ static gboolean make_layer(const ActionContext *context, RevertingDisk *disk, GE
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
   if (!pool || !volume_find(context, pool, disk->volume, TRUE, &volume, &facts, error) ||
-      !holds_what_is_planned(virStoragePoolGetConnect(pool), disk, error) || (volume && !clear_way(volume, &facts, disk->holds, error)))
+      !holds_what_is_planned(virStoragePoolGetConnect(pool), disk, error) || (volume && !clear_way(context, volume, &facts, disk->holds, error)))
     return FALSE;
   g_autoptr(VirStorageVol) made = volume_make(pool, disk->volume, "qcow2", disk->bytes, disk->holds, disk->format, 0, error);
   g_autofree char *path = made ? virStorageVolGetPath(made) : NULL;
@@ -95,7 +95,7 @@ gboolean revert_drop_layers(const ActionContext *context, const GPtrArray *disks
     g_autoptr(GError) kept = NULL;
     if (!pool || !volume_find(context, pool, disk->volume, TRUE, &volume, &facts, error))
       return FALSE;
-    if (volume && !clear_way(volume, &facts, NULL, &kept))
+    if (volume && !clear_way(context, volume, &facts, NULL, &kept))
       act_remark(context, "kept: %s", kept->message);
   }
   return TRUE;

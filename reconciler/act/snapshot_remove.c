@@ -72,7 +72,7 @@ static gboolean is_used(const Removing *removing, const ActualSnapshotDisk *disk
 /* The file of a layer that the machine doesn't use, or of its memory. One that isn't there is gone already. */
 static gboolean delete_file(const Removing *removing, const char *path, GError **error) {
   virConnectPtr connect = virDomainGetConnect(removing->domain);
-  g_autofree char *user = NULL, *unknown = NULL;
+  g_autofree char *user = NULL, *doubt = NULL;
   gboolean covered = FALSE;
   if (!volume_refresh_around(removing->context, path, &covered, error))
     return FALSE;
@@ -83,13 +83,13 @@ static gboolean delete_file(const Removing *removing, const char *path, GError *
     act_remark(removing->context, "%s is needed no more; it stays, since it is in no active storage pool", path);
   if (!volume)
     return TRUE;
-  if (!volume_find_user(connect, path, FALSE, &user, &unknown, error))
+  if (!volume_find_user(removing->context, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "snapshot %s isn't removed: its %s is used by %s", removing->snapshot->name, path, user);
-  if (unknown)
-    return act_refuse(error, "snapshot %s isn't removed: %s is in no active storage pool, so it can't be told whether that is based on %s",
-                      removing->snapshot->name, unknown, path);
+  if (doubt)
+    return act_refuse(error, "snapshot %s isn't removed: it can't be told whether something else uses its %s: %s", removing->snapshot->name, path,
+                      doubt);
   return volume_delete(volume, error);
 }
 

@@ -83,16 +83,19 @@ static gboolean check_closed(virStorageVolPtr volume, const char *path, guint64 
 static gboolean delete_left(const Settling *settling, const char *path, const char *base, GError **error) {
   virConnectPtr connect = virDomainGetConnect(settling->domain);
   g_auto(VolumeFacts) facts = { 0 };
-  g_autofree char *user = NULL;
+  g_autofree char *user = NULL, *doubt = NULL;
   if (!volume_refresh_around(settling->context, path, NULL, error))
     return FALSE;
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(connect, path);
   if (!volume)
     return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
-  if (!volume_facts(volume, &facts, error) || !volume_find_user(connect, path, FALSE, &user, NULL, error))
+  if (!volume_facts(volume, &facts, error) || !volume_find_user(settling->context, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s is in the way of snapshot %s, and is used by %s", path, settling->wanted->name, user);
+  if (doubt)
+    return act_refuse(error, "%s is in the way of snapshot %s, and it can't be told whether something else uses it: %s", path,
+                      settling->wanted->name, doubt);
   if (base && facts.backing_path && g_strcmp0(facts.backing_path, base) != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't based on %s: move it away, or choose another name", path,
                       settling->wanted->name, base);

@@ -57,17 +57,18 @@ gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error
 /* After a failure: removes the half-made volume, then its marker, as far as that works. */
 void half_made_remove(virStoragePoolPtr pool, const char *volume);
 
-/* Names what is based on the file: a volume of any active pool, or the chain of a running
- * machine's disk. NULL: nothing. */
-gboolean volume_find_overlay(virConnectPtr connect, const char *path, char **ret_what, GError **error);
-/* The same, and the disks of all domains, live and persistent. With only_live: only of
- * running machines. `ret_unknown` (may be NULL): a disk whose chain nobody can tell. */
-gboolean volume_find_user(virConnectPtr connect, const char *path, gboolean only_live, char **ret_what,
-                          char **ret_unknown, GError **error);
+/* Who uses a file, as an observation made now tells (state/volume_users.h). The disks of all domains count, what is
+ * based on it, and what other machines' snapshots and records keep; those of the context's own machine are the
+ * caller's matter. `ret_doubt`, a clause that says why users may be missing, is NULL when all could be read. */
+/* Only what is based on the file; NULL: nothing. */
+gboolean volume_find_overlay(const ActionContext *context, const char *path, char **ret_what, GError **error);
+/* With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
+gboolean volume_find_user(const ActionContext *context, const char *path, gboolean only_live, char **ret_what, char **ret_doubt,
+                          GError **error);
 /* The same for a layer of one disk: this disk and the layer above it there are no others. */
 typedef struct {
   const char *domain, *target;
   const char *overlay; /* path; NULL: none is based on it there */
 } VolumeOwner;
-gboolean volume_find_other_user(virConnectPtr connect, const char *path, const VolumeOwner *owner, char **ret_what,
-                                char **ret_unknown, GError **error);
+gboolean volume_find_other_user(const ActionContext *context, const char *path, const VolumeOwner *owner, char **ret_what, char **ret_doubt,
+                                GError **error);

@@ -23,9 +23,9 @@ static gboolean check_grows(const char *path, guint64 now, guint64 wanted, guint
   return TRUE;
 }
 
-static gboolean check_no_user(virConnectPtr connect, const char *path, const char *verb, GError **error) {
+static gboolean check_no_user(const ActionContext *context, const char *path, const char *verb, GError **error) {
   g_autofree char *what = NULL;
-  if (!volume_find_user(connect, path, TRUE, &what, NULL, error))
+  if (!volume_find_user(context, path, TRUE, &what, NULL, error))
     return FALSE;
   return !what || act_refuse(error, "%s can't be %s: it is used by %s", path, verb, what);
 }
@@ -44,7 +44,7 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
     return act_stale(error, "there is no volume %s any more", path);
   if (facts.capacity == bytes)
     return TRUE;
-  if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(connect, path, "resized", error) ||
+  if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(context, path, "resized", error) ||
       !bases_check(context, action, error))
     return FALSE;
   if (virStorageVolResize(volume, bytes, 0) < 0)
@@ -71,16 +71,13 @@ gboolean volume_refresh_around(const ActionContext *context, const char *path, g
   return !covered || volume_refresh(context, pool, error);
 }
 
-static gboolean check_unused(virConnectPtr connect, const char *path, GError **error) {
-  g_autofree char *what = NULL, *unknown = NULL;
-  if (!volume_find_user(connect, path, FALSE, &what, &unknown, error))
+static gboolean check_unused(const ActionContext *context, const char *path, GError **error) {
+  g_autofree char *what = NULL, *doubt = NULL;
+  if (!volume_find_user(context, path, FALSE, &what, &doubt, error))
     return FALSE;
   if (what)
     return act_refuse(error, "%s isn't deleted: it is used by %s", path, what);
-  if (unknown)
-    return act_refuse(error, "%s isn't deleted: %s is in no active storage pool, so it can't be told whether it is "
-                      "based on it; define and start a pool over its directory", path, unknown);
-  return TRUE;
+  return !doubt || act_refuse(error, "%s isn't deleted: it can't be told whether something else uses it: %s", path, doubt);
 }
 
 gboolean act_volume_delete(const ActionContext *context, const Action *action, GError **error) {
@@ -96,7 +93,7 @@ gboolean act_volume_delete(const ActionContext *context, const Action *action, G
     return TRUE;
   if (!volume)
     return act_stale(error, "%s is in no active storage pool", path);
-  if (!check_unused(connect, path, error) || !volume_delete(volume, error))
+  if (!check_unused(context, path, error) || !volume_delete(volume, error))
     return FALSE;
   FAULT("volume: deleted");
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);

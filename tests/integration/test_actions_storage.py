@@ -234,6 +234,14 @@ class VolumeTest(action_case.ActionCase):
         self.act("volume-delete", "web", path=overlay)
         self.act("volume-delete", "web", path=base)
 
+    def test_stopped_pool_blocks_deleting(self):
+        path = self.make_volume("disk")
+        other = self.hv.conn.storagePoolDefineXML(f"<pool type='dir'><name>other</name><target><path>{self.hv.path('state')}</path></target></pool>")
+        self.act("volume-delete", "web", path=path, code="refused", saying="can't be told whether something else uses it: pool other isn't started")
+        self.assertEqual(self.volume_names(), ["disk"])
+        other.undefine()
+        self.act("volume-delete", "web", path=path)
+
     def test_disk_outside_pools_blocks_deleting(self):
         base = self.make_volume("base")
         outside = self.hv.path("state/outside.qcow2")

@@ -144,16 +144,25 @@ class Refused(ChainCase, ActionCase):
             other.undefine()
         with self.subTest("an overlay in another pool"):
             self.hv.make_directory("pools/second")
-            pool = self.hv.conn.storagePoolCreateXML(
+            pool = self.hv.conn.storagePoolDefineXML(
                 f"<pool type='dir'><name>second</name><target><path>{self.hv.path('pools/second')}</path></target></pool>")
+            pool.create()
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.lowest,
                             self.hv.path("pools/second/theirs.qcow2")], check=True)
             pool.refresh()
             self.commit("it is used by volume theirs.qcow2 of storage pool second")
             plan = self.plan()
             self.assertEqual(plan["actions"], [])
-            pool.storageVolLookupByName("theirs.qcow2").delete()
+        with self.subTest("the same pool, stopped"):
             pool.destroy()
+            self.commit("can't be told whether something else uses it: pool second isn't started")
+            self.write(disks=[{"target": "vda", "pool": "lab", "image": "base", "size": "64MiB"}], powerState="stopped",
+                       chain={"maxDepth": 1, "onExceed": "commit"})
+            plan = self.plan()
+            self.assertEqual([each["kind"] for each in plan["actions"]], ["domain-record"])
+            self.assertIn("it can't be told whether something else uses its layers: pool second isn't started", self.notes(plan))
+            pool.undefine()
+            self.assertEqual([each["kind"] for each in self.plan()["actions"]], ["domain-record", "layer-commit"])
         with self.subTest("a snapshot needs what lies beneath"):
             self.top = self.layer("named")
             self.lowest, self.before = self.before[0], self.chain()

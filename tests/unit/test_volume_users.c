@@ -95,7 +95,7 @@ static void test_branches(void **state) {
   snapshot(web, "before", "vda", "/pool/web.again");
   snapshot(web, "after", "vda", "/pool/web.after");
   g_autoptr(VolumeUsers) users = volume_users_new(actual);
-  assert_null(volume_users_doubt(users));
+  assert_null(volume_users_doubt(users, NULL));
   assert_text(uses(users, "/pool/base"), "overlay+0:/pool/web definition+0:other definition+2:web snapshot+2:web snapshot+1:web");
   assert_text(uses(users, "/pool/web.before"), "overlay+0:/pool/web.after snapshot+0:web");
   assert_text(uses(users, "/pool/web.after"), "snapshot-layer+0:web");
@@ -128,10 +128,56 @@ static void test_doubt(void **state) {
   ActualDomain *web = machine(actual, "web");
   disk(web, "vda", "/elsewhere/web");
   g_autoptr(VolumeUsers) unknown = volume_users_new(actual);
-  assert_non_null(strstr(volume_users_doubt(unknown), "/elsewhere/web (disk vda of machine web)"));
+  assert_non_null(strstr(volume_users_doubt(unknown, NULL), "/elsewhere/web (disk vda of machine web)"));
   volume(pool, "odd", NULL)->error = g_strdup("odd can't be read");
   g_autoptr(VolumeUsers) unreadable = volume_users_new(actual);
-  assert_string_equal(volume_users_doubt(unreadable), "odd can't be read");
+  assert_string_equal(volume_users_doubt(unreadable, NULL), "odd can't be read");
+  release(actual);
+}
+
+/* What can't be read may use anything; what another machine's snapshots hold, nobody but that machine knows. */
+static void test_doubt_of_pools_and_snapshots(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  volume(pool, "web", NULL);
+  ActualDomain *web = machine(actual, "web");
+  disk(web, "vda", "/pool/web");
+  snapshot(web, "lost", "vda", "/elsewhere/layer");
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  assert_non_null(strstr(volume_users_doubt(users, NULL), "what snapshot lost of machine web holds"));
+  assert_non_null(volume_users_doubt(users, "other"));
+  assert_null(volume_users_doubt(users, "web"));
+  pool->active = FALSE;
+  g_autoptr(VolumeUsers) stopped = volume_users_new(actual);
+  assert_string_equal(volume_users_doubt(stopped, "web"), "pool lab isn't started");
+  release(actual);
+}
+
+/* The same name in another directory is another file only where times say so. */
+static void test_aliases(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  ActualVolume *one = volume(pool, "web", NULL);
+  disk(machine(actual, "web"), "vda", "/link/web");
+  actual_index_volumes(actual);
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  g_autoptr(GPtrArray) aliases = volume_users_aliases(users, one->path);
+  assert_int_equal(aliases->len, 1);
+  assert_string_equal(aliases->pdata[0], "/link/web");
+  ActualPool *link = actual_pool_new("link", NULL);
+  g_hash_table_replace(actual->pools, link->name, link);
+  ActualVolume *two = volume(link, "web", NULL);
+  g_free(two->path);
+  two->path = g_strdup("/link/web");
+  actual_index_volumes(actual);
+  one->mtime_ns = one->ctime_ns = two->mtime_ns = two->ctime_ns = 7;
+  g_autoptr(GPtrArray) same = volume_users_aliases(users, one->path);
+  assert_int_equal(same->len, 1);
+  two->ctime_ns = 8;
+  g_autoptr(GPtrArray) different = volume_users_aliases(users, one->path);
+  assert_int_equal(different->len, 0);
   release(actual);
 }
 
@@ -161,7 +207,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_branches),
       cmocka_unit_test(test_loop_ends),
-      cmocka_unit_test(test_doubt),
+      cmocka_unit_test(test_doubt), cmocka_unit_test(test_doubt_of_pools_and_snapshots), cmocka_unit_test(test_aliases),
       cmocka_unit_test(test_hostile_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
