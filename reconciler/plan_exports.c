@@ -1,4 +1,5 @@
 /* Stand-alone images of disks: each declared export is written once, and noted in the machine's record. */
+#include "reconciler/facts.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/space.h"
 #include "schema/value.h"
@@ -13,8 +14,7 @@ typedef struct {
 
 static gboolean is_written(const Stage *stage, const char *name) {
   const FactsSpec *facts = stage->found != NULL && stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
-  return facts != NULL && given(facts, FactsSpec, exports) &&
-         list_find(&ExportFactSpec_table, facts->exports, table_key_field(&ExportFactSpec_table), name) != NULL;
+  return facts != NULL && facts_find(facts, FactsSpec_exports, name) != NULL;
 }
 
 /* The most that the image takes; 0: unknown. */
@@ -31,10 +31,16 @@ static guint64 bytes_of(const Stage *stage, const char *target) {
 }
 
 static void export(const Stage *stage, const ExportSpec *spec, const char *volume, const char *format) {
-  g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, bytes_of(stage, spec->disk));
+  gboolean compress = given(spec, ExportSpec, compress) && spec->compress != Compression_none;
+  guint64 image = bytes_of(stage, spec->disk); /* compressing, the image as it is stands beside the smaller one for a while */
+  g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, compress ? 2 * image : image);
   Action *action = build_action(stage->builder, stage->object, ACTION_DISK_EXPORT, build_needs(stage->builder, KIND_STORAGE_POOL, spec->to),
-                                g_strdup_printf("export disk %s as %s into pool %s", spec->disk, volume, spec->to), "export", spec->name, "target",
-                                spec->disk, "pool", spec->to, "volume", volume, "format", format, "bytes", bytes, NULL);
+                                g_strdup_printf("export disk %s as %s%s into pool %s", spec->disk, volume, compress ? ", compressed," : "",
+                                                spec->to),
+                                "export", spec->name, "target", spec->disk, "pool", spec->to, "volume", volume, "format", format, "bytes", bytes,
+                                NULL);
+  if (compress)
+    string_map_set(action->args, "compress", Compression_words.words[spec->compress]);
   build_wait_all(action, stage->actions);
   g_ptr_array_add(stage->actions, action);
 }
@@ -45,8 +51,6 @@ static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   gboolean begun = locate_volume(stage->builder->input, spec->to, marker) != NULL;
   if (is_written(stage, spec->name) && !begun)
     return NULL;
-  if (given(spec, ExportSpec, compress) && spec->compress != Compression_none)
-    return g_strdup("compressing isn't built yet: leave out compress, and compress the volume where it is used");
   char *trouble = plan_pool_trouble(stage->builder, spec->to);
   if (trouble == NULL && !begun && locate_volume(stage->builder->input, spec->to, volume) != NULL)
     trouble = g_strdup_printf("there is a volume %s in pool %s already, and it is never overwritten: give the export another name, or delete the volume",

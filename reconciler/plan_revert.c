@@ -3,6 +3,7 @@
  * Two actions: one that shuts the machine down, keeps its present and lets it go back, which is over when our record
  * says `reverted`; and one that does what follows from it (libvirt's notes on snapshots, the start, what is left over)
  * and takes `reverting` off the record. */
+#include "reconciler/facts.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/revert_rules.h"
 #include "reconciler/snapshot_rules.h"
@@ -60,8 +61,7 @@ static const char *memory_of(const Stage *stage, const ActualSnapshot *snapshot)
 /* The present must be kept in the same way: an overlay on a file within which the machine goes back would be lost. */
 static char *check_safety(const Stage *stage, const RevertPlan *plan, const char *name, GStrv targets) {
   const FactsSpec *facts = &stage->found->owner->facts;
-  gboolean ours = given(facts, FactsSpec, snapshots) &&
-                  list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), name) != NULL;
+  gboolean ours = facts_find(facts, FactsSpec_snapshots, name) != NULL;
   if (actual_snapshot(stage->found, name) != NULL && !(ours && stage->begun != NULL))
     return g_strdup_printf("there is a snapshot %s already, and the present would be kept under that name: choose another word as request", name);
   g_autofree char *why = NULL;

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "reconciler/disk_facts.h"
+#include "reconciler/facts.h"
 #include "state/libvirt/reason.h"
 
 const SnapshotFactSpec *snapshot_fact(const FactsSpec *facts, const char *name) {
-  return given(facts, FactsSpec, snapshots)
-             ? list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), name) : NULL;
+  return facts_find(facts, FactsSpec_snapshots, name);
 }
 
 char *snapshot_obstacle(const ActualDomain *found) {

@@ -102,6 +102,9 @@ static void check_exports(const Check *outer, const VmSpec *vm) {
       check_error(&check, "disk", "the machine has no disk %s", export->disk);
     else if (disk && is_drive(disk))
       check_error(&check, "disk", "%s is a %s: only disks are exported", export->disk, DiskDevice_words.words[disk->device]);
+    if (given(export, ExportSpec, compress) && export->compress != Compression_none && given(export, ExportSpec, format) &&
+        export->format != Format_qcow2)
+      check_error(&check, "compress", "only qcow2 is compressed within: leave out format");
   }
 }
 

@@ -19,7 +19,7 @@ static char *backup_text(const char *target, const char *path, const char *forma
 }
 
 /* Frozen for the moment of the beginning: what is copied is what the disk holds then. */
-static gboolean begin(const ActionContext *context, virDomainPtr domain, const char *text, gboolean quiesce, GError **error) {
+static gboolean begin(const ActionContext *context, virDomainPtr domain, const char *text, gboolean quiesce, gboolean *ret_frozen, GError **error) {
   const char *name = virDomainGetName(domain);
   gboolean frozen = FALSE;
   if (quiesce) {
@@ -35,6 +35,7 @@ static gboolean begin(const ActionContext *context, virDomainPtr domain, const c
     act_remark(context, "%s", trouble->message);
   if (quiesce)
     agent_unlimit(domain);
+  *ret_frozen = frozen;
   return begun;
 }
 
@@ -93,12 +94,14 @@ static gboolean wait_until_done(const ActionContext *context, const Action *acti
 }
 
 gboolean backup_disk(const ActionContext *context, const Action *action, virDomainPtr domain, const char *target, const char *path,
-                     const char *format, GError **error) {
+                     const char *format, Consistency *ret_consistency, GError **error) {
   g_autoptr(xmlDoc) live = act_domain_doc(domain, 0, error);
   g_autofree char *text = live ? backup_text(target, path, format) : NULL;
-  if (!live || !begin(context, domain, text, agent_is_connected(live), error))
+  gboolean frozen = FALSE;
+  if (!live || !begin(context, domain, text, agent_is_connected(live), &frozen, error))
     return FALSE;
   FAULT("backup: begun");
+  *ret_consistency = frozen ? Consistency_quiesced : Consistency_crash;
   return wait_until_done(context, action, domain, error);
 }
 

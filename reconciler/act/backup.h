@@ -4,8 +4,8 @@
 #include "reconciler/act/common.h"
 
 /* Waits until it is done, with progress; aborted when the run is cancelled. The file must not exist. File systems are
- * frozen for the moment itself where an agent listens. */
+ * frozen for the moment itself where an agent listens: Consistency_quiesced, else Consistency_crash. */
 gboolean backup_disk(const ActionContext *context, const Action *action, virDomainPtr domain, const char *target, const char *path,
-                     const char *format, GError **error);
+                     const char *format, Consistency *ret_consistency, GError **error);
 /* Ends a backup into that file which an earlier run began, and thaws what it may have left frozen. */
 gboolean backup_end(const ActionContext *context, virDomainPtr domain, const char *path, GError **error);

@@ -3,13 +3,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "reconciler/act/download.h"
 #include "reconciler/base_volume.h"
-#include "schema/digest.h"
 #include "state/fault.h"
 #include "state/host_facts.h"
 #include "state/journal.h"
-
-#define BLOCK (256 << 10)
 
 /* What shows a change without reading the content. Not the time of the inode's change: QEMU's security
  * driver gives the file another owner at each start. */
@@ -37,41 +35,6 @@ void base_remember(const ActionContext *context, virStorageVolPtr volume, const 
     journal_digest_keep(context->journal, key, &identity, sha256);
 }
 
-static gboolean receive(const ActionContext *context, const Action *action, virStreamPtr stream, guint64 total, Digest *digest, GError **error) {
-  g_autofree char *block = g_malloc(BLOCK);
-  for (guint64 done = 0, shown = 0;;) {
-    if (act_cancelled(context, error))
-      return FALSE;
-    int got = virStreamRecv(stream, block, BLOCK);
-    if (got < 0)
-      return libvirt_fail(error, "cannot read it");
-    if (got == 0)
-      return TRUE;
-    digest_update(digest, block, (gsize)got);
-    done += (guint64)got;
-    if (done - shown < BLOCK * G_GUINT64_CONSTANT(64))
-      continue;
-    act_progress(context, action, done, total, "checking the base image");
-    shown = done;
-  }
-}
-
-/* The digest of the volume's file as it is. */
-static char *read_digest(const ActionContext *context, const Action *action, virStorageVolPtr volume, guint64 bytes, GError **error) {
-  g_autoptr(VirStream) stream = virStreamNew(virStorageVolGetConnect(volume), 0);
-  g_autoptr(Digest) digest = digest_new();
-  if (!stream || virStorageVolDownload(volume, stream, 0, 0, 0) < 0) {
-    libvirt_fail(error, "cannot read it");
-    return NULL;
-  }
-  if (!receive(context, action, stream, bytes, digest, error)) {
-    virStreamAbort(stream);
-    return NULL;
-  }
-  virStreamFinish(stream);
-  return digest_hex(digest);
-}
-
 char *volume_digest(const ActionContext *context, const Action *action, virStorageVolPtr volume, GError **error) {
   FileIdentity identity, after;
   if (!identify(volume, &identity, error))
@@ -80,7 +43,7 @@ char *volume_digest(const ActionContext *context, const Action *action, virStora
   char *known = context->journal && identity.mtime_ns ? journal_digest_find(context->journal, key, &identity) : NULL;
   if (known)
     return known;
-  g_autofree char *found = read_digest(context, action, volume, identity.size, error);
+  g_autofree char *found = download_digest(context, action, volume, identity.size, "checking the base image", error);
   if (!found || !identify(volume, &after, error))
     return NULL;
   if (after.size != identity.size || after.mtime_ns != identity.mtime_ns) {

@@ -1,46 +1,57 @@
 /* Exports: a disk's content as a stand-alone image, once.
  *
  * The steps: a marker beside the volume (volume.h); the volume, by a backup of the running machine or as a copy of the
- * stopped one's; our record says that it was written; the marker goes. A volume with a marker that the record doesn't
- * know is thrown away by the next run and written anew. */
+ * stopped one's; our record says that it was written; the marker goes. To be compressed, it is first written as raw
+ * volume NAME.plain, which goes when the compressed one is whole. What the record doesn't know and has a marker is thrown
+ * away by the next run and written anew. */
 #include "reconciler/act/backup.h"
+#include "reconciler/act/compress.h"
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/facts.h"
 #include "state/fault.h"
+
+#define PLAIN_SUFFIX ".plain"
 
 typedef struct {
   const char *name, *target, *pool, *volume, *format;
+  const char *compress; /* NULL: as it is */
+  char *plain;          /* what is written first: the volume itself, or what is compressed to it */
   virStoragePoolPtr handle;
   const DiskLayers *layers;
 } Export;
 
+static void export_clear(Export *export) { g_free(export->plain); }
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Export, export_clear)
+
 static gboolean read_arguments(const Action *action, Export *export, GError **error) {
-  return (export->name = act_need(action, "export", error)) && (export->target = act_need(action, "target", error)) &&
-         (export->pool = act_need(action, "pool", error)) && (export->volume = act_need(action, "volume", error)) &&
-         (export->format = act_need(action, "format", error));
-}
-
-static const ExportFactSpec *fact_of(const FactsSpec *facts, const char *name) {
-  return given(facts, FactsSpec, exports)
-             ? list_find(&ExportFactSpec_table, facts->exports, table_key_field(&ExportFactSpec_table), name) : NULL;
-}
-
-static gboolean note(FactsSpec *facts, gconstpointer name) {
-  if (fact_of(facts, name))
+  export->compress = act_arg(action, "compress");
+  if (!(export->name = act_need(action, "export", error)) || !(export->target = act_need(action, "target", error)) ||
+      !(export->pool = act_need(action, "pool", error)) || !(export->volume = act_need(action, "volume", error)) ||
+      !(export->format = act_need(action, "format", error)))
     return FALSE;
-  if (!given(facts, FactsSpec, exports)) {
-    facts->exports = spec_list_new(&ExportFactSpec_table);
-    set_given(facts, FactsSpec, exports);
-  }
-  ExportFactSpec *fact = spec_new(&ExportFactSpec_table);
-  fact->name = g_strdup(name);
-  set_given(fact, ExportFactSpec, name);
-  g_ptr_array_add(facts->exports, fact);
+  export->plain = g_strconcat(export->volume, export->compress ? PLAIN_SUFFIX : NULL, NULL);
   return TRUE;
 }
 
-static char *volume_path(const Export *export, GError **error) {
+static const char *plain_format(const Export *export) { return export->compress ? "raw" : export->format; }
+
+typedef struct {
+  const char *name;
+  Consistency consistency;
+} Written;
+
+static gboolean note(FactsSpec *facts, gconstpointer data) {
+  const Written *written = data;
+  gboolean is_new = !facts_find(facts, FactsSpec_exports, written->name);
+  ExportFactSpec *fact = facts_need(facts, FactsSpec_exports, written->name);
+  fact->consistency = (int)written->consistency;
+  set_given(fact, ExportFactSpec, consistency);
+  return is_new;
+}
+
+static char *path_of(const Export *export, const char *name, GError **error) {
   g_autofree char *text = virStoragePoolGetXMLDesc(export->handle, 0);
   if (!text)
     libvirt_fail(error, "cannot read storage pool %s", export->pool);
@@ -48,7 +59,7 @@ static char *volume_path(const Export *export, GError **error) {
   g_autofree char *directory = doc ? xml_path_get(xml_path("target/path"), xmlDocGetRootElement(doc)) : NULL;
   if (doc && !directory)
     act_refuse(error, "storage pool %s has no directory to write %s into", export->pool, export->volume);
-  return directory ? g_build_filename(directory, export->volume, NULL) : NULL;
+  return directory ? g_build_filename(directory, name, NULL) : NULL;
 }
 
 /* From the file, which nobody writes to: the machine is off and held, or it runs on an overlay that is dropped. */
@@ -56,7 +67,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virDoma
   const Export *export = data;
   const ActualDisk *disk = export->layers->chain.disk;
   const ActualVolume *top = disk->chain->pdata[0];
-  const VolumeCopy copied = { export->pool, export->volume, export->format, disk->path, top->capacity, .keep_marker = TRUE };
+  const VolumeCopy copied = { export->pool, export->plain, plain_format(export), disk->path, top->capacity, .keep_marker = !export->compress };
   return volume_copy(context, action, &copied, error);
 }
 
@@ -67,62 +78,109 @@ static gboolean is_stateless(const Export *export) {
   return disk && given(disk, DiskSpec, stateless) && disk->stateless;
 }
 
-static gboolean write_volume(const ActionContext *context, const Action *action, const Export *export, const char *path, GError **error) {
+static gboolean write_plain(const ActionContext *context, const Action *action, const Export *export, const char *path, Consistency *ret_consistency,
+                            GError **error) {
   virDomainPtr domain = export->layers->domain;
+  *ret_consistency = Consistency_stopped; /* of a stateless disk too: what the machine started from */
   if (!export->layers->now->active)
     return offline_hold(context, action, domain, export->target, copy, export, error);
   if (is_stateless(export)) /* block jobs aren't supported on it */
     return copy(context, action, NULL, export, error);
-  return backup_disk(context, action, domain, export->target, path, export->format, error);
+  return backup_disk(context, action, domain, export->target, path, plain_format(export), ret_consistency, error);
 }
 
 /* It is there, whole and stand-alone. */
-static gboolean check_written(const ActionContext *context, const Export *export, GError **error) {
+static gboolean check_written(const ActionContext *context, const Export *export, const char *name, const char *format, virStorageVolPtr *ret_volume,
+                              GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
   const ActualVolume *top = export->layers->chain.disk->chain->pdata[0];
-  if (!volume_find(context, export->handle, export->volume, TRUE, &volume, &facts, error))
+  if (!volume_find(context, export->handle, name, TRUE, &volume, &facts, error))
     return FALSE;
-  return (volume && g_strcmp0(facts.format, export->format) == 0 && !facts.backing_path && facts.capacity >= top->capacity) ||
-         act_fail(error, "volume %s in storage pool %s isn't the image that was written", export->volume, export->pool);
+  if (!volume || g_strcmp0(facts.format, format) != 0 || facts.backing_path || facts.capacity < top->capacity)
+    return act_fail(error, "volume %s in storage pool %s isn't the image that was written", name, export->pool);
+  if (ret_volume)
+    *ret_volume = g_steal_pointer(&volume);
+  return TRUE;
 }
 
-/* Throws away what an earlier run began; refuses what is there otherwise. */
-static gboolean make_room(const ActionContext *context, const Export *export, const char *path, GError **error) {
-  g_autoptr(VirStorageVol) volume = NULL;
-  gboolean begun;
-  if (!volume_find(context, export->handle, export->volume, TRUE, &volume, NULL, error) ||
-      !marker_find(context, export->handle, export->volume, &begun, error))
+static gboolean compress(const ActionContext *context, const Action *action, const Export *export, GError **error) {
+  g_autoptr(VirStorageVol) plain = NULL;
+  if (!check_written(context, export, export->plain, "raw", &plain, error))
     return FALSE;
-  if (volume && !begun)
-    return act_refuse(error, "there is a volume %s in storage pool %s already; it is never overwritten", export->volume, export->pool);
-  if (!begun)
-    return TRUE;
-  if (export->layers->now->active && !backup_end(context, export->layers->domain, path, error))
+  FAULT("export: plain written");
+  if (!compress_volume(context, action, plain, export->compress, export->handle, export->volume, error))
     return FALSE;
-  g_clear_pointer(&volume, virStorageVolFree); /* the end of a job may have removed it */
-  if (!volume_find(context, export->handle, export->volume, TRUE, &volume, NULL, error))
-    return FALSE;
-  return !volume || volume_delete(volume, error);
+  FAULT("export: compressed");
+  return volume_delete(plain, error);
 }
+
+static gboolean delete_named(const ActionContext *context, const Export *export, const char *name, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  return volume_find(context, export->handle, name, TRUE, &volume, NULL, error) && (!volume || volume_delete(volume, error));
+}
+
+static gboolean check_free(const ActionContext *context, const Export *export, const char *name, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!volume_find(context, export->handle, name, TRUE, &volume, NULL, error))
+    return FALSE;
+  return !volume || act_refuse(error, "there is a volume %s in storage pool %s already; it is never overwritten", name, export->pool);
+}
+
+/* What an earlier run began, by whichever way: the declaration may have changed since. */
+static gboolean throw_away(const ActionContext *context, const Export *export, GError **error) {
+  g_autofree char *plain = g_strconcat(export->volume, PLAIN_SUFFIX, NULL);
+  const char *const names[] = { plain, export->volume };
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *path = path_of(export, names[i], error);
+    if (!path || (export->layers->now->active && !backup_end(context, export->layers->domain, path, error)) ||
+        !delete_named(context, export, names[i], error))
+      return FALSE;
+  }
+  return marker_clear(export->handle, plain, error);
+}
+
+/* Nothing is overwritten but what an earlier run began. */
+static gboolean make_room(const ActionContext *context, const Export *export, GError **error) {
+  gboolean begun;
+  if (!volume_refresh(context, export->handle, error) || !marker_find(context, export->handle, export->volume, &begun, error))
+    return FALSE;
+  if (!begun)
+    return check_free(context, export, export->volume, error) && check_free(context, export, export->plain, error);
+  return throw_away(context, export, error);
+}
+
+static gboolean write_all(const ActionContext *context, const Action *action, const Export *export, const char *path, Consistency *ret_consistency,
+                          GError **error) {
+  return write_plain(context, action, export, path, ret_consistency, error) && (!export->compress || compress(context, action, export, error)) &&
+         check_written(context, export, export->volume, export->format, NULL, error);
+}
+
+static const char *const worth[Consistency_N] = {
+  [Consistency_stopped] = "stopped: nobody wrote to it",
+  [Consistency_quiesced] = "quiesced: the guest's file systems were frozen at its moment",
+  [Consistency_crash] = "crash: as after a power cut",
+};
 
 static gboolean write_once(const ActionContext *context, const Action *action, const Export *export, GError **error) {
-  g_autofree char *path = volume_path(export, error);
-  if (!path || !make_room(context, export, path, error) || act_cancelled(context, error) ||
+  g_autofree char *path = path_of(export, export->plain, error);
+  Written written = { .name = export->name };
+  if (!path || (export->compress && !compress_check(error)) || !make_room(context, export, error) || act_cancelled(context, error) ||
       !marker_set(export->handle, export->volume, error))
     return FALSE;
   FAULT("export: marked");
-  if (write_volume(context, action, export, path, error) && check_written(context, export, error)) {
+  if (write_all(context, action, export, path, &written.consistency, error)) {
     FAULT("export: written");
-    return act_change_facts(export->layers->domain, note, export->name, error);
+    act_remark(context, "%s is %s", export->volume, worth[written.consistency]);
+    return act_change_facts(export->layers->domain, note, &written, error);
   }
-  volume_refresh(context, export->handle, NULL);
-  half_made_remove(export->handle, export->volume);
+  if (delete_named(context, export, export->plain, NULL))
+    half_made_remove(export->handle, export->volume);
   return FALSE;
 }
 
 gboolean act_disk_export(const ActionContext *context, const Action *action, GError **error) {
-  Export export = { 0 };
+  g_auto(Export) export = { 0 };
   g_auto(DiskLayers) layers = { 0 };
   if (!read_arguments(action, &export, error) || !disk_layers_read(context, export.target, &layers, error))
     return FALSE;
@@ -133,7 +191,7 @@ gboolean act_disk_export(const ActionContext *context, const Action *action, GEr
     return FALSE;
   if (layers.chain.disk->chain->len == 0)
     return act_refuse(error, "disk %s of domain %s isn't a file that can be exported", export.target, context->object->name);
-  if (!fact_of(layers.facts, export.name) && !write_once(context, action, &export, error))
+  if (!facts_find(layers.facts, FactsSpec_exports, export.name) && !write_once(context, action, &export, error))
     return FALSE;
   FAULT("export: noted");
   return marker_clear(pool, export.volume, error);

@@ -1,6 +1,8 @@
 /* Snapshots found, and what our record says of them. */
 #include "reconciler/act/snapshot.h"
 
+#include "reconciler/facts.h"
+
 gboolean snapshot_find(virDomainPtr domain, const char *name, virDomainSnapshotPtr *ret_snapshot, GError **error) {
   const char *machine = virDomainGetName(domain);
   virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, name, 0);
@@ -16,25 +18,13 @@ typedef struct {
   const Consistency *consistency;
 } Noted;
 
-static SnapshotFactSpec *fact_of(FactsSpec *facts, const char *name) {
-  return given(facts, FactsSpec, snapshots)
-             ? list_find(&SnapshotFactSpec_table, facts->snapshots, table_key_field(&SnapshotFactSpec_table), name) : NULL;
-}
-
 static gboolean note(FactsSpec *facts, gconstpointer data) {
   const Noted *noted = data;
-  SnapshotFactSpec *fact = fact_of(facts, noted->name);
-  gboolean is_new = !fact;
-  if (!given(facts, FactsSpec, snapshots))
-    facts->snapshots = spec_list_new(&SnapshotFactSpec_table);
-  set_given(facts, FactsSpec, snapshots);
+  gboolean is_new = !facts_find(facts, FactsSpec_snapshots, noted->name);
+  SnapshotFactSpec *fact = facts_need(facts, FactsSpec_snapshots, noted->name);
   if (is_new) {
-    fact = spec_new(&SnapshotFactSpec_table);
-    fact->name = g_strdup(noted->name);
     fact->origin = (int)noted->origin;
-    set_given(fact, SnapshotFactSpec, name);
     set_given(fact, SnapshotFactSpec, origin);
-    g_ptr_array_add(facts->snapshots, fact);
   }
   if (!noted->consistency)
     return is_new;
@@ -50,14 +40,10 @@ gboolean snapshot_note(virDomainPtr domain, const char *name, SnapshotOrigin ori
 }
 
 static gboolean forget(FactsSpec *facts, gconstpointer name) {
-  SnapshotFactSpec *fact = fact_of(facts, name);
-  if (!fact)
-    return FALSE;
-  g_ptr_array_remove(facts->snapshots, fact);
-  spec_free(&SnapshotFactSpec_table, fact);
-  if (facts->snapshots->len == 0)
-    spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_snapshots]);
-  return TRUE;
+  SnapshotFactSpec *fact = facts_find(facts, FactsSpec_snapshots, name);
+  if (fact)
+    facts_drop(facts, FactsSpec_snapshots, fact);
+  return fact != NULL;
 }
 
 gboolean snapshot_forget(virDomainPtr domain, const char *name, GError **error) {

@@ -41,6 +41,12 @@ class ExportCase(lab.TestCase):
         statuses = [self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": str(at)}).status for at in places]
         self.assertIn(statuses[:3], ([-9] * 3,), statuses)
 
+    def assert_compressed(self, name, method):
+        info = self.info(f"{name}.qcow2")
+        self.assertEqual(info["format-specific"]["data"]["compression-type"], method)
+        check = subprocess.run(["qemu-img", "check", "--output=json", self.volume(f"{name}.qcow2")], check=True, stdout=subprocess.PIPE).stdout
+        self.assertGreater(json.loads(check)["compressed-clusters"], 0)
+
     def assert_same(self, path, name):
         subprocess.run(["qemu-img", "compare", "-U", path, self.volume(name)], check=True, stdout=subprocess.DEVNULL)
 
@@ -92,6 +98,36 @@ class Stopped(ExportCase):
         self.assert_same(self.volume("web-vda.qcow2", "lab"), "one.qcow2")
         self.in_sync()
 
+    def test_compressed_is_killed_and_done_again(self):
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        overlay = self.volume("web-vda.qcow2", "lab")
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 4M", overlay], check=True, stdout=subprocess.DEVNULL)
+        self.machine(disk, exports=[{"name": "one", "compress": "zstd"}])
+        for place in ("copy: copied", "compress: volume made", "compress: sent", "export: compressed"):
+            self.assertEqual(self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": place}).status, -9, place)
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["one.qcow2"])
+        self.assert_compressed("one", "zstd")
+        self.assert_same(overlay, "one.qcow2")
+        self.in_sync()
+
+    def test_compressing_needs_its_tool(self):
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        self.machine(disk, exports=[{"name": "one", "compress": "gzip"}, {"name": "raw", "format": "raw", "compress": "gzip"}])
+        self.assertIn("only qcow2 is compressed within", self.hv.reconcile("validate", self.source(), check=1).stderr)
+        self.machine(disk, exports=[{"name": "one", "compress": "gzip"}])
+        self.assertIn(", compressed, into pool", self.hv.plan(self.source())["actions"][-1]["description"])
+        tools = self.hv.path("state", "tools")
+        os.mkdir(tools)
+        result = self.hv.reconcile(self.source(), env={**self.hv.env, "PATH": tools})
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("install the package qemu-utils", result.stdout + result.stderr)
+        self.assertEqual(self.files(), [])
+
 
 class Running(ExportCase):
     def test_is_of_one_moment(self):
@@ -104,16 +140,20 @@ class Running(ExportCase):
         guest.do("write", "vda", 80, "seed")
         guest.do("write", "vdb", 3, "seed")
         guest.do("write", "vdc", 3, "dropped")
+        guest.do("write", "vda", 81, "seed")
         sums = {disk: guest.do("sum", disk) for disk in ("vda", "vdb")}
         before = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).split("<metadata>")[1].split("</metadata>")[1]
         self.machine(*disks, power="running", exports=[{"name": "one"}, {"name": "data", "disk": "vdb", "format": "raw"},
-                                                       {"name": "mixed", "disk": "vdb"}, {"name": "empty", "disk": "vdc"}])
-        self.hv.apply(self.source())
+                                                       {"name": "mixed", "disk": "vdb"}, {"name": "empty", "disk": "vdc"},
+                                                       {"name": "small", "compress": "zstd"}])
+        result = self.hv.apply(self.source())
+        self.assertIn("one.qcow2 is crash: as after a power cut", result.stdout + result.stderr)
+        self.assert_compressed("small", "zstd")
         after = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).split("<metadata>")[1].split("</metadata>")[1]
         self.assertEqual(before, after)
-        self.assertEqual(self.files(), ["data.raw", "empty.qcow2", "mixed.qcow2", "one.qcow2"])
+        self.assertEqual(self.files(), ["data.raw", "empty.qcow2", "mixed.qcow2", "one.qcow2", "small.qcow2"])
         self.assertNotIn("backing-filename", self.info("one.qcow2"))
-        for name, disk in (("one.qcow2", "vda"), ("data.raw", "vdb"), ("mixed.qcow2", "vdb")):
+        for name, disk in (("one.qcow2", "vda"), ("small.qcow2", "vda"), ("data.raw", "vdb"), ("mixed.qcow2", "vdb")):
             path = self.hv.path("state", "raw")
             subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", self.volume(name), path], check=True)
             out = subprocess.run(["sha256sum", path], check=True, stdout=subprocess.PIPE, encoding="ascii").stdout

@@ -67,6 +67,16 @@ class Quiesced(SnapshotCase):
         result = self.apply({"name": "one", "quiesce": "required"}, {"name": "two", "quiesce": "never"})
         self.assertEqual(self.facts()["two"]["consistency"], "crash")
 
+    def test_export_is_frozen_for_its_moment(self):
+        self.up()
+        self.guest.do("run", "echo before-the-export >/mnt/file")  # in the guest's memory alone
+        with self.guest.keeps_beating():
+            result = self.apply(exports=[{"name": "export", "disk": "vdb", "to": "lab", "format": "raw"}])
+        self.assertIn("export.raw is quiesced: the guest's file systems were frozen at its moment", json.dumps(result["results"]))
+        self.assertTrue(self.is_clean("export.raw", "raw"))
+        self.assertTrue(self.written("export.raw", "raw", "before-the-export"))
+        self.not_frozen()
+
     def test_an_agent_that_does_not_answer(self):
         self.up()
         self.guest.do("run", "killall -STOP qemu-ga")
