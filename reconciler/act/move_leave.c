@@ -103,8 +103,8 @@ static gboolean remove_half_made(const ActionContext *there, const char *pool_na
     return FALSE;
   if (!half_made)
     return TRUE;
-  g_autofree char *path = volume ? virStorageVolGetPath(volume) : NULL, *user = NULL, *unknown = NULL;
-  if (path && !volume_find_user(virStorageVolGetConnect(volume), path, FALSE, &user, &unknown, error))
+  g_autofree char *path = volume ? virStorageVolGetPath(volume) : NULL, *user = NULL;
+  if (path && !volume_find_user(there, path, FALSE, &user, NULL, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s was made by a move that was interrupted, and stays: it is used by %s", path, user);
