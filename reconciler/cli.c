@@ -36,7 +36,8 @@ static const Command commands[N_COMMANDS] = {
 static const Option options[] = {
     {"connect", 'c', G_OPTION_ARG_FILENAME, OPTION(connect), FOR(APPLY) | FOR(STATUS) | FOR(IMPORT) | FOR(OBSERVE) | FOR(GRAPH) | FOR(COMPLETION), "URI",
      "Hypervisor, as for virsh (default: $LIBVIRT_DEFAULT_URI, then libvirt's own default)"},
-    {"host", 0, G_OPTION_ARG_FILENAME, OPTION(host), FOR(APPLY), "NAME", "Of a source for several hosts, only this one's part"},
+    {"host", 0, G_OPTION_ARG_FILENAME, OPTION(host), FOR(APPLY) | FOR(STATUS), "NAME", "Of a source for several hosts, only this one's part"},
+    {"source", 0, G_OPTION_ARG_FILENAME, OPTION(source), FOR(STATUS), "SOURCE", "The hosts that this source declares, instead of one"},
     {"dry-run", 0, G_OPTION_ARG_NONE, OPTION(dry_run), FOR(APPLY), NULL, "Print the plan only; nothing is changed"},
     {"against", 0, G_OPTION_ARG_FILENAME, OPTION(against), FOR(APPLY), "FILE",
      "Plan against a saved observation, without a hypervisor (dry run only)"},
@@ -198,6 +199,10 @@ static gboolean check_values(Cli *cli, GError **error) {
     return usage_error(error, "--plan applies a saved plan: give neither a source nor --plan-out");
   if (values->against && (!values->dry_run || values->preflight || values->plan_in || values->connect))
     return usage_error(error, "--against plans without a hypervisor: give --dry-run with it, and neither --connect, --preflight nor --plan");
+  if (values->source && values->connect)
+    return usage_error(error, "--source says which hosts there are: leave out --connect");
+  if (cli->command == &commands[STATUS] && values->host && !values->source)
+    return usage_error(error, "--host is of a source for several hosts: give --source with it");
   if (values->allow && !cli_parse_allow(values->allow, &cli->view.allow, error))
     return FALSE;
   static const Field age = {.key = "age", .type = VALUE_DURATION, .max = 100 * 366 * G_GINT64_CONSTANT(86400000)};

@@ -1,6 +1,7 @@
 #include "reconciler/status.h"
 
 #include "reconciler/diff.h"
+#include "reconciler/job_text.h"
 #include "reconciler/resolve.h"
 #include "state/libvirt/reason.h"
 
@@ -8,7 +9,11 @@ static char *state_text(const ActualDomain *domain) {
   const char *word = power_state_word(domain->state, domain->has_managed_save);
   const char *reason = domain_reason_word(domain->state, domain->reason);
   gboolean told = !reason || (domain->has_managed_save && !domain->active);
-  return told ? g_strdup(word) : g_strdup_printf("%s (%s)", word, reason);
+  g_autofree char *state = told ? g_strdup(word) : g_strdup_printf("%s (%s)", word, reason);
+  if (!domain->job.operation)
+    return g_steal_pointer(&state);
+  return domain->job.total > 0 ? g_strdup_printf("%s, %s %u%%", state, domain->job.operation, job_percent(&domain->job))
+                               : g_strdup_printf("%s, %s", state, domain->job.operation);
 }
 
 /* What was applied last, made concrete as the planner would: a disk by image has a path, say. */

@@ -1,4 +1,5 @@
 /* Status for programs: everything that was observed. */
+#include "reconciler/job_text.h"
 #include "reconciler/plan_json.h"
 #include "reconciler/status.h"
 
@@ -43,6 +44,16 @@ static json_t *owner_json(const Ownership *owner) {
                    "place", json_text(owner->place));
 }
 
+/* What is done with it just now: bytes, bytes per second, milliseconds. */
+static json_t *job_json(const ActualJob *job) {
+  if (!job->operation)
+    return json_null();
+  return json_pack("{s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "operation", job->operation, "milliseconds", (json_int_t)job->milliseconds,
+                   "percent", (int)job_percent(job), "total", (json_int_t)job->total, "remaining", (json_int_t)job->remaining, "rate",
+                   (json_int_t)(job->memory_rate + job->disk_rate), "iteration", (json_int_t)job->iteration, "dirtyRate",
+                   (json_int_t)job->dirty_rate, "throttle", (json_int_t)job->throttle);
+}
+
 static json_t *domain_json(const DomainStatus *status) {
   const ActualDomain *domain = status->domain;
   json_t *object = json_pack("{s:o, s:o}", "name", json_text(domain->name), "uuid", json_text(domain->uuid));
@@ -59,6 +70,7 @@ static json_t *domain_json(const DomainStatus *status) {
   json_object_set_new(object, "uptimeSeconds", life->whole ? json_integer((g_get_real_time() - life->started) / G_USEC_PER_SEC) : json_null());
   json_object_set_new(object, "lastWatchdog", life->watchdog == 0 ? json_null() :
                       json_pack("{s:o, s:o}", "time", json_time(life->watchdog), "action", json_text(life->watchdog_action)));
+  json_object_set_new(object, "job", job_json(&domain->job));
   json_object_set_new(object, "managed", json_boolean(domain->owner != NULL));
   json_object_set_new(object, "owner", owner_json(domain->owner));
   json_object_set_new(object, "persistent", json_boolean(domain->is_persistent));

@@ -1,5 +1,6 @@
 /* Status for people: one line per domain, or all about one. */
 #include "reconciler/escape.h"
+#include "reconciler/job_text.h"
 #include "reconciler/paint.h"
 #include "reconciler/status.h"
 #include "reconciler/table.h"
@@ -150,6 +151,14 @@ static void append_interfaces(GString *out, const DomainStatus *status) {
   }
 }
 
+static void append_job(GString *out, const ActualJob *job) {
+  g_autofree char *rates = job_rates(job);
+  if (job->operation && job->total > 0)
+    append_line(out, "under way", "%s: %u%%, %s", job->operation, job_percent(job), rates);
+  else if (job->operation)
+    append_line(out, "under way", "%s", job->operation);
+}
+
 static void append_ownership(GString *out, const ActualDomain *domain) {
   if (!domain->owner) {
     append_line(out, "managed by", "nobody: it isn't ours");
@@ -188,6 +197,7 @@ void status_append_details(GString *out, const DomainStatus *status, const Repor
   g_autofree char *cpus = vcpus(status->now), *size = memory(status->now);
   append_line(out, "state", "%s", status->state);
   append_life(out, status);
+  append_job(out, &domain->job);
   append_line(out, "uuid", "%s", domain->uuid);
   append_ownership(out, domain);
   append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");

@@ -15,6 +15,8 @@ void validate_host(const Check *check) {
   check_uri(check, "uri", host->uri);
   if (given(host, HostSpec, migrationUri))
     check_uri(check, "migrationUri", host->migrationUri);
+  if (given(host, HostSpec, migrationUri) && g_str_has_prefix(host->migrationUri, "rdma:"))
+    check_error(check, "migrationUri", "machines aren't sent by RDMA: give a tcp:// address");
   if (given(host, HostSpec, peerUri))
     check_uri(check, "peerUri", host->peerUri);
   for (guint i = 0; host->sharedPools && i < host->sharedPools->len; i++) {

@@ -163,6 +163,27 @@ class Silence(FleetCase):
         self.assertIn("new", self.hv.domain("a").XMLDesc())
         self.assertEqual(self.names(self.other), ["b"])
 
+    def test_status_shows_who_can_be_asked(self):
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        self.apply()
+
+        def status(*arguments, code=0):
+            return self.hv.reconcile("status", "--source", self.hv.path("specs"), *arguments, env=self.env, check=code)
+        told = status("-o", "json").json()
+        self.assertEqual([(host["host"], host["error"], [domain["name"] for domain in host["domains"]]) for host in told["hosts"]],
+                         [("kvm-1", None, ["a"]), ("kvm-2", None, ["b"])])
+        self.assertEqual({domain["job"] for host in told["hosts"] for domain in host["domains"]}, {None})
+        self.assertEqual([host["host"] for host in status("--host", "kvm-2", "-o", "json").json()["hosts"]], ["kvm-2"])
+        self.assertIn("a (stopped)", status("--disks", "a").stdout)
+        self.assertIn("no domain \"c\"", status("c", code=1).stderr)
+        status("--host", "kvm-9", code=1)
+        self.silence()
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        text = status(code=1).stdout
+        self.assertRegex(text, r"(?s)kvm-1:\n.*\ba\b.*kvm-2:\ncan't be asked: .*/nonexistent")
+        broken = status("-o", "json", code=1).json()["hosts"]
+        self.assertEqual([len(broken[0]["domains"]), "domains" in broken[1]], [1, False])
+
     def test_not_made_a_second_time(self):
         self.write(self.machine("b", selector={"disk": "fast"}))
         self.apply()

@@ -40,6 +40,7 @@ stdio_handler = "file"
 SETUP = """\
 set -eu
 cd "$1"
+mkdir -p run/lock
 mount --bind run /run
 for place in etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt; do
     mount --bind "$place" "/$place"
