@@ -53,9 +53,10 @@ static void add_hosts(const MigrationPolicy *policy, Action *action) {
   const HostSpec *to = policy->to;
   set(action, "peer", given(to, HostSpec, peerUri) ? to->peerUri : to->uri);
   set(action, "transport", MigrationTransport_words.words[transport_of(to)]);
-  if (given(to, HostSpec, migrationUri))
+  gboolean tunnelled = transport_of(to) == MigrationTransport_tunnelled; /* through libvirt's own connection */
+  if (given(to, HostSpec, migrationUri) && !tunnelled)
     set(action, "uri", to->migrationUri);
-  if (given(to, HostSpec, listenAddress))
+  if (given(to, HostSpec, listenAddress) && !tunnelled)
     set(action, "listenAddress", to->listenAddress);
   if (given(to, HostSpec, tlsName) && transport_of(to) == MigrationTransport_tls)
     set(action, "tlsName", to->tlsName);
