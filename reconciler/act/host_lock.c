@@ -8,7 +8,7 @@
 #include "state/xml_tree.h"
 
 #define PAUSE 200 /* milliseconds between two attempts */
-#define STALE_ATTEMPTS 50 /* what is nobody's may still be going */
+#define ATTEMPTS 50 /* what is nobody's may still be going */
 
 typedef struct {
   const FleetHost *host;
@@ -54,9 +54,15 @@ static char *definition(const char *holder) {
   return xml_text(doc);
 }
 
-static virStreamPtr open_console(virDomainPtr domain) {
+/* NULL without error: somebody else has it open, or it is gone. */
+static virStreamPtr open_console(Lock *lock, virDomainPtr domain) {
   g_autoptr(VirStream) stream = virStreamNew(virDomainGetConnect(domain), 0);
-  return stream && virDomainOpenConsole(domain, NULL, stream, VIR_DOMAIN_CONSOLE_SAFE) == 0 ? g_steal_pointer(&stream) : NULL;
+  if (stream && virDomainOpenConsole(domain, NULL, stream, VIR_DOMAIN_CONSOLE_SAFE) == 0)
+    return g_steal_pointer(&stream);
+  int code = virGetLastErrorCode();
+  if (code != VIR_ERR_OPERATION_FAILED && code != VIR_ERR_NO_DOMAIN && code != VIR_ERR_OPERATION_INVALID)
+    libvirt_fail(&lock->error, "cannot open the console of domain %s on %s", HOST_LOCK_NAME, lock->host->name);
+  return NULL;
 }
 
 /* "root@ctl (process 12) since …", as long as it says who; the rest is for us. */
@@ -81,39 +87,48 @@ static gboolean clear_way(Lock *lock, virConnectPtr connect) {
   g_autofree char *holder = helper_lock_holder(xmlDocGetRootElement(doc));
   if (!holder)
     return act_refuse(&lock->error, "%s has a domain %s that isn't ours, and the lock needs this name: rename it", lock->host->name, HOST_LOCK_NAME);
-  g_autoptr(VirStream) console = open_console(found);
-  if (!console) {
+  g_autoptr(VirStream) console = open_console(lock, found);
+  if (!console && !lock->error)
     fail_held(lock, holder);
+  if (!console)
     return FALSE;
-  }
   gboolean ended = virDomainDestroy(found) == 0 || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
                    libvirt_fail(&lock->error, "cannot end the lock on %s that somebody left", lock->host->name);
   virStreamAbort(console);
   return ended;
 }
 
+/* NULL with error when it can't be tried again. */
+static virDomainPtr start(Lock *lock, virConnectPtr connect, const char *text) {
+  virDomainPtr domain = virDomainCreateXML(connect, text, VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
+  if (domain)
+    return domain;
+  g_autoptr(GError) failure = NULL;
+  libvirt_fail(&failure, "cannot take the lock on %s", lock->host->name);
+  if (!g_error_matches(failure, LIBVIRT_ERROR, VIR_ERR_OPERATION_FAILED)) /* that its name is taken */
+    lock->error = g_steal_pointer(&failure);
+  return NULL;
+}
+
 static gpointer take(gpointer data) {
   Lock *lock = data;
   g_autofree char *text = definition(lock->holder);
-  for (guint attempt = 0; attempt < STALE_ATTEMPTS; attempt++) {
-    virConnectPtr connect = connection_get(lock->host->connection, &lock->error);
-    if (!connect)
-      return NULL;
-    lock->domain = virDomainCreateXML(connect, text, VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
-    if (lock->domain && (lock->console = open_console(lock->domain))) {
-      g_clear_error(&lock->error);
+  virConnectPtr connect = connection_get(lock->host->connection, &lock->error);
+  for (guint attempt = 0; connect && attempt < ATTEMPTS; attempt++) {
+    lock->domain = start(lock, connect, text);
+    if (lock->domain)
+      lock->console = open_console(lock, lock->domain);
+    if (lock->console)
       connection_pin(lock->host->connection);
+    if (lock->console || lock->error)
       return NULL;
-    }
-    g_clear_error(&lock->error);
-    libvirt_fail(&lock->error, "cannot take the lock on %s", lock->host->name);
     g_clear_pointer(&lock->domain, virDomainFree);
-    g_autoptr(GError) failure = g_steal_pointer(&lock->error);
     if (!clear_way(lock, connect))
       return NULL;
-    lock->error = g_steal_pointer(&failure);
     g_usleep(PAUSE / 2 * 1000);
   }
+  if (connect)
+    act_fail(&lock->error, "cannot take the lock on %s: the domain %s there can't be ended", lock->host->name, HOST_LOCK_NAME);
   return NULL;
 }
 
@@ -123,6 +138,8 @@ static void lock_clear(gpointer data) {
     virStreamAbort(lock->console);
     virStreamFree(lock->console);
   }
+  else if (lock->domain)
+    virDomainDestroy(lock->domain);
   if (lock->domain)
     virDomainFree(lock->domain);
   g_clear_error(&lock->error);

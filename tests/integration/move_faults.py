@@ -28,20 +28,14 @@ QUICK = "keepalive_interval = 1\nkeepalive_count = 3\n"
 
 
 class Faults(MoveCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.hv, cls.other = lab.two_hosts(settings=QUICK)
-        cls.addClassCleanup(cls.hv.stop)
-        cls.addClassCleanup(cls.other.stop)
-        cls.share()
+    settings = QUICK
 
     @classmethod
-    def share(cls):
-        """One directory that both hosts have."""
-        cls.hv.make_directory("shared")
-        for host in (cls.hv, cls.other):
-            host.run("mkdir", "-p", SHARED)
-            host.run("mount", "--bind", cls.hv.path("shared"), SHARED)
+    def setUpClass(cls):
+        cls.hv, cls.other = lab.two_hosts(settings=cls.settings)
+        cls.addClassCleanup(cls.hv.stop)
+        cls.addClassCleanup(cls.other.stop)
+        lab.share([cls.hv, cls.other], SHARED)
 
     def setUp(self):
         super().setUp()
@@ -73,14 +67,14 @@ class Faults(MoveCase):
 
     # The machine.
 
-    def write_at(self, host):
+    def write_at(self, host, *others):
         spec, shared = WAYS[self.way]
         pool = "shared" if shared else "moving"
         disks = [{"target": "vda", "image": "base", "pool": pool}, {"target": "vdb", "size": "16MiB", "pool": pool}]
         machine = self.machine(host, **spec, disks=disks)
         machine["spec"] = {key: value for key, value in machine["spec"].items() if value is not None}
         hosts = [document("Host", name, each) for name, each in self.host_specs.items()]
-        self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pool), machine)
+        self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pool), machine, *others)
         self.home = host
 
     def at_home(self):
