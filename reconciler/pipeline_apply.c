@@ -11,13 +11,28 @@
 
 #define LOCK_WAIT 15000 /* milliseconds, for other controllers of the same fleet */
 
+/* One that is held is its holder's; one that outlived its libvirtd goes. */
+static void end_left_locks(const Pipeline *pipeline) {
+  gboolean seen = FALSE;
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
+    const FleetHost *host = pipeline->fleet->hosts->pdata[i];
+    seen |= host->actual != NULL && host->actual->has_lock;
+  }
+  if (seen)
+    host_locks_free(host_locks_take(pipeline->fleet, 0, pipeline->options->cancel, NULL));
+}
+
 /* What is done is planned under the lock: another controller may have acted since it was looked at. */
 gboolean pipeline_lock_fleet(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   RunResult *result = pipeline->result;
   GError *error = NULL;
-  if (options->dry_run || result->plan->actions->len == 0 || pipeline_only_host(pipeline) != NULL)
+  if (options->dry_run || pipeline_only_host(pipeline) != NULL)
     return TRUE;
+  if (result->plan->actions->len == 0) {
+    end_left_locks(pipeline);
+    return TRUE;
+  }
   pipeline->locks = host_locks_take(pipeline->fleet, LOCK_WAIT, options->cancel, &error);
   if (pipeline->locks == NULL)
     return pipeline_stop(pipeline, error->domain == EXECUTE_ERROR ? 3 : 1, error);

@@ -1,6 +1,8 @@
 /* Life of what was observed, and questions to it. */
 #include "state/actual.h"
 
+#include "state/helper.h"
+
 static void free_volume(gpointer volume) { actual_volume_free(volume); }
 static void free_pool(gpointer pool) { actual_pool_free(pool); }
 static void free_network(gpointer network) { actual_network_free(network); }
@@ -218,8 +220,10 @@ GPtrArray *actual_chain(const Actual *actual, const char *path) {
   return chain;
 }
 
-static gboolean is_helper(gpointer name G_GNUC_UNUSED, gpointer data, gpointer actual) {
+static gboolean is_helper(gpointer name, gpointer data, gpointer actual) {
   const ActualDomain *domain = data;
+  if (g_strcmp0(domain->helper_of, HOST_LOCK_NAME) == 0 && g_str_equal(name, HOST_LOCK_NAME))
+    ((Actual *)actual)->has_lock = TRUE;
   ActualDomain *machine = domain->helper_of ? g_hash_table_lookup(((Actual *)actual)->domains, domain->helper_of) : NULL;
   if (machine)
     machine->has_helper = TRUE;

@@ -115,6 +115,7 @@ typedef struct {
   gboolean has_kvm;     /* capabilities offer a kvm domain for the host's arch */
   gboolean local;       /* it is this host */
   gboolean privileged;  /* a system daemon rather than a session one */
+  gboolean has_lock;    /* somebody changes it, or a lock was left (reconciler/act/host_lock.h) */
   Texts *texts;         /* the capabilities, as `persistent`; NULL: not kept */
   GHashTable *domains;  /* name → ActualDomain * */
   GHashTable *pools;    /* name → ActualPool * */

@@ -294,6 +294,21 @@ class TwoControllers(FleetCase):
         self.second(status=0)
         self.assertEqual(self.plan(status=0)["actions"], [])
 
+    def test_a_lock_that_was_left_goes_without_anything_to_do(self):
+        self.apply()
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"), self.machine("c", host="kvm-2"))
+        first = self.hold("run: all acted")
+        self.hv.kill_daemon()
+        self.hv.restart_daemon()
+        self.go()
+        self.assertEqual(first.wait(), 0)
+        self.assertIn("reconcile-lock", self.names(self.hv))
+        self.assertEqual(self.apply()["actions"], [])
+        deadline = time.monotonic() + 20
+        while self.locks() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(self.locks(), [])
+
     def test_one_host_under_two_names(self):
         self.hosts["kvm-2"]["uri"] = self.hv.uri + "&mode=legacy"
         self.write(self.machine("a", host="kvm-1"))
