@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "reconciler/capacity.h"
 #include "schema/digest.h"
 
 static void placed_free(gpointer data) {
@@ -29,23 +30,6 @@ static gboolean takes_machines(const FleetHost *host) {
 static char *rank(const char *machine, const FleetHost *host) {
   g_autofree char *text = g_strconcat(machine, "/", host->name, NULL);
   return digest_of_data(text, strlen(text));
-}
-
-static const FleetHost *choose(const Fleet *fleet, const char *machine, const StringMap *selector) {
-  const FleetHost *best = NULL;
-  g_autofree char *highest = NULL;
-  for (guint i = 0; i < fleet->hosts->len; i++) {
-    const FleetHost *host = fleet->hosts->pdata[i];
-    if (!takes_machines(host) || host->actual == NULL || (selector != NULL && !placement_matches(selector, host)))
-      continue;
-    g_autofree char *mine = rank(machine, host);
-    if (best == NULL || strcmp(mine, highest) > 0) {
-      best = host;
-      g_free(highest);
-      highest = g_steal_pointer(&mine);
-    }
-  }
-  return best;
 }
 
 static const ActualDomain *ours_on(const FleetHost *host, const char *machine) {
@@ -114,47 +98,118 @@ static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
                          there != NULL ? there->error->message : "");
 }
 
-static const FleetHost *home_of(const Fleet *fleet, const Object *machine, const FleetHost *now, char **ret_error) {
+static const PlacementSpec *placement_for(const Object *machine) {
   const VmSpec *vm = object_vm(machine);
-  const PlacementSpec *placement = given(vm, VmSpec, placement) ? &vm->placement : NULL;
-  const StringMap *selector = placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
-  if (placement != NULL && given(placement, PlacementSpec, host)) {
-    const FleetHost *host = fleet_host(fleet, placement->host);
-    if (takes_machines(host))
-      return host;
-    if (fleet_host_is_fenced(host)) {
-      *ret_error = g_strdup_printf("its host %s is fenced: place it on another one", host->name);
-      return NULL;
-    }
-    selector = NULL; /* in maintenance: anywhere that takes it */
-  }
-  gboolean stays = now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now));
-  const FleetHost *home = stays ? now : choose(fleet, machine->metadata.name, selector);
-  if (home == NULL)
-    *ret_error = g_strdup("no host that can be asked and takes machines fits its placement");
-  return home;
+  return given(vm, VmSpec, placement) ? &vm->placement : NULL;
 }
 
-static void place(const Fleet *fleet, Placed *placed) {
-  find(fleet, placed);
-  if (placed->error == NULL)
-    placed->error = may_have_gone(fleet, placed);
-  if (placed->error != NULL)
-    return;
-  placed->home = home_of(fleet, placed->machine, placed->now, &placed->error);
-  if (placed->home != NULL && placed->home->actual == NULL && placed->now == NULL) {
-    placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
-    return;
+static const StringMap *selector_of(const Object *machine) {
+  const PlacementSpec *placement = placement_for(machine);
+  return placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
+}
+
+/* Where the file puts it by name. In maintenance a host takes none: what is elsewhere stays there so long. */
+static const FleetHost *named(const Fleet *fleet, const Placed *placed, const char *name, char **ret_error) {
+  const FleetHost *host = fleet_host(fleet, name);
+  if (takes_machines(host))
+    return host;
+  if (fleet_host_is_fenced(host))
+    *ret_error = g_strdup_printf("its host %s is fenced: place it on another one", name);
+  else if (placed->now == host)
+    *ret_error = g_strdup_printf("it can't leave %s, which is in maintenance, since it is placed there by name: give another host, or a selector", name);
+  else if (placed->now == NULL)
+    *ret_error = g_strdup_printf("its host %s is in maintenance: place it on another one, or wait", name);
+  return *ret_error == NULL ? placed->now : NULL;
+}
+
+/* Without choosing: NULL without error is to be chosen. */
+static const FleetHost *home_without_choice(const Fleet *fleet, const Placed *placed, char **ret_error) {
+  const PlacementSpec *placement = placement_for(placed->machine);
+  const StringMap *selector = selector_of(placed->machine);
+  const FleetHost *now = placed->now;
+  if (placement != NULL && given(placement, PlacementSpec, host))
+    return named(fleet, placed, placement->host, ret_error);
+  return now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now)) ? now : NULL;
+}
+
+static const ActualDomain *domain_of(const Placed *placed) {
+  return placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+}
+
+/* Why a host isn't one to choose; NULL: it is. */
+static char *why_not(const FleetHost *host, const Placed *placed, const Capacity *capacity) {
+  const StringMap *selector = selector_of(placed->machine);
+  if (fleet_host_is_fenced(host))
+    return g_strdup("is fenced");
+  if (!takes_machines(host))
+    return g_strdup("is in maintenance");
+  if (host->actual == NULL)
+    return g_strdup("can't be asked");
+  if (selector != NULL && !placement_matches(selector, host))
+    return g_strdup("hasn't the labels");
+  return capacity_refusal(capacity, host, placed->machine, domain_of(placed));
+}
+
+static const FleetHost *choose(const Fleet *fleet, const Placed *placed, const Capacity *capacity, char **ret_error) {
+  const FleetHost *best = NULL;
+  g_autofree char *highest = NULL;
+  g_autoptr(GString) reasons = g_string_new(NULL);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    g_autofree char *reason = why_not(host, placed, capacity), *mine = rank(placed->machine->metadata.name, host);
+    if (reason != NULL)
+      g_string_append_printf(reasons, "%s%s %s", reasons->len > 0 ? "; " : "", host->name, reason);
+    else if (best == NULL || strcmp(mine, highest) > 0) {
+      best = host;
+      g_free(highest);
+      highest = g_steal_pointer(&mine);
+    }
   }
-  const FleetHost *unknown = placed->error == NULL && placed->now == NULL ? silent(fleet) : NULL;
-  if (unknown != NULL)
+  g_autofree char *leaves = placed->now != NULL ? g_strdup_printf("it can't leave %s", placed->now->name) : NULL;
+  if (best == NULL)
+    *ret_error = g_strdup_printf("%s%sno host fits its placement (%s)", leaves != NULL ? leaves : "", leaves != NULL ? ": " : "", reasons->str);
+  return best;
+}
+
+/* It is nowhere yet: whether it may be made at its home. */
+static void check_new(const Fleet *fleet, Placed *placed) {
+  const FleetHost *unknown = silent(fleet);
+  if (placed->home->actual == NULL)
+    placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
+  else if (unknown != NULL)
     placed->error = g_strdup_printf("it is on no host that can be asked, but it may be on %s, which can't (%s): it isn't made a second "
                                     "time; bring that host back, or declare it fenced: true when it is certainly off",
                                     unknown->name, unknown->error->message);
 }
 
+/* Those that stay and those that the file puts somewhere take their room first. */
+static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+  find(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = may_have_gone(fleet, placed);
+  if (placed->error == NULL)
+    placed->home = home_without_choice(fleet, placed, &placed->error);
+  const FleetHost *takes = placed->home != NULL ? placed->home : placed->error != NULL ? placed->now : NULL;
+  g_autofree char *full = takes != NULL && takes != placed->now ? capacity_refusal(capacity, takes, placed->machine, domain_of(placed)) : NULL;
+  if (full != NULL) {
+    placed->error = g_strdup_printf("its host %s %s", takes->name, full);
+    placed->home = NULL;
+    takes = placed->now;
+  }
+  if (takes != NULL)
+    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+}
+
+static void place_by_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+  placed->home = choose(fleet, placed, capacity, &placed->error);
+  const FleetHost *takes = placed->home != NULL ? placed->home : placed->now;
+  if (takes != NULL)
+    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+}
+
 GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
   GPtrArray *all = g_ptr_array_new_with_free_func(placed_free);
+  g_autoptr(Capacity) capacity = capacity_new(desired, fleet);
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
     if (object->kind != KIND_VIRTUAL_MACHINE)
@@ -163,7 +218,14 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
     placed->machine = object;
     placed->fleet = fleet;
     g_ptr_array_add(all, placed);
-    place(fleet, placed);
+    place_without_choice(fleet, placed, capacity);
+  }
+  for (guint i = 0; i < all->len; i++) {
+    Placed *placed = all->pdata[i];
+    if (placed->error == NULL && placed->home == NULL)
+      place_by_choice(fleet, placed, capacity);
+    if (placed->error == NULL && placed->now == NULL)
+      check_new(fleet, placed);
   }
   return all;
 }

@@ -136,16 +136,6 @@ class Killed(MoveCase):
         self.assertEqual(guest.do("sum", "vdb"), content)
 
 
-class Drain(MoveCase):
-    def test_maintenance(self):
-        content = self.started()
-        self.host_specs["lab-a"]["maintenance"] = True
-        self.write(self.machine("lab-a"))
-        self.apply()
-        self.assert_moved()
-        self.assertEqual(self.guest(self.other).do("sum", "vdb"), content)
-
-
 if __name__ == "__main__":
     lab.need_binary()
     lab.main()

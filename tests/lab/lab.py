@@ -32,7 +32,7 @@ from guest import Guest  # noqa: F401
 from guard import processes_of  # noqa: F401
 from hypervisor import Hypervisor, guest_files  # noqa: F401
 from product import DOMAIN_BY_DISK, Product, Result, binary, document, reconcile  # noqa: F401
-from system import SystemHypervisor, share, two_hosts  # noqa: F401
+from system import SystemHypervisor, joined_hosts, share, two_hosts  # noqa: F401
 
 
 class TestCase(unittest.TestCase):

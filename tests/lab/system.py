@@ -146,23 +146,37 @@ class SystemHypervisor(Hypervisor):
             self.keeper = None
 
 
-def two_hosts(settings=""):
-    """Two hosts with a cable between them, 10.77.0.1 and 10.77.0.2, that know
-    each other as lab-a and lab-b."""
-    addresses = {"lab-a": "10.77.0.1", "lab-b": "10.77.0.2"}
-    hosts = [(address, name) for name, address in addresses.items()]
-    first = SystemHypervisor("lab-a", hosts, settings)
+def joined_hosts(count, settings=""):
+    """So many hosts on one cable, 10.77.0.1 and so on, that know each other as lab-a, lab-b …: the cable is a
+    bridge on the first."""
+    names = [f"lab-{letter}" for letter in "abcdefgh"[:count]]
+    addresses = {name: f"10.77.0.{number}" for number, name in enumerate(names, 1)}
+    known = [(address, name) for name, address in addresses.items()]
+    hosts = []
     try:
-        second = SystemHypervisor("lab-b", hosts, settings)
+        for name in names:
+            hosts.append(SystemHypervisor(name, known, settings))
+        _join(hosts, addresses)
     except BaseException:
-        first.stop()
+        for host in hosts:
+            host.stop()
         raise
-    first.run("ip", "link", "add", "cable", "type", "veth",
-              "peer", "name", "cable", "netns", str(second.keeper.pid))
-    for host in (first, second):
+    return tuple(hosts)
+
+
+def two_hosts(settings=""):
+    return joined_hosts(2, settings)
+
+
+def _join(hosts, addresses):
+    first, *others = hosts
+    first.run("ip", "link", "add", "cable", "type", "bridge")
+    for number, host in enumerate(others):
+        first.run("ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", "cable", "netns", str(host.keeper.pid))
+        first.run("ip", "link", "set", f"port{number}", "master", "cable", "up")
+    for host in hosts:
         host.run("ip", "address", "add", addresses[host.name] + "/24", "dev", "cable")
         host.run("ip", "link", "set", "cable", "up")
-    return first, second
 
 
 def share(hosts, place):

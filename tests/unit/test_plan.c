@@ -3,6 +3,7 @@
  *   host/domains/NAME.xml, NAME.live.xml   definitions and running machines
  *   host/snapshots/NAME/SNAPSHOT.xml       its snapshots
  *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
+ *   hosts/NAME/…      the same of each host, where the source declares some; what hosts are asked isn't known
  *   options           lines: prune, allow restart, allow data-loss, prune-limit N, now SECONDS (optional)
  *   expected.json     the plan
  * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconciler/fleet_plan.h"
+#include "reconciler/migration.h"
 #include "reconciler/plan_json.h"
 #include "reconciler/planner.h"
 #include "state/domain_facts.h"
@@ -172,6 +175,39 @@ static void read_options(const char *path, PlanInput *input) {
   }
 }
 
+static Plan *plan_one(const char *directory, const Desired *desired) {
+  g_autofree char *path = g_build_filename(directory, "host", NULL), *options = g_build_filename(directory, "options", NULL);
+  g_autoptr(Actual) actual = load_host(path);
+  declare_images(desired, actual);
+  PlanInput input = {.desired = desired, .actual = actual, .source = "/golden", .prune_percent = 30};
+  read_options(options, &input);
+  return planner_plan(&input);
+}
+
+static Plan *plan_fleet(const char *directory, const Desired *desired) {
+  g_autofree char *options = g_build_filename(directory, "options", NULL);
+  g_autoptr(Fleet) fleet = fleet_new_declared(desired, TRUE);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    g_autofree char *path = g_build_filename(directory, "hosts", host->name, NULL);
+    host->actual = load_host(path);
+  }
+  g_autoptr(GPtrArray) placed = placement_of(desired, fleet);
+  Plan *whole = fleet_plan_new(fleet, "/golden", NULL);
+  fleet_plan_troubles(whole, fleet, placed);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    g_autoptr(Desired) part = fleet_part(desired, placed, host);
+    declare_images(part, host->actual);
+    PlanInput input = {.desired = part, .everywhere = desired, .placed = placed, .actual = host->actual, .host = host->name, .source = "/golden",
+                       .prune_percent = 30};
+    read_options(options, &input);
+    fleet_plan_add(whole, planner_plan(&input));
+  }
+  moves_check_space(whole, fleet);
+  return whole;
+}
+
 static char *plan_of(const char *directory) {
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(Desired) desired = desired_new();
@@ -182,12 +218,7 @@ static char *plan_of(const char *directory) {
     g_autofree char *first = diagnostic_format(diagnostics->items->pdata[0]);
     fail_msg("%s: %s", directory, first);
   }
-  g_autofree char *host = g_build_filename(directory, "host", NULL), *options = g_build_filename(directory, "options", NULL);
-  g_autoptr(Actual) actual = load_host(host);
-  declare_images(desired, actual);
-  PlanInput input = {.desired = desired, .actual = actual, .source = "/golden", .prune_percent = 30};
-  read_options(options, &input);
-  g_autoptr(Plan) plan = planner_plan(&input);
+  g_autoptr(Plan) plan = desired_has_hosts(desired) ? plan_fleet(directory, desired) : plan_one(directory, desired);
   char *text = plan_to_json(plan);
   /* Saved and loaded, it is the same plan. */
   g_autoptr(GError) error = NULL;

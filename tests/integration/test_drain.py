@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Three hosts: one is emptied for maintenance, within the limits of the others; and each host's own agent in turn."""
+
+from move_case import POOL, MoveCase, document, lab
+
+MEMORY = {"one": 64, "two": 64, "web": 128}
+
+
+class Three(MoveCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.hv, cls.other, cls.third = lab.joined_hosts(3)
+        for host in (cls.hv, cls.other, cls.third):
+            cls.addClassCleanup(host.stop)
+
+    def setUp(self):
+        super().setUp()
+        self.host_specs["lab-c"] = {"uri": self.third.uri, "peerUri": "qemu+tcp://lab-c/system", "migrationUri": "tcp://10.77.0.3"}
+        for spec in self.host_specs.values():
+            spec["maintenance"] = False
+
+    def tearDown(self):
+        self.third.clear()
+        self.third.run("sh", "-c", f"rm -rf {POOL}")
+        super().tearDown()
+
+    def write(self, *documents):
+        hosts = [document("Host", name, spec, labels={"zone": "x"}) for name, spec in self.host_specs.items()]
+        self.hv.write("all.yaml", *hosts, self.pool, self.hv.image(pool="moving"), *documents)
+
+    def stopped(self, name, placement, **spec):
+        return document("VirtualMachine", name, {
+            "type": "qemu", "powerState": "stopped", "memory": {"size": "64MiB"}, "placement": placement,
+            "disks": [{"target": "vda", "size": "1MiB", "pool": "moving"}], **spec})
+
+    def where(self):
+        return {domain.name(): host.name for host in (self.hv, self.other, self.third) for domain in host.conn.listAllDomains()}
+
+    def maintain(self, *names):
+        for name, spec in self.host_specs.items():
+            spec["maintenance"] = name in names
+
+    def load(self, host):
+        return sum(MEMORY.get(name, 64) for name, on in self.where().items() if on == host)
+
+
+class Drain(Three):
+    def test_maintenance(self):
+        chosen = {"selector": {"zone": "x"}}
+        machines = [self.machine("lab-a", placement=chosen, powerState="running"), self.stopped("one", chosen), self.stopped("two", chosen),
+                    self.stopped("named", {"host": "lab-a"}), self.stopped("device", chosen, hostDevices={"pci": [{"address": "0000:00:02.0"}]})]
+        self.maintain("lab-b", "lab-c")
+        self.write(*machines)
+        self.apply()
+        self.assertEqual(set(self.where().values()), {"lab-a"})
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        # The others are back, and nothing moves by itself.
+        self.maintain()
+        self.write(*machines)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.maintain("lab-a")
+        self.host_specs["lab-b"]["limits"] = {"memory": "150MiB", "cpus": 1}
+        self.write(*machines)
+        plan = self.plan(status=1)
+        self.assertIn("placed there by name", self.error_of(plan, "named"))
+        self.assertIn("devices of its host", self.error_of(plan, "device"))
+        self.assertEqual({action["impact"] for action in plan["actions"]}, {"none", "live"})
+        with guest.keeps_beating(max_gap=20):
+            self.apply(status=1)
+        where = self.where()
+        self.assertEqual([where["named"], where["device"]], ["lab-a", "lab-a"])
+        moved = {name: where[name] for name in ("web", "one", "two")}
+        self.assertLessEqual(set(moved.values()), {"lab-b", "lab-c"})
+        self.assertLessEqual(sum(host == "lab-b" for host in moved.values()), 1)  # more CPUs it doesn't take
+        self.assertLessEqual(self.load("lab-b"), 150)
+        self.assertEqual(self.plan(status=1)["actions"], [])
+        # It ends, and nothing moves back.
+        self.maintain()
+        self.write(*machines)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.assertEqual(self.where(), where)
+        # Nobody has room: nothing is done, and each host's reason is said.
+        self.maintain(where["web"])
+        for spec in self.host_specs.values():
+            spec["limits"] = {"memory": "64MiB"}
+        self.write(*machines)
+        error = self.error_of(self.apply(status=1), "web")
+        for part in (f"can't leave {where['web']}", "is in maintenance", "limits.memory"):
+            self.assertIn(part, error)
+        self.assertEqual(self.where(), where)
+
+
+class Agents(Three):
+    def agent(self, host, *arguments, status=0):
+        env = {**self.env, "XDG_STATE_HOME": self.hv.make_directory("state", host)}
+        return self.hv.reconcile("-o", "json", "--host", host, *arguments, self.hv.path("specs"), env=env, check=status).json()
+
+    def test_each_does_its_own_part(self):
+        """One that moves is its old host's work; the others neither make it a second time nor delete anything."""
+        self.host_specs.pop("lab-c")
+        self.write(self.stopped("one", {"host": "lab-a"}), self.stopped("two", {"host": "lab-b"}))
+        for host in ("lab-b", "lab-a"):
+            self.agent(host)
+        self.assertEqual(self.where(), {"one": "lab-a", "two": "lab-b"})
+        self.write(self.stopped("one", {"host": "lab-b"}), self.stopped("two", {"host": "lab-b"}, title="new"))
+        self.assertEqual({action["object"] for action in self.agent("lab-b", "--prune")["actions"]}, {"lab-b/vm/two"})
+        self.assertEqual(self.where(), {"one": "lab-a", "two": "lab-b"})
+        self.assertEqual({action["object"] for action in self.agent("lab-a", "--prune")["actions"]}, {"lab-a/vm/one"})
+        self.assertEqual(self.where(), {"one": "lab-b", "two": "lab-b"})
+        self.assertEqual([self.files(self.hv), self.files(self.other)], [[], ["one-vda.qcow2", "two-vda.qcow2"]])
+        for host in ("lab-a", "lab-b"):
+            self.assertEqual(self.agent(host, "--dry-run")["actions"], [])
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
