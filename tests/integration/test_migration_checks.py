@@ -3,6 +3,7 @@
 needs one to run."""
 
 import contextlib
+import os
 import re
 
 from move_case import POOL, MoveCase, document, lab, libvirt
@@ -107,6 +108,23 @@ class Refused(MoveCase):
         domain.detachDeviceFlags("<disk type='file' device='disk'><source file='/var/lib/libvirt/aside/vdc'/><target dev='vdc' bus='virtio'/></disk>", 2)
         with self.refused("snapshots"):
             domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)
+
+    def test_a_lock_that_cannot_be_had(self):
+        """libvirt can't keep apart who has a console: that is said, and nothing is left."""
+        self.write(self.machine("lab-a", title="another"))
+        locks = self.hv.path("run/lock")
+        os.rename(locks, locks + ".away")
+        with open(locks, "w", encoding="utf-8"):
+            pass
+        try:
+            result = self.hv.reconcile(self.hv.path("specs"), check=1)
+        finally:
+            os.unlink(locks)
+            os.rename(locks + ".away", locks)
+        self.assertIn("cannot open the console of domain reconcile-lock on lab-a: Couldn't create lock file", result.stdout + result.stderr)
+        self.assertNotIn("the same host", result.stdout + result.stderr)
+        self.assertEqual([domain.name() for domain in self.hv.conn.listAllDomains()], ["web"])
+        self.apply()
 
     def test_its_cpu(self):
         if "type='kvm'" not in self.hv.conn.getCapabilities():
