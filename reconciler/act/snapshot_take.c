@@ -234,6 +234,15 @@ static gboolean verify(const Taking *taking, GError **error) {
   return TRUE;
 }
 
+/* Before all is noted as done: nobody would do it later. */
+static void refresh_pools(const ActionContext *context, const ActualSnapshot *snapshot) {
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (disk->path)
+      volume_refresh_around(context, disk->path, NULL, NULL);
+  }
+}
+
 static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Consistency *ret_consistency, GError **error) {
   const char *name = taking->wanted->name;
   g_autofree char *xml = virDomainSnapshotGetXMLDesc(snapshot, 0);
@@ -243,6 +252,7 @@ static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Co
   if (!found)
     return FALSE;
   *ret_consistency = snapshot_consistency(found, taking->wanted->quiesce);
+  refresh_pools(taking->context, found);
   actual_snapshot_free(found);
   return snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error);
 }
@@ -282,14 +292,6 @@ static gboolean check_files(const Taking *taking, GError **error) {
       return FALSE;
   }
   return TRUE;
-}
-
-static void refresh_pools(const Taking *taking) {
-  for (guint i = 0; i < taking->snapshot->disks->len; i++) {
-    const ActualSnapshotDisk *disk = taking->snapshot->disks->pdata[i];
-    if (disk->path)
-      volume_refresh_around(taking->context, disk->path, NULL, NULL);
-  }
 }
 
 /* After a failure: nothing is noted any more where nothing is left. What can't be told is left to the next run. */
@@ -332,7 +334,7 @@ static gboolean take(Taking *taking, Consistency *ret_consistency, GError **erro
   FAULT("snapshot: taken");
   if (!verify(taking, error))
     return FALSE;
-  refresh_pools(taking); /* before all is noted as done: nobody would do it later */
+  refresh_pools(taking->context, taking->snapshot);
   if (!snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error))
     return FALSE;
   FAULT("snapshot: recorded");

@@ -19,8 +19,10 @@ class Some(faults.TestCase):
                                  (5, "snapshot: begun", self.kill_libvirtd), (6, "snapshot: layer removed", self.kill_libvirtd)):
             number = (names if step % 2 else back).index(name) + 1
             self.at(step, number, kill, name)
-        last = max(number for number, name in enumerate(names, 1) if name == "snapshot: recorded")
-        self.at(7, last, self.kill_reconcile, "the last snapshot is recorded")
+        for step, place in ((7, "snapshot: recorded"), (9, "snapshot: taken")):  # the last one: no later one refreshes the pool
+            last = max(number for number, name in enumerate(names, 1) if name == place)
+            self.places(step - 1)
+            self.assertTrue(self.at(step, last, self.kill_reconcile, place))
 
 
 if __name__ == "__main__":
