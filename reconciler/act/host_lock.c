@@ -132,9 +132,11 @@ static gpointer take(gpointer data) {
   return NULL;
 }
 
+/* Ended here, where it can be: the end of the connection would do it as well, but a moment after ours. */
 static void lock_clear(gpointer data) {
   Lock *lock = data;
   if (lock->console) {
+    virDomainDestroy(lock->domain);
     virStreamAbort(lock->console);
     virStreamFree(lock->console);
   }
