@@ -33,8 +33,21 @@ static void append_service(const Cli *cli, const json_t *service, GString *out) 
   service_append_state(out, service);
 }
 
+/* From the service's journal, where we may read it. */
+static void add_lives(const Cli *cli, const json_t *service, const Actual *actual, const GPtrArray *statuses) {
+  g_autoptr(Journal) journal = statuses->len > 0 ? service_journal(cli, service, NULL) : NULL;
+  for (guint i = 0; journal && i < statuses->len; i++) {
+    DomainStatus *status = statuses->pdata[i];
+    g_autofree char *object = g_strconcat("vm/", status->domain->name, NULL);
+    GPtrArray *events = journal_events(journal, object, 0, NULL);
+    if (events)
+      domain_status_live(status, actual->uri, events);
+  }
+}
+
 /* What is told of one host: as JSON (ret_json), or appended. Returns whether all could be read. */
-static gboolean tell_host(const Cli *cli, const Actual *actual, const GPtrArray *domains, json_t **ret_json, GString *out) {
+static gboolean tell_host(const Cli *cli, const json_t *service, const Actual *actual, const GPtrArray *domains, json_t **ret_json,
+                          GString *out) {
   gboolean json = cli->format == &report_json, complete = TRUE;
   g_autoptr(GPtrArray) statuses = g_ptr_array_new_with_free_func((GDestroyNotify)domain_status_free);
   for (guint i = 0; i < domains->len; i++) {
@@ -43,6 +56,7 @@ static gboolean tell_host(const Cli *cli, const Actual *actual, const GPtrArray 
     if (!cli->options.disks)
       g_ptr_array_add(statuses, domain_status_new(actual, domain));
   }
+  add_lives(cli, service, actual, statuses);
   g_autoptr(VolumeUsers) users = cli->options.disks ? volume_users_new(actual) : NULL; /* who else uses which file */
   if (json)
     *ret_json = users ? status_disks_json(actual, domains, users) : status_json(actual, statuses);
@@ -55,14 +69,14 @@ static gboolean tell_host(const Cli *cli, const Actual *actual, const GPtrArray 
 
 /* --- the hosts that a source declares --- */
 
-static gboolean tell_fleet_host(const Cli *cli, const FleetHost *host, json_t *hosts, GString *out) {
+static gboolean tell_fleet_host(const Cli *cli, const json_t *service, const FleetHost *host, json_t *hosts, GString *out) {
   json_t *part = NULL;
   gboolean complete = FALSE;
   g_autofree char *name = escape_text(host->name);
   g_string_append_printf(out, "%s%s:\n", out->len ? "\n" : "", name);
   if (host->actual) {
     g_autoptr(GPtrArray) domains = domains_named(cli, host->actual);
-    complete = tell_host(cli, host->actual, domains, &part, out);
+    complete = tell_host(cli, service, host->actual, domains, &part, out);
   } else {
     g_autofree char *why = escape_text(host->error->message);
     g_string_append_printf(out, "can't be asked: %s\n", why);
@@ -93,11 +107,12 @@ static int status_of_fleet(const Cli *cli) {
   g_autoptr(Fleet) fleet = fleet_of_source(cli, &desired, diagnostics, &error);
   if (!fleet)
     return cli_fail(cli, error, diagnostics);
+  json_auto_t *service = cli->options.disks ? NULL : service_ask(cli, "status", NULL);
   json_auto_t *root = json_pack("{s:i, s:[]}", "formatVersion", 1, "hosts");
   g_autoptr(GString) out = g_string_new(NULL);
   gboolean complete = TRUE;
   for (guint i = 0; i < fleet->hosts->len; i++)
-    complete &= tell_fleet_host(cli, fleet->hosts->pdata[i], json_object_get(root, "hosts"), out);
+    complete &= tell_fleet_host(cli, service, fleet->hosts->pdata[i], json_object_get(root, "hosts"), out);
   if (cli->format == &report_json)
     print_json(json_incref(root));
   else
@@ -120,8 +135,8 @@ int command_status(const Cli *cli) {
     return cli_fail(cli, error, NULL);
   json_t *root = NULL;
   g_autoptr(GString) out = g_string_new(NULL);
-  gboolean complete = tell_host(cli, actual, domains, &root, out);
   json_auto_t *service = cli->options.disks ? NULL : service_ask(cli, "status", NULL); /* where one runs, and lets us ask */
+  gboolean complete = tell_host(cli, service, actual, domains, &root, out);
   if (root && !cli->options.disks)
     json_object_set(root, "service", service ? service : json_null());
   append_service(cli, service, out);

@@ -32,7 +32,7 @@ class LiveCase(MoveCase):
         super().write(self.shared, *documents)
 
     def machine(self, host, cmdline="control", **spec):
-        disks = [{"target": "vdb", "size": "16MiB", "pool": "shared"}]
+        disks = [{"target": target, "size": "16MiB", "pool": "shared"} for target in ("vda", "vdb")]
         return super().machine(host, cmdline, **{"disks": disks, **spec})
 
     def go(self, host, status=0, **spec):
@@ -138,9 +138,13 @@ class Ways(LiveCase):
             self.host_specs[name]["transport"] = "tls"
         self.assertRegex(self.told(self.go(there, status=1, migration=slow)), "ca-cert.pem")
         self.assertEqual(self.where(), [here])
+        # The disk, as a guest that begins anew reads it: see Ends.
         last = self.hv if here == "lab-a" else self.other
-        self.assertEqual(self.guest(last).do("sum", "vdb"), content)
         self.assertEqual(guest.starts(), 1)
+        last.domain("web").reset()
+        guest = self.guest(last)
+        guest.wait(lambda g: g.starts() == 2, "another start")
+        self.assertEqual(guest.do("sum", "vdb"), content)
 
 
 class Ends(LiveCase):

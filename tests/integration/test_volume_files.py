@@ -141,7 +141,7 @@ class SessionTest(Files, lab.TestCase):
         def write():
             with open(self.path("pipe"), "wb"):
                 woken.set()
-        writer = threading.Thread(target=write)
+        writer = threading.Thread(target=write, daemon=True)  # no end of the test waits for it
         writer.start()
         seen, by_file = self.volumes()
         self.assertFalse(woken.is_set(), "somebody opened the pipe")

@@ -172,7 +172,8 @@ static const GOptionEntry entries[] = {
 
 static gboolean dump(Connection *connection, GError **error) {
   g_auto(GStrv) wanted = names ? g_strsplit(names, ",", 0) : NULL;
-  ObserveOptions options = {TRUE, TRUE, TRUE, (const char *const *)wanted, (guint)threads, calls /* texts come by calls */};
+  ObserveOptions options = {.domains = TRUE, .storage = TRUE, .networks = TRUE, .names = (const char *const *)wanted,
+                            .threads = (guint)threads, .keep_texts = calls /* texts come by calls */};
   if (quiet && !connection_get(connection, error))
     return FALSE;
   gint64 start = g_get_monotonic_time();
