@@ -79,6 +79,15 @@ static gboolean forget_restart(FactsSpec *facts, gconstpointer data G_GNUC_UNUSE
 
 gboolean move_started(virDomainPtr domain, GError **error) { return act_change_facts(domain, forget_restart, NULL, error); }
 
+static gboolean forget_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
+  return any;
+}
+
+gboolean move_forget_left(virDomainPtr domain, GError **error) { return act_change_facts(domain, forget_left, NULL, error); }
+
 gint64 move_epoch(virDomainPtr domain, GError **error) {
   g_autoptr(Ownership) record = act_record(domain, error);
   return !record ? -1 : given(&record->facts, FactsSpec, epoch) ? record->facts.epoch : 0;

@@ -15,6 +15,8 @@ gboolean move_find_there(virConnectPtr peer, const char *name, virDomainPtr *ret
 gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error);
 /* Notes that what was stopped to be moved runs again. */
 gboolean move_started(virDomainPtr domain, GError **error);
+/* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */
+gboolean move_forget_left(virDomainPtr domain, GError **error);
 /* How often it has moved, or -1 with error. */
 gint64 move_epoch(virDomainPtr domain, GError **error);
 

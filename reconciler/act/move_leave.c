@@ -71,13 +71,6 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
 }
 
 /* What it wrote since may be wanted: its volumes are deleted by nobody but people. */
-static gboolean keep_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
-  gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
-  return any;
-}
-
 gboolean act_domain_yield(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
   ActionContext there;
@@ -85,7 +78,7 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (!copies.older)
     return TRUE;
-  if (!check_executes(copies.newer, act_arg(action, "to"), error) || !act_change_facts(copies.newer, keep_left, NULL, error))
+  if (!check_executes(copies.newer, act_arg(action, "to"), error) || !move_forget_left(copies.newer, error))
     return FALSE;
   if (virDomainSetAutostart(copies.older, 0) < 0)
     return libvirt_fail(error, "the older copy on %s can't be kept from starting with its host", act_arg(action, "from"));
@@ -103,11 +96,13 @@ static gboolean remove_half_made(const ActionContext *there, const char *pool_na
     return FALSE;
   if (!half_made)
     return TRUE;
-  g_autofree char *path = volume ? virStorageVolGetPath(volume) : NULL, *user = NULL;
-  if (path && !volume_find_user(there, path, FALSE, &user, NULL, error))
+  g_autofree char *path = volume ? virStorageVolGetPath(volume) : NULL, *user = NULL, *doubt = NULL;
+  if (path && !volume_find_user(there, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s was made by a move that was interrupted, and stays: it is used by %s", path, user);
+  if (doubt)
+    return act_refuse(error, "%s was made by a move that was interrupted, and stays: it can't be told whether something uses it: %s", path, doubt);
   if (volume && !volume_delete(volume, error))
     return FALSE;
   FAULT("move: half-made volume deleted");

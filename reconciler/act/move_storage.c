@@ -303,13 +303,6 @@ static gboolean delete_here(const ActionContext *here, const char *path, GError 
   return volume_delete(volume, error);
 }
 
-static gboolean forget(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
-  gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
-  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
-  return any;
-}
-
 /* The machine's record on its new host says what is left on the old one. */
 gboolean act_move_finish(const ActionContext *context, const Action *action, GError **error) {
   ActionContext there, here;
@@ -327,5 +320,5 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
       return FALSE;
     FAULT("move: volume left behind deleted");
   }
-  return act_change_facts(domain, forget, NULL, error);
+  return move_forget_left(domain, error);
 }

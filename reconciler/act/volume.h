@@ -60,6 +60,7 @@ void half_made_remove(virStoragePoolPtr pool, const char *volume);
 /* Who uses a file, as an observation made now tells (state/volume_users.h). The disks of all domains count, what is
  * based on it, and what other machines' snapshots and records keep; those of the context's own machine are the
  * caller's matter. `ret_doubt`, a clause that says why users may be missing, is NULL when all could be read. */
+
 /* Only what is based on the file; NULL: nothing. */
 gboolean volume_find_overlay(const ActionContext *context, const char *path, char **ret_what, GError **error);
 /* With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
