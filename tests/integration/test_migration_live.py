@@ -46,12 +46,28 @@ class LiveCase(MoveCase):
         return next(each["message"] for each in document["results"] if each["id"] == action)
 
 
-class Asked:
+class Meanwhile:
+    """Looks again and again until the block ends."""
+
+    def __init__(self):
+        self.over = threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.over.set()
+        self.thread.join()
+
+
+class Asked(Meanwhile):
     """What QEMU on a host is told meanwhile: capabilities that are on, and parameters."""
 
     def __init__(self, host):
+        super().__init__()
         self.host, self.on, self.parameters = host, set(), {}
-        self.over = threading.Event()
 
     def look(self):
         while not self.over.wait(0.05):
@@ -71,36 +87,18 @@ class Asked:
         except libvirt.libvirtError:
             return False
 
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
 
-    def __exit__(self, *exception):
-        self.over.set()
-        self.thread.join()
-
-
-class Shown:
+class Shown(Meanwhile):
     """What `reconcile status` tells of the machine's job meanwhile."""
 
     def __init__(self, case):
+        super().__init__()
         self.case, self.jobs = case, []
-        self.over = threading.Event()
 
     def look(self):
         while not self.over.is_set():
             told = self.case.hv.reconcile("status", "web", "-o", "json", "--connect", self.case.hv.uri, env=self.case.env)
             self.jobs += [domain["job"] for domain in told.json().get("domains", [])]
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.over.set()
-        self.thread.join()
 
 
 class Ways(LiveCase):
