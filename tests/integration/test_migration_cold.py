@@ -53,7 +53,7 @@ class Cold(MoveCase):
                          {"placement.host", "cpu.count", "cpu.max", "memory.size", "memory.max", "disks[vdb].size"})
         recorder = self.recorder()
         self.apply()
-        recorder.wait_for(lambda events: [event.detail for event in events if event.event == "stopped"] == [libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN])
+        recorder.wait_for(lambda events: [event.detail for event in events if (event.name, event.event) == ("web", "stopped")] == [libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN])
         self.assertEqual(self.where(), ["lab-b"])
         self.assertEqual([self.files(self.hv), self.files(self.other)], [[], ["web-vda.qcow2", "web-vdb.raw", "web-vdc.qcow2"]])
         guest = self.guest(self.other)
