@@ -11,6 +11,7 @@ DISK = {"target": "vda", "pool": "lab", "size": "8MiB"}
 class Scenario(faults.Scenario):
     """Each step begins with a machine that has layers on its disk, made by hand, and ends with one layer."""
 
+    alike = True
     running = False
     policy = {"maxDepth": 1, "onExceed": "commit"}
 

@@ -8,7 +8,7 @@ import chain_faults
 class Some(chain_faults.TestCase):
     def sample(self, scenario, kill, *places):
         """Interrupted right after each of the named places was passed for the first time."""
-        killed = self.at_places(scenario(), kill, lambda number, names: names[number - 1] in places and
+        killed, _ = self.at_places(scenario(), kill, lambda number, names: names[number - 1] in places and
                                 names.index(names[number - 1]) == number - 1)
         self.assertEqual(killed, len(places))
 

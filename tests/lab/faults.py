@@ -30,6 +30,7 @@ class Scenario:
 
     options = ["--prune", "--prune-limit", "100", "--allow", "restart,data-loss", "--jobs", "1"]
     fresh = False  # each time from an empty host
+    alike = False  # all steps pass the same places
 
     def documents(self, hv, step):
         raise NotImplementedError
@@ -134,6 +135,8 @@ class Snapshots(Scenario):
 
 
 class TestCase(lab.TestCase):
+    budget = None  # for a sweep of less than all places
+
     def kill_reconcile(self, number):
         """TRUE: the place was passed. The process ends there."""
         process = self.start({"RECONCILE_FAULT_AT": str(number)})
@@ -219,39 +222,42 @@ class TestCase(lab.TestCase):
         return reached
 
     def everywhere(self, scenario, kill):
-        """At all places. Where two steps lead there and back, at those of both."""
+        """At all places, or those that the budget has time for. Where two steps lead there and back, at those of both."""
         names = self.begin(scenario)
         step, killed = 2, 0
-        for number in range(1, 1000):
+        whole = not self.budget or self.budget.whole
+        for number in range(1, 1000) if whole else self.budget.draw(range(1, len(names) + 1)):
             reached = False
             for _ in range(1 if scenario.fresh else 2):
                 reached |= self.at(step, number, kill, names[number - 1] if number <= len(names) else "?")
                 step += 1
-            if not reached:
+            if not reached and whole:
                 break
-            killed += 1
-        self.assertGreaterEqual(killed, len(names))
-        return killed
+            killed += reached
+        if whole:
+            self.assertGreaterEqual(killed, len(names))
+        return killed, len(names)
 
     def at_places(self, scenario, kill, wanted=lambda number, names: True):
-        """Where all steps are alike: interrupted at each place that is wanted; how many there were."""
+        """Where all steps are alike: interrupted at each place that is wanted, as far as the budget has time."""
         names = self.begin(scenario)
+        numbers = [number for number in range(1, len(names) + 1) if wanted(number, names)]
         killed = 0
-        for number, name in enumerate(names, 1):
-            if wanted(number, names):
-                self.assertTrue(self.at(1 + number, number, kill, name), name)
-                killed += 1
-        return killed
+        for step, number in enumerate(self.budget.draw(numbers) if self.budget else numbers, 2):
+            self.assertTrue(self.at(step, number, kill, names[number - 1]), names[number - 1])
+            killed += 1
+        return killed, len(numbers)
 
-    def through_all(self, scenarios, kill, sweep):
-        """sweep: everywhere or at_places. One that fails doesn't keep the others from being tried.
-        FAULTS_ONLY=Create,Change: only those."""
+    def through_all(self, scenarios, kill):
+        """One that fails doesn't keep the others from being tried. FAULTS_ONLY=Create,Change: only those."""
         only = os.environ.get("FAULTS_ONLY")
+        scenarios = [each for each in scenarios if not only or each.__name__ in only.split(",")]
+        self.budget = lab.Budget(len(scenarios))
         for scenario in scenarios:
-            if only and scenario.__name__ not in only.split(","):
-                continue
             with self.subTest(scenario.__name__):
+                self.budget.begin()
                 start = time.monotonic()
-                killed = sweep(scenario(), kill)
-                lab.figure(f"{scenario.__name__}: {kill.__name__} at {killed} places, {time.monotonic() - start:.0f} s")
+                sweep = self.at_places if scenario.alike else self.everywhere
+                killed, of = sweep(scenario(), kill)
+                lab.figure(f"{scenario.__name__}: {kill.__name__} at {killed} of {of} places, {time.monotonic() - start:.0f} s{self.budget.told()}")
             self.clear_host()

@@ -27,6 +27,7 @@ except ImportError as error:
     print(f"skipped: {error}: run scripts/install-packages test")
     sys.exit(77)
 
+from budget import SEED, Budget, begin_file  # noqa: F401
 from events import Event, EventRecorder  # noqa: F401
 from guest import Guest  # noqa: F401
 from guard import processes_of  # noqa: F401
@@ -72,9 +73,15 @@ def need_binary():
         skip_all(f"{binary()} is not built: cmake --preset asan && cmake --build --preset asan")
 
 
+class _Program(unittest.TestProgram):
+    def runTests(self):
+        begin_file(self.test.countTestCases())
+        super().runTests()
+
+
 def main():
     """Runs the file's tests. Exit status: 0, 1, or 77 when all are skipped."""
-    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    program = _Program(module="__main__", exit=False, verbosity=2)
     result = program.result
     if not result.wasSuccessful():
         sys.exit(1)

@@ -2,11 +2,10 @@
 """A day in the life of the service, in minutes: commits good and bad, people at work on the host, libvirtd
 restarted and killed, the git repository out of reach, a full state directory, the service itself killed.
 
-DAY_SECONDS (480) are its 24 hours; SEED (1) chooses what happens. After each event: the service lives, no
+DAY_SECONDS (480) are its 24 hours; SOAK_SEED chooses what happens; it ends early as SOAK_MINUTES say. After each event: the service lives, no
 machine is gone that was declared, and the host comes to be as the last good commit says."""
 
 import os
-import random
 import shutil
 import signal
 import sys
@@ -18,14 +17,14 @@ from service_case import Service, TestCase, lab, libvirt, wait_for  # noqa: E402
 import git_lab  # noqa: E402
 
 DAY = float(os.environ.get("DAY_SECONDS", "480"))
-SEED = int(os.environ.get("SEED", "1"))
 NAMES = ["db", "web", "mail", "build", "cache"]
 PATTERN = b"written by somebody\n" * 4096
 
 
 class Day(TestCase):
     def setUp(self):
-        self.random = random.Random(SEED)
+        self.budget = lab.Budget()
+        self.random = self.budget.random
         self.repository = git_lab.Repository(self.hv.path("repository"))
         self.addCleanup(shutil.rmtree, self.hv.path("repository"), True)
         self.hour = 0
@@ -180,15 +179,15 @@ class Day(TestCase):
         events = [self.commit, self.commit, self.drift, self.drift, self.drift, self.bad_commit, self.emptied, self.daemon_restarts,
                   self.daemon_dies, self.server_is_lost, self.disk_is_full, self.service_dies, self.reload]
         begun, happened = time.monotonic(), 0
-        for self.hour in range(24):
+        for self.hour in self.budget.rounds(24):
             for event in self.random.sample(events, self.random.choice([1, 2, 2, 3])):
                 print(f"{self.hour:02}:00 {event.__name__}", file=sys.stderr, flush=True)
                 event()
                 self.converge(event.__name__)
                 happened += 1
-            time.sleep(max(0, begun + (self.hour + 1) * DAY / 24 - time.monotonic()))
+            time.sleep(self.budget.left(max(0, begun + (self.hour + 1) * DAY / 24 - time.monotonic())))
         self.assertEqual(self.service.stop(), 0, self.service.log()[-4000:])
-        lab.figure(f"seed {SEED}: {happened} events")
+        lab.figure(f"seed {lab.SEED}: {happened} events in {self.hour + 1} hours")
 
 
 if __name__ == "__main__":

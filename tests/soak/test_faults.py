@@ -14,10 +14,10 @@ SCENARIOS = (faults.Create, faults.Change, faults.Snapshots)
 
 class Everywhere(faults.TestCase):
     def test_reconcile(self):
-        self.through_all(SCENARIOS, self.kill_reconcile, self.everywhere)
+        self.through_all(SCENARIOS, self.kill_reconcile)
 
     def test_libvirtd(self):
-        self.through_all(SCENARIOS, self.kill_libvirtd, self.everywhere)
+        self.through_all(SCENARIOS, self.kill_libvirtd)
 
 
 if __name__ == "__main__":

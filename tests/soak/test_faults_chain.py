@@ -12,10 +12,10 @@ import chain_faults  # noqa: E402
 
 class Everywhere(chain_faults.TestCase):
     def test_reconcile(self):
-        self.through_all(chain_faults.SCENARIOS, self.kill_reconcile, self.at_places)
+        self.through_all(chain_faults.SCENARIOS, self.kill_reconcile)
 
     def test_libvirtd(self):
-        self.through_all(chain_faults.SCENARIOS, self.kill_libvirtd, self.at_places)
+        self.through_all(chain_faults.SCENARIOS, self.kill_libvirtd)
 
 
 if __name__ == "__main__":

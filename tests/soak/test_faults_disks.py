@@ -78,6 +78,7 @@ class Convert(faults.Scenario):
 class ExportStopped(faults.Scenario):
     """Each step asks for another image of the disk."""
 
+    alike = True
     power = "stopped"
     wanted = None
 
@@ -165,14 +166,15 @@ class ExportQuiesced(ExportRunning):
         return ["web-vda.qcow2", "web-vdb.qcow2"]
 
 
+SCENARIOS = (Kinds, Convert, ExportStopped, ExportRunning, ExportQuiesced)
+
+
 class Everywhere(faults.TestCase, ChainCase):
     def test_reconcile(self):
-        self.through_all((Kinds, Convert), self.kill_reconcile, self.everywhere)
-        self.through_all((ExportStopped, ExportRunning, ExportQuiesced), self.kill_reconcile, self.at_places)
+        self.through_all(SCENARIOS, self.kill_reconcile)
 
     def test_libvirtd(self):
-        self.through_all((Kinds, Convert), self.kill_libvirtd, self.everywhere)
-        self.through_all((ExportStopped, ExportRunning, ExportQuiesced), self.kill_libvirtd, self.at_places)
+        self.through_all(SCENARIOS, self.kill_libvirtd)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ SCENARIOS = (revert.Stopped, revert.KeepingThePresent, revert.Within, revert.Run
 
 class Everywhere(revert.TestCase, faults.TestCase):
     def test_reconcile(self):
-        self.through_all(SCENARIOS, self.kill_reconcile, self.everywhere)
+        self.through_all(SCENARIOS, self.kill_reconcile)
 
     def test_libvirtd(self):
-        self.through_all(SCENARIOS, self.kill_libvirtd, self.everywhere)
+        self.through_all(SCENARIOS, self.kill_libvirtd)
 
 
 if __name__ == "__main__":

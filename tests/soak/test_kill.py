@@ -9,7 +9,6 @@ disks hold what was written to them before."""
 import glob
 import hashlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -85,26 +84,30 @@ class Kill(lab.TestCase):
         return longest
 
     def rounds(self, kill):
+        budget = lab.Budget()
         longest, bases = self.prepare(), {}
-        random.seed(20)
-        for step in range(2, 2 + ROUNDS):
+        step = 1
+        for _ in budget.rounds(ROUNDS):
+            step += 1
             self.write_step(step)
             process = self.hv.start_reconcile(*self.options())
-            time.sleep(random.uniform(0, longest * 1.2))
+            time.sleep(budget.random.uniform(0, longest * 1.2))
             kill(process)
             process.communicate()
             self.check_converged(step, bases)
+        lab.figure(f"{self._testMethodName}: {step - 1} kills{budget.told()}")
 
     def test_kill_reconcile(self):
         self.rounds(lambda process: process.send_signal(signal.SIGKILL))
 
     def test_kill_while_creating(self):
         """From nothing, with the import of the image."""
-        bases = {}
-        for step in range(ROUNDS // 3):
+        budget, bases, kills = lab.Budget(), {}, 0
+        for _ in budget.rounds(ROUNDS // 3):
+            kills += 1
             self.write_step(0)
             process = self.hv.start_reconcile(*self.options())
-            time.sleep(random.uniform(0, 1.5))
+            time.sleep(budget.random.uniform(0, 1.5))
             process.kill()
             process.communicate()
             self.hv.apply(*self.options())
@@ -112,6 +115,7 @@ class Kill(lab.TestCase):
             for path, found in self.base_digests().items():
                 self.assertEqual(bases.setdefault(path, found), found)
             self.clear_all()
+        lab.figure(f"{self._testMethodName}: {kills} kills{budget.told()}")
 
     def clear_all(self):
         self.hv.clear()

@@ -18,14 +18,16 @@ from move_faults import Faults, KILLS, WAYS  # noqa: E402
 
 class All(Faults):
     def everywhere(self, way, kill):
+        budget = lab.Budget()
         self.begin(way)
         places = self.places()
         self.assertGreater(len(places), 3, "the program is built without RECONCILE_FAULTS")
-        began, passed = time.monotonic(), 0
-        for place in places:
+        began, tried, passed = time.monotonic(), 0, 0
+        for place in budget.draw(places):
             with self.subTest(way=way, kill=kill, place=place):
+                tried += 1
                 passed += self.interrupt(kill, place)
-        lab.figure(f"{way}, {kill}: {passed} of {len(places)} places, {time.monotonic() - began:.0f} s")
+        lab.figure(f"{way}, {kill}: {passed} of {tried} tried, {len(places)} places, {time.monotonic() - began:.0f} s{budget.told()}")
 
 
 def add(way, kill):

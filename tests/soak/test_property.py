@@ -3,22 +3,19 @@
 exports, power), what people do meanwhile (snapshots, block jobs), and kills of reconcile, of libvirtd and of both in the
 middle. It always ends as declared, the disk holds what the guest wrote, and the pool's directory nothing that nobody knows.
 
-PROPERTY_SEED (default: the time) and PROPERTY_STEPS (default: 60) say which and how many."""
+SOAK_SEED (default: the time) and PROPERTY_STEPS (default: 60, as far as SOAK_MINUTES allow) say which and how many."""
 
 import glob
 import json
 import os
-import random
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402
 
-SEED = int(os.environ.get("PROPERTY_SEED", time.time()))
 STEPS = int(os.environ.get("PROPERTY_STEPS", 60))
 MIB = 1 << 20
 PART = 16  # MiB that are compared: the disk as it was made; it may grow
@@ -27,7 +24,8 @@ MOST = 5   # layers that are made on top of the first
 
 class Property(lab.TestCase):
     def setUp(self):
-        self.random = random.Random(SEED)
+        self.budget = lab.Budget()
+        self.random = self.budget.random
         self.snapshots = {}  # name → checksum of what it holds
         self.by_hand = []    # names, newest last
         self.size, self.power, self.revert = PART, "running", None
@@ -254,16 +252,17 @@ class Property(lab.TestCase):
         steps = [self.step_write] * 4 + [self.step_snapshot] * 3 + [self.step_by_hand, self.step_format, self.step_power, self.step_revert] * 2 + [
             self.step_forget, self.step_forget, self.step_forget_all, self.step_merge_by_hand, self.step_adopt, self.step_adopt_safety,
             self.step_delete_by_hand, self.step_job_by_hand, self.step_commit, self.step_grow, self.step_export, self.step_qemu_dies]
-        for number in range(STEPS):
+        number = 0
+        for number in self.budget.rounds(STEPS):
             step = self.random.choice(steps)
             self.said.append(f"{number} {step.__name__} {self.state()}")
             try:
                 self.one(step)
             except BaseException:
-                print(f"PROPERTY_SEED={SEED} PROPERTY_STEPS={number + 1} {sys.argv[0]}\n" + "\n".join(self.said[-40:]), file=sys.stderr)
+                print(f"SOAK_SEED={lab.SEED} PROPERTY_STEPS={number + 1} {sys.argv[0]}\n" + "\n".join(self.said[-40:]), file=sys.stderr)
                 raise
         killed = sum("killed" in line for line in self.said)
-        lab.figure(f"seed {SEED}: {STEPS} steps, {killed} of them interrupted, {sum('refused' in line for line in self.said)} refused")
+        lab.figure(f"seed {lab.SEED}: {number + 1} steps, {killed} of them interrupted, {sum('refused' in line for line in self.said)} refused")
 
 
 if __name__ == "__main__":
