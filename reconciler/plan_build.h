@@ -73,11 +73,16 @@ char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const
 char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 
-/* Stages of a machine that is there (plan_chain.c): each appends its actions and has them wait for all before.
- * What an interrupted run left: a helper domain that holds a disk, first of all; volumes, at last. */
-Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* Stages of a machine that is there: each appends its actions and has them wait for all before.
+ * Layers (plan_chain.c). */
 void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* What an interrupted run left (plan_settle.c): a helper domain that holds a disk, first of all; volumes, before the
+ * power; and after it, what disks were before they were replaced. */
+Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* Whether what a disk was before is deleted by plan_settle: the machine runs without it. */
+gboolean plan_retired_goes(const ActualDomain *found, const DiskFactSpec *fact);
 
 /* Snapshots of a machine (plan_snapshots.c). Declared ones are taken first of all; `found` NULL: after it was
  * defined. Returns why it can't be, or NULL; appends its actions, which wait for all in `actions` before. */

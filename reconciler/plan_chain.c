@@ -25,18 +25,6 @@ static const char *name_of(const Chain *chain, guint i) {
 
 /* Whose a layer is. */
 
-static gboolean lies_in(const GPtrArray *disks, const char *path) {
-  for (guint i = 0; disks != NULL && i < disks->len; i++) {
-    const ActualDisk *disk = disks->pdata[i];
-    gboolean there = g_strcmp0(disk->path, path) == 0;
-    for (guint j = 0; j < disk->chain->len && !there; j++)
-      there = g_strcmp0(((const ActualVolume *)disk->chain->pdata[j])->path, path) == 0;
-    if (there)
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static gboolean is_shared(gpointer data, const Chain *chain, guint i, gboolean *ret_shared) {
   Uses *uses = data;
   const char *path = chain_layer(chain, i)->path, *above = i > 0 ? chain_layer(chain, i - 1)->path : NULL;
@@ -308,48 +296,5 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
     const Chain chain = {found, disk, chain_declared(vm, disk->target)};
     if (chain.declared != NULL && disk->path != NULL)
       plan_disk(&stage, &chain);
-  }
-}
-
-/* What an interrupted run left. */
-
-Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
-  const Stage stage = {builder, object, found, NULL, actions, 0};
-  return found->has_helper ? add(&stage, ACTION_DISK_SETTLE, NULL, g_strdup("end the helper domain that an interrupted run left")) : NULL;
-}
-
-static gboolean is_worked_on(const GPtrArray *actions, const char *target) {
-  for (guint i = 0; i < actions->len; i++) {
-    const Action *action = actions->pdata[i];
-    if ((action->kind == ACTION_LAYER_COMMIT || action->kind == ACTION_DISK_FLATTEN || action->kind == ACTION_DISK_CONVERT) &&
-        g_strcmp0(string_map_get(action->args, "target"), target) == 0)
-      return TRUE;
-  }
-  return FALSE;
-}
-
-/* The machine runs, and not on the old volume. */
-static gboolean has_retired(const ActualDomain *found, const DiskFactSpec *fact) {
-  return given(fact, DiskFactSpec, retired) && found->active && !lies_in(found->disks, fact->retired) &&
-         !lies_in(found->defined_disks, fact->retired);
-}
-
-void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
-  const FactsSpec *facts = found->owner != NULL ? &found->owner->facts : NULL;
-  const Stage stage = {builder, object, found, NULL, actions, 0};
-  for (guint i = 0; facts != NULL && given(facts, FactsSpec, disks) && i < facts->disks->len; i++) {
-    const DiskFactSpec *fact = facts->disks->pdata[i];
-    gboolean retired = has_retired(found, fact);
-    gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming);
-    if (given(fact, DiskFactSpec, retired) && !found->active)
-      build_note(object, g_strdup_printf("disk %s was replaced, and %s, which it was before, is kept until the machine has run", fact->target,
-                                         fact->retired));
-    if ((!retired && !begun) || is_worked_on(actions, fact->target) || actual_disk(found->disks, fact->target) == NULL)
-      continue;
-    Action *action = add(&stage, ACTION_DISK_SETTLE, fact->target,
-                         retired ? g_strdup_printf("delete %s, which disk %s was before: the machine runs on the new volume", fact->retired, fact->target)
-                                 : g_strdup_printf("put away what an interrupted run left of disk %s", fact->target));
-    if (retired)
-      string_map_set(action->args, "retired", "true");
   }
 }

@@ -50,7 +50,7 @@ static char *delay(const ActualDomain *found, const DiskSource *source) {
   const DiskFactSpec *fact = fact_of(found, source);
   if (found->has_managed_save)
     return g_strdup("the machine is hibernated, and its saved memory knows the disk as it is");
-  if (fact != NULL && given(fact, DiskFactSpec, retired))
+  if (fact != NULL && given(fact, DiskFactSpec, retired) && !plan_retired_goes(found, fact))
     return g_strdup_printf("%s, which it was before, is kept until the machine has run on the present one", fact->retired);
   return NULL;
 }
@@ -105,7 +105,7 @@ static void add_field(PlanObject *object, const ActualDomain *found, const DiskS
   change->list = g_intern_string("disks");
   change->match = g_strdup(source->disk->target);
   change->effect = EFFECT_NEXT_START;
-  change->pending = found->active;
+  change->live = change->pending = found->active;
   g_ptr_array_add(object->fields, change);
 }
 

@@ -209,10 +209,15 @@ static char *power(Course *course) {
   return NULL;
 }
 
+static char *retired(Course *course) {
+  plan_retired(course->builder, course->object, course->found, course->actions);
+  return NULL;
+}
+
 static const Stage creation[] = {check_uuid, networks, volumes, define, snapshots_taken, first_snapshot_due, autostart, exports, power, NULL};
 static const Stage update[] = {helper_end,   revert,       refusal,        networks, take_over,   snapshots_taken, storage, define_anew,
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
-                               NULL};
+                               retired,      NULL};
 
 /* FALSE: the machine is in error. */
 static gboolean go(Course *course, const Stage *stages) {

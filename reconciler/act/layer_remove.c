@@ -118,7 +118,11 @@ gboolean retired_remove(const ActionContext *context, const char *target, GError
   const DiskFactSpec *fact = disk_facts(layers.facts, target);
   if (!fact || !given(fact, DiskFactSpec, retired))
     return TRUE;
-  if (!layers.now->active || is_needed(layers.now, fact->retired))
+  if (!layers.now->active) {
+    act_remark(context, "%s, which disk %s was before, stays: domain %s doesn't run", fact->retired, target, layers.now->name);
+    return TRUE;
+  }
+  if (is_needed(layers.now, fact->retired))
     return act_stale(error, "domain %s doesn't run without the old volume %s of disk %s", layers.now->name, fact->retired, target);
   g_auto(GStrv) paths = retired_layers(virDomainGetConnect(layers.domain), &layers, fact->retired, error);
   DiskFact leaving = { target, DiskFactSpec_leaving, (const char *const *)paths };

@@ -78,7 +78,6 @@ class Chain(ChainCase):
         self.apply()
         self.hv.guest("web").wait(lambda guest: guest.starts() == 2, "a second start")
         self.assertEqual(self.hv.guest("web").do("sum", "vda"), content)
-        self.apply()
         self.assertEqual(self.files(), ["web-vda.flat-1.qcow2"])
         self.assert_settled()
 

@@ -87,10 +87,6 @@ class Property(lab.TestCase):
             self.restore(before)
             self.declare()
             self.run_whole().check(0)
-        # A volume that was replaced goes once the machine is seen to run on the new one. Beneath a person's layer that was
-        # merged away, a disk may have another format than it is declared with.
-        if self.actions() == ["disk-settle"] or (self.chain and self.actions() == ["disk-convert"]):
-            self.run_whole().check(0)
         self.assertEqual(self.actions(), [])
 
     def actions(self):
