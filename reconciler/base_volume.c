@@ -15,3 +15,8 @@ char *base_volume_digest(const char *path) {
   gboolean known = g_str_equal(ending, ".qcow2") || g_str_equal(ending, ".raw");
   return ending - hex == HEX && known ? g_strndup(hex, HEX) : NULL;
 }
+
+const char *base_volume_pool(const Object *image) {
+  const ImageSpec *spec = image->spec;
+  return given(spec, ImageSpec, pool) ? spec->pool : "default";
+}

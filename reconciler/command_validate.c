@@ -3,6 +3,7 @@
 #include "reconciler/config.h"
 #include "reconciler/escape.h"
 #include "reconciler/plan_json.h"
+#include "reconciler/source.h"
 
 static void print_json(const Desired *desired, const char *source) {
   json_auto_t *root = json_object();

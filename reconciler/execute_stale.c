@@ -1,6 +1,6 @@
 /* Whether the hosts are still what a saved plan was made on. */
 #include "reconciler/execute.h"
-#include "reconciler/locate.h"
+#include "reconciler/base_volume.h"
 #include "state/fingerprint.h"
 
 /* What the object would be planned on now; NULL when that can't be told. */

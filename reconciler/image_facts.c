@@ -8,7 +8,6 @@
 
 #include "reconciler/base_volume.h"
 #include "reconciler/fetch.h"
-#include "reconciler/locate.h"
 #include "reconciler/qcow2.h"
 #include "reconciler/seed.h"
 #include "schema/digest.h"
@@ -211,7 +210,7 @@ static void make_seed(const ImageSpec *spec, ImageFacts *facts) {
 
 /* A base that is in its pool needs no file any more: the declared digest names it. */
 static gboolean in_pool(const Actual *actual, const Object *image, const char *sha256, ImageFacts *facts) {
-  const ActualPool *pool = g_hash_table_lookup(actual->pools, locate_image_pool(image));
+  const ActualPool *pool = g_hash_table_lookup(actual->pools, base_volume_pool(image));
   for (guint i = 0; pool != NULL && i < Format_N; i++) {
     g_autofree char *name = base_volume_name(sha256, Format_words.words[i]);
     g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);

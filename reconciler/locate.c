@@ -27,11 +27,6 @@ const char *locate_pool(const PlanInput *input, const char *pool, char **ret_err
   return NULL;
 }
 
-const char *locate_image_pool(const Object *image) {
-  const ImageSpec *spec = image->spec;
-  return given(spec, ImageSpec, pool) ? spec->pool : "default";
-}
-
 char *locate_image_volume(const ImageFacts *facts) {
   return base_volume_name(facts->sha256, facts->format);
 }
@@ -48,7 +43,7 @@ const ImageFacts *locate_image(const PlanInput *input, const char *image, const 
     *ret_error = g_strdup_printf("Image %s: %s", image, facts->error);
     return NULL;
   }
-  const char *target = locate_pool(input, locate_image_pool(object), ret_error);
+  const char *target = locate_pool(input, base_volume_pool(object), ret_error);
   if (target == NULL)
     return NULL;
   g_autofree char *volume = locate_image_volume(facts);

@@ -4,7 +4,6 @@
 
 /* Path of a pool's volumes, from the host or else from the declaration; NULL and *ret_error. */
 const char *locate_pool(const PlanInput *input, const char *pool, char **ret_error);
-const char *locate_image_pool(const Object *image);
 /* "sha256-HEX.qcow2": content-addressed, so equal images share one base. */
 char *locate_image_volume(const ImageFacts *facts);
 /* An image's base volume. NULL and *ret_error when the image can't be had. */
@@ -14,6 +13,3 @@ const ImageFacts *locate_image(const PlanInput *input, const char *image, const 
 const ActualVolume *locate_volume(const PlanInput *input, const char *pool, const char *volume);
 /* The volume of a VM's disk: "web-1-vda.qcow2". */
 char *locate_disk_volume(const char *vm, const DiskSpec *disk, const char *format);
-
-/* A marker beside a volume that is being imported or copied: present means incomplete. */
-#define INCOMPLETE_SUFFIX ".incomplete"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "reconciler/pipeline.h"
+#include "reconciler/source.h"
 #include "state/libvirt/connection.h"
 #include "state/observe.h"
 

@@ -69,13 +69,3 @@ void run_result_free(RunResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunResult, run_result_free)
 
 RunResult *pipeline_run(const RunOptions *options, const RunEvents *events);
-
-typedef struct {
-  const char *source;    /* file, directory or git repository; NULL: "." */
-  const char *state_dir; /* where mirrors of git repositories are; NULL: default. Where it can't be written, a temporary one is made */
-  Journal *journal;      /* tells which commit was applied last; NULL: unknown */
-  GCancellable *cancel;
-} SourceRequest;
-/* The source stage: files of a directory (or one file, or the tree of a commit) decoded and checked. Any error
- * in any file is an error of the whole source; an empty one too. ret_revision: the commit, or NULL. */
-Desired *source_read(const SourceRequest *request, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error);

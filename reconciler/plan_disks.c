@@ -1,4 +1,5 @@
 /* The volumes of a machine's disks: made, used as they are, or grown. */
+#include "reconciler/base_volume.h"
 #include "reconciler/plan_build.h"
 #include "schema/value.h"
 

@@ -1,4 +1,5 @@
 /* Stand-alone images of disks: each declared export is written once, and noted in the machine's record. */
+#include "reconciler/base_volume.h"
 #include "reconciler/facts.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/space.h"

@@ -74,7 +74,7 @@ void plan_image(PlanBuilder *builder, const Object *declared) {
   const char *name = declared->metadata.name;
   PlanObject *object = build_object(builder, KIND_IMAGE, name, CHANGE_NONE, declared);
   object->desired = object_copy(object->declared);
-  const char *pool = locate_image_pool(declared);
+  const char *pool = base_volume_pool(declared);
   char *error = NULL;
   g_autofree char *path = NULL;
   const ImageFacts *facts = NULL;

@@ -1,6 +1,7 @@
 /* Pools and volumes. */
 #include <string.h>
 
+#include "reconciler/base_volume.h"
 #include "reconciler/diff.h"
 #include "reconciler/plan_build.h"
 #include "schema/value.h"

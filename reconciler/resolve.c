@@ -61,7 +61,7 @@ static char *resolve_image(const PlanInput *input, const char *vm, DiskSpec *dis
   gboolean copy = given(disk, DiskSpec, provision) && disk->provision == Provision_copy;
   if (!copy && disk->format != Format_qcow2)
     return g_strdup("an overlay is always qcow2: leave out format, or give provision: copy");
-  source->pool = g_strdup(given(disk, DiskSpec, pool) ? disk->pool : locate_image_pool(image));
+  source->pool = g_strdup(given(disk, DiskSpec, pool) ? disk->pool : base_volume_pool(image));
   const char *target = locate_pool(input, source->pool, &error);
   if (target == NULL)
     return error;

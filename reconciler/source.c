@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +12,6 @@
 
 #include "reconciler/git/update.h"
 #include "reconciler/git/url.h"
-#include "reconciler/pipeline.h"
 #include "reconciler/source_git.h"
 #include "reconciler/source_walk.h"
 

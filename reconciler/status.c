@@ -1,8 +1,8 @@
 #include "reconciler/status.h"
 
 #include "reconciler/diff.h"
-#include "reconciler/job_text.h"
 #include "reconciler/resolve.h"
+#include "state/job_text.h"
 #include "state/libvirt/reason.h"
 
 static char *state_text(const ActualDomain *domain) {

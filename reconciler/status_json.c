@@ -1,5 +1,5 @@
 /* Status for programs: everything that was observed. */
-#include "reconciler/job_text.h"
+#include "state/job_text.h"
 #include "reconciler/plan_json.h"
 #include "reconciler/status.h"
 

@@ -1,10 +1,10 @@
 /* Status for people: one line per domain, or all about one. */
 #include "reconciler/escape.h"
-#include "reconciler/job_text.h"
 #include "reconciler/paint.h"
 #include "reconciler/status.h"
 #include "reconciler/table.h"
 #include "schema/value.h"
+#include "state/job_text.h"
 
 static char *paths(const GPtrArray *changes) {
   g_autoptr(GString) text = g_string_new(NULL);

@@ -3,8 +3,8 @@
  * the pause that is allowed at the end rises to what the file allows. When the time is over, post-copy begins
  * where it is allowed; it needs the disks to be there. Otherwise it is aborted, and the machine stays. */
 #include "reconciler/act/migrate.h"
-#include "reconciler/job_text.h"
 #include "state/fault.h"
+#include "state/job_text.h"
 #include "state/libvirt/read_job.h"
 
 #define STEPS 10 /* in which the downtime rises */

@@ -1,4 +1,4 @@
-#include "reconciler/job_text.h"
+#include "state/job_text.h"
 
 #include "schema/value.h"
 
