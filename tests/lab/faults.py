@@ -66,16 +66,17 @@ class Create(Scenario):
 
 
 class Change(Scenario):
-    """Running and stopped machines changed: disks grown, plugged and unplugged, definitions, memory; one
-    stopped and started; one deleted with its disks, and made again."""
+    """Running and stopped machines changed: disks grown, plugged and unplugged, snapshots taken and removed, definitions,
+    memory; one stopped and started; one deleted with its disks, and made again."""
 
     def documents(self, hv, step):
         disks = [{"target": "vda", "image": "base", "pool": "lab", "size": f"{128 + 8 * step}MiB"},
                  {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"}]
+        self.taken = [{"name": "odd"}] if step % 2 else []
         if step % 2:
             disks.append({"target": "vdc", "pool": "lab", "size": "8MiB"})
         result = [hv.pool(), hv.image(),
-                  hv.vm("web", "control", serials=hv.control_port("web"), disks=disks, title=f"step {step}",
+                  hv.vm("web", "control", serials=hv.control_port("web"), disks=disks, title=f"step {step}", snapshots=self.taken,
                         memory={"size": "128MiB" if step % 2 else "112MiB", "max": "128MiB"}),
                   hv.vm("kept", powerState="stopped", description=f"step {step}",
                         disks=[{"target": "vda", "pool": "lab", "size": f"{8 + step}MiB", "format": "raw"}]),
@@ -97,6 +98,8 @@ class Change(Scenario):
         guest = case.hv.guest("web")
         case.assertEqual({disk: guest.do("sum", disk, at, 1) for disk, at in (("vdb", 1), ("vda", 100))}, self.sums)
         case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
+        layers = ["web-vda.odd.qcow2", "web-vdb.odd.qcow2"] if self.taken else []
+        case.assertEqual(sorted(each for each in os.listdir(case.hv.path("pools/lab")) if ".odd." in each), layers)
         with open(case.hv.path("pools/lab/kept-vda.raw"), "rb") as file:
             case.assertEqual(file.read(len(RAW)), RAW)
 

@@ -2,6 +2,7 @@
 """Reconcile, and libvirtd, killed at each numbered place of runs that format, convert and export disks: the next run
 ends in the wanted state, with the content that there was, and the pool's directory holds nothing else."""
 
+import json
 import os
 import subprocess
 import sys
@@ -86,14 +87,17 @@ class ExportStopped(faults.Scenario):
         return hv.vm("web", "control", serials=hv.control_port("web"), powerState=self.power, disks=[DISK], exports=exports)
 
     def documents(self, hv, step):
-        return [hv.pool(), self.machine(hv, [{"name": f"e{step}", "disk": "vda", "to": "lab", "format": "qcow2" if step % 2 else "raw"}] if step else None)]
+        return [hv.pool(), self.machine(hv, [{"name": f"e{step}", "disk": "vda", "to": "lab", **self.form(step)}] if step else None)]
+
+    def form(self, step):
+        return {"format": "qcow2" if step % 2 else "raw"}
 
     def prepare(self, case, step):
         if step == 0:
             return
         if self.wanted:
             case.hv.conn.storageVolLookupByPath(case.hv.path("pools/lab", self.wanted)).delete()
-        self.wanted = f"e{step}.{'qcow2' if step % 2 else 'raw'}"
+        self.wanted = f"e{step}.{self.form(step)['format']}"
         self.write(case, step)
         self.definition = self.without_record(case)
 
@@ -122,6 +126,22 @@ class ExportStopped(faults.Scenario):
         return ["web-vda.qcow2"]
 
 
+class CompressedStopped(ExportStopped):
+    """Written plain, compressed where reconcile runs, and sent back; nothing of it stays in the state directory."""
+
+    def form(self, step):
+        return {"format": "qcow2", "compress": "zstd" if step % 2 else "gzip"}
+
+    def check(self, case):
+        super().check(case)
+        case.assertEqual([name for name in os.listdir(case.hv.path("state/reconcile")) if name != "lock" and not name.startswith("journal.db")], [])
+        if self.wanted:
+            info = json.loads(subprocess.run(["qemu-img", "info", "--output=json", case.hv.path("pools/lab", self.wanted)],
+                                             check=True, stdout=subprocess.PIPE).stdout)
+            method = self.form(int(self.wanted[1:-len(".qcow2")]))["compress"]
+            case.assertEqual(info["format-specific"]["data"]["compression-type"], {"gzip": "zlib"}.get(method, method))
+
+
 class ExportRunning(ExportStopped):
     """By a backup job of a guest that is never stopped."""
 
@@ -138,6 +158,10 @@ class ExportRunning(ExportStopped):
     def read(self, case):
         case.assertEqual(self.guest.starts(), self.starts, "the machine was restarted")
         return self.guest.do("sum", "vda")
+
+
+class CompressedRunning(ExportRunning, CompressedStopped):
+    """By a backup job first."""
 
 
 class ExportQuiesced(ExportRunning):
@@ -166,7 +190,7 @@ class ExportQuiesced(ExportRunning):
         return ["web-vda.qcow2", "web-vdb.qcow2"]
 
 
-SCENARIOS = (Kinds, Convert, ExportStopped, ExportRunning, ExportQuiesced)
+SCENARIOS = (Kinds, Convert, ExportStopped, CompressedStopped, ExportRunning, CompressedRunning, ExportQuiesced)
 
 
 class Everywhere(faults.TestCase, ChainCase):
