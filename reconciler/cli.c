@@ -58,7 +58,7 @@ static const Option options[] = {
      "Delete base images that nothing uses and nobody touched for so long (such as 30d)"},
     {"forbid-extra", 0, G_OPTION_ARG_NONE, OPTION(forbid_extra), FOR(APPLY), NULL,
      "Refuse machines that bring raw device XML (devices.extra)"},
-    {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once (default: 4)"},
+    {"jobs", 0, G_OPTION_ARG_INT, OPTION(jobs), FOR(APPLY), "N", "Objects that are worked on at once on all hosts (default: 4, or the hosts' limits)"},
     {"state-dir", 0, G_OPTION_ARG_FILENAME, OPTION(state_dir), FOR(APPLY) | FOR(HISTORY) | FOR(GRAPH), "DIR",
      "Where the journal is (default: $XDG_STATE_HOME/reconcile, for root /var/lib/reconcile)"},
     {"config", 0, G_OPTION_ARG_FILENAME, OPTION(config),

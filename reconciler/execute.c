@@ -1,24 +1,29 @@
 #include "reconciler/execute.h"
 
+#include "reconciler/slots.h"
 #include "state/fault.h"
 
 typedef struct Run Run;
+typedef struct Lane Lane;
 
 typedef struct {
   Run *run;
+  Lane *lane;             /* its object's */
   const Action *action;
   ActionResult *result;
   GPtrArray *dependents;  /* of Step * */
+  guint place;            /* in the plan */
   guint waits;            /* predecessors that aren't done */
   gint64 began;
 } Step;
 
-typedef struct {
+struct Lane {
   const PlanObject *object;
   const FleetHost *host;
   gboolean busy, verified;
+  guint ready;  /* steps in the run's queue */
   GQueue queue; /* of Step *, ready but for the object being busy */
-} Lane;
+};
 
 typedef enum { MESSAGE_PROGRESS, MESSAGE_ENDED } MessageKind;
 typedef struct {
@@ -38,7 +43,8 @@ struct Run {
   GThreadPool *pool;
   GAsyncQueue *messages;
   GPtrArray *begun, *ended; /* of Step *: in this turn */
-  guint running, limit;
+  Slots *slots;
+  guint running;
 };
 
 static void message_free(gpointer data) {
@@ -81,32 +87,11 @@ static void on_progress(gpointer data, const Action *action, guint64 done, guint
   g_async_queue_push(step->run->messages, message);
 }
 
-/* A VM must be what it was when it was planned. Other kinds are checked by their actions. */
-static gboolean verify(const FleetHost *host, const PlanObject *object, gboolean *ret_absent, GError **error) {
-  if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
-    return TRUE;
-  GError *trouble = NULL;
-  ActualDomain *now = observe_domain(host->connection, host->actual, object->name, &trouble);
-  if (trouble != NULL) {
-    g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
-    return FALSE;
-  }
-  *ret_absent = now == NULL;
-  const char *found = now == NULL ? "absent" : now->fingerprint;
-  gboolean same = (now == NULL || now->error == NULL) && g_strcmp0(found, object->fingerprint) == 0;
-  if (now != NULL)
-    actual_domain_free(now);
-  if (!same)
-    g_set_error(error, EXECUTE_ERROR, EXECUTE_ERROR_STALE,
-                "it was changed since this was planned: nothing is done to it; plan again");
-  return same;
-}
-
 static void work(gpointer data, gpointer user_data) {
   Step *step = data;
   Run *run = user_data;
   const Execution *execution = run->execution;
-  Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
+  Lane *lane = step->lane;
   ActionContext context = {
       .connection = lane->host->connection,
       .fleet = execution->fleet,
@@ -122,7 +107,7 @@ static void work(gpointer data, gpointer user_data) {
   message->remarks = context.remarks;
   message->kind = MESSAGE_ENDED;
   message->step = step;
-  if (lane->verified || verify(lane->host, lane->object, &context.found_absent, &message->error)) {
+  if (lane->verified || execute_verify(lane->host, lane->object, &context.found_absent, &message->error)) {
     lane->verified = TRUE;
     FAULT_IN(action_info[step->action->kind].name, "verified");
     action_info[step->action->kind].function(&context, step->action, &message->error);
@@ -145,11 +130,23 @@ static void skip_dependents(Run *run, Step *step) {
   }
 }
 
+static gint by_place(gconstpointer a, gconstpointer b, gpointer data G_GNUC_UNUSED) {
+  const Step *left = a, *right = b;
+  return left->place < right->place ? -1 : left->place > right->place;
+}
+
+/* In the plan's order, which is by objects: what was begun is ended before another object is begun, so that machines
+ * that are restarted or moved are off one after the other, not all at once. */
+static void make_ready(Run *run, Step *step) {
+  step->lane->ready++;
+  g_queue_insert_sorted(&run->ready, step, by_place, NULL);
+}
+
 static void release_dependents(Run *run, Step *step) {
   for (guint i = 0; i < step->dependents->len; i++) {
     Step *dependent = step->dependents->pdata[i];
     if (--dependent->waits == 0 && dependent->result->kind == RESULT_PENDING)
-      g_queue_push_tail(&run->ready, dependent);
+      make_ready(run, dependent);
   }
 }
 
@@ -201,25 +198,47 @@ static gboolean begin_step(Run *run, Step *step) {
   return FALSE;
 }
 
+/* FALSE: its hosts have no room for it now. */
+static gboolean begin_or_queue(Run *run, Step *step) {
+  Lane *lane = step->lane;
+  if (lane->busy) {
+    g_queue_push_tail(&lane->queue, step);
+    return TRUE;
+  }
+  if (!slots_take(run->slots, lane->object, step->action))
+    return FALSE;
+  lane->busy = begin_step(run, step);
+  if (!lane->busy)
+    slots_give(run->slots, lane->object, step->action);
+  return TRUE;
+}
+
 static void begin_what_is_ready(Run *run) {
-  while (run->running + run->begun->len < run->limit && !g_cancellable_is_cancelled(run->execution->cancel)) {
-    Step *step = g_queue_pop_head(&run->ready);
-    if (step == NULL)
+  GList *next;
+  for (GList *each = run->ready.head; each != NULL; each = next) {
+    next = each->next;
+    Step *step = each->data;
+    if (slots_full(run->slots) || g_cancellable_is_cancelled(run->execution->cancel))
       return;
-    Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
-    if (lane->busy)
-      g_queue_push_tail(&lane->queue, step);
-    else
-      lane->busy = begin_step(run, step);
+    if (!begin_or_queue(run, step))
+      continue;
+    step->lane->ready--;
+    g_queue_delete_link(&run->ready, each);
   }
 }
 
 static void leave_lane(Run *run, const Step *step) {
-  Lane *lane = g_hash_table_lookup(run->lanes, step->action->object);
+  Lane *lane = step->lane;
   lane->busy = FALSE;
+  slots_give(run->slots, lane->object, step->action);
   Step *next = g_queue_pop_head(&lane->queue);
   if (next != NULL)
-    g_queue_push_head(&run->ready, next);
+    make_ready(run, next);
+}
+
+static void rest_lane(Run *run, const Lane *lane) {
+  if (!lane->busy && lane->ready == 0)
+    slots_rest(run->slots, lane->object);
 }
 
 /* Journal before act: what can't be written down isn't begun. */
@@ -231,6 +250,7 @@ static void keep_journal(Run *run) {
     Step *step = run->begun->pdata[i];
     leave_lane(run, step);
     refuse_step(run, step, error);
+    rest_lane(run, step->lane);
   }
   g_ptr_array_set_size(run->begun, 0);
 }
@@ -265,6 +285,7 @@ static void on_ended(Run *run, const Message *message) {
   run->running--;
   const char *text = message->error != NULL ? message->error->message : message->remarks->len > 0 ? message->remarks->str : NULL;
   end_step(run, step, result_of(message->error), text);
+  rest_lane(run, step->lane);
 }
 
 /* Whether anything was begun. What ended and what begins is written to the journal together. */
@@ -301,7 +322,9 @@ static GPtrArray *wait_for_ended(Run *run) {
 static void add_step(Run *run, const Action *action, GPtrArray *results) {
   Step *step = g_new0(Step, 1);
   step->run = run;
+  step->lane = g_hash_table_lookup(run->lanes, action->object);
   step->action = action;
+  step->place = results->len;
   step->dependents = g_ptr_array_new();
   step->result = g_new0(ActionResult, 1);
   step->result->action = action;
@@ -314,8 +337,10 @@ static void add_step(Run *run, const Action *action, GPtrArray *results) {
       step->waits++;
     }
   }
-  if (step->waits == 0)
-    g_queue_push_tail(&run->ready, step);
+  if (step->waits > 0)
+    return;
+  step->lane->ready++;
+  g_queue_push_tail(&run->ready, step);
 }
 
 static void add_lane(Run *run, const PlanObject *object) {
@@ -334,7 +359,7 @@ GPtrArray *execute_plan(const Execution *execution) {
       .steps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, step_free),
       .lanes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, lane_free),
       .messages = g_async_queue_new_full(message_free),
-      .limit = execution->jobs != 0 ? execution->jobs : 4,
+      .slots = slots_new(execution->plan, execution->jobs),
   };
   g_queue_init(&run.ready);
   run.begun = g_ptr_array_new();
@@ -343,7 +368,7 @@ GPtrArray *execute_plan(const Execution *execution) {
     add_lane(&run, execution->plan->objects->pdata[i]);
   for (guint i = 0; i < actions->len; i++)
     add_step(&run, actions->pdata[i], results);
-  run.pool = g_thread_pool_new(work, &run, (gint)run.limit, FALSE, NULL);
+  run.pool = g_thread_pool_new(work, &run, (gint)slots_most(run.slots), FALSE, NULL);
   g_autoptr(GPtrArray) ended = g_ptr_array_new();
   while (turn(&run, ended) || run.running > 0) {
     g_ptr_array_unref(ended);
@@ -362,5 +387,6 @@ GPtrArray *execute_plan(const Execution *execution) {
   g_async_queue_unref(run.messages);
   g_hash_table_unref(run.steps);
   g_hash_table_unref(run.lanes);
+  slots_free(run.slots);
   return results;
 }

@@ -1,5 +1,5 @@
 /* Carries out a plan: actions whose predecessors are done, several objects at once, one
- * action at a time per object. One failure stops what depends on it and nothing else.
+ * action at a time per object, within what may be done at once (slots.h). One failure stops what depends on it and nothing else.
  * Before an object's first action, what it is like is held against what it was when planned. */
 #pragma once
 #include "reconciler/fleet.h"
@@ -11,7 +11,7 @@ typedef struct {
   const Plan *plan;
   Journal *journal;
   gint64 run;             /* of the journal */
-  guint jobs;
+  guint jobs;             /* steps at once in all; 0: what the hosts' limits allow */
   GCancellable *cancel;
   const RunEvents *events;
 } Execution;
@@ -20,3 +20,5 @@ typedef struct {
 GPtrArray *execute_plan(const Execution *execution);
 /* What isn't any more as it was planned: a message; NULL: all is as planned. */
 char *execute_stale(const Plan *plan, const Fleet *fleet);
+/* A machine must be what it was when it was planned; other kinds are checked by their actions. */
+gboolean execute_verify(const FleetHost *host, const PlanObject *object, gboolean *ret_absent, GError **error);

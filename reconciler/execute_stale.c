@@ -1,4 +1,4 @@
-/* Whether the hosts are still what a saved plan was made on. */
+/* Whether the hosts are still what a plan was made on. */
 #include "reconciler/execute.h"
 #include "reconciler/base_volume.h"
 #include "state/fingerprint.h"
@@ -63,4 +63,24 @@ char *execute_stale(const Plan *plan, const Fleet *fleet) {
                              kinds[object->kind].name, object->name);
   }
   return NULL;
+}
+
+gboolean execute_verify(const FleetHost *host, const PlanObject *object, gboolean *ret_absent, GError **error) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
+    return TRUE;
+  GError *trouble = NULL;
+  ActualDomain *now = observe_domain(host->connection, host->actual, object->name, &trouble);
+  if (trouble != NULL) {
+    g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
+    return FALSE;
+  }
+  *ret_absent = now == NULL;
+  const char *found = now == NULL ? "absent" : now->fingerprint;
+  gboolean same = (now == NULL || now->error == NULL) && g_strcmp0(found, object->fingerprint) == 0;
+  if (now != NULL)
+    actual_domain_free(now);
+  if (!same)
+    g_set_error(error, EXECUTE_ERROR, EXECUTE_ERROR_STALE,
+                "it was changed since this was planned: nothing is done to it; plan again");
+  return same;
 }

@@ -76,6 +76,10 @@ Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revisio
     PlanHost *each = g_new0(PlanHost, 1);
     each->name = g_strdup(host->name);
     each->connection = g_strdup(connection_uri(host->connection));
+    if (given(host->spec, HostSpec, limits)) {
+      each->jobs = (guint)host->spec->limits.jobs;
+      each->migrations = (guint)host->spec->limits.migrations;
+    }
     g_ptr_array_add(plan->hosts, each);
   }
   return plan;

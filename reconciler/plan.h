@@ -73,7 +73,10 @@ void plan_object_free(PlanObject *object);
 char *plan_object_id(const PlanObject *object);
 
 /* A host of a fleet's plan. */
-typedef struct { char *name, *connection; } PlanHost;
+typedef struct {
+  char *name, *connection;
+  guint jobs, migrations; /* its limits; 0: not given */
+} PlanHost;
 
 typedef struct {
   char *source, *revision; /* identity of the source, and its commit (NULL for a directory) */

@@ -9,6 +9,11 @@ static void set_text(json_t *object, const char *key, const char *text) {
     json_object_set_new(object, key, json_text(text));
 }
 
+static void set_number(json_t *object, const char *key, guint number) {
+  if (number)
+    json_object_set_new(object, key, json_integer(number));
+}
+
 static void set_true(json_t *object, const char *key, gboolean value) {
   if (value)
     json_object_set_new(object, key, json_true());
@@ -137,6 +142,8 @@ static void set_hosts(json_t *root, const Plan *plan) {
     json_t *object = json_object();
     json_object_set_new(object, "name", json_text(host->name));
     json_object_set_new(object, "connection", json_text(host->connection));
+    set_number(object, "jobs", host->jobs);
+    set_number(object, "migrations", host->migrations);
     json_array_append_new(hosts, object);
   }
   json_object_set_new(root, "hosts", hosts);

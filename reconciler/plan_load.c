@@ -54,6 +54,17 @@ static gboolean take_bool(const json_t *object, const char *key, gboolean *ret_v
   return TRUE;
 }
 
+/* As many as a host's limit may be. */
+static gboolean take_limit(const json_t *object, const char *key, guint *ret_limit, GError **error) {
+  const json_t *value = json_object_get(object, key);
+  if (!value)
+    return TRUE;
+  if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 64)
+    return invalid(error, "%s must be a number from 1 to 64", key);
+  *ret_limit = (guint)json_integer_value(value);
+  return TRUE;
+}
+
 static gboolean take_word(const json_t *object, const char *key, const char *const *words, int *ret_index,
                           GError **error) {
   g_autofree char *word = NULL;
@@ -339,7 +350,8 @@ static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
     const json_t *item = json_array_get(array, i);
     if (!json_is_object(item))
       return invalid(error, "hosts[%zu] must be an object", i);
-    if (!take_text(item, "name", TRUE, &host->name, error) || !take_text(item, "connection", TRUE, &host->connection, error))
+    if (!take_text(item, "name", TRUE, &host->name, error) || !take_text(item, "connection", TRUE, &host->connection, error) ||
+        !take_limit(item, "jobs", &host->jobs, error) || !take_limit(item, "migrations", &host->migrations, error))
       return FALSE;
   }
   return TRUE;

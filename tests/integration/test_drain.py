@@ -91,6 +91,29 @@ class Drain(Three):
         self.assertEqual(self.where(), where)
 
 
+class Limits(Three):
+    def begun(self):
+        """The last run's machines in the order in which work on one began after that on another."""
+        runs = self.hv.reconcile("history", "-o", "json", env=self.env, check=0).json()["runs"]
+        actions = max(runs, key=lambda run: run["id"])["actions"]
+        names = [each["object"].split("/")[-1] for each in actions if "vm/" in each["object"]]
+        return [name for name, before in zip(names, [None, *names]) if name != before]
+
+    def test_one_after_the_other(self):
+        self.host_specs.pop("lab-c")
+        self.host_specs["lab-b"]["limits"] = {"migrations": 1}
+        names = ["one", "three", "two"]
+        self.write(*[self.stopped(name, {"host": "lab-a"}) for name in names])
+        self.run_product("--jobs", "1")
+        self.assertEqual(self.begun(), names)
+        self.write(*[self.stopped(name, {"host": "lab-b"}) for name in names])
+        plan = self.hv.path("state", "plan")
+        self.run_product("--dry-run", "--plan-out", plan, status=2)
+        self.hv.reconcile("--plan", plan, env=self.env, check=0)  # a saved plan keeps to it too
+        self.assertEqual(self.where(), {name: "lab-b" for name in names})
+        self.assertEqual(self.begun(), names)
+
+
 class Agents(Three):
     def agent(self, host, *arguments, status=0):
         env = {**self.env, "XDG_STATE_HOME": self.hv.make_directory("state", host)}
