@@ -8,7 +8,7 @@
 char *base_volume_name(const char *sha256, const char *format) { return g_strdup_printf(PREFIX "%s.%s", sha256, format); }
 
 char *base_volume_digest(const char *path) {
-  g_autofree char *name = path != NULL ? g_path_get_basename(path) : NULL;
+  const char *slash = path != NULL ? strrchr(path, '/') : NULL, *name = slash != NULL ? slash + 1 : path;
   if (name == NULL || !g_str_has_prefix(name, PREFIX))
     return NULL;
   const char *hex = name + strlen(PREFIX), *ending = hex + strspn(hex, "0123456789abcdef");

@@ -1,5 +1,6 @@
 /* Kinds, objects and the set of them. */
 #include "schema/document.h"
+#include "schema/digest.h"
 #include <string.h>
 
 const KindInfo kinds[KIND_N] = {
@@ -97,12 +98,7 @@ char *derive_uuid(const char *kind_word, const char *name) {
 }
 
 char *derive_mac(const char *vm, const char *interface) {
-  guchar hash[32];
-  gsize length = sizeof(hash);
-  g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-  g_checksum_update(sum, (const guchar *)vm, (gssize)strlen(vm));
-  g_checksum_update(sum, (const guchar *)"/", 1);
-  g_checksum_update(sum, (const guchar *)interface, (gssize)strlen(interface));
-  g_checksum_get_digest(sum, hash, &length);
-  return g_strdup_printf("52:%02x:%02x:%02x:%02x:%02x", hash[0], hash[1], hash[2], hash[3], hash[4]);
+  g_autofree char *named = g_strconcat(vm, "/", interface, NULL);
+  g_autofree char *hash = digest_of_data(named, strlen(named));
+  return g_strdup_printf("52:%.2s:%.2s:%.2s:%.2s:%.2s", hash, hash + 2, hash + 4, hash + 6, hash + 8);
 }

@@ -97,9 +97,17 @@ static Reader *thread_reader(void) {
   return reader;
 }
 
+/* Within the last 250 bytes libxml2 looks for more input at every step. Blanks after the root element are none of them. */
+enum { TAIL = 256 };
+
 xmlDoc *xml_parse_lean(const char *text, const char *what, GError **error) {
   Reader *reader = thread_reader();
-  xmlDoc *doc = parse_with(reader->parser, text, XML_PARSE_NOBLANKS | XML_PARSE_COMPACT, what, error);
+  gsize length = strlen(text);
+  g_autofree char *padded = g_malloc(length + TAIL + 1);
+  memcpy(padded, text, length);
+  memset(padded + length, ' ', TAIL);
+  padded[length + TAIL] = '\0';
+  xmlDoc *doc = parse_with(reader->parser, padded, XML_PARSE_NOBLANKS | XML_PARSE_COMPACT, what, error);
   if (!doc || ++reader->n_texts == MOST_TEXTS)
     g_clear_pointer(&reader->parser, xmlFreeParserCtxt);
   return doc;

@@ -6,8 +6,16 @@
 #include "state/domain_facts.h"
 #include "state/libvirt/domain_reading.h"
 
+/* Then it matters to a plan why it is off: whether it failed. */
+static gboolean is_to_run(const ActualDomain *domain) {
+  const VmSpec *last = domain->owner ? &domain->owner->spec : NULL;
+  return last && given(last, VmSpec, powerState) && last->powerState == PowerState_running;
+}
+
 static void complete_state(virDomainPtr handle, ActualDomain *domain) {
   if (!domain->active) {
+    if (domain->state == VIR_DOMAIN_NOSTATE && is_to_run(domain))
+      virDomainGetState(handle, &domain->state, &domain->reason, 0); /* else nobody knows why */
     domain->reason = domain->state == VIR_DOMAIN_SHUTOFF ? domain->reason : 0;
     domain->state = VIR_DOMAIN_SHUTOFF;
   } else if (domain->state == VIR_DOMAIN_NOSTATE && virDomainGetState(handle, &domain->state, &domain->reason, 0) < 0) {

@@ -99,11 +99,16 @@ static void set_state(ActualDomain *domain, virTypedParameterPtr values, int n) 
   virTypedParamsGetInt(values, n, "state.reason", &domain->reason);
 }
 
+/* One that is off has no other state, and why it is off seldom matters (complete_domains.c): people want to know it
+ * of all. */
+static gboolean wants_states_of_stopped(const ObserveOptions *options) { return options->jobs || options->keep_texts; }
+
 /* A driver that can't is no error: states are then asked one by one. */
 static void read_states(gpointer data, gpointer item G_GNUC_UNUSED) {
   Reading *reading = data;
   virDomainStatsRecordPtr *records = NULL;
-  int n = virConnectGetAllDomainStats(reading->conn, VIR_DOMAIN_STATS_STATE, &records, 0);
+  unsigned int which = wants_states_of_stopped(reading->options) ? 0 : VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
+  int n = virConnectGetAllDomainStats(reading->conn, VIR_DOMAIN_STATS_STATE, &records, which);
   for (int i = 0; i < n; i++) {
     ActualDomain *domain = g_hash_table_lookup(reading->actual->domains, virDomainGetName(records[i]->dom));
     if (domain)
@@ -134,7 +139,8 @@ static void push_flags(Reading *reading, guint n_active, guint n_inactive) {
     work_push(reading->work, list_filtered, reading, (gpointer)&filters[FILTER_MANAGED_SAVE]);
   if (n_active)
     work_push(reading->work, list_filtered, reading, (gpointer)&filters[FILTER_TRANSIENT]);
-  work_push(reading->work, read_states, reading, NULL);
+  if (n_active || wants_states_of_stopped(reading->options))
+    work_push(reading->work, read_states, reading, NULL);
 }
 
 static void list_domains(gpointer data, gpointer item G_GNUC_UNUSED) {
@@ -157,12 +163,11 @@ static void list_domains(gpointer data, gpointer item G_GNUC_UNUSED) {
     *(each->domain->active ? &n_active : &n_inactive) += 1;
     g_ptr_array_add(reading->domains, each);
     g_hash_table_replace(reading->actual->domains, each->domain->name, each->domain);
+    work_push(reading->work, read_domain, reading, each); /* begun while the others are still noted */
   }
   free(handles);
-  /* The table is complete now: the tasks only look things up in it. */
+  /* The table is complete now: these look things up in it. */
   push_flags(reading, n_active, n_inactive);
-  for (guint i = 0; i < reading->domains->len; i++)
-    work_push(reading->work, read_domain, reading, reading->domains->pdata[i]);
 }
 
 void read_domains(Reading *reading) { work_push(reading->work, list_domains, reading, NULL); }
