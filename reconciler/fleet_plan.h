@@ -11,6 +11,9 @@ Desired *fleet_part(const Desired *whole, const GPtrArray *placed, const FleetHo
 Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revision);
 /* Takes what was planned for one host into the plan of all. */
 void fleet_plan_add(Plan *plan, Plan *part /* taken */);
+/* Once all are in: what a machine needs on the host that it moves to comes before it, or it is an error. only: see
+ * fleet_plan_only, which comes after; or NULL. */
+void fleet_plan_link(Plan *plan, const char *only);
 /* Hosts that can't be asked and machines that nothing can be done for, as errors. */
 void fleet_plan_troubles(Plan *plan, const Fleet *fleet, const GPtrArray *placed);
 /* Leaves what concerns one host only. */

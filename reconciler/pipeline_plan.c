@@ -137,6 +137,7 @@ static gboolean plan_fleet(Pipeline *pipeline) {
       return FALSE;
     fleet_plan_add(whole, plan);
   }
+  fleet_plan_link(whole, options->host);
   if (!(options->allow & ALLOW_OVERCOMMIT))
     moves_check_space(whole, pipeline->fleet);
   if (options->host != NULL)

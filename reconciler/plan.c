@@ -58,6 +58,24 @@ void field_change_free(FieldChange *change) {
   g_free(change);
 }
 
+static void need_free(gpointer data) {
+  PlanNeed *need = data;
+  g_free(need->host);
+  g_free(need->id);
+  g_free(need->otherwise);
+  g_free(need);
+}
+
+void plan_need(PlanObject *object, Kind kind, const char *host, const char *name, char *otherwise) {
+  PlanNeed *need = g_new0(PlanNeed, 1);
+  need->host = g_strdup(host);
+  need->id = g_strconcat(host, "/", kinds[kind].word, "/", name, NULL);
+  need->otherwise = otherwise;
+  if (!object->needs)
+    object->needs = g_ptr_array_new_with_free_func(need_free);
+  g_ptr_array_add(object->needs, need);
+}
+
 void plan_object_free(PlanObject *object) {
   if (!object)
     return;
@@ -70,6 +88,7 @@ void plan_object_free(PlanObject *object) {
   object_free(object->declared);
   object_free(object->desired);
   g_free(object->fingerprint);
+  g_clear_pointer(&object->needs, g_ptr_array_unref);
   g_free(object);
 }
 

@@ -67,8 +67,12 @@ typedef struct {
   Object *declared;       /* as the files say, profiles merged, MACs derived: what our record keeps; not changed any more */
   Object *desired;        /* resolved on this host: paths, formats, type, UUID; NULL for orphans */
   char *fingerprint;      /* of the object when planned; "absent" when it wasn't there */
+  GPtrArray *needs;       /* of PlanNeed *, until the plan of all hosts is linked; NULL: none; not saved */
 } PlanObject;
 void plan_object_free(PlanObject *object);
+/* A pool or network of another host that has to be started before a machine can come there. */
+typedef struct { char *host, *id, *otherwise; } PlanNeed; /* otherwise: the error where it won't be */
+void plan_need(PlanObject *object, Kind kind, const char *host, const char *name, char *otherwise /* taken */);
 /* "vm/web-1", in a fleet "kvm-1/vm/web-1"; free it. */
 char *plan_object_id(const PlanObject *object);
 

@@ -49,23 +49,23 @@ static char *refuse_identity(const Move *move) {
   return NULL;
 }
 
-static char *refuse_networks(const Move *move) {
+/* Those that aren't there may be made by this very plan. */
+static void need_networks(const Move *move) {
   const VmSpec *vm = move_spec(move);
   for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
     const ActualNetwork *network = given(interface, InterfaceSpec, network) ? g_hash_table_lookup(move->there->networks, interface->network) : NULL;
     if (given(interface, InterfaceSpec, network) && (network == NULL || !network->active))
-      return g_strdup_printf("its network %s %s on %s: declare and start it there first", interface->network,
-                             network == NULL ? "isn't" : "isn't started", move->to);
+      plan_need(move->object, KIND_NETWORK, move->to, interface->network,
+                g_strdup_printf("its network %s %s on %s: declare and start it there first", interface->network,
+                                network == NULL ? "isn't" : "isn't started", move->to));
   }
-  return NULL;
 }
 
 char *move_refusal(const Move *move) {
   char *error = refuse_machine(move);
   if (error == NULL)
     error = refuse_identity(move);
-  if (error == NULL)
-    error = refuse_networks(move);
+  need_networks(move);
   return error != NULL || move->placed->unfit == NULL ? error : g_strdup(move->placed->unfit);
 }

@@ -1,5 +1,6 @@
 /* What travels with a machine: disks, the bases that they lie on, media, kernel and initrd. */
 #include "reconciler/base_volume.h"
+#include "reconciler/locate.h"
 #include "reconciler/migration.h"
 #include "schema/value.h"
 
@@ -9,34 +10,44 @@ static gboolean is_shared(const Move *move, const char *pool) { return fleet_hos
 
 static gboolean is_layer_shared(const Move *move, const ActualVolume *layer) { return layer->pool != NULL && is_shared(move, layer->pool); }
 
-/* The pool of a layer, as it is on the other host: of the same name, at the same path. */
-static const ActualPool *pool_there(const Move *move, const ActualVolume *layer, char **ret_error) {
+/* Whether the pool of a layer is on the other host too: of the same name, at the same path. It may be made by this
+ * very plan. */
+static gboolean has_pool(const Move *move, const ActualVolume *layer, char **ret_error) {
   const ActualPool *here = layer->pool != NULL ? g_hash_table_lookup(move->builder->input->actual->pools, layer->pool) : NULL;
   const ActualPool *there = here != NULL ? g_hash_table_lookup(move->there->pools, layer->pool) : NULL;
+  const PlanInput its = {.actual = move->there, .desired = move->builder->input->everywhere};
+  const char *target = here != NULL ? locate_pool(&its, layer->pool, ret_error) : NULL;
   if (here == NULL)
     *ret_error = g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", layer->path);
-  else if (there == NULL || !there->active || there->error != NULL)
-    *ret_error = g_strdup_printf("pool %s can't be used on %s: declare and start it there first", layer->pool, move->to);
-  else if (g_strcmp0(here->target, there->target) != 0)
-    *ret_error = g_strdup_printf("pool %s is %s here and %s on %s: the paths must be the same", layer->pool, here->target, there->target, move->to);
-  return *ret_error == NULL ? there : NULL;
+  else if (target != NULL && g_strcmp0(here->target, target) != 0)
+    *ret_error = g_strdup_printf("pool %s is %s here and %s on %s: the paths must be the same", layer->pool, here->target, target, move->to);
+  else if (there == NULL || !there->active || there->error != NULL) {
+    char *unusable = g_strdup_printf("pool %s can't be used on %s: declare and start it there first", layer->pool, move->to);
+    g_clear_pointer(ret_error, g_free);
+    if (target == NULL || (there != NULL && there->error != NULL))
+      *ret_error = unusable;
+    else
+      plan_need(move->object, KIND_STORAGE_POOL, move->to, layer->pool, unusable);
+  }
+  return *ret_error == NULL;
 }
 
-/* There, and whole. */
-static gboolean is_there(const ActualPool *pool, const char *name) {
-  g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
-  return g_hash_table_contains(pool->volumes, name) && !g_hash_table_contains(pool->volumes, marker);
+/* There, and whole; as far as can be told before its pool is. */
+static gboolean is_there(const Move *move, const ActualVolume *file) {
+  const ActualPool *pool = g_hash_table_lookup(move->there->pools, file->pool);
+  g_autofree char *marker = g_strconcat(file->name, INCOMPLETE_SUFFIX, NULL);
+  return pool != NULL && g_hash_table_contains(pool->volumes, file->name) && !g_hash_table_contains(pool->volumes, marker);
 }
 
 /* A file that several machines may bring, and that stays here: the first of them copies it, and each sees to it that
  * what is there is the same. `what`: "base image", as people call it. */
-static Action *bring(Move *move, ActionKind kind, const ActualVolume *file, const ActualPool *pool, const char *what) {
+static Action *bring(Move *move, ActionKind kind, const ActualVolume *file, const char *what) {
   g_autofree char *key = g_strconcat(move->to, file->path, NULL), *shown = bytes_format_short(file->physical);
   const char *brought = build_needs(move->builder, KIND_IMAGE, key); /* by another machine of this plan */
-  gboolean there = is_there(pool, file->name), copies = brought == NULL && !there;
+  gboolean there = is_there(move, file), copies = brought == NULL && !there;
   Action *action = move_act(move, kind, copies ? g_strdup_printf("copy %s (%s) to %s", what, shown, move->to)
                                                : g_strdup_printf("compare %s on %s", what, move->to));
-  string_map_set(action->args, "toPool", pool->name);
+  string_map_set(action->args, "toPool", file->pool);
   string_map_set(action->args, "path", file->path);
   move_set_number(action, "size", file->physical);
   move_set_number(action, "bytes", there ? 0 : file->physical);
@@ -53,28 +64,26 @@ static char *move_base(Move *move, const ActualVolume *base) {
     return g_strdup_printf("it lies on %s, which is no base image that is named by its content: merge or copy it first", base->path);
   if (base->backing_path != NULL)
     return g_strdup_printf("its base %s has a backing store of its own", base->path);
-  const ActualPool *pool = pool_there(move, base, &error);
-  if (pool == NULL)
+  if (!has_pool(move, base, &error))
     return error;
-  if (is_shared(move, pool->name))
-    add_line(move->shared, pool->name);
+  if (is_shared(move, base->pool))
+    add_line(move->shared, base->pool);
   else
-    string_map_set(bring(move, ACTION_MOVE_BASE, base, pool, "its base image")->args, "sha256", sha256);
+    string_map_set(bring(move, ACTION_MOVE_BASE, base, "its base image")->args, "sha256", sha256);
   return NULL;
 }
 
 /* Files that the machine only reads: a medium, its kernel. */
 static char *move_file(Move *move, const ActualVolume *file, const char *what) {
   char *error = NULL;
-  const ActualPool *pool = pool_there(move, file, &error);
-  if (pool == NULL)
+  if (!has_pool(move, file, &error))
     return error;
   if (file->backing_path != NULL)
     return g_strdup_printf("%s has a backing store, and only whole files are taken along", file->path);
-  if (is_shared(move, pool->name))
-    add_line(move->shared, pool->name);
+  if (is_shared(move, file->pool))
+    add_line(move->shared, file->pool);
   else
-    bring(move, ACTION_MOVE_FILE, file, pool, what);
+    bring(move, ACTION_MOVE_FILE, file, what);
   return NULL;
 }
 
@@ -112,11 +121,10 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return g_strdup("a block job runs on it: wait until that has ended");
   if (top == NULL || top->name == NULL)
     return g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", disk->path);
-  const ActualPool *pool = pool_there(move, top, &error);
-  if (pool == NULL)
+  if (!has_pool(move, top, &error))
     return error;
-  if (is_shared(move, pool->name)) {
-    add_line(move->shared, pool->name);
+  if (is_shared(move, top->pool)) {
+    add_line(move->shared, top->pool);
     for (guint i = 1; error == NULL && i < disk->chain->len; i++)
       if (!is_layer_shared(move, disk->chain->pdata[i]))
         error = move_base(move, disk->chain->pdata[i]);
@@ -126,7 +134,7 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return move_file(move, top, "its medium");
   if (disk->chain->len > 2)
     return g_strdup("its chain is deeper than an overlay on a base: merge it first (chain.onExceed)");
-  if (is_there(pool, top->name))
+  if (is_there(move, top))
     return g_strdup_printf("there is a file %s on %s already: look what it is, and remove it", top->path, move->to);
   if (disk->chain->len == 2 && (error = move_base(move, disk->chain->pdata[1])) != NULL)
     return error;

@@ -91,7 +91,7 @@ class Drain(Three):
         self.assertEqual(self.where(), where)
 
 
-class Limits(Three):
+class Together(Three):
     def begun(self):
         """The last run's machines in the order in which work on one began after that on another."""
         runs = self.hv.reconcile("history", "-o", "json", env=self.env, check=0).json()["runs"]
@@ -112,6 +112,33 @@ class Limits(Three):
         self.hv.reconcile("--plan", plan, env=self.env, check=0)  # a saved plan keeps to it too
         self.assertEqual(self.where(), {name: "lab-b" for name in names})
         self.assertEqual(self.begun(), names)
+
+    def test_what_the_plan_makes_there(self):
+        """A pool and a network that the new host gets in the same run; and one base that comes from two hosts."""
+        network = document("Network", "inner", {"mode": "isolated", "hosts": ["lab-a", "lab-b"]})
+        self.pool["spec"]["hosts"] = ["lab-a", "lab-b"]
+        disks = {"memory": {"size": "64MiB"}, "disks": [{"target": "vda", "image": "base", "pool": "moving"}],
+                 "interfaces": [{"name": "eth0", "network": "inner"}]}
+        self.write(network, self.stopped("one", {"host": "lab-a"}, **disks), self.stopped("two", {"host": "lab-b"}, **disks))
+        self.apply()
+        moved = [self.stopped(name, {"host": "lab-c"}, **disks) for name in ("one", "two")]
+        self.write(network, *moved)
+        for name in ("one", "two"):
+            self.assertIn("inner isn't on lab-c", self.error_of(self.plan(status=1), name))
+        network["spec"].pop("hosts")
+        self.write(network, *moved)
+        self.assertIn("pool moving can't be used on lab-c", self.error_of(self.plan(status=1), "one"))
+        self.pool["spec"].pop("hosts")
+        self.write(network, *moved)
+        self.assertIn("run for lab-c first", self.error_of(self.run_product("--dry-run", "--host", "lab-a", status=1).json(), "one"))
+        plan = self.hv.path("state", "plan")
+        actions = self.run_product("--dry-run", "--plan-out", plan, status=2).json()["actions"]
+        bases = [action for action in actions if action["kind"] == "move-base"]
+        self.assertIn(bases[0]["id"], bases[1]["after"])
+        self.hv.reconcile("--plan", plan, env=self.env, check=0)
+        self.assertEqual(self.where(), {"one": "lab-c", "two": "lab-c"})
+        self.assertEqual([self.files(host) for host in (self.hv, self.other, self.third)], [[], [], ["one-vda.qcow2", "two-vda.qcow2"]])
+        self.assertEqual(self.plan(status=0)["actions"], [])
 
 
 class Agents(Three):

@@ -204,6 +204,7 @@ static Plan *plan_fleet(const char *directory, const Desired *desired) {
     read_options(options, &input);
     fleet_plan_add(whole, planner_plan(&input));
   }
+  fleet_plan_link(whole, NULL);
   moves_check_space(whole, fleet);
   return whole;
 }
