@@ -5,7 +5,7 @@
 static void host_free(gpointer data) {
   FleetHost *host = data;
   g_free(host->name);
-  if (!host->borrowed)
+  if (host->known == NULL)
     connection_free(host->connection);
   actual_free(host->actual);
   g_clear_error(&host->error);
@@ -25,11 +25,15 @@ void fleet_free(Fleet *fleet) {
   g_free(fleet);
 }
 
-Fleet *fleet_new_single(Connection *connection) {
+static void connect_host(FleetHost *host, KnownHost *known, const char *uri, gboolean read_only) {
+  host->known = known;
+  host->connection = known != NULL ? known->connection : connection_new(uri, read_only);
+}
+
+Fleet *fleet_new_single(KnownHost *known, const char *uri, gboolean read_only) {
   Fleet *fleet = fleet_new();
   FleetHost *host = g_new0(FleetHost, 1);
-  host->connection = connection;
-  host->borrowed = TRUE;
+  connect_host(host, known, uri, read_only);
   g_ptr_array_add(fleet->hosts, host);
   return fleet;
 }
@@ -51,21 +55,30 @@ gboolean fleet_has_fenced(const Fleet *fleet) {
   return FALSE;
 }
 
-static FleetHost *host_new(const Object *object, gboolean read_only) {
+static KnownHost *find_known(const GPtrArray *known, const char *name) {
+  for (guint i = 0; known != NULL && i < known->len; i++) {
+    KnownHost *each = known->pdata[i];
+    if (g_strcmp0(each->name, name) == 0)
+      return each;
+  }
+  return NULL;
+}
+
+static FleetHost *host_new(const Object *object, const GPtrArray *known, gboolean read_only) {
   FleetHost *host = g_new0(FleetHost, 1);
   host->name = g_strdup(object->metadata.name);
   host->spec = object->spec;
   host->labels = given(&object->metadata, MetadataSpec, labels) ? object->metadata.labels : NULL;
-  host->connection = connection_new(host->spec->uri, read_only);
+  connect_host(host, find_known(known, host->name), host->spec->uri, read_only);
   return host;
 }
 
-Fleet *fleet_new_declared(const Desired *desired, gboolean read_only) {
+Fleet *fleet_new_declared(const Desired *desired, const GPtrArray *known, gboolean read_only) {
   Fleet *fleet = fleet_new();
   for (guint i = 0; i < desired->objects->len; i++) { /* by kind, then name */
     const Object *object = desired->objects->pdata[i];
     if (object->kind == KIND_HOST)
-      g_ptr_array_add(fleet->hosts, host_new(object, read_only));
+      g_ptr_array_add(fleet->hosts, host_new(object, known, read_only));
   }
   return fleet;
 }
@@ -76,7 +89,7 @@ Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
     const PlanHost *each = plan->hosts->pdata[i];
     FleetHost *host = g_new0(FleetHost, 1);
     host->name = g_strdup(each->name);
-    host->connection = connection_new(each->connection, read_only);
+    connect_host(host, NULL, each->connection, read_only);
     g_ptr_array_add(fleet->hosts, host);
   }
   return fleet;
@@ -91,9 +104,18 @@ typedef struct {
   const ObserveOptions *options;
 } Look;
 
+/* What is known is brought up to date; where that fails, and without it, all is looked at. */
 static gpointer look(gpointer data) {
-  Look *each = data;
-  each->host->actual = observe(each->host->connection, each->options, &each->host->error);
+  const Look *each = data;
+  FleetHost *host = each->host;
+  KnownHost *known = host->known;
+  g_autoptr(Actual) before = known != NULL ? g_steal_pointer(&known->actual) : NULL;
+  if (known != NULL && known->error != NULL)
+    host->error = g_error_copy(known->error);
+  else if (before != NULL && observe_again(host->connection, before, known->stale, NULL))
+    host->actual = g_steal_pointer(&before);
+  else
+    host->actual = observe(host->connection, each->options, &host->error);
   return NULL;
 }
 
@@ -117,6 +139,18 @@ void fleet_observe(Fleet *fleet, const ObserveOptions *options) {
   for (guint i = 0; i < n; i++)
     if (threads[i] != NULL)
       g_thread_join(threads[i]);
+}
+
+void fleet_give_back(Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    KnownHost *known = host->known;
+    if (known == NULL)
+      continue;
+    known->actual = g_steal_pointer(&host->actual);
+    if (known->error == NULL && host->error != NULL)
+      known->error = g_error_copy(host->error);
+  }
 }
 
 FleetHost *fleet_host(const Fleet *fleet, const char *name) {

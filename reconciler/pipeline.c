@@ -85,10 +85,13 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   Pipeline pipeline = {.options = options, .events = events != NULL ? events : &no_events};
   pipeline.result = g_new0(RunResult, 1);
   pipeline.result->diagnostics = diagnostics_new();
-  gboolean read_only = options->dry_run && !options->preflight;
-  pipeline.connection = options->connection != NULL ? options->connection : connection_new(options->uri, read_only);
-  pipeline.fleet = fleet_new_single(pipeline.connection);
+  KnownHost *known = options->known != NULL && options->known->len > 0 ? options->known->pdata[0] : NULL;
+  pipeline.fleet = fleet_new_single(known, options->uri, options->dry_run && !options->preflight);
+  if (pipeline.events->silent != NULL && known == NULL && options->against == NULL)
+    pipeline.silence = silence_watch_new(options->uri, pipeline.events->silent, pipeline.events->data);
   run(&pipeline);
+  silence_watch_free(pipeline.silence);
+  fleet_give_back(pipeline.fleet);
   FleetHost *host = pipeline_only_host(&pipeline);
   pipeline.result->desired = pipeline.read;
   pipeline.result->actual = host != NULL ? g_steal_pointer(&host->actual) : NULL;
@@ -97,8 +100,6 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   fleet_free(pipeline.fleet);
   if (options->journal == NULL)
     journal_close(pipeline.journal);
-  if (options->connection == NULL)
-    connection_free(pipeline.connection);
   g_free(pipeline.source);
   g_free(pipeline.revision);
   return pipeline.result;

@@ -27,10 +27,8 @@ typedef struct {
   GCancellable *cancel;
   const Rules *rules;       /* of the configuration: what may be done now; NULL: what `allow` says, whole or not at all */
   /* What a service keeps from run to run: borrowed. NULL: the run opens and reads it itself. */
-  Connection *connection;
+  GPtrArray *known;         /* of KnownHost *: the hosts; each is told what this run saw of it */
   Journal *journal;         /* JOURNAL_WRITE */
-  Actual *known;            /* what was observed before; taken; with `stale`, what of it may have changed */
-  GHashTable *stale;        /* set of names of domains */
   const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL */
   const char *revision;
   const char *cause;        /* why a service makes this run; NULL: somebody runs it */
@@ -51,13 +49,14 @@ typedef struct {
   void (*started)(gpointer data, const Plan *plan, const Action *action);
   void (*progress)(gpointer data, const Action *action, guint64 done, guint64 total, const char *phase);
   void (*ended)(gpointer data, const Plan *plan, const ActionResult *result);
+  void (*silent)(gpointer data, const char *message); /* the only host has stopped to answer: from another thread */
   gpointer data;
 } RunEvents;
 
 typedef struct {
   Diagnostics *diagnostics; /* of the source */
   Desired *desired;         /* of the source, where the run has read it */
-  Actual *actual;           /* what the plan was made from; NULL when there were errors before, and for a fleet */
+  Actual *actual;           /* what the plan was made from; NULL when there were errors before, for a fleet and for a service */
   char *taken;              /* when the saved observation was taken; NULL: the host was looked at */
   Plan *plan;               /* NULL when there were errors before */
   GPtrArray *results;       /* of ActionResult *, in the plan's order; NULL on a dry run */

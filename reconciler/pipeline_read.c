@@ -39,9 +39,10 @@ static gboolean look_at_fleet(Pipeline *pipeline) {
   if (options->uri != NULL || options->against != NULL)
     return pipeline_stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "this source declares its hosts: leave out %s, and name one of "
                                          "them with --host where only that is meant", options->uri != NULL ? "--connect" : "--against"));
+  g_clear_pointer(&pipeline->silence, silence_watch_free);
   g_clear_pointer(&pipeline->fleet, fleet_free);
   connection_watch();
-  pipeline->fleet = fleet_new_declared(pipeline->desired, options->dry_run && !options->preflight);
+  pipeline->fleet = fleet_new_declared(pipeline->desired, options->known, options->dry_run && !options->preflight);
   if (options->host != NULL && fleet_host(pipeline->fleet, options->host) == NULL)
     return pipeline_stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "--host %s: the source declares no such host", options->host));
   fleet_observe(pipeline->fleet, &pipeline_everything);
@@ -52,30 +53,22 @@ static gboolean check_only_host(Pipeline *pipeline) {
   if (pipeline->options->host != NULL)
     return pipeline_stop(pipeline, 1, g_error_new(SOURCE_ERROR, SOURCE_ERROR_INVALID, "--host %s: the source declares no hosts", pipeline->options->host));
   FleetHost *host = pipeline_only_host(pipeline); /* none: a saved plan of a fleet */
-  return host == NULL || host->error == NULL || pipeline_stop(pipeline, 1, g_steal_pointer(&host->error));
+  return host == NULL || host->error == NULL || pipeline_stop(pipeline, 1, g_error_copy(host->error));
 }
 
-/* What is known is brought up to date; where that fails, and without it, all is looked at. */
-static void look_at_hosts(Pipeline *pipeline) {
-  const RunOptions *options = pipeline->options;
+static void look_at_host(Pipeline *pipeline) {
   FleetHost *host = pipeline_only_host(pipeline);
-  if (options->against != NULL) {
+  if (pipeline->options->against != NULL)
     host->actual = read_saved(pipeline, &host->error);
-    return;
-  }
-  host = host != NULL && options->known != NULL ? host : NULL;
-  if (host != NULL && observe_again(host->connection, options->known, options->stale, NULL)) {
-    host->actual = options->known;
-    return;
-  }
-  actual_free(options->known);
-  fleet_observe(pipeline->fleet, &pipeline_everything);
+  else
+    fleet_observe(pipeline->fleet, &pipeline_everything);
 }
 
 /* Source and host are read side by side. What is wrong with the source is said first. */
 gboolean pipeline_read(Pipeline *pipeline) {
   GThread *reader = start_reading(pipeline);
-  look_at_hosts(pipeline);
+  if (pipeline->options->desired == NULL || !pipeline_is_fleet(pipeline))
+    look_at_host(pipeline);
   GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
   if (source_error != NULL)
     return pipeline_stop(pipeline, 1, source_error);

@@ -14,6 +14,7 @@ gboolean pipeline_load_plan(Pipeline *pipeline) {
       (pipeline->result->plan = plan_from_json(text, options->plan_in, &error)) == NULL)
     return pipeline_stop(pipeline, 1, error);
   if (pipeline->result->plan->hosts->len > 0) {
+    g_clear_pointer(&pipeline->silence, silence_watch_free);
     g_clear_pointer(&pipeline->fleet, fleet_free);
     connection_watch();
     pipeline->fleet = fleet_new_planned(pipeline->result->plan, options->dry_run && !options->preflight);

@@ -4,13 +4,14 @@
 #include "reconciler/execute.h"
 #include "reconciler/fleet_plan.h"
 #include "reconciler/pipeline.h"
+#include "reconciler/silence.h"
 
 typedef struct {
   const RunOptions *options;
   const RunEvents *events;
   RunResult *result;
-  Connection *connection; /* of the only host, unless the source declares some */
   Fleet *fleet;
+  SilenceWatch *silence; /* of the only host; NULL: nobody wants to know, or its connection tells */
   HostLocks *locks;       /* on the hosts of a fleet, once there is something to do */
   GPtrArray *placed;      /* where the machines of a fleet belong */
   Journal *journal;

@@ -119,7 +119,7 @@ static gpointer take(gpointer data) {
     if (lock->domain)
       lock->console = open_console(lock, lock->domain);
     if (lock->console)
-      connection_pin(lock->host->connection);
+      connection_pin(lock->host->connection, TRUE);
     if (lock->console || lock->error)
       return NULL;
     g_clear_pointer(&lock->domain, virDomainFree);
@@ -139,6 +139,7 @@ static void lock_clear(gpointer data) {
     virDomainDestroy(lock->domain);
     virStreamAbort(lock->console);
     virStreamFree(lock->console);
+    connection_pin(lock->host->connection, FALSE);
   }
   else if (lock->domain)
     virDomainDestroy(lock->domain);

@@ -19,10 +19,8 @@ static json_t *state_json(const Service *service) {
                            json_time(service->started), "source", json_text(metrics->source), "revision", json_text(metrics->revision),
                            "sourceRead", json_time(metrics->last_read), "sourceError", json_text(service->source_error), "waiting", waiting);
   json_object_set_new(root, "stateDir", json_text(service->config->state_dir));
-  json_object_set_new(root, "connection", json_text(connection_uri(service->connection)));
-  json_object_set_new(root, "connected", json_boolean(metrics->connected));
+  hosts_describe(service->hosts, root);
   json_object_set_new(root, "hostError", json_text(service->host_error));
-  json_object_set_new(root, "noAnswerSince", json_time(connection_opening_since(service->connection)));
   json_object_set_new(root, "busy", json_boolean(service->pass_busy || service->look || service->reading_busy));
   json_object_set_new(root, "passSince", json_time(service->pass_busy ? service->pass_since : 0));
   json_object_set_new(root, "suspended", json_boolean(given(&service->config->spec, ServiceSpec, suspend) && service->config->spec.suspend));
@@ -41,7 +39,8 @@ static json_t *trigger(Service *service, int peer_uid) {
   backoff_forget(service->patience, NULL);
   service->forget = TRUE;
   sources_read(service, TRUE);
-  passes_look(service, NULL, "somebody asked for it");
+  hosts_retry(service->hosts);
+  passes_look_at_all(service, "somebody asked for it");
   return json_pack("{s:b}", "triggered", 1);
 }
 

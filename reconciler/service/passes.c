@@ -3,35 +3,28 @@
 #include "reconciler/service/service.h"
 
 enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */
-enum { MOST_SINGLE = 32 };                                     /* domains that are looked at one by one */
 
 typedef struct {
   Service *service;
   Config *config;
   SourceReading *reading;
   gboolean anew;
-  gint64 began;
-  Actual *known;      /* taken by the run */
-  GHashTable *stale;
-  gboolean whole;     /* all of the host is looked at */
+  gint64 began, planned; /* microseconds, monotonic */
+  HostsLent *hosts;
   char *cause;
   GPtrArray *seen;    /* of JournalEvent *, to be written down */
   GError *unwritten;  /* why they couldn't be */
-  RunResult *result; /* NULL: there was no connection */
-  GError *error;
+  RunResult *result;
 } Pass;
 
 static void pass_free(gpointer data) {
   Pass *pass = data;
   run_result_free(pass->result);
   reading_free(pass->reading);
-  actual_free(pass->known);
-  g_clear_pointer(&pass->stale, g_hash_table_unref);
   config_free(pass->config);
   g_free(pass->cause);
   g_ptr_array_unref(pass->seen);
   g_clear_error(&pass->unwritten);
-  g_clear_error(&pass->error);
   g_free(pass);
 }
 
@@ -43,15 +36,20 @@ static LogSubject subject_of(const Plan *plan, const Action *action) {
                       .action = action_words[action->kind]};
 }
 
+static void on_planned(gpointer data, const Plan *plan) {
+  (void)plan;
+  ((Pass *)data)->planned = g_get_monotonic_time();
+}
+
 static void on_started(gpointer data, const Plan *plan, const Action *action) {
-  Service *service = data;
+  Service *service = ((Pass *)data)->service;
   LogSubject subject = subject_of(plan, action);
   g_atomic_int_inc(&service->metrics.queue);
   service_log(LOG_DEBUG, &subject, "%s ...", action->description);
 }
 
 static void on_ended(gpointer data, const Plan *plan, const ActionResult *result) {
-  Service *service = data;
+  Service *service = ((Pass *)data)->service;
   LogSubject subject = subject_of(plan, result->action);
   if (result->kind == RESULT_DONE || result->kind == RESULT_FAILED || result->kind == RESULT_REFUSED)
     g_atomic_int_add(&service->metrics.queue, -1);
@@ -88,10 +86,8 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .jobs = (guint)spec->limits.jobs,
       .cancel = service->cancel,
       .rules = rules,
-      .connection = service->connection,
+      .known = pass->hosts->known,
       .journal = service->journal,
-      .known = g_steal_pointer(&pass->known),
-      .stale = pass->stale,
       .desired = pass->reading->desired,
       .identity = pass->reading->identity,
       .revision = pass->reading->revision,
@@ -102,37 +98,41 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
 static void make_pass(GTask *task, gpointer object, gpointer data, GCancellable *cancel) {
   (void)object, (void)cancel;
   Pass *pass = data;
-  gboolean anew = FALSE, attached = host_events_attach(pass->service->events, &anew, &pass->error);
-  if (anew) { /* events were missed */
-    g_clear_pointer(&pass->known, actual_free);
-    g_ptr_array_add(pass->seen, seen_watch_begun(host_events_uri(pass->service->events)));
-  }
+  hosts_attach(pass->hosts, pass->seen);
   journal_events_add(pass->service->journal, pass->seen, &pass->unwritten);
-  if (attached) {
-    Rules rules = config_rules(pass->config);
-    rules.patience = patience;
-    rules.patience_data = pass->service;
-    RunOptions options = options_of(pass, &rules);
-    RunEvents events = {.started = on_started, .ended = on_ended, .data = pass->service};
-    pass->result = pipeline_run(&options, &events);
-  }
+  Rules rules = config_rules(pass->config);
+  rules.patience = patience;
+  rules.patience_data = pass->service;
+  RunOptions options = options_of(pass, &rules);
+  RunEvents events = {.planned = on_planned, .started = on_started, .ended = on_ended, .data = pass};
+  pass->result = pipeline_run(&options, &events);
   g_task_return_boolean(task, TRUE);
 }
 
 /* --- in the main loop --- */
 
 /* Whether the pass could be made; what it found is another matter. */
-static const char *trouble_of(const Pass *pass) {
-  if (pass->error)
-    return pass->error->message;
-  return pass->result->error && pass->result->exit_status != 3 ? pass->result->error->message : NULL;
+static const char *trouble_of(const RunResult *result) {
+  return result->error && result->exit_status != 3 ? result->error->message : NULL;
 }
+
+/* Somebody else is changing the hosts, or has changed them meanwhile. */
+static gboolean is_stale(const RunResult *result) { return g_error_matches(result->error, EXECUTE_ERROR, EXECUTE_ERROR_STALE); }
 
 /* Actions that concern nothing but their machine; others concern pools and networks too. */
 static gboolean is_of_machine(const Action *action) {
   const char *word = action_words[action->kind];
   return (g_str_has_prefix(word, "domain-") && action->kind != ACTION_DOMAIN_DEFINE && action->kind != ACTION_DOMAIN_UNDEFINE) ||
          g_str_has_prefix(word, "set-");
+}
+
+static void touch(Service *service, const Plan *plan, const Action *action) {
+  const PlanObject *object = plan_object(plan, action->object);
+  g_autofree char *id = object ? g_strconcat(kinds[object->kind].word, "/", object->name, NULL) : NULL;
+  if (id && is_of_machine(action))
+    hosts_touch(service->hosts, object->host, id);
+  else
+    hosts_touch_all(service->hosts);
 }
 
 /* What was acted on is in order when a look says so. */
@@ -142,7 +142,8 @@ static void look_at_what_was_done(Service *service, const RunResult *result) {
     if (each->kind != RESULT_DONE && each->kind != RESULT_FAILED && each->kind != RESULT_REFUSED)
       continue;
     service->metrics.last_applied = g_get_real_time();
-    passes_look(service, is_of_machine(each->action) ? each->action->object : NULL, "to see what came of the last run");
+    touch(service, result->plan, each->action);
+    passes_look(service, "to see what came of the last run");
   }
 }
 
@@ -161,26 +162,27 @@ void passes_keep_seen(Service *service) {
   say_unwritten(service, error);
 }
 
-static void take_pass(Service *service, Pass *pass) {
-  const char *trouble = trouble_of(pass);
-  say_unwritten(service, pass->unwritten);
+/* A host that can't be asked is tried again by hosts.c; all else here. */
+static void be_patient(Service *service, const Pass *pass, const char *trouble, gboolean whole) {
   gint64 now = g_get_monotonic_time();
-  service->metrics.connected = trouble == NULL || (pass->result && pass->result->actual);
-  verdicts_host(service, trouble);
-  if (trouble) {
-    backoff_failed(service->patience, PATIENCE_HOST, now, NULL);
-    service->look = service->look_at_all = TRUE;
-    seen_reason(service->seen, "the last pass couldn't be made");
-    service->anew |= pass->anew;
+  if ((trouble && hosts_connected(service->hosts)) || is_stale(pass->result)) {
+    backoff_failed(service->patience, PATIENCE_PASS, now, NULL);
+    passes_look_at_all(service, "the last pass couldn't be made");
   } else {
-    backoff_forget(service->patience, PATIENCE_HOST);
-    service->looked = pass->whole ? now : service->looked;
+    backoff_forget(service->patience, PATIENCE_PASS);
   }
-  if (!pass->result)
-    return;
+  if (trouble)
+    service->anew |= pass->anew;
+  else if (whole)
+    service->looked = now;
+}
+
+static void take_pass(Service *service, const Pass *pass, gboolean whole) {
+  const char *trouble = trouble_of(pass->result);
+  say_unwritten(service, pass->unwritten);
+  be_patient(service, pass, trouble, whole);
+  verdicts_host(service, trouble);
   service->opens = pass->result->opens;
-  if (!trouble)
-    service->actual = g_steal_pointer(&pass->result->actual);
   verdicts_take(service, pass->result, pass->reading);
   look_at_what_was_done(service, pass->result);
 }
@@ -191,11 +193,14 @@ static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {
   Pass *pass = g_task_get_task_data(G_TASK(result));
   service->pass_busy = FALSE;
   service->pass_ended = g_get_monotonic_time();
-  service->pass_took = service->pass_ended - pass->began;
-  service->metrics.pass_seconds += (double)service->pass_took / G_USEC_PER_SEC;
-  take_pass(service, pass);
+  service->metrics.pass_seconds += (double)(service->pass_ended - pass->began) / G_USEC_PER_SEC;
+  gboolean whole = pass->hosts->whole;
+  gboolean waited = !hosts_take_back(service->hosts, g_steal_pointer(&pass->hosts));
+  service->look_took = waited ? 0 : (pass->planned ? pass->planned : service->pass_ended) - pass->began;
+  service->metrics.connected = hosts_connected(service->hosts);
+  take_pass(service, pass, whole);
   if (service->once)
-    service_stop(service, pass->result ? pass->result->exit_status : 1);
+    service_stop(service, pass->result->exit_status);
   service_quit_when_idle(service);
   passes_schedule(service);
 }
@@ -209,15 +214,8 @@ static void start_pass(Service *service) {
     backoff_forget(service->backoff, NULL);
   if (service->anew)
     g_hash_table_remove_all(service->settled);
-  if (!service->anew && !service->look_at_all && g_hash_table_size(service->stale) <= MOST_SINGLE) {
-    pass->known = g_steal_pointer(&service->actual);
-    pass->stale = g_steal_pointer(&service->stale);
-    service->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  }
-  pass->whole = pass->known == NULL;
-  g_hash_table_remove_all(service->stale);
-  g_clear_pointer(&service->actual, actual_free);
-  service->forget = service->anew = service->look = service->look_at_all = FALSE;
+  pass->hosts = hosts_lend(service->hosts, service->anew);
+  service->forget = service->anew = service->look = FALSE;
   service->pass_busy = TRUE;
   service->pass_since = g_get_real_time();
   g_autoptr(GTask) task = g_task_new(NULL, NULL, on_pass, service);
@@ -227,13 +225,13 @@ static void start_pass(Service *service) {
 
 static gint64 resync(const Service *service) { return (gint64)service->config->spec.resync * 1000; }
 
-/* When there is something to look at. After a pass it rests as long as that took twice, so that a flood
- * of events doesn't keep the host busy; events that come together are one reason. */
+/* When there is something to look at. After a pass it rests twice as long as it looked and planned, so that a
+ * flood of events doesn't keep the host busy; events that come together are one reason. */
 static gint64 due(const Service *service, gint64 now) {
   if (service->look) {
-    gint64 gap = MIN(2 * service->pass_took, LONGEST_GAP);
+    gint64 gap = MIN(2 * service->look_took, LONGEST_GAP);
     gint64 rest = service->anew ? 0 : service->pass_ended + gap;
-    return MAX(MAX(rest, service->look_since + TOGETHER), backoff_until(service->patience, PATIENCE_HOST, now, NULL));
+    return MAX(MAX(rest, service->look_since + TOGETHER), backoff_until(service->patience, PATIENCE_PASS, now, NULL));
   }
   gint64 next = service->looked + resync(service), retry = backoff_next(service->backoff, service->ticked);
   if (service->opens != 0 && service->opens != G_MAXINT64)
@@ -248,9 +246,11 @@ static gboolean on_tick(gpointer data) {
   service->pass_timer = 0;
   service->ticked = now;
   if (now_due && !service->look) { /* it is time to look, though nobody said so: at everything */
-    service->look_at_all = TRUE;
+    hosts_touch_all(service->hosts);
     seen_reason(service->seen, "it was time to look again");
   }
+  if (now_due && !hosts_follow(service->hosts, service->reading->desired))
+    return G_SOURCE_REMOVE; /* one is being connected: on_host_changed comes back here */
   if (now_due) {
     start_pass(service);
   } else {
@@ -270,15 +270,16 @@ void passes_schedule(Service *service) {
   service->pass_timer = g_timeout_add((guint)(MAX(next - now, 0) / 1000 + (next > now)), on_tick, service);
 }
 
-void passes_look(Service *service, const char *object, const char *why) {
+void passes_look(Service *service, const char *why) {
   if (why)
     seen_reason(service->seen, why);
-  if (object && g_str_has_prefix(object, "vm/"))
-    g_hash_table_add(service->stale, g_strdup(object + strlen("vm/")));
-  else
-    service->look_at_all = TRUE;
   if (!service->look)
     service->look_since = g_get_monotonic_time();
   service->look = TRUE;
   passes_schedule(service);
+}
+
+void passes_look_at_all(Service *service, const char *why) {
+  hosts_touch_all(service->hosts);
+  passes_look(service, why);
 }

@@ -30,13 +30,14 @@ static JournalEvent *record(const char *uri, const char *object, const char *kin
   return event;
 }
 
-void seen_event(Seen *seen, const HostEvent *event) {
+void seen_event(Seen *seen, const char *host, const HostEvent *event) {
   if (seen->events->len == MOST_WAITING)
     g_ptr_array_remove_index(seen->events, 0);
   g_ptr_array_add(seen->events, record(event->uri, event->object, event->kind, event->detail));
   if (!event->look)
     return;
-  g_autofree char *why = g_strdup_printf("%s%s%s%s%s", event->object ? event->object : "the host", ": ", event->kind,
+  g_autofree char *why = g_strdup_printf("%s%s%s: %s%s%s", host ? host : "", host && event->object ? "/" : "",
+                                         event->object ? event->object : host ? "" : "the host", event->kind,
                                          event->detail ? ": " : "", event->detail ? event->detail : "");
   seen_reason(seen, why);
 }

@@ -8,7 +8,7 @@ typedef struct Seen Seen;
 Seen *seen_new(void);
 void seen_free(Seen *seen); /* accepts NULL */
 /* Beyond 10,000 that wait the oldest are dropped. */
-void seen_event(Seen *seen, const HostEvent *event);
+void seen_event(Seen *seen, const char *host /* NULL: the only one */, const HostEvent *event);
 /* A reason to look at the host, in words: the first is named, others are counted. */
 void seen_reason(Seen *seen, const char *why);
 /* Events that wait, of JournalEvent *; and the reasons, NULL: there was none. To be freed. */

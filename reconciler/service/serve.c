@@ -13,26 +13,23 @@ static const BackoffTimes patience_times = {.first = G_USEC_PER_SEC / 2, .most =
 
 /* --- what the host tells --- */
 
-static void on_host_event(gpointer data, const HostEvent *event) {
+static void on_host_event(gpointer data, const char *host, const HostEvent *event) {
   Service *service = data;
-  LogSubject subject = {.object = event->object};
+  g_autofree char *named = host && event->object ? g_strconcat(host, "/", event->object, NULL) : NULL;
+  LogSubject subject = {.object = named ? named : event->object ? event->object : host};
   metrics_count_event(&service->metrics, event->kind);
-  seen_event(service->seen, event);
+  seen_event(service->seen, host, event);
   service_log(event->trouble ? LOG_WARNING : LOG_DEBUG, &subject, "%s%s%s", event->kind, event->detail ? ": " : "",
               event->detail ? event->detail : "");
   if (event->look)
-    passes_look(service, event->object, NULL);
+    passes_look(service, NULL);
 }
 
-static gboolean on_answer_again(gpointer data) {
+static void on_host_changed(gpointer data, const char *why) {
   Service *service = data;
-  backoff_forget(service->patience, PATIENCE_HOST);
-  passes_look(service, NULL, "the hypervisor answers again");
-  return G_SOURCE_REMOVE;
+  service->metrics.connected = hosts_connected(service->hosts);
+  passes_look(service, why);
 }
-
-/* In any thread. */
-static void on_answer(gpointer data) { g_idle_add(on_answer_again, data); }
 
 static void on_tell_failed(gpointer data, const char *message) {
   Service *service = data;
@@ -112,7 +109,7 @@ static gboolean on_reload(gpointer data) {
     service_log(LOG_ERR, NULL, "%s", error->message);
   configure_metrics(service);
   service->forget = TRUE;
-  passes_look(service, NULL, "the configuration was read again");
+  passes_look_at_all(service, "the configuration was read again");
   sources_configure(service);
   service_log(LOG_NOTICE, NULL, "the configuration was read again");
   supervisor_ready();
@@ -148,9 +145,8 @@ static gboolean open_all(Service *service, GError **error) {
     return FALSE;
   close_interrupted_run(service->journal);
   const ServiceSpec *spec = &service->config->spec;
-  service->connection = connection_new(given(spec, ServiceSpec, connection) ? spec->connection : NULL, FALSE);
-  connection_on_answer(service->connection, on_answer, service);
-  service->events = host_events_new(service->connection, on_host_event, service);
+  HostsFunctions functions = {.told = on_host_event, .changed = on_host_changed, .data = service};
+  service->hosts = hosts_new(given(spec, ServiceSpec, connection) ? spec->connection : NULL, &functions);
   return TRUE;
 }
 
@@ -166,7 +162,6 @@ static void initialise(Service *service, Config *config, gboolean once) {
   service->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   service->verdicts = json_object();
   service->teller = teller_new(on_tell_failed, service);
-  service->stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   metrics_init(&service->metrics);
 }
 
@@ -176,15 +171,12 @@ static void release(Service *service) {
   request_socket_free(service->control);
   metrics_server_free(service->metrics_server);
   teller_free(service->teller);
-  host_events_free(service->events);
-  connection_free(service->connection);
+  hosts_free(service->hosts);
   if (service->journal)
     passes_keep_seen(service);
   seen_free(service->seen);
   journal_close(service->journal);
   reading_free(service->reading);
-  actual_free(service->actual);
-  g_hash_table_unref(service->stale);
   backoff_free(service->backoff);
   backoff_free(service->patience);
   said_free(service->said);

@@ -4,7 +4,8 @@
  *
  *   serve.c      start, reload, stop
  *   sources.c    when the source is read, and what is made of it
- *   passes.c     when the host is looked at, and the pass itself
+ *   hosts.c      the hosts: connections, events, what is known of each
+ *   passes.c     when they are looked at, and the pass itself
  *   verdicts.c   what came of a pass: log, patience, metrics, notifications
  *   seen.c       what the host told, for the journal, and why the next pass is made
  *   control.c    the socket of `reconcile trigger` and `status`
@@ -15,6 +16,7 @@
 #include "reconciler/config.h"
 #include "reconciler/pipeline.h"
 #include "reconciler/service/backoff.h"
+#include "reconciler/service/hosts.h"
 #include "reconciler/service/log.h"
 #include "reconciler/service/metrics.h"
 #include "reconciler/service/seen.h"
@@ -22,10 +24,9 @@
 #include "reconciler/service/source_reading.h"
 #include "reconciler/service/tell.h"
 #include "reconciler/service/watch.h"
-#include "state/libvirt/events.h"
 
 #define PATIENCE_SOURCE "source"
-#define PATIENCE_HOST "host"
+#define PATIENCE_PASS "pass"
 
 typedef struct {
   Config *config;
@@ -35,8 +36,7 @@ typedef struct {
   int exit_status;
   gint64 started;        /* microseconds since 1970 */
 
-  Connection *connection;
-  HostEvents *events;
+  Hosts *hosts;
   Journal *journal;
 
   SourceReading *reading; /* in force; NULL: none yet */
@@ -47,13 +47,10 @@ typedef struct {
 
   gboolean pass_busy;
   gint64 pass_since;      /* microseconds since 1970 */
-  Actual *actual;         /* of the last pass; NULL: nothing is known */
-  gboolean look;          /* what is known of the host may not hold any more: */
-  gboolean look_at_all;   /* all of it, or */
-  GHashTable *stale;      /* these domains, by name */
+  gboolean look;          /* what is known of a host may not hold any more */
   Seen *seen;
   gboolean anew;          /* something new is declared since the last pass */
-  gint64 look_since, looked, pass_ended, pass_took; /* microseconds, monotonic */
+  gint64 look_since, looked, pass_ended, look_took; /* microseconds, monotonic */
   gint64 opens;           /* when the next window opens, microseconds since 1970; 0: nothing waits for one */
   guint pass_timer;
   gint64 ticked;          /* the last time that it was looked whether something waits */
@@ -61,7 +58,7 @@ typedef struct {
 
   Backoff *backoff;       /* of objects; the pass's thread reads it, so it is changed between passes only */
   gboolean forget;        /* the past of all objects, before the next pass */
-  Backoff *patience;      /* of PATIENCE_SOURCE and PATIENCE_HOST */
+  Backoff *patience;      /* of PATIENCE_SOURCE and PATIENCE_PASS */
   Said *said, *said_of_objects;
   GHashTable *settled;    /* ids of objects that were in order since something new was declared */
   json_t *verdicts;       /* of the last pass: object id → {state, text} for what isn't in order */
@@ -82,9 +79,10 @@ void sources_read(Service *service, gboolean at_once);
 void sources_release(Service *service);
 
 /* passes.c */
-/* The host is to be looked at soon: one object ("vm/web-1"), or NULL: all of it. why: in words; NULL: it is
- * known (seen.h). */
-void passes_look(Service *service, const char *object, const char *why);
+/* There is something to look at: what of the hosts may differ has been said to them (hosts_touch). why: in
+ * words; NULL: it is known (seen.h). */
+void passes_look(Service *service, const char *why);
+void passes_look_at_all(Service *service, const char *why);
 void passes_schedule(Service *service);
 /* Writes down what was seen since the last pass. */
 void passes_keep_seen(Service *service);

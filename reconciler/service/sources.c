@@ -54,7 +54,7 @@ static void take(Service *service, SourceReading *reading /* owned */) {
               reading->identity);
   service->anew = service->forget = TRUE;
   g_autofree char *why = reading->revision ? g_strdup_printf("commit %.12s", reading->revision) : g_strdup("the files were read");
-  passes_look(service, NULL, why);
+  passes_look_at_all(service, why);
 }
 
 static gboolean read_soon(gpointer data) {

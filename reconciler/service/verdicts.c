@@ -226,7 +226,7 @@ void verdicts_take(Service *service, const RunResult *result, const SourceReadin
 void verdicts_host(Service *service, const char *error) {
   g_free(service->host_error);
   service->host_error = g_strdup(error);
-  if (!said_is_news(service->said, PATIENCE_HOST, error))
+  if (!said_is_news(service->said, "hosts", error))
     return;
   if (error)
     service_log(LOG_ERR, NULL, "%s", error);

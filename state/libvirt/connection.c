@@ -16,10 +16,10 @@ struct Connection {
   GMutex lock;
   GCond opened;
   gint64 opening;       /* microseconds since 1970 when it was begun; 0: nobody opens it */
-  gboolean abandoned;   /* nobody waits for that any more */
+  gboolean abandoned;   /* nobody waits for that any more: who wants to know is told */
   virConnectPtr handle;
   GError *refused;      /* why the last opening failed, for who waits for it */
-  void (*answers)(gpointer data);
+  void (*opens)(gpointer data);
   gpointer data;
   gint64 answered; /* when it was opened or last asked whether it lives */
   gboolean pinned; /* isn't made again */
@@ -117,13 +117,13 @@ static void connection_unref(Connection *connection) {
 void connection_free(Connection *connection) {
   if (!connection)
     return;
-  connection_on_answer(connection, NULL, NULL);
+  connection_on_opened(connection, NULL, NULL);
   connection_unref(connection);
 }
 
-void connection_on_answer(Connection *connection, void (*answers)(gpointer data), gpointer data) {
+void connection_on_opened(Connection *connection, void (*opens)(gpointer data), gpointer data) {
   g_mutex_lock(&connection->lock);
-  connection->answers = answers;
+  connection->opens = opens;
   connection->data = data;
   g_mutex_unlock(&connection->lock);
 }
@@ -176,43 +176,16 @@ static void retire(Connection *connection) {
     virConnectClose(g_queue_pop_head(&connection->retired));
 }
 
-/* Daemons that don't answer, by URI: since when. Another Connection to the same one, of the next pass over
- * several hosts, neither waits as long again nor leaves another thread behind. */
-static GMutex silent_lock;
-static GHashTable *silent;
-
-static char *silent_key(const Connection *connection) {
-  return g_strconcat(connection->read_only ? "r " : "w ", connection->uri ? connection->uri : "", NULL);
-}
-
-/* 0: it isn't known to be silent. */
-static gint64 silent_since(const Connection *connection) {
-  g_autofree char *key = silent_key(connection);
-  g_mutex_lock(&silent_lock);
-  const gint64 *since = silent ? g_hash_table_lookup(silent, key) : NULL;
-  gint64 found = since ? *since : 0;
-  g_mutex_unlock(&silent_lock);
-  return found;
-}
-
-static void note_silence(const Connection *connection, gint64 since /* 0: over */) {
-  g_mutex_lock(&silent_lock);
-  if (!silent)
-    silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-  if (since) {
-    g_hash_table_insert(silent, silent_key(connection), g_memdup2(&since, sizeof since));
-  } else {
-    g_autofree char *key = silent_key(connection);
-    g_hash_table_remove(silent, key);
-  }
-  g_mutex_unlock(&silent_lock);
-}
-
 gint64 connection_opening_since(Connection *connection) {
   g_mutex_lock(&connection->lock);
   gint64 since = connection->opening;
   g_mutex_unlock(&connection->lock);
   return since;
+}
+
+static void tell_opened(const Connection *connection) {
+  if (connection->opens)
+    connection->opens(connection->data);
 }
 
 static gpointer open_in_thread(gpointer data) {
@@ -224,19 +197,17 @@ static gpointer open_in_thread(gpointer data) {
   connection->refused = error;
   connection->answered = g_get_monotonic_time();
   connection->opening = 0;
-  if (connection->abandoned)
-    note_silence(connection, 0);
   g_cond_broadcast(&connection->opened);
-  if (connection->abandoned && connection->answers)
-    connection->answers(connection->data);
+  if (connection->abandoned)
+    tell_opened(connection);
   g_mutex_unlock(&connection->lock);
   connection_unref(connection);
   return NULL;
 }
 
-static void begin_to_open(Connection *connection) {
+static void begin_to_open(Connection *connection, gboolean abandoned) {
   connection->opening = g_get_real_time();
-  connection->abandoned = FALSE;
+  connection->abandoned = abandoned;
   g_clear_error(&connection->refused);
   g_atomic_int_inc(&connection->refs);
   g_thread_unref(g_thread_new("connect", open_in_thread, connection));
@@ -250,27 +221,46 @@ static void wait_for_opening(Connection *connection) {
 
 static void fail_to_open(Connection *connection, GError **error) {
   const char *name = connection->uri ? connection->uri : "libvirt";
-  gint64 begun = connection->opening ? connection->opening : silent_since(connection);
-  if (!begun) {
+  if (!connection->opening) {
     if (connection->refused)
       g_propagate_error(error, g_error_copy(connection->refused));
     else
       g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: the connection ended at once", name);
     return;
   }
-  if (connection->opening && !connection->abandoned) {
-    connection->abandoned = TRUE;
-    note_silence(connection, begun);
-  }
-  g_autoptr(GDateTime) since = g_date_time_new_from_unix_utc(begun / G_USEC_PER_SEC);
+  g_autoptr(GDateTime) since = g_date_time_new_from_unix_utc(connection->opening / G_USEC_PER_SEC);
   g_autofree char *time = g_date_time_format(since, "%Y-%m-%d %H:%M:%SZ");
   g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "cannot connect to %s: no answer since %s: the daemon hangs, or the host is out of reach",
               name, time);
 }
 
-void connection_pin(Connection *connection) {
+void connection_reopen(Connection *connection) {
   g_mutex_lock(&connection->lock);
-  connection->pinned = TRUE;
+  if (connection->handle && !is_alive(connection))
+    retire(connection);
+  if (connection->handle)
+    tell_opened(connection);
+  else if (connection->opening)
+    connection->abandoned = TRUE;
+  else
+    begin_to_open(connection, TRUE);
+  g_mutex_unlock(&connection->lock);
+}
+
+GError *connection_trouble(Connection *connection) {
+  GError *error = NULL;
+  g_mutex_lock(&connection->lock);
+  if (!connection->handle)
+    fail_to_open(connection, &error);
+  else if (!is_alive(connection))
+    g_set_error(&error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "the connection to %s has ended", connection->uri ? connection->uri : "libvirt");
+  g_mutex_unlock(&connection->lock);
+  return error;
+}
+
+void connection_pin(Connection *connection, gboolean pinned) {
+  g_mutex_lock(&connection->lock);
+  connection->pinned = pinned;
   g_mutex_unlock(&connection->lock);
 }
 
@@ -279,9 +269,10 @@ virConnectPtr connection_get(Connection *connection, GError **error) {
   if (connection->handle && !is_alive(connection))
     retire(connection);
   if (!connection->handle && !connection->pinned) {
-    if (!connection->opening && !silent_since(connection))
-      begin_to_open(connection);
+    if (!connection->opening)
+      begin_to_open(connection, FALSE);
     wait_for_opening(connection);
+    connection->abandoned |= connection->opening != 0;
   }
   virConnectPtr handle = connection->handle;
   if (!handle && connection->pinned)

@@ -16,11 +16,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 virConnectPtr connection_get(Connection *connection, GError **error);
 /* Since when it is being connected, microseconds since 1970; 0: it isn't. */
 gint64 connection_opening_since(Connection *connection);
-/* Called, in any thread, when a daemon that hung while it was connected to goes on; NULL: nobody. It mustn't
+/* Has it opened in the background where it isn't open. */
+void connection_reopen(Connection *connection);
+/* Called, in any thread, when an opening that nobody waits for has ended well or badly; NULL: nobody. It mustn't
  * ask the connection anything. */
-void connection_on_answer(Connection *connection, void (*answers)(gpointer data), gpointer data);
-/* From now on it isn't made again when it is lost: something hangs on it that is lost with it. */
-void connection_pin(Connection *connection);
+void connection_on_opened(Connection *connection, void (*opened)(gpointer data), gpointer data);
+/* Why it isn't open, without waiting; NULL: it is. To be freed. */
+GError *connection_trouble(Connection *connection);
+/* While it is pinned it isn't made again when it is lost: something hangs on it that is lost with it. */
+void connection_pin(Connection *connection, gboolean pinned);
 gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);

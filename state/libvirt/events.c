@@ -2,6 +2,8 @@
 
 #include <libvirt/virterror.h>
 
+#include "state/helper.h"
+
 struct HostEvents {
   Connection *connection;
   HostEventFunction function;
@@ -19,7 +21,12 @@ static void tell(HostEvents *events, HostEvent event, const char *word, const ch
   events->function(events->data, &event);
 }
 
-static void tell_domain(gpointer data, virDomainPtr domain, HostEvent event) { tell(data, event, "vm", virDomainGetName(domain)); }
+/* The lock of a fleet comes and goes, and is nobody's machine. */
+static void tell_domain(gpointer data, virDomainPtr domain, HostEvent event) {
+  const char *name = virDomainGetName(domain);
+  if (!g_str_equal(name, HOST_LOCK_NAME))
+    tell(data, event, "vm", name);
+}
 
 static const char *word_of(const char *const *words, int count, int index) {
   return index >= 0 && index < count && words[index] ? words[index] : "other";
@@ -192,7 +199,7 @@ static void on_close(virConnectPtr conn G_GNUC_UNUSED, int reason, void *data) {
       [VIR_CONNECT_CLOSE_REASON_ERROR] = "error", [VIR_CONNECT_CLOSE_REASON_EOF] = "the daemon ended",
       [VIR_CONNECT_CLOSE_REASON_KEEPALIVE] = "no answer", [VIR_CONNECT_CLOSE_REASON_CLIENT] = "closed",
   };
-  tell(data, (HostEvent){.kind = "connection", .detail = WORD_OF(words, reason), .look = TRUE, .trouble = TRUE}, NULL, NULL);
+  tell(data, (HostEvent){.kind = "connection", .detail = WORD_OF(words, reason), .lost = TRUE, .look = TRUE, .trouble = TRUE}, NULL, NULL);
 }
 
 /* Registration: a driver that doesn't know an event is no error. */
@@ -286,6 +293,12 @@ gboolean host_events_attach(HostEvents *events, gboolean *ret_anew, GError **err
   }
   g_mutex_unlock(&events->lock);
   return TRUE;
+}
+
+void host_events_detach(HostEvents *events) {
+  g_mutex_lock(&events->lock);
+  detach(events);
+  g_mutex_unlock(&events->lock);
 }
 
 void host_events_free(HostEvents *events) {

@@ -12,6 +12,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import TestCase, lab, wait_for  # noqa: E402
 
 
+def threads(process):
+    """Their names."""
+    names = []
+    for task in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
+            names.append(file.read().strip())
+    return names
+
+
 class Hang(TestCase):
     @contextlib.contextmanager
     def hanging(self):
@@ -70,7 +79,7 @@ class Hang(TestCase):
         specs = os.path.dirname(hv.write("all.yaml", hv.vm("web", powerState="stopped")))
         with self.hanging():
             process = hv.start_reconcile(specs)
-            time.sleep(1)
+            wait_for(lambda: "connect" in threads(process), "it doesn't connect")
             process.send_signal(signal.SIGINT)
             begun = time.monotonic()
             _, told = process.communicate(timeout=60)

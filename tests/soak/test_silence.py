@@ -41,6 +41,37 @@ class Silence(TestCase):
             service.wait_log("the hypervisor answers again")
 
 
+    def test_a_single_run(self):
+        specs = os.path.dirname(self.hv.write("all.yaml", self.hv.vm("web", powerState="stopped")))
+        for arguments in ((), ("--dry-run",)):
+            os.kill(self.hv.daemon.pid, signal.SIGSTOP)
+            begun = time.monotonic()
+            process = self.hv.start_reconcile(*arguments, specs)
+            try:
+                _, told = process.communicate(timeout=120)
+            finally:
+                os.kill(self.hv.daemon.pid, signal.SIGCONT)
+            self.assertEqual(process.returncode, 1, told)
+            self.assertIn("no answer since", told)
+            lab.figure(f"a run at a silent daemon ended after {time.monotonic() - begun:.0f} s")
+        # While it acts: the daemon answers the connection, and then nothing more.
+        held, go = self.hv.path("state/held"), self.hv.path("state/go")
+        command = f"touch {held}; while [ ! -e {go} ]; do sleep 0.05; done"
+        process = self.hv.start_reconcile(specs,
+                                          env={**self.hv.env, "RECONCILE_FAULT_AT": "run: begun in the journal", "RECONCILE_FAULT_COMMAND": command})
+        wait_for(lambda: os.path.exists(held), "it doesn't act")
+        os.kill(self.hv.daemon.pid, signal.SIGSTOP)
+        try:
+            with open(go, "w", encoding="utf-8"):
+                pass
+            _, told = process.communicate(timeout=120)
+        finally:
+            os.kill(self.hv.daemon.pid, signal.SIGCONT)
+        self.assertEqual(process.returncode, 1, told)
+        self.assertIn("no answer since", told)
+        self.hv.apply(specs)
+
+
 class SilenceOfOne(TestCase):
     """Of two hosts one hangs."""
 

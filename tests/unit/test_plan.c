@@ -186,7 +186,7 @@ static Plan *plan_one(const char *directory, const Desired *desired) {
 
 static Plan *plan_fleet(const char *directory, const Desired *desired) {
   g_autofree char *options = g_build_filename(directory, "options", NULL);
-  g_autoptr(Fleet) fleet = fleet_new_declared(desired, TRUE);
+  g_autoptr(Fleet) fleet = fleet_new_declared(desired, NULL, TRUE);
   for (guint i = 0; i < fleet->hosts->len; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
     g_autofree char *path = g_build_filename(directory, "hosts", host->name, NULL);

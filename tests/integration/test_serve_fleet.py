@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""The service over several hosts: each is listened to, and one that is gone or hangs stops its own machines only."""
+
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from service_case import TestCase, lab, wait_for  # noqa: E402
+
+
+class Fleet(TestCase):
+    """self.hv is kvm-1 and holds the specifications, self.other is kvm-2."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls.hypervisor()
+        cls.addClassCleanup(cls.other.stop)
+
+    def setUp(self):
+        self.homes = {"a": self.hv, "b": self.other}
+        self.addCleanup(self.other.clear)
+
+    def write(self, **more):
+        """more: of b."""
+        uris = {"kvm-1": self.hv.uri, "kvm-2": self.other.uri}
+        hosts = [lab.document("Host", name, {"uri": uri}) for name, uri in uris.items()]
+        spec = {"serials": None, "boot": None, "shutdown": {"timeout": "1s"}}
+        self.hv.write("all.yaml", *hosts, self.hv.vm("a", **spec, placement={"host": "kvm-1"}),
+                      self.hv.vm("b", **spec, placement={"host": "kvm-2"}, **more))
+
+    def fleet_service(self, **config):
+        # What isn't declared mustn't matter: there is no such connection.
+        return self.service(policy={"hosts": [self.hv.uri, self.other.uri]}, connection="qemu:///session?socket=/nonexistent", **config)
+
+    def runs(self, name):
+        try:
+            return bool(self.homes[name].domain(name).isActive())
+        except lab.libvirt.libvirtError:
+            return False
+
+    def comes_back(self, service, name):
+        begun = time.monotonic()
+        self.homes[name].domain(name).destroy()
+        wait_for(lambda: self.runs(name), service.log)
+        return time.monotonic() - begun
+
+    def test_each_is_listened_to(self):
+        self.write()
+        with self.fleet_service(resync="1d") as service:
+            wait_for(lambda: self.runs("a") and self.runs("b"), service.log)
+            state = service.settle()
+            self.assertEqual({name: host["connected"] for name, host in state["hosts"].items()}, {"kvm-1": True, "kvm-2": True})
+            took = self.comes_back(service, "b")
+            lab.figure(f"destroyed by hand on the second of two hosts, running again after {took:.2f} s (sanitizers, load {os.getloadavg()[0]:.0f})")
+            self.comes_back(service, "a")
+            passes = service.settle()["passes"]  # the locks that it takes wake nobody
+            time.sleep(1)
+            self.assertEqual(service.state()["passes"], passes)
+            events = self.hv.reconcile("history", "--events", "--config", service.config_path, "-o", "json", check=0).json()["events"]
+            self.assertIn((self.other.uri, "vm/b", "stopped (powered off)"), [(each["connection"], each["object"], each["detail"]) for each in events])
+            self.assertNotIn("vm/reconcile-lock", [each["object"] for each in events])
+            runs = self.hv.reconcile("history", "--config", service.config_path, "-o", "json", check=0).json()["runs"]
+            self.assertTrue(any("kvm-2/vm/b: lifecycle" in (run["cause"] or "") for run in runs), runs)
+
+    def test_one_that_is_gone_and_one_that_hangs(self):
+        self.write()
+        with self.fleet_service(resync="1d") as service:
+            wait_for(lambda: self.runs("a") and self.runs("b"), service.log)
+            service.settle()
+            self.other.kill_daemon()
+            service.wait_state(lambda state: not state["hosts"]["kvm-2"]["connected"] and "host/kvm-2" in state["objects"])
+            self.comes_back(service, "a")
+            self.other.restart_daemon()
+            service.wait_state(lambda state: state["hosts"]["kvm-2"]["connected"] and not state["objects"])
+            self.comes_back(service, "b")  # it is listened to again
+            service.settle()
+            self.other.kill_daemon()
+            self.other.restart_daemon()
+            os.kill(self.other.daemon.pid, signal.SIGSTOP)  # it accepts connections
+            try:
+                service.wait_state(lambda state: not state["hosts"]["kvm-2"]["connected"] and state["hosts"]["kvm-2"]["noAnswerSince"])
+                for _ in range(2):
+                    took = self.comes_back(service, "a")
+                    service.settle()
+                lab.figure(f"the same on the first one while the second hangs: {took:.2f} s")
+                service.wait_state(lambda state: "no answer since" in state["objects"].get("host/kvm-2", {}).get("text", ""))
+                self.assertEqual(service.log().count("error host/kvm-2: cannot connect"), 1, service.log())
+            finally:
+                os.kill(self.other.daemon.pid, signal.SIGCONT)
+            service.wait_state(lambda state: state["hosts"]["kvm-2"]["connected"] and not state["objects"])
+            self.write(title="new")
+            wait_for(lambda: "<title>new</title>" in self.other.domain("b").XMLDesc(), service.log)
+            # A host that isn't declared any more is left alone, and one that is again is taken up.
+            self.hv.write("all.yaml", lab.document("Host", "kvm-1", {"uri": self.hv.uri}),
+                          self.hv.vm("a", serials=None, boot=None, placement={"host": "kvm-1"}))
+            service.wait_state(lambda state: list(state["hosts"]) == ["kvm-1"] and not state["busy"])
+            self.other.domain("b").destroy()
+            service.settle()
+            self.assertFalse(self.runs("b"))
+            self.write(title="new")
+            wait_for(lambda: self.runs("b"), service.log)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
