@@ -5,6 +5,7 @@
  * people: those are never touched without chain.handMade: merge. */
 #include "reconciler/chain.h"
 #include "reconciler/disk_facts.h"
+#include "reconciler/merged_layers.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/snapshot_rules.h"
 #include "reconciler/space.h"
@@ -239,18 +240,6 @@ static void merge_hand_made(const Stage *stage) {
 
 /* One disk. */
 
-/* Snapshots come or go in this run: the chain is judged by the next one. */
-static gboolean changes_chains(const Stage *stage) {
-  g_autofree char *id = object_id(stage->object->kind, stage->object->name);
-  const GPtrArray *actions = stage->builder->plan->actions;
-  for (guint i = 0; i < actions->len; i++) {
-    const Action *action = actions->pdata[i];
-    if ((action->kind == ACTION_SNAPSHOT_TAKE || action->kind == ACTION_SNAPSHOT_REMOVE) && g_str_equal(action->object, id))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static void shorten(const Stage *stage, const Chain *chain) {
   ChainPolicy policy = given(stage->policy, ChainSpec, onExceed) ? (ChainPolicy)stage->policy->onExceed : ChainPolicy_report;
   g_autofree char *obstacle = NULL;
@@ -282,7 +271,8 @@ static void plan_disk(Stage *stage, const Chain *chain) {
     return;
   chain_depth(chain, is_shared, stage->builder->uses, &stage->depth);
   note_hand_made(stage, chain);
-  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth && !changes_chains(stage))
+  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth &&
+      !merged_layers_change(stage->builder->plan, stage->object)) /* the chain is judged by the next run */
     shorten(stage, chain);
 }
 

@@ -1,7 +1,8 @@
 /* Disks that shall have another format: while the machine is off, a new volume with the same content takes the old
  * one's place (reconciler/act/replace_disk.h). A running machine waits for its next stop. */
-#include "reconciler/chain.h"
+#include "reconciler/base_volume.h"
 #include "reconciler/disk_facts.h"
+#include "reconciler/merged_layers.h"
 #include "reconciler/plan_build.h"
 #include "reconciler/space.h"
 #include "schema/value.h"
@@ -16,23 +17,50 @@ static const DiskFactSpec *fact_of(const ActualDomain *found, const DiskSource *
   return found->owner != NULL ? disk_facts(&found->owner->facts, source->disk->target) : NULL;
 }
 
-static const char *snapshot_with(const ActualDomain *found, const char *target) {
-  for (guint i = 0; i < found->snapshots->len; i++) {
-    const ActualSnapshot *snapshot = found->snapshots->pdata[i];
-    for (guint j = 0; j < snapshot->disks->len; j++)
-      if (g_str_equal(((const ActualSnapshotDisk *)snapshot->disks->pdata[j])->target, target))
-        return snapshot->name;
+/* What becomes of one disk: the layer that is on top when the plan has merged what it merges, and its format. */
+typedef struct {
+  const DiskSource *source;
+  const ActualDisk *disk;
+  const ActualVolume *top;
+  Format from;
+} Conversion;
+
+static gboolean has_format(const ActualVolume *layer, Format format) { return g_strcmp0(layer->format, format_word(format)) == 0; }
+
+/* A layer that the plan uncovers may have another format than the one that is on top now. Lower ones are qcow2 or
+ * raw whatever the disk is; an image isn't the disk. */
+static gboolean uncovers(const ActualDisk *disk, guint top, Format wanted) {
+  for (guint i = top; i < disk->chain->len; i++) {
+    const ActualVolume *layer = disk->chain->pdata[i];
+    g_autofree char *base = base_volume_digest(layer->path);
+    if (base == NULL && has_format(layer, wanted))
+      return FALSE;
   }
-  return NULL;
+  return TRUE;
+}
+
+static gboolean is_converted(const PlanBuilder *builder, const PlanObject *object, const ActualDomain *found, const DiskSource *source,
+                             Conversion *ret_conversion) {
+  if (!source->has_format)
+    return FALSE;
+  const ActualDisk *disk = disk_of(found, source);
+  guint top = disk != NULL ? merged_layers_top(builder->plan, object, found, disk) : 0;
+  Conversion conversion = {.source = source, .disk = disk, .from = source->convert_from};
+  if (disk != NULL && disk->chain->len > 0)
+    conversion.top = disk->chain->pdata[top];
+  if (top > 0)
+    conversion.from = has_format(conversion.top, Format_raw) ? Format_raw : Format_qcow2;
+  *ret_conversion = conversion;
+  return top > 0 ? uncovers(disk, top, source->convert_to) : source->convert;
 }
 
 /* Why it can't be converted at all; NULL: it can. */
-static char *obstacle(PlanBuilder *builder, const ActualDomain *found, const DiskSource *source) {
-  const ActualDisk *disk = disk_of(found, source);
-  const ActualVolume *top = disk != NULL && disk->chain->len > 0 ? disk->chain->pdata[0] : NULL;
+static char *obstacle(PlanBuilder *builder, const PlanObject *object, const ActualDomain *found, const Conversion *conversion) {
+  const DiskSource *source = conversion->source;
+  const ActualVolume *top = conversion->top;
   if (top == NULL || top->pool == NULL)
     return g_strdup("it is in no storage pool that is started, so that no volume can be made beside it");
-  const char *snapshot = snapshot_with(found, source->disk->target), *user = uses_domain(builder->uses, top->path, found->name, FALSE);
+  const char *snapshot = merged_layers_snapshot(builder->plan, object, found, source->disk->target), *user = uses_domain(builder->uses, top->path, found->name, FALSE);
   const ActualPool *pool = g_hash_table_lookup(builder->input->actual->pools, top->pool);
   if (snapshot != NULL)
     return g_strdup_printf("the snapshot %s holds layers of it: remove that first", snapshot);
@@ -70,36 +98,39 @@ static char *new_volume(PlanBuilder *builder, const ActualDomain *found, const D
 
 static char *decimal(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT, value); }
 
-static void convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const DiskSource *source, GPtrArray *actions) {
-  const ActualDisk *disk = disk_of(found, source);
-  const ActualVolume *top = disk->chain->pdata[0];
+static void convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Conversion *conversion, GPtrArray *actions) {
+  const DiskSource *source = conversion->source;
+  const ActualVolume *top = conversion->top;
   const DiskSpec *wanted = source->disk;
-  guint64 size = given(wanted, DiskSpec, size) ? MAX(wanted->size, top->capacity) : top->capacity;
-  g_autofree char *volume = new_volume(builder, found, source, top->pool), *capacity = decimal(size), *bytes = decimal(space_of_copy(disk->chain));
+  guint64 whole = ((const ActualVolume *)conversion->disk->chain->pdata[0])->capacity, size = given(wanted, DiskSpec, size) ? MAX(wanted->size, whole) : whole;
+  g_autofree char *volume = new_volume(builder, found, source, top->pool), *capacity = decimal(size), *bytes = decimal(space_of_copy(conversion->disk->chain));
   Action *action = build_action(builder, object, ACTION_DISK_CONVERT, NULL,
                                 g_strdup_printf("convert disk %s from %s to %s: into the new volume %s; %s is kept until the machine has run on it",
-                                                wanted->target, format_word(source->convert_from), format_word(source->convert_to), volume,
+                                                wanted->target, format_word(conversion->from), format_word(source->convert_to), volume,
                                                 top->name != NULL ? top->name : top->path),
                                 "target", wanted->target, "pool", top->pool, "volume", volume, "format", format_word(source->convert_to),
                                 "capacity", capacity, "bytes", bytes, NULL);
-  for (guint i = 0; i < actions->len; i++)
-    build_wait(action, ((const Action *)actions->pdata[i])->id);
+  build_wait_all(action, actions);
   g_ptr_array_add(actions, action);
 }
 
 void plan_convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions) {
   for (guint i = 0; found != NULL && i < sources->len; i++) {
     const DiskSource *source = sources->pdata[i];
-    g_autofree char *later = source->convert ? delay(found, source) : NULL;
-    if (source->convert && later == NULL)
-      convert(builder, object, found, source, actions);
+    Conversion conversion;
+    if (!is_converted(builder, object, found, source, &conversion))
+      continue;
+    g_autofree char *later = delay(found, source);
+    if (later == NULL)
+      convert(builder, object, found, &conversion, actions);
   }
 }
 
-static void add_field(PlanObject *object, const ActualDomain *found, const DiskSource *source) {
+static void add_field(PlanObject *object, const ActualDomain *found, const Conversion *conversion) {
+  const DiskSource *source = conversion->source;
   FieldChange *change = g_new0(FieldChange, 1);
   change->path = g_strdup_printf("disks[%s].format", source->disk->target);
-  change->from = g_strdup(format_word(source->convert_from));
+  change->from = g_strdup(format_word(conversion->from));
   change->to = g_strdup(format_word(source->convert_to));
   change->field = &DiskSpec_table.fields[DiskSpec_format];
   change->list = g_intern_string("disks");
@@ -112,16 +143,17 @@ static void add_field(PlanObject *object, const ActualDomain *found, const DiskS
 char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources) {
   for (guint i = 0; i < sources->len; i++) {
     const DiskSource *source = sources->pdata[i];
-    if (!source->convert)
+    Conversion conversion;
+    if (!is_converted(builder, object, found, source, &conversion))
       continue;
     const char *target = source->disk->target, *to = format_word(source->convert_to);
-    g_autofree char *why = obstacle(builder, found, source), *later = why == NULL ? delay(found, source) : NULL;
+    g_autofree char *why = obstacle(builder, object, found, &conversion), *later = why == NULL ? delay(found, source) : NULL;
     if (why != NULL)
       return g_strdup_printf("disk %s can't become %s: %s", target, to, why);
     if (later != NULL)
       build_note(object, g_strdup_printf("disk %s becomes %s later: %s", target, to, later));
     else
-      add_field(object, found, source);
+      add_field(object, found, &conversion);
   }
   return NULL;
 }

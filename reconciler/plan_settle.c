@@ -17,8 +17,9 @@ static Action *add(const Stage *stage, const char *target, char *description) {
   return action;
 }
 
-static void add_retired(const Stage *stage, const char *target, const char *path) {
-  Action *action = add(stage, target, g_strdup_printf("delete %s, which disk %s was before: the machine runs on the new volume", path, target));
+static void add_retired(const Stage *stage, const char *target, const char *path /* NULL: this plan replaces it */) {
+  Action *action = add(stage, target, g_strdup_printf("delete %s, which disk %s was before: the machine runs on the new volume",
+                                                      path != NULL ? path : "the volume", target));
   string_map_set(action->args, "retired", "true");
 }
 
@@ -90,9 +91,8 @@ static void settle_replaced(const Stage *stage) {
   for (guint i = 0; i < count; i++) {
     const Action *action = stage->actions->pdata[i];
     gboolean replaces = (action->kind == ACTION_DISK_FLATTEN || action->kind == ACTION_DISK_CONVERT) && string_map_get(action->args, "volume") != NULL;
-    const ActualDisk *disk = replaces ? actual_disk(stage->found->defined_disks, target_of(action)) : NULL;
-    if (disk != NULL && disk->path != NULL)
-      add_retired(stage, disk->target, disk->path);
+    if (replaces)
+      add_retired(stage, target_of(action), NULL);
   }
 }
 

@@ -255,6 +255,7 @@ static void convert_kept(const ActualDomain *existing, const DiskSpec *found, Di
   if (!given(disk, DiskSpec, format))
     return;
   gboolean beneath = is_beneath(existing, found, disk->format);
+  source->has_format = TRUE;
   source->convert = !beneath && (Format)disk->format != format_of(found);
   source->convert_from = format_of(found);
   source->convert_to = disk->format;

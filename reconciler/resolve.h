@@ -13,7 +13,8 @@ typedef struct {
   char *base_path, *base_format, *image; /* SOURCE_IMAGE, SOURCE_MEDIUM: an image that a drive reads itself */
   guint64 base_bytes;       /* SOURCE_IMAGE: virtual size of the base */
   const Object *image_object; /* both */
-  gboolean convert;           /* SOURCE_KEPT: the file asks for another format than the disk has … */
+  gboolean has_format;        /* SOURCE_KEPT: the file says which format the disk shall have … */
+  gboolean convert;           /* … and it has another, … */
   Format convert_from, convert_to; /* … which the definition may only say once the content has it */
 } DiskSource;
 

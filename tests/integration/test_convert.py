@@ -138,6 +138,25 @@ class Stopped(ConvertCase):
         self.assertEqual(self.files(), ["web-vda.qcow2"])
 
 
+    def test_beneath_a_persons_snapshot(self):
+        """What merging uncovers has another format than the file says: that is converted by the same run."""
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.raw", "raw")
+        self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        subprocess.run(["qemu-io", "-c", "write -P 0x33 3M 64k", self.volume("web-vda.mine")], check=True, stdout=subprocess.DEVNULL)
+        before = self.content("web-vda.mine", "qcow2")
+        self.machine({"target": "vda", "size": "8MiB", "format": "qcow2"}, chain={"handMade": "merge"})
+        plan = self.hv.plan(self.source(), status=2)
+        self.assertEqual([action["kind"] for action in plan["actions"]], ["domain-record", "snapshot-adopt", "snapshot-remove", "disk-convert"])
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("qcow2", "web-vda.qcow2"))
+        self.assertEqual(self.content("web-vda.qcow2", "qcow2"), before)
+        self.assertEqual(self.files(), ["web-vda.qcow2", "web-vda.raw"])
+        self.in_sync()
+
+
 class AsItIs(ConvertCase):
     """What the file names by path or volume isn't converted, and isn't read another way either."""
 
