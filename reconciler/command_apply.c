@@ -17,7 +17,7 @@ typedef struct {
 
 static void show_plan(Apply *apply, const Plan *plan) {
   const Cli *cli = apply->cli;
-  if (!cli->format->plan || apply->plan_shown)
+  if (!cli->format->plan)
     return;
   g_autoptr(GString) out = g_string_new(NULL);
   cli->format->plan(out, plan, &cli->view);
@@ -109,7 +109,7 @@ static void take_config(RunOptions *options, const Config *config, const SourceR
 
 static void show_result(Apply *apply, const RunResult *result) {
   const Cli *cli = apply->cli;
-  if (result->plan)
+  if (result->plan && !apply->plan_shown)
     show_plan(apply, result->plan);
   g_autoptr(GString) out = g_string_new(NULL);
   cli->format->result(out, result, &cli->view);

@@ -52,8 +52,7 @@ static gboolean open_journal(Pipeline *pipeline) {
   return pipeline_stop(pipeline, 1, error);
 }
 
-static gboolean permit(Pipeline *pipeline) {
-  const Plan *plan = pipeline->result->plan;
+gboolean pipeline_permit(Pipeline *pipeline, const Plan *plan) {
   if (plan->refused != NULL)
     return pipeline_refuse(pipeline, g_strdup(plan->refused));
   char *refusal = planner_refusal(plan, pipeline->options->allow);
@@ -69,7 +68,7 @@ static void run(Pipeline *pipeline) {
     return;
   if (pipeline->events->planned != NULL)
     pipeline->events->planned(pipeline->events->data, result->plan);
-  if (!permit(pipeline))
+  if (!pipeline_permit(pipeline, result->plan))
     return;
   if (!options->dry_run) {
     pipeline_apply(pipeline);

@@ -100,8 +100,10 @@ static void apply_locked(Pipeline *pipeline) {
       .events = pipeline->events,
   };
   result->results = execute_plan(&execution);
+  pipeline_follow(pipeline, &execution);
   FAULT("run: all acted");
-  result->exit_status = status_of_results(result->results);
+  if (result->error == NULL)
+    result->exit_status = status_of_results(result->results);
   if (result->exit_status == 0 && plan_summary(plan).errors > 0)
     result->exit_status = 1;
   if (plan->actions->len > 0) {

@@ -76,6 +76,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .collect = options->collect,
       .collect_age = options->collect_age,
       .now = now,
+      .round = pipeline->round,
       .deleted_lately = options->prune_by_day ? journal_deletions_since(pipeline->journal, host->name, (now - 24 * 3600) * G_USEC_PER_SEC) : 0,
       .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
   };

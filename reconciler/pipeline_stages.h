@@ -18,6 +18,7 @@ typedef struct {
   const Desired *desired; /* of the source; NULL with a saved plan */
   Desired *read;          /* the same where this run has read it */
   char *source, *revision;
+  guint round;            /* how often this run has looked again at what its actions brought to light */
 } Pipeline;
 
 /* Both return FALSE, for the stage to return. A refusal ends with the exit status 3. */
@@ -40,6 +41,11 @@ gboolean pipeline_load_plan(Pipeline *pipeline);
 gboolean pipeline_check_plan(Pipeline *pipeline); /* the one that was loaded: that it still holds */
 gboolean pipeline_save_plan(Pipeline *pipeline);
 
+/* Stops the run where the plan may not be applied. */
+gboolean pipeline_permit(Pipeline *pipeline, const Plan *plan);
+
 /* Acts (pipeline_apply.c); on a fleet after it has been locked, and planned once more. */
 gboolean pipeline_lock_fleet(Pipeline *pipeline);
 void pipeline_apply(Pipeline *pipeline);
+/* What the execution has brought to light, in the same run (pipeline_follow.c). */
+void pipeline_follow(Pipeline *pipeline, Execution *execution);

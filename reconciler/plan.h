@@ -17,7 +17,7 @@ extern const Impact action_least_impact[ACTION_N];    /* what its row says */
 
 typedef struct {
   ActionKind kind;
-  char *id;          /* "a1": unique in the plan, stable for the same input */
+  char *id;          /* "a1": unique in the plan, stable for the same input; "b1": of what followed */
   char *object;      /* as plan_object_id says: "vm/web-1" */
   Impact impact;
   GPtrArray *after;  /* of char *: ids of actions that must have succeeded */
@@ -59,6 +59,7 @@ typedef struct {
   char *host;             /* of the fleet; NULL: the only one */
   ChangeKind change;
   HoldKind hold;          /* not saved */
+  gboolean follows;       /* what this brings to light is looked at and done in the same run; not saved */
   gboolean adopt;         /* it is taken over: only our record is written for that */
   GPtrArray *fields;      /* of FieldChange * */
   char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */

@@ -31,7 +31,7 @@ Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind 
                      char *description, ...) {
   Action *action = g_new0(Action, 1);
   action->kind = kind;
-  action->id = g_strdup_printf("a%u", ++builder->next);
+  action->id = g_strdup_printf("%c%u", (char)('a' + builder->input->round), ++builder->next);
   action->object = plan_object_id(object);
   action->impact = action_least_impact[kind];
   action->after = g_ptr_array_new_with_free_func(g_free);

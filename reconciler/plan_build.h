@@ -111,5 +111,7 @@ char *plan_revert(PlanBuilder *builder, PlanObject *object, const ActualDomain *
                   gboolean *ret_alone);
 /* How a machine is shut down, as arguments of an action that does. Returns it in words. Free it. */
 char *plan_shutdown(const VmSpec *vm, Action *action);
+/* Whether the machine may be restarted for changes that wait for its next start. */
+gboolean plan_may_restart(const PlanBuilder *builder, const VmSpec *vm);
 /* The power state; waits for all of `before`. Restarts when that is allowed and due. */
 void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, const GPtrArray *sources, GPtrArray *before);

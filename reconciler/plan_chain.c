@@ -271,8 +271,11 @@ static void plan_disk(Stage *stage, const Chain *chain) {
     return;
   chain_depth(chain, is_shared, stage->builder->uses, &stage->depth);
   note_hand_made(stage, chain);
-  if (given(stage->policy, ChainSpec, maxDepth) && stage->depth > (guint)stage->policy->maxDepth &&
-      !merged_layers_change(stage->builder->plan, stage->object)) /* the chain is judged by the next run */
+  if (!given(stage->policy, ChainSpec, maxDepth))
+    return;
+  if (merged_layers_change(stage->builder->plan, stage->object))
+    stage->object->follows = TRUE; /* the chain is judged when that is done */
+  else if (stage->depth > (guint)stage->policy->maxDepth)
     shorten(stage, chain);
 }
 

@@ -15,6 +15,7 @@ typedef struct {
   gboolean prune;
   gboolean collect;              /* delete base images that nothing uses … */
   guint64 collect_age;           /* … and nobody touched for so many milliseconds */
+  guint round;                   /* how often this run has planned before: for the ids of actions */
   gint64 now;                    /* seconds since 1970, UTC */
   guint prune_percent;           /* most of what we own that one run may delete … */
   guint deleted_lately;          /* … together with what others deleted that count as one with it */

@@ -139,18 +139,25 @@ static const char *pending_fields(const PlanObject *object, GString *text) {
   return text->len > 0 ? text->str : NULL;
 }
 
+static gboolean states_restart(const VmSpec *vm) {
+  return given(vm, VmSpec, updatePolicy) && given(&vm->updatePolicy, UpdatePolicySpec, restart);
+}
+
+gboolean plan_may_restart(const PlanBuilder *builder, const VmSpec *vm) {
+  if (states_restart(vm))
+    return vm->updatePolicy.restart == RestartPolicy_allowed;
+  return (builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
+}
+
 /* Changes that wait for the next start: restarted for, or said so. */
 static void pending(Power *power, PowerState now) {
   g_autoptr(GString) text = g_string_new(NULL);
   const char *fields = pending_fields(power->object, text);
   if (fields == NULL || now != PowerState_running)
     return;
-  gboolean stated = given(power->vm, VmSpec, updatePolicy) && given(&power->vm->updatePolicy, UpdatePolicySpec, restart);
-  RestartPolicy policy = stated ? power->vm->updatePolicy.restart : RestartPolicy_whenStopped;
-  gboolean asked = (power->builder->input->allow & ALLOW(IMPACT_RESTART)) != 0 && !stated;
-  if (policy != RestartPolicy_allowed && !asked) {
+  if (!plan_may_restart(power->builder, power->vm)) {
     build_note(power->object, g_strdup_printf("pending restart: %s%s", fields,
-               policy == RestartPolicy_never || stated ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
+               states_restart(power->vm) ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
     return;
   }
   /* What couldn't be started again isn't stopped. */

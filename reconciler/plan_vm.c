@@ -137,10 +137,21 @@ static char *helper_end(Course *course) {
   return NULL;
 }
 
-/* A machine that goes back to a snapshot is then what only that brings to light: the rest is for the next run. */
-static void leave_rest(PlanObject *object) {
+/* Where the rest may need a restart, that is shown by the request. */
+static void show_restart(const Course *course) {
+  for (guint i = 0; plan_may_restart(course->builder, object_vm(course->object->desired)) && i < course->actions->len; i++) {
+    Action *action = course->actions->pdata[i];
+    if (action->kind == ACTION_DOMAIN_REVERT)
+      action->impact = MAX(action->impact, IMPACT_RESTART);
+  }
+}
+
+/* A machine that goes back to a snapshot is then what only that brings to light: the rest follows. */
+static void leave_rest(const Course *course) {
+  PlanObject *object = course->object;
   g_autoptr(GString) rest = g_string_new(NULL);
   object->change = CHANGE_UPDATE;
+  object->follows = TRUE;
   for (guint i = object->fields->len; i > 0; i--) {
     const FieldChange *change = object->fields->pdata[i - 1];
     if (g_str_has_prefix(change->path, "revert") || change->call == CALL_POWER || change->call == CALL_RESIZE_DISK)
@@ -148,14 +159,16 @@ static void leave_rest(PlanObject *object) {
     g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
     g_ptr_array_remove_index(object->fields, i - 1);
   }
-  if (rest->len > 0)
-    build_note(object, g_strdup_printf("the next run looks at the rest: %s", rest->str));
+  if (rest->len == 0)
+    return;
+  show_restart(course);
+  build_note(object, g_strdup_printf("the rest is looked at and done when it is back, in the same run: %s", rest->str));
 }
 
 static char *revert(Course *course) {
   char *error = plan_revert(course->builder, course->object, course->found, course->sources, course->actions, &course->complete);
   if (error == NULL && course->complete)
-    leave_rest(course->object);
+    leave_rest(course);
   return error;
 }
 

@@ -68,7 +68,7 @@ class People(ChainCase):
         self.assert_settled()
 
     def test_layers_around_a_snapshot(self):
-        """What no snapshot needs is merged, below and above one that stays."""
+        """What no snapshot needs is merged, below and above one that stays, and beneath one that the same run takes."""
         disks = [{"target": "vda", "pool": "lab", "size": "8MiB"}]
         self.make(disks=disks, powerState="stopped")
         self.layer("a", metadata=False)
@@ -76,12 +76,12 @@ class People(ChainCase):
         self.layer("c", metadata=False)
         self.layer("d", metadata=False)
         before = self.seen()
-        self.write(disks=disks, powerState="stopped", chain={"maxDepth": 1, "onExceed": "commit"})
+        self.write(disks=disks, powerState="stopped", chain={"maxDepth": 1, "onExceed": "commit"}, snapshots=[{"name": "ours"}])
         self.apply()
-        self.assertEqual(self.names(), ["web-vda.kept.qcow2", "web-vda.qcow2"])
-        self.assertEqual(self.files(), ["web-vda.kept.qcow2", "web-vda.qcow2"])
+        self.assertEqual(self.names(), ["web-vda.ours.qcow2", "web-vda.kept.qcow2", "web-vda.qcow2"])
+        self.assertEqual(self.files(), ["web-vda.kept.qcow2", "web-vda.ours.qcow2", "web-vda.qcow2"])
         self.assertEqual(self.seen(), before)
-        self.assertIn("2 layers deep", self.notes(self.assert_settled()))
+        self.assertIn("3 layers deep", self.notes(self.assert_settled()))
 
     def test_job_by_hand(self):
         self.make(disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}])

@@ -25,9 +25,12 @@ class Revert(revert.TestCase):
         self.assertEqual(self.current(), "first")
         self.assertEqual(self.snapshots(), {"first": None, "revert-r1": "first"})
         self.fill("c")
+        # What else differs is done by the same run, when it is back.
+        self.last.update(title="back", cpu={"count": 2, "max": 2}, updatePolicy={"restart": "allowed"})
         self.revert(to="revert-r1", request="r2")
         self.assertEqual(self.sum(), b)
         self.assertEqual(self.current(), "revert-r1")
+        self.assertEqual(self.hv.domain("web").maxVcpus(), 2)
 
     def test_stopped_external_grown_since(self):
         """The machine stays off; the new layer has the declared size; a snapshot in the middle of the tree."""
@@ -39,12 +42,13 @@ class Revert(revert.TestCase):
         self.put("c")
         self.declare(powerState="stopped", size="6MiB")
         self.assertEqual(self.capacity(), 6 << 20)
+        self.last.update(title="back", snapshots=[{"name": "ours"}])
         self.revert(to="first", request="r1")
         self.assertEqual(self.hv.domain("web").isActive(), 0)
         self.assertEqual(self.capacity(), 6 << 20)
         self.assertEqual(self.content()[:len(a)], a)
-        self.assertEqual(self.current(), "first")
-        self.assertEqual(self.snapshots(), {"first": None, "second": "first", "revert-r1": "second"})
+        self.assertEqual(self.snapshots(), {"first": None, "second": "first", "revert-r1": "second", "ours": "first"})
+        self.assertEqual(self.hv.domain("web").metadata(libvirt.VIR_DOMAIN_METADATA_TITLE, None), "back")
 
     def test_without_safety(self):
         """What nobody needs any more is deleted, and the token is carried out once."""
