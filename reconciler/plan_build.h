@@ -81,8 +81,8 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
-/* Whether what a disk was before is deleted by plan_settle: the machine runs without it. */
-gboolean plan_retired_goes(const ActualDomain *found, const DiskFactSpec *fact);
+/* Why a disk can't be replaced now, since it was before; NULL: it wasn't, or that is settled by then. */
+char *plan_retired_wait(const ActualDomain *found, const char *target);
 
 /* Snapshots of a machine (plan_snapshots.c). Declared ones are taken first of all; `found` NULL: after it was
  * defined. Returns why it can't be, or NULL; appends its actions, which wait for all in `actions` before. */

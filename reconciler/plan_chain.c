@@ -118,7 +118,7 @@ static char *flatten_obstacle(const Stage *stage, const Chain *chain) {
     return g_strdup_printf("%s is declared as the disk, and would be replaced by another volume: start the machine", name_of(chain, 0));
   if (!stage->found->active && top->pool == NULL)
     return g_strdup_printf("%s is in no storage pool: start the machine", name_of(chain, 0));
-  return NULL;
+  return stage->found->active ? NULL : plan_retired_wait(stage->found, chain->disk->target);
 }
 
 static char *flatten(const Stage *stage, const Chain *chain) {

@@ -75,12 +75,9 @@ static char *obstacle(PlanBuilder *builder, const PlanObject *object, const Actu
 
 /* Why that has to wait; NULL: only for the machine to be off. */
 static char *delay(const ActualDomain *found, const DiskSource *source) {
-  const DiskFactSpec *fact = fact_of(found, source);
   if (found->has_managed_save)
     return g_strdup("the machine is hibernated, and its saved memory knows the disk as it is");
-  if (fact != NULL && given(fact, DiskFactSpec, retired) && !plan_retired_goes(found, fact))
-    return g_strdup_printf("%s, which it was before, is kept until the machine has run on the present one", fact->retired);
-  return NULL;
+  return plan_retired_wait(found, source->disk->target);
 }
 
 /* VM-TARGET.FORMAT, or numbered where that is taken. What an interrupted run began doesn't count: it is thrown away. */

@@ -14,8 +14,17 @@ static gboolean is_protected(const Ownership *owner) {
   return given(&owner->spec, VmSpec, deletionProtection) && owner->spec.deletionProtection;
 }
 
+/* Renamed by a person, or copied together with our record: nobody said that this one isn't wanted. */
+static gboolean has_other_name(const ActualDomain *domain) {
+  const MetadataSpec *metadata = &domain->owner->metadata;
+  return given(metadata, MetadataSpec, name) && g_strcmp0(metadata->name, domain->name) != 0;
+}
+
 /* Why this orphan stays although deletion was asked for; NULL: it may go. */
 static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *domain) {
+  if (has_other_name(domain))
+    return g_strdup_printf("kept: its record is of the machine %s: it was renamed, or copied, by a person; declare it under its name, or remove "
+                           "it with virsh", domain->owner->metadata.name);
   if (g_strcmp0(domain->owner->source, builder->input->source) != 0)
     return g_strdup_printf("kept: it was declared by another source, %s", domain->owner->source);
   if (is_protected(domain->owner))

@@ -47,9 +47,21 @@ static gboolean lies_in(const GPtrArray *disks, const char *path) {
   return FALSE;
 }
 
-gboolean plan_retired_goes(const ActualDomain *found, const DiskFactSpec *fact) {
+static gboolean goes(const ActualDomain *found, const DiskFactSpec *fact) {
   return given(fact, DiskFactSpec, retired) && found->active && !lies_in(found->disks, fact->retired) &&
          !lies_in(found->defined_disks, fact->retired);
+}
+
+/* A person made it the disk again: nothing is to be done about it but to forget that it was replaced. */
+static gboolean is_back(const ActualDomain *found, const DiskFactSpec *fact) {
+  return given(fact, DiskFactSpec, retired) && lies_in(found->defined_disks, fact->retired);
+}
+
+char *plan_retired_wait(const ActualDomain *found, const char *target) {
+  const DiskFactSpec *fact = found->owner != NULL ? disk_facts(&found->owner->facts, target) : NULL;
+  if (fact == NULL || !given(fact, DiskFactSpec, retired) || goes(found, fact) || is_back(found, fact))
+    return NULL;
+  return g_strdup_printf("%s, which it was before, is kept until the machine has run on the present one", fact->retired);
 }
 
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
@@ -70,10 +82,11 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
     gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming);
     if (actual_disk(found->disks, fact->target) == NULL)
       continue;
-    if (plan_retired_goes(found, fact))
+    if (goes(found, fact))
       add_retired(&stage, fact->target, fact->retired);
-    else if (begun && !is_worked_on(actions, fact->target))
-      add(&stage, fact->target, g_strdup_printf("put away what an interrupted run left of disk %s", fact->target));
+    else if ((begun || is_back(found, fact)) && !is_worked_on(actions, fact->target))
+      add(&stage, fact->target, begun ? g_strdup_printf("put away what an interrupted run left of disk %s", fact->target)
+                                      : g_strdup_printf("forget that disk %s was replaced: it is %s again", fact->target, fact->retired));
   }
 }
 
@@ -102,7 +115,7 @@ void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *
   gboolean started = is_started(actions);
   for (guint i = 0; facts != NULL && !found->active && i < facts->len; i++) {
     const DiskFactSpec *fact = facts->pdata[i];
-    if (!given(fact, DiskFactSpec, retired))
+    if (!given(fact, DiskFactSpec, retired) || is_back(found, fact))
       continue;
     if (started && actual_disk(found->disks, fact->target) != NULL)
       add_retired(&stage, fact->target, fact->retired);

@@ -49,5 +49,5 @@ gboolean act_disk_settle(const ActionContext *context, const Action *action, GEr
   if (!target)
     return TRUE;
   return abort_job(context, target, error) && layers_remove(context, target, error) && coming_remove(context, target, error) &&
-         (!retired || retired_remove(context, target, error));
+         (retired ? retired_remove(context, target, error) : retired_forget(context, target, error));
 }

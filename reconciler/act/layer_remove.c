@@ -111,6 +111,17 @@ static gboolean retire(FactsSpec *facts, gconstpointer data) {
   return disk_facts_set(facts, &none) || changed;
 }
 
+gboolean retired_forget(const ActionContext *context, const char *target, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  if (!disk_layers_read(context, target, &layers, error))
+    return FALSE;
+  const DiskFactSpec *fact = disk_facts(layers.facts, target);
+  if (!fact || !given(fact, DiskFactSpec, retired) || !in_chain(actual_disk(layers.now->defined_disks, target), fact->retired))
+    return TRUE;
+  DiskFact none = { target, DiskFactSpec_retired, NULL };
+  return act_change_facts(layers.domain, disk_facts_set, &none, error);
+}
+
 gboolean retired_remove(const ActionContext *context, const char *target, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
   if (!disk_layers_read(context, target, &layers, error))

@@ -8,6 +8,8 @@
 gboolean layers_remove(const ActionContext *context, const char *target, GError **error);
 /* Deletes the volume that was to replace the disk, unless it does already, and takes it off the record. */
 gboolean coming_remove(const ActionContext *context, const char *target, GError **error);
+/* Forgets that the disk was replaced, where a person made it the old volume again. */
+gboolean retired_forget(const ActionContext *context, const char *target, GError **error);
 /* Once the machine runs with another volume: the old one leaves, with the layers beneath it that are its alone. */
 gboolean retired_remove(const ActionContext *context, const char *target, GError **error);
 /* Ends a helper that an interrupted run left behind. */

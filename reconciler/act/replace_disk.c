@@ -55,7 +55,7 @@ static gboolean check(const DiskLayers *layers, const DiskReplacement *wanted, G
   const DiskFactSpec *fact = disk_facts(layers->facts, wanted->target);
   if (layers->now->active)
     return act_stale(error, "domain %s has been started", layers->now->name);
-  if (fact && given(fact, DiskFactSpec, retired))
+  if (fact && given(fact, DiskFactSpec, retired) && chain_find(&layers->chain, fact->retired) < 0)
     return act_refuse(error, "disk %s of domain %s was replaced before, and the old volume %s is kept until the machine has run on the new "
                       "one: start it first", wanted->target, layers->now->name, fact->retired);
   return layer_check_replace(layers, error);
