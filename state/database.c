@@ -25,9 +25,12 @@ static JournalError code_of(int code) {
   }
 }
 
+/* SQLite says that there was an error, the system which one. */
 static gboolean fail(sqlite3 *handle, GError **error) {
   int code = handle ? sqlite3_extended_errcode(handle) : SQLITE_NOMEM;
-  g_set_error(error, JOURNAL_ERROR, code_of(code), "%s", handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
+  int system = handle && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) ? sqlite3_system_errno(handle) : 0;
+  g_set_error(error, JOURNAL_ERROR, code_of(code), "%s%s%s", handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code), system ? ": " : "",
+              system ? g_strerror(system) : "");
   return FALSE;
 }
 

@@ -1,6 +1,11 @@
 #include "reconciler/service/tell.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOST_WAITING = 100 };
 
@@ -10,13 +15,23 @@ typedef struct {
   guint timeout; /* milliseconds */
 } Message;
 
+/* One command under way; it may outlive the teller. */
+typedef struct {
+  Teller *teller; /* NULL: gone */
+  GBytes *input;
+  gsize written;
+  int pipe;      /* to its standard input; -1: closed */
+  guint writing; /* source */
+  guint timer;
+  gboolean late;
+} Running;
+
 struct Teller {
   void (*failed)(gpointer data, const char *message);
   gpointer data;
   GQueue waiting; /* of Message * */
-  GSubprocess *running;
-  GCancellable *cancel;
-  guint timer;
+  GSubprocess *process; /* that runs; NULL: none */
+  Running *running;
 };
 
 static void message_free(Message *message) {
@@ -25,45 +40,113 @@ static void message_free(Message *message) {
   g_free(message);
 }
 
+static void stop_writing(Running *running) {
+  g_clear_handle_id(&running->writing, g_source_remove);
+  if (running->pipe >= 0)
+    close(running->pipe);
+  running->pipe = -1;
+}
+
+static void running_free(Running *running) {
+  g_clear_handle_id(&running->timer, g_source_remove);
+  stop_writing(running);
+  g_bytes_unref(running->input);
+  g_free(running);
+}
+
 static void start_next(Teller *teller);
 
+static char *why_bad(GSubprocess *process, const Running *running) {
+  if (running->late)
+    return g_strdup("it took too long, and was ended");
+  if (g_subprocess_get_if_signaled(process))
+    return g_strdup_printf("it was ended by signal %d", g_subprocess_get_term_sig(process));
+  if (g_subprocess_get_exit_status(process) != 0)
+    return g_strdup_printf("it ended with status %d", g_subprocess_get_exit_status(process));
+  return NULL;
+}
+
 static void on_ended(GObject *source, GAsyncResult *result, gpointer data) {
-  g_autoptr(GError) error = NULL;
-  GSubprocess *process = G_SUBPROCESS(source);
-  gboolean ended = g_subprocess_communicate_finish(process, result, NULL, NULL, &error);
-  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return; /* so is the teller */
-  Teller *teller = data;
-  g_autofree char *why = NULL;
-  if (!ended)
-    why = g_strdup(error->message);
-  else if (g_subprocess_get_if_signaled(process))
-    why = g_strdup_printf("it was ended by signal %d%s", g_subprocess_get_term_sig(process), teller->timer ? "" : ": it took too long");
-  else if (g_subprocess_get_exit_status(process) != 0)
-    why = g_strdup_printf("it ended with status %d", g_subprocess_get_exit_status(process));
-  g_clear_handle_id(&teller->timer, g_source_remove);
-  g_clear_object(&teller->running);
+  Running *running = data;
+  Teller *teller = running->teller;
+  g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
+  g_autofree char *why = teller ? why_bad(G_SUBPROCESS(source), running) : NULL;
+  running_free(running);
+  if (!teller)
+    return;
+  teller->running = NULL;
+  g_clear_object(&teller->process);
   if (why)
     teller->failed(teller->data, why);
   start_next(teller);
 }
 
-static gboolean on_timeout(gpointer data) {
-  Teller *teller = data;
-  teller->timer = 0;
-  g_subprocess_force_exit(teller->running);
+/* It needn't read all of it, nor need whom it leaves behind: what counts is how it ends. */
+static gboolean on_writable(int fd, GIOCondition condition, gpointer data) {
+  (void)condition;
+  Running *running = data;
+  gsize length;
+  const char *text = g_bytes_get_data(running->input, &length);
+  gssize count = write(fd, text + running->written, length - running->written);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR))
+    return G_SOURCE_CONTINUE;
+  running->written += (gsize)MAX(count, 0);
+  if (count >= 0 && running->written < length)
+    return G_SOURCE_CONTINUE;
+  running->writing = 0;
+  stop_writing(running);
   return G_SOURCE_REMOVE;
+}
+
+/* With what it has started, as far as that stays in its process group. */
+static void end_process(GSubprocess *process) {
+  const char *id = g_subprocess_get_identifier(process);
+  if (id)
+    kill((pid_t)-g_ascii_strtoll(id, NULL, 10), SIGKILL);
+}
+
+static gboolean on_timeout(gpointer data) {
+  Running *running = data;
+  running->timer = 0;
+  running->late = TRUE;
+  end_process(running->teller->process);
+  return G_SOURCE_REMOVE;
+}
+
+static void lead_a_group(gpointer data) {
+  (void)data;
+  setpgid(0, 0);
+}
+
+static GSubprocess *start(const Message *message, int *ret_pipe, GError **error) {
+  GSubprocessFlags flags = G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE;
+  g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(flags);
+  int ends[2];
+  if (!g_unix_open_pipe(ends, FD_CLOEXEC, error))
+    return NULL;
+  g_unix_set_fd_nonblocking(ends[1], TRUE, NULL);
+  g_subprocess_launcher_take_stdin_fd(launcher, ends[0]);
+  g_subprocess_launcher_set_child_setup(launcher, lead_a_group, NULL, NULL);
+  GSubprocess *process = g_subprocess_launcher_spawnv(launcher, (const char *const *)message->command, error);
+  if (process)
+    *ret_pipe = ends[1];
+  else
+    close(ends[1]);
+  return process;
 }
 
 static void start_next(Teller *teller) {
   Message *message;
-  while (!teller->running && (message = g_queue_pop_head(&teller->waiting))) {
+  while (!teller->process && (message = g_queue_pop_head(&teller->waiting))) {
     g_autoptr(GError) error = NULL;
-    GSubprocessFlags flags = G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE;
-    teller->running = g_subprocess_newv((const char *const *)message->command, flags, &error);
-    if (teller->running) {
-      teller->timer = g_timeout_add(message->timeout, on_timeout, teller);
-      g_subprocess_communicate_async(teller->running, message->input, teller->cancel, on_ended, teller);
+    int pipe = -1;
+    teller->process = start(message, &pipe, &error);
+    if (teller->process) {
+      Running *running = teller->running = g_new0(Running, 1);
+      *running = (Running){.teller = teller, .input = g_bytes_ref(message->input), .pipe = pipe};
+      running->writing = g_unix_fd_add(pipe, G_IO_OUT | G_IO_ERR | G_IO_HUP, on_writable, running);
+      running->timer = g_timeout_add(message->timeout, on_timeout, running);
+      g_subprocess_wait_async(teller->process, NULL, on_ended, running);
     } else {
       teller->failed(teller->data, error->message);
     }
@@ -75,7 +158,6 @@ Teller *teller_new(void (*failed)(gpointer data, const char *message), gpointer 
   Teller *teller = g_new0(Teller, 1);
   teller->failed = failed;
   teller->data = data;
-  teller->cancel = g_cancellable_new();
   g_queue_init(&teller->waiting);
   return teller;
 }
@@ -83,13 +165,14 @@ Teller *teller_new(void (*failed)(gpointer data, const char *message), gpointer 
 void teller_free(Teller *teller) {
   if (!teller)
     return;
-  g_cancellable_cancel(teller->cancel);
-  g_clear_handle_id(&teller->timer, g_source_remove);
-  if (teller->running)
-    g_subprocess_force_exit(teller->running);
-  g_clear_object(&teller->running);
+  if (teller->running) {
+    teller->running->teller = NULL;
+    g_clear_handle_id(&teller->running->timer, g_source_remove);
+    stop_writing(teller->running);
+    end_process(teller->process);
+  }
+  g_clear_object(&teller->process);
   g_queue_clear_full(&teller->waiting, (GDestroyNotify)message_free);
-  g_object_unref(teller->cancel);
   g_free(teller);
 }
 

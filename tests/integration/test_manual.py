@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""The manual page and --help say the same, both ways; the pages are clean groff."""
+"""The manual page and --help say the same, both ways; the pages are clean groff, and their examples valid."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
@@ -55,6 +56,28 @@ class Manual(unittest.TestCase):
                                     capture_output=True, text=True, check=True)
             self.assertEqual(result.stderr, "")
             self.assertGreater(len(result.stdout), 1000)
+
+    def validate(self, text, *options):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            reconcile("validate", *options, file.name, check=0)
+
+    def test_examples_in_yaml(self):
+        """What a fenced block or an unfilled one shows is valid."""
+        with open(os.path.join(REPOSITORY, "README.md"), encoding="utf-8") as file:
+            blocks = re.findall(r"```yaml\n(.*?)```", file.read(), re.DOTALL)
+        self.assertTrue(blocks)
+        for block in blocks:
+            self.validate(block)
+        found = 0
+        for name in ("reconcile.1", "reconcile-spec.5", "reconcile.yaml.5"):
+            with open(os.path.join(REPOSITORY, "packaging", name), encoding="utf-8") as file:
+                blocks = re.findall(r"^\.nf\n(.*?)^\.fi", file.read(), re.MULTILINE | re.DOTALL)
+            for block in blocks:
+                found += 1
+                self.validate(block.replace("\\-", "-"), *(["--config"] if name == "reconcile.yaml.5" else []))
+        self.assertTrue(found)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ class Git(TestCase):
             started = time.monotonic()
             service.ask("trigger")
             service.wait_log("vm/b: define the machine ...")
-            print(f"from commit to the first action {time.monotonic() - started:.2f} s", file=sys.stderr)
+            lab.figure(f"from commit to the first action {time.monotonic() - started:.2f} s (sanitizers, load {os.getloadavg()[0]:.0f})")
             service.wait_log(f"vm/b: define the machine: done", timeout=20)
             self.assertIn(f"[{second[:12]}]", service.log())
             service.settle()

@@ -128,6 +128,7 @@ static void examples_are_accepted(void **state) {
   faults = 0;
   check_examples(&MetadataSpec_table, "metadata");
   for (guint i = 0; i < KIND_N; i++) check_examples(kinds[i].spec, kinds[i].name);
+  check_examples(&ServiceSpec_table, "service");
   assert_int_equal(faults, 0);
 }
 
