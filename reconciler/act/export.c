@@ -83,7 +83,7 @@ static gboolean write_plain(const ActionContext *context, const Action *action, 
   virDomainPtr domain = export->layers->domain;
   *ret_consistency = Consistency_stopped; /* of a stateless disk too: what the machine started from */
   if (!export->layers->now->active)
-    return offline_hold(context, action, domain, export->target, copy, export, error);
+    return offline_hold(context, action, export->layers, copy, export, error);
   if (is_stateless(export)) /* block jobs aren't supported on it */
     return copy(context, action, NULL, export, error);
   return backup_disk(context, action, domain, export->target, path, plain_format(export), ret_consistency, error);

@@ -1,5 +1,6 @@
 /* The helper's definition, its start and its end. */
 #include "reconciler/act/offline.h"
+#include "reconciler/act/image_lock.h"
 #include "state/fault.h"
 #include "state/helper.h"
 #include "state/xml_tree.h"
@@ -151,7 +152,16 @@ gboolean offline_run(const ActionContext *context, const Action *action, virDoma
   return run(context, action, machine, target, FALSE, work, data, error);
 }
 
-gboolean offline_hold(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
-                      OfflineWork work, gconstpointer data, GError **error) {
-  return run(context, action, machine, target, TRUE, work, data, error);
+gboolean offline_hold(const ActionContext *context, const Action *action, const DiskLayers *layers, OfflineWork work,
+                      gconstpointer data, GError **error) {
+  virDomainPtr machine = layers->domain;
+  g_autoptr(ImageLocks) locks = NULL;
+  if (!check_off(machine, error) || !offline_end(context, machine, error) || !image_locks_take(layers, &locks, error))
+    return FALSE;
+  if (!locks)
+    return run(context, action, machine, layers->chain.disk->target, TRUE, work, data, error);
+  FAULT("offline: files locked");
+  gboolean done = work(context, action, NULL, data, error);
+  FAULT("offline: work done");
+  return done;
 }

@@ -5,6 +5,7 @@
  * from starting the machine meanwhile, and it from starting while somebody uses the disk. */
 #pragma once
 #include "reconciler/act/common.h"
+#include "reconciler/act/layer_guard.h"
 
 /* What is done in the helper, where the disk has the target that it has in the machine. */
 typedef gboolean (*OfflineWork)(const ActionContext *context, const Action *action, virDomainPtr helper, gconstpointer data, GError **error);
@@ -14,9 +15,10 @@ typedef gboolean (*OfflineWork)(const ActionContext *context, const Action *acti
  * the work replaced the top layer, act_point_disk does that. */
 gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
                      OfflineWork work, gconstpointer data, GError **error);
-/* The same with the disk read-only: others may read it, and nobody can write to it meanwhile. */
-gboolean offline_hold(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
-                      OfflineWork work, gconstpointer data, GError **error);
+/* Does the work while others may read the disk and nobody can write to it: by image_lock.h where that can be done, and
+ * `helper` is NULL; else by a helper that has the disk read-only. */
+gboolean offline_hold(const ActionContext *context, const Action *action, const DiskLayers *layers, OfflineWork work,
+                      gconstpointer data, GError **error);
 /* Ends a helper that was left behind, if there is one. A domain of its name that isn't a helper of
  * this machine is refused. */
 gboolean offline_end(const ActionContext *context, virDomainPtr machine, GError **error);

@@ -35,7 +35,7 @@ static gboolean change_places(FactsSpec *facts, gconstpointer data) {
   return disk_facts_set(facts, &coming) || changed;
 }
 
-/* The helper holds the disk meanwhile: nobody writes to it between the copy and the switch. */
+/* The disk is held meanwhile: nobody writes to it between the copy and the switch. */
 static gboolean make_and_switch(const ActionContext *context, const Action *action, virDomainPtr helper G_GNUC_UNUSED, gconstpointer data, GError **error) {
   const Replacing *replacing = data;
   const DiskReplacement *wanted = replacing->wanted;
@@ -90,7 +90,7 @@ gboolean replace_disk(const ActionContext *context, const Action *action, const 
       !note_coming(&layers, wanted, path, error))
     return FALSE;
   const Replacing replacing = { wanted, &layers, path };
-  if (offline_hold(context, action, layers.domain, wanted->target, make_and_switch, &replacing, error))
+  if (offline_hold(context, action, &layers, make_and_switch, &replacing, error))
     return TRUE;
   coming_remove(context, wanted->target, NULL); /* what can't be done now, the next run does */
   return FALSE;

@@ -78,6 +78,16 @@ static int open_regular(const char *path, FileEvidence *evidence, struct stat *r
   return -1;
 }
 
+int volume_file_open(const ActualVolume *volume) {
+  struct stat status;
+  int fd = volume->path ? open_regular(volume->path, NULL, &status) : -1;
+  if (fd >= 0 && !volume->from_file && is_same_file(volume, &status))
+    return fd;
+  if (fd >= 0)
+    close(fd);
+  return -1;
+}
+
 /* libvirt's XML couldn't carry others, nor does anybody name files so. */
 static gboolean is_plain(const char *text) {
   for (const char *at = text; *at; at++)

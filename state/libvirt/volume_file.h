@@ -25,3 +25,7 @@ void file_evidence_add(FileEvidence *evidence, const ActualVolume *volume);
 /* Fills in everything but name, pool and path. FALSE: libvirt has to be asked. evidence NULL: the
  * volume was read so before. */
 gboolean volume_file_read(ActualVolume *volume, FileEvidence *evidence);
+
+/* Opens the file of a volume that libvirt has just told of, for reading. -1: it can't be told to be the same one, or
+ * we can't open it. */
+int volume_file_open(const ActualVolume *volume);

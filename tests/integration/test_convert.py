@@ -137,7 +137,6 @@ class Stopped(ConvertCase):
         self.assertIn("the snapshot mine holds layers of it", result.stdout + result.stderr)
         self.assertEqual(self.files(), ["web-vda.qcow2"])
 
-
     def test_beneath_a_persons_snapshot(self):
         """What merging uncovers has another format than the file says: that is converted by the same run."""
         self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
@@ -155,6 +154,56 @@ class Stopped(ConvertCase):
         self.assertEqual(self.content("web-vda.qcow2", "qcow2"), before)
         self.assertEqual(self.files(), ["web-vda.qcow2", "web-vda.raw"])
         self.in_sync()
+
+
+class Held(ConvertCase):
+    """Nobody starts the machine, or writes to its disk, between the copy and the switch."""
+
+    def setUp(self):
+        super().setUp()
+        self.machine({"target": "vda", "image": "base"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+
+    def convert(self):
+        self.machine({"target": "vda", "image": "base", "provision": "copy", "format": "raw"})
+
+    def start_meanwhile(self):
+        """What virsh says of it, once the copy is made."""
+        said, before = self.hv.path("said"), self.content("web-vda.qcow2", "qcow2")
+        self.convert()
+        self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": "replace: made", "RECONCILE_FAULT_COMMAND":
+                                               f"virsh start web >{said} 2>&1; virsh list --name >>{said}"}, check=0)
+        self.assertEqual((self.defined(), self.content("web-vda.raw", "raw")), (("raw", "web-vda.raw"), before))
+        with open(said, encoding="utf-8") as file:
+            return file.read()
+
+    def test_by_locks(self):
+        said = self.start_meanwhile()
+        self.assertRegex(said, r"Failed to get .* lock")
+        self.assertNotIn("web-reconcile", said)
+
+    def test_by_a_helper(self):
+        """Where it isn't certain which file libvirt means: here that has a second name."""
+        os.link(self.volume("web-vda.qcow2"), self.hv.path("second"))
+        said = self.start_meanwhile()
+        self.assertRegex(said, r"Failed to get .* lock")
+        self.assertIn("web-reconcile", said)
+
+    def test_a_layer_is_written_to(self):
+        base = next(name for name in os.listdir(self.hv.path("pools", "lab")) if name.startswith("sha256-"))
+        self.convert()
+        for name in ("web-vda.qcow2", base):
+            with self.subTest(name), subprocess.Popen(["qemu-io", self.volume(name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+                writer.stdin.write(b"length\n")
+                writer.stdin.flush()
+                writer.stdout.readline()  # it has the file open
+                result = self.hv.reconcile(self.source(), check=3)
+                self.assertIn("somebody writes to", result.stdout + result.stderr)
+                self.assertEqual((self.defined(), self.files()), (("qcow2", "web-vda.qcow2"), ["web-vda.qcow2"]))
+                writer.stdin.close()
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
 
 
 class AsItIs(ConvertCase):
