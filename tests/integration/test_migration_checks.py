@@ -109,6 +109,21 @@ class Refused(MoveCase):
         with self.refused("snapshots"):
             domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)
 
+    def test_sharing_that_is_untrue(self):
+        """Each host has a pool of that name at that path, and neither sees the other's files: nothing is moved, or left."""
+        for name, other in (("lab-a", "lab-b"), ("lab-b", "lab-a")):
+            self.host_specs[name]["sharedPools"] = [{"pool": "moving", "with": [other]}]
+        files = self.files(self.hv)
+        self.write(self.machine("lab-b"))
+        document_ = self.apply(status=3)
+        check = next(each for each in document_["results"] if each["result"] == "refused")
+        self.assertIn("pool moving is declared to be shared with lab-b, but a file that is written here isn't seen there", check["message"])
+        self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-a"], files, []])
+        with self.refused("pool moving can't be used on lab-b"):
+            self.pool["spec"].update(hosts=["lab-a"])
+            self.there("moving").destroy()
+            self.there("moving").undefine()
+
     def test_a_lock_that_cannot_be_had(self):
         """libvirt can't keep apart who has a console: that is said, and nothing is left."""
         self.write(self.machine("lab-a", title="another"))
