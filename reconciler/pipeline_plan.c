@@ -1,4 +1,6 @@
 /* Observation and declaration to a plan, without what may not be done. */
+#include <sys/statvfs.h>
+
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/migration.h"
@@ -54,6 +56,14 @@ gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
   return TRUE;
 }
 
+/* Where exports are compressed. */
+static guint64 scratch(const Pipeline *pipeline) {
+  struct statvfs status;
+  if (pipeline->journal == NULL || statvfs(journal_dir(pipeline->journal), &status) < 0)
+    return 0;
+  return MAX((guint64)status.f_bavail * status.f_frsize, 1);
+}
+
 /* What one host shall have, against what it has. */
 static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired *desired) {
   const RunOptions *options = pipeline->options;
@@ -73,6 +83,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .revision = pipeline->revision,
       .allow = options->allow,
       .prune = options->prune && !pipeline->desired->rewritten,
+      .scratch = scratch(pipeline),
       .collect = options->collect,
       .collect_age = options->collect_age,
       .now = now,

@@ -11,6 +11,7 @@ typedef struct {
   GHashTable *ready; /* object id → id of the action after which it can be used */
   GHashTable *failed; /* object id → why nothing may rely on it */
   guint next;        /* number of the next action */
+  guint64 scratch;   /* what its actions take in the state directory */
 } PlanBuilder;
 
 /* A new entry in the plan. place may be empty. */
@@ -92,9 +93,10 @@ Action *plan_snapshots_due(PlanBuilder *builder, PlanObject *object, const Actua
 /* Those of ours that are declared no more, or had their time; after `due` (may be NULL) and all of `actions`. */
 void plan_snapshots_removed(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const Action *due, GPtrArray *actions);
 /* Why something else needs a snapshot's layers, or what they are based on; NULL: it can be removed. `gone`: what earlier
- * actions of the plan remove, paths of layers and names; plan_snapshot_gone adds to it. */
+ * actions of the plan remove, paths of layers and names; plan_snapshot_gone adds to it, and to `action`, which removes the
+ * snapshot, the room that this takes. */
 char *plan_snapshot_kept(PlanBuilder *builder, const ActualDomain *found, const ActualSnapshot *snapshot, GHashTable *gone);
-void plan_snapshot_gone(const ActualSnapshot *snapshot, GHashTable *gone);
+void plan_snapshot_gone(const ActualDomain *found, const ActualSnapshot *snapshot, Action *action, GHashTable *gone);
 /* Disks that shall have another format (plan_convert.c): shows that, and returns why one can't (NULL: all can); and
  * the actions, where the machine is off at this point of the plan. found may be NULL. */
 char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);

@@ -72,15 +72,6 @@ static void set_bytes(Action *action, const ActualVolume *into, guint64 bytes) {
   string_map_set(action->args, "bytes", text);
 }
 
-/* Not more than the layers hold, nor than the base lacks. */
-static guint64 space_of_merge(const Chain *chain, guint top, guint base) {
-  const ActualVolume *into = chain_layer(chain, base);
-  guint64 bytes = 0;
-  for (guint i = top; i < base; i++)
-    bytes += chain_layer(chain, i)->allocation;
-  return into->capacity != 0 ? MIN(bytes, into->capacity - MIN(into->allocation, into->capacity)) : bytes;
-}
-
 static void merge(const Stage *stage, const Chain *chain, guint top, guint base) {
   const char *target = chain->disk->target;
   char *what = base - top == 1 ? g_strdup_printf("merge layer %s of disk %s into %s", name_of(chain, top), target, name_of(chain, base))
@@ -89,7 +80,7 @@ static void merge(const Stage *stage, const Chain *chain, guint top, guint base)
   Action *action = add_job(stage, ACTION_LAYER_COMMIT, target, what);
   string_map_set(action->args, "top", chain_layer(chain, top)->path);
   string_map_set(action->args, "base", chain_layer(chain, base)->path);
-  set_bytes(action, chain_layer(chain, base), space_of_merge(chain, top, base));
+  set_bytes(action, chain_layer(chain, base), space_of_merge(chain->disk->chain, top, base - 1, base));
 }
 
 /* A name that no volume of the pool has. */
@@ -234,7 +225,7 @@ static void merge_hand_made(const Stage *stage) {
     string_map_set(adopt->args, "name", snapshot->name);
     Action *remove = add(stage, ACTION_SNAPSHOT_REMOVE, NULL, g_strdup_printf("merge snapshot %s away", snapshot->name));
     string_map_set(remove->args, "name", snapshot->name);
-    plan_snapshot_gone(snapshot, gone);
+    plan_snapshot_gone(stage->found, snapshot, remove, gone);
   }
 }
 

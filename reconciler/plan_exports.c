@@ -46,6 +46,19 @@ static void export(const Stage *stage, const ExportSpec *spec, const char *volum
   g_ptr_array_add(stage->actions, action);
 }
 
+/* Compressing takes the image as it is, and the smaller one, to where the program runs. */
+static char *check_scratch(const Stage *stage, const ExportSpec *spec) {
+  const PlanInput *input = stage->builder->input;
+  if (!given(spec, ExportSpec, compress) || spec->compress == Compression_none || input->scratch == 0)
+    return NULL;
+  stage->builder->scratch += 2 * bytes_of(stage, spec->disk);
+  if (stage->builder->scratch <= input->scratch || (input->allow & ALLOW_OVERCOMMIT))
+    return NULL;
+  g_autofree char *need = bytes_format_short(stage->builder->scratch), *have = bytes_format_short(input->scratch);
+  return g_strdup_printf("the state directory's file system has %s available, and compressing may take %s there: make room, give another one "
+                         "by --state-dir, leave out compress, or insist with --allow overcommit", have, need);
+}
+
 static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   const char *format = Format_words.words[given(spec, ExportSpec, format) ? spec->format : Format_qcow2];
   g_autofree char *volume = g_strdup_printf("%s.%s", spec->name, format), *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
@@ -56,6 +69,8 @@ static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   if (trouble == NULL && !begun && locate_volume(stage->builder->input, spec->to, volume) != NULL)
     trouble = g_strdup_printf("there is a volume %s in pool %s already, and it is never overwritten: give the export another name, or delete the volume",
                               volume, spec->to);
+  if (trouble == NULL)
+    trouble = check_scratch(stage, spec);
   if (trouble == NULL)
     export(stage, spec, volume, format);
   return trouble;

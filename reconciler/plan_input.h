@@ -14,6 +14,7 @@ typedef struct {
   guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */
   gboolean prune;
   gboolean collect;              /* delete base images that nothing uses … */
+  guint64 scratch;               /* bytes available in the state directory; 0: unknown */
   guint64 collect_age;           /* … and nobody touched for so many milliseconds */
   guint round;                   /* how often this run has planned before: for the ids of actions */
   gint64 now;                    /* seconds since 1970, UTC */

@@ -3,6 +3,7 @@
 #include "reconciler/plan_build.h"
 #include "reconciler/snapshot_policy.h"
 #include "reconciler/snapshot_rules.h"
+#include "reconciler/space.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -136,7 +137,30 @@ char *plan_snapshot_kept(PlanBuilder *builder, const ActualDomain *found, const 
   return why_kept(&removal, snapshot);
 }
 
-void plan_snapshot_gone(const ActualSnapshot *snapshot, GHashTable *gone) {
+/* Layers right above that were merged into it before go with it; those beneath that went before are not there. */
+static void add_room(const ActualDomain *found, const ActualSnapshotDisk *layer, GHashTable *gone, Action *action) {
+  const ActualDisk *disk = actual_disk(found->disks, layer->target);
+  if (place_in(disk, layer->path) < 0)
+    disk = actual_disk(found->defined_disks, layer->target);
+  int place = place_in(disk, layer->path);
+  if (place < 0)
+    return;
+  const GPtrArray *chain = disk->chain;
+  guint top = (guint)place, base = (guint)place + 1;
+  while (top > 0 && g_hash_table_contains(gone, ((const ActualVolume *)chain->pdata[top - 1])->path))
+    top--;
+  while (base < chain->len && g_hash_table_contains(gone, ((const ActualVolume *)chain->pdata[base])->path))
+    base++;
+  if (base < chain->len)
+    space_add(action, ((const ActualVolume *)chain->pdata[base])->pool, space_of_merge(chain, top, (guint)place, base));
+}
+
+void plan_snapshot_gone(const ActualDomain *found, const ActualSnapshot *snapshot, Action *action, GHashTable *gone) {
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (disk->path != NULL)
+      add_room(found, disk, gone, action);
+  }
   g_hash_table_add(gone, snapshot->name);
   for (guint i = 0; i < snapshot->disks->len; i++) {
     const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
@@ -145,31 +169,13 @@ void plan_snapshot_gone(const ActualSnapshot *snapshot, GHashTable *gone) {
   }
 }
 
-static void add_merged_bytes(const Removal *removal, const ActualSnapshot *snapshot, Action *action) {
-  guint64 bytes = 0;
-  const char *pool = NULL;
-  for (guint i = 0; i < snapshot->disks->len; i++) {
-    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
-    const ActualVolume *layer = disk->path != NULL ? layer_used(removal->found, disk, NULL) : NULL;
-    bytes += layer != NULL ? layer->allocation : 0;
-    pool = layer != NULL && pool == NULL ? layer->pool : pool;
-  }
-  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
-  if (pool == NULL || bytes == 0)
-    return;
-  string_map_set(action->args, "pool", pool);
-  string_map_set(action->args, "bytes", text);
-}
-
 static void remove_with(Removal *removal, const char *name, const ActualSnapshot *snapshot, char *description) {
   Action *action = build_action(removal->builder, removal->object, ACTION_SNAPSHOT_REMOVE,
                                 removal->due != NULL ? removal->due->id : NULL, description, "name", name, NULL);
   build_wait_all(action, removal->actions);
   g_ptr_array_add(removal->actions, action);
-  if (snapshot == NULL)
-    return;
-  plan_snapshot_gone(snapshot, removal->gone);
-  add_merged_bytes(removal, snapshot, action);
+  if (snapshot != NULL)
+    plan_snapshot_gone(removal->found, snapshot, action, removal->gone);
 }
 
 static void remove_or_keep(Removal *removal, const ActualSnapshot *snapshot, const char *how) {

@@ -3,6 +3,7 @@
 #include "reconciler/plan_build.h"
 #include "reconciler/snapshot_policy.h"
 #include "reconciler/snapshot_rules.h"
+#include "reconciler/space.h"
 #include "schema/value.h"
 
 typedef struct {
@@ -30,13 +31,10 @@ static const char *pool_of(const Stage *stage, const char *target) {
 #define LAYER_BYTES ((guint64)1 << 20)
 
 static void add_space(const Stage *stage, Action *action, GStrv targets, gboolean memory) {
-  const char *pool = pool_of(stage, targets[0]);
-  guint64 bytes = LAYER_BYTES * g_strv_length(targets) + (memory ? now_of(stage)->memory.max : 0);
-  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
-  if (pool == NULL)
-    return;
-  string_map_set(action->args, "pool", pool);
-  string_map_set(action->args, "bytes", text);
+  for (char **target = targets; *target != NULL; target++)
+    space_add(action, pool_of(stage, *target), LAYER_BYTES);
+  if (memory)
+    space_add(action, pool_of(stage, targets[0]), now_of(stage)->memory.max);
 }
 
 static char *describe(const SnapshotSpec *wanted, gboolean begun, GStrv targets, gboolean memory) {

@@ -13,13 +13,35 @@ static gboolean is_thin(const ActualPool *pool) {
   return !given(&pool->spec, StoragePoolSpec, type) || pool->spec.type != PoolType_logical;
 }
 
+static guint64 room(const Action *action, const char *pool) {
+  g_autofree char *key = g_strconcat("room.", pool, NULL);
+  return number(action, key);
+}
+
 guint64 space_taken(const Action *action, const ActualPool *pool) {
+  guint64 bytes = room(action, pool->name);
   if (g_strcmp0(string_map_get(action->args, "pool"), pool->name) != 0)
-    return 0;
+    return bytes;
   if (action->kind == ACTION_VOLUME_CREATE && is_thin(pool))
-    return 0;
+    return bytes;
   gboolean told = is_thin(pool) && string_map_get(action->args, "writes") != NULL;
-  return number(action, told ? "writes" : "bytes");
+  return bytes + number(action, told ? "writes" : "bytes");
+}
+
+void space_add(Action *action, const char *pool, guint64 bytes) {
+  if (pool == NULL || bytes == 0)
+    return;
+  g_autofree char *key = g_strconcat("room.", pool, NULL), *text = g_strdup_printf("%" G_GUINT64_FORMAT, room(action, pool) + bytes);
+  string_map_set(action->args, key, text);
+}
+
+/* Not more than the layers hold, nor than the base lacks. */
+guint64 space_of_merge(const GPtrArray *chain, guint top, guint last, guint base) {
+  const ActualVolume *into = chain->pdata[base];
+  guint64 bytes = 0;
+  for (guint i = top; i <= last; i++)
+    bytes += ((const ActualVolume *)chain->pdata[i])->allocation;
+  return into->capacity != 0 ? MIN(bytes, into->capacity - MIN(into->allocation, into->capacity)) : bytes;
 }
 
 static guint64 taken_by_all(const Plan *plan, const ActualPool *pool) {

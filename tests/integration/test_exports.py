@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import libvirt  # noqa: E402
@@ -112,6 +113,24 @@ class Stopped(ExportCase):
         self.assert_compressed("one", "zstd")
         self.assert_same(overlay, "one.qcow2")
         self.in_sync()
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting file systems needs root")
+    def test_compressing_needs_room(self):
+        """Where the program runs; judged before anything is written."""
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 4M", self.volume("web-vda.qcow2", "lab")], check=True,
+                       stdout=subprocess.DEVNULL)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.machine(disk, exports=[{"name": "one", "compress": "gzip"}])
+        small = self.hv.path("small")
+        os.mkdir(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", small], check=True)
+        result = self.hv.reconcile("--state-dir", small, self.source(), check=1)
+        self.assertRegex(result.stdout, r"file system has .* available, and\s+compressing may take")
+        self.assertEqual(self.files(), [])
 
     def test_compressing_needs_its_tool(self):
         disk = {"target": "vda", "size": "8MiB"}

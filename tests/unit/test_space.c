@@ -83,6 +83,36 @@ static void a_copy_takes_what_its_layers_hold(void **state) {
   assert_int_equal(space_of_copy(chain), 1000);
 }
 
+static void several_pools_by_one_action(void **state) {
+  (void)state;
+  g_autoptr(Plan) plan = plans_empty();
+  g_autoptr(Actual) actual = actual_new();
+  ActualPool *lab = pool_of(actual, "lab", PoolType_dir, 1000), *fast = pool_of(actual, "fast", PoolType_dir, 100);
+  PlanObject *web = plans_object(plan, KIND_VIRTUAL_MACHINE, "web", CHANGE_UPDATE);
+  Action *action = plans_action(plan, web, ACTION_SNAPSHOT_REMOVE, IMPACT_NONE, NULL, "merge");
+  space_add(action, "lab", 900);
+  space_add(action, "fast", 60);
+  space_add(action, "fast", 60);
+  space_add(action, NULL, 1);
+  assert_int_equal(space_taken(action, lab), 900);
+  assert_int_equal(space_taken(action, fast), 120);
+  g_autofree char *pool = NULL, *error = space_check(actual, plan, &pool);
+  assert_string_equal(pool, "fast");
+  assert_non_null(error);
+}
+
+static void a_merge_takes_what_its_layers_hold(void **state) {
+  (void)state;
+  g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
+  g_ptr_array_add(chain, volume("/lab/top.qcow2", 1000, 100, "/lab/middle.qcow2"));
+  g_ptr_array_add(chain, volume("/lab/middle.qcow2", 1000, 50, "/lab/low.qcow2"));
+  g_ptr_array_add(chain, volume("/lab/low.qcow2", 1000, 30, NULL));
+  assert_int_equal(space_of_merge(chain, 0, 1, 2), 150);
+  assert_int_equal(space_of_merge(chain, 0, 0, 2), 100); /* the one between went before */
+  ((ActualVolume *)chain->pdata[2])->allocation = 990;
+  assert_int_equal(space_of_merge(chain, 0, 1, 2), 10); /* it can't become larger than it may be */
+}
+
 static void promises_beyond_what_there_is_are_noted(void **state) {
   (void)state;
   g_autoptr(Plan) plan = plans_empty();
@@ -102,7 +132,9 @@ static void promises_beyond_what_there_is_are_noted(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_that_is_written_counts_together), cmocka_unit_test(a_volume_group_gives_all_at_once),
-      cmocka_unit_test(a_copy_takes_what_its_layers_hold), cmocka_unit_test(promises_beyond_what_there_is_are_noted),
+      cmocka_unit_test(a_copy_takes_what_its_layers_hold), cmocka_unit_test(several_pools_by_one_action),
+      cmocka_unit_test(a_merge_takes_what_its_layers_hold),
+      cmocka_unit_test(promises_beyond_what_there_is_are_noted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
