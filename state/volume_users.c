@@ -59,9 +59,10 @@ static void add_downwards(VolumeUsers *users, const char *path, VolumeUser user)
 
 static void know_pool(VolumeUsers *users, const ActualPool *pool) {
   if (pool->error)
-    unread(users, "pool %s can't be read: %s", pool->name, pool->error);
+    unread(users, "pool %s can't be read, and a volume in it may be based on anything: %s", pool->name, pool->error);
   else if (!pool->active)
-    unread(users, "pool %s isn't started", pool->name);
+    unread(users, "pool %s isn't started, and a volume in it may be based on anything: start it ('virsh pool-start %s'), or, where nobody "
+           "needs it, undefine it ('virsh pool-undefine %s'; its files stay)", pool->name, pool->name, pool->name);
   GHashTableIter iter;
   ActualVolume *volume;
   g_hash_table_iter_init(&iter, pool->volumes);

@@ -150,7 +150,9 @@ static void test_doubt_of_pools_and_snapshots(void **state) {
   assert_null(volume_users_doubt(users, "web"));
   pool->active = FALSE;
   g_autoptr(VolumeUsers) stopped = volume_users_new(actual);
-  assert_string_equal(volume_users_doubt(stopped, "web"), "pool lab isn't started");
+  assert_string_equal(volume_users_doubt(stopped, "web"),
+                      "pool lab isn't started, and a volume in it may be based on anything: start it ('virsh pool-start lab'), or, where nobody needs "
+                      "it, undefine it ('virsh pool-undefine lab'; its files stay)");
   release(actual);
 }
 
