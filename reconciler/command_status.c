@@ -5,6 +5,7 @@
 #include "reconciler/service_client.h"
 #include "reconciler/status.h"
 #include "reconciler/status_disks.h"
+#include "state/libvirt/connection.h"
 
 static void print_json(json_t *document /* taken */) {
   json_auto_t *root = document;
@@ -45,9 +46,20 @@ static void add_lives(const Cli *cli, const json_t *service, const Actual *actua
   }
 }
 
+/* Of those that are named; the agent in a guest is asked by whoever may do more than read. */
+static void add_guests(const Cli *cli, const char *uri, const GPtrArray *statuses) {
+  g_autoptr(Connection) reading = connection_new(uri, TRUE), writing = connection_new(uri, FALSE);
+  for (guint i = 0; cli->args[0] && i < statuses->len; i++) {
+    DomainStatus *status = statuses->pdata[i];
+    const VmSpec *live = &status->domain->live;
+    if (status->domain->active && !status->domain->error)
+      status->guest = guest_facts_read(reading, writing, status->domain->name, given(live, VmSpec, guestAgent) && live->guestAgent);
+  }
+}
+
 /* What is told of one host: as JSON (ret_json), or appended. Returns whether all could be read. */
-static gboolean tell_host(const Cli *cli, const json_t *service, const Actual *actual, const GPtrArray *domains, json_t **ret_json,
-                          GString *out) {
+static gboolean tell_host(const Cli *cli, const char *uri, const json_t *service, const Actual *actual, const GPtrArray *domains,
+                          json_t **ret_json, GString *out) {
   gboolean json = cli->format == &report_json, complete = TRUE;
   g_autoptr(GPtrArray) statuses = g_ptr_array_new_with_free_func((GDestroyNotify)domain_status_free);
   for (guint i = 0; i < domains->len; i++) {
@@ -57,6 +69,7 @@ static gboolean tell_host(const Cli *cli, const json_t *service, const Actual *a
       g_ptr_array_add(statuses, domain_status_new(actual, domain));
   }
   add_lives(cli, service, actual, statuses);
+  add_guests(cli, uri, statuses);
   g_autoptr(VolumeUsers) users = cli->options.disks ? volume_users_new(actual) : NULL; /* who else uses which file */
   if (json)
     *ret_json = users ? status_disks_json(actual, domains, users) : status_json(actual, statuses);
@@ -76,7 +89,7 @@ static gboolean tell_fleet_host(const Cli *cli, const json_t *service, const Fle
   g_string_append_printf(out, "%s%s:\n", out->len ? "\n" : "", name);
   if (host->actual) {
     g_autoptr(GPtrArray) domains = domains_named(cli, host->actual);
-    complete = tell_host(cli, service, host->actual, domains, &part, out);
+    complete = tell_host(cli, connection_uri(host->connection), service, host->actual, domains, &part, out);
   } else {
     g_autofree char *why = escape_text(host->error->message);
     g_string_append_printf(out, "can't be asked: %s\n", why);
@@ -136,7 +149,7 @@ int command_status(const Cli *cli) {
   json_t *root = NULL;
   g_autoptr(GString) out = g_string_new(NULL);
   json_auto_t *service = cli->options.disks ? NULL : service_ask(cli, "status", NULL); /* where one runs, and lets us ask */
-  gboolean complete = tell_host(cli, service, actual, domains, &root, out);
+  gboolean complete = tell_host(cli, cli->options.connect, service, actual, domains, &root, out);
   if (root && !cli->options.disks)
     json_object_set(root, "service", service ? service : json_null());
   append_service(cli, service, out);

@@ -102,6 +102,7 @@ void domain_status_free(DomainStatus *status) {
   g_ptr_array_unref(status->drift);
   g_ptr_array_unref(status->changes);
   g_clear_pointer(&status->events, g_ptr_array_unref);
+  guest_facts_free(status->guest);
   g_free(status->unknown);
   g_free(status);
 }

@@ -79,8 +79,7 @@ void status_append_table(GString *out, const GPtrArray *statuses, const ReportVi
   }
 }
 
-static void append_line(GString *out, const char *key, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static void append_line(GString *out, const char *key, const char *format, ...) {
+void status_append_line(GString *out, const char *key, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   g_autofree char *value = g_strdup_vprintf(format, arguments);
@@ -93,14 +92,14 @@ static void append_line(GString *out, const char *key, const char *format, ...) 
 static void append_changes(GString *out, const char *key, const GPtrArray *changes) {
   for (guint i = 0; i < changes->len; i++) {
     const FieldChange *change = changes->pdata[i];
-    append_line(out, i ? "" : key, "%s: is %s, declared %s", change->path, change->from ? change->from : "unset",
+    status_append_line(out, i ? "" : key, "%s: is %s, declared %s", change->path, change->from ? change->from : "unset",
                 change->to ? change->to : "unset");
   }
 }
 
 static void append_layer(GString *out, const ActualVolume *volume, gboolean top) {
   g_autofree char *capacity = bytes_format_short(volume->capacity), *allocation = bytes_format_short(volume->allocation);
-  append_line(out, "", "%s%s (%s, %s, %s allocated%s%s)%s%s", top ? "  " : "  on ", volume->path,
+  status_append_line(out, "", "%s%s (%s, %s, %s allocated%s%s)%s%s", top ? "  " : "  on ", volume->path,
               volume->format ? volume->format : "unknown format", capacity, allocation, volume->pool ? ", pool " : "",
               volume->pool ? volume->pool : "", volume->error ? ": " : "", volume->error ? volume->error : "");
 }
@@ -108,10 +107,10 @@ static void append_layer(GString *out, const ActualVolume *volume, gboolean top)
 static void append_disks(GString *out, const ActualDomain *domain) {
   for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
     const ActualDisk *disk = domain->disks->pdata[i];
-    append_line(out, i ? "" : "disks", "%s%s%s", disk->target, disk->path ? "" : ": no medium or not a file",
+    status_append_line(out, i ? "" : "disks", "%s%s%s", disk->target, disk->path ? "" : ": no medium or not a file",
                 disk->path && (!disk->chain || disk->chain->len == 0) ? ": its storage isn't known to libvirt" : "");
     if (disk->path && (!disk->chain || disk->chain->len == 0))
-      append_line(out, "", "  %s", disk->path);
+      status_append_line(out, "", "  %s", disk->path);
     for (guint n = 0; disk->chain && n < disk->chain->len; n++)
       append_layer(out, disk->chain->pdata[n], n == 0);
   }
@@ -125,7 +124,7 @@ typedef struct {
 
 static void append_item(gpointer data, const char *key, const char *value) {
   Section *section = data;
-  append_line(section->out, key ? section->title : "", "%s", value);
+  status_append_line(section->out, key ? section->title : "", "%s", value);
 }
 
 static void append_list(GString *out, const char *key, const VmSpec *spec) {
@@ -146,7 +145,7 @@ static void append_interfaces(GString *out, const DomainStatus *status) {
                      : given(interface, InterfaceSpec, direct) ? interface->direct
                      : given(interface, InterfaceSpec, user)   ? "user"
                                                                : "other";
-    append_line(out, i ? "" : "interfaces", "%s  %s, %s", given(interface, InterfaceSpec, mac) ? interface->mac : "-", to,
+    status_append_line(out, i ? "" : "interfaces", "%s  %s, %s", given(interface, InterfaceSpec, mac) ? interface->mac : "-", to,
                 given(interface, InterfaceSpec, model) ? interface->model : "default model");
   }
 }
@@ -154,27 +153,27 @@ static void append_interfaces(GString *out, const DomainStatus *status) {
 static void append_job(GString *out, const ActualJob *job) {
   g_autofree char *rates = job_rates(job);
   if (job->operation && job->total > 0)
-    append_line(out, "under way", "%s: %u%%, %s", job->operation, job_percent(job), rates);
+    status_append_line(out, "under way", "%s: %u%%, %s", job->operation, job_percent(job), rates);
   else if (job->operation)
-    append_line(out, "under way", "%s", job->operation);
+    status_append_line(out, "under way", "%s", job->operation);
 }
 
 static void append_ownership(GString *out, const ActualDomain *domain) {
   if (!domain->owner) {
-    append_line(out, "managed by", "nobody: it isn't ours");
+    status_append_line(out, "managed by", "nobody: it isn't ours");
     return;
   }
-  append_line(out, "managed by", "%s%s%s", domain->owner->source, domain->owner->revision ? " at " : "",
+  status_append_line(out, "managed by", "%s%s%s", domain->owner->source, domain->owner->revision ? " at " : "",
               domain->owner->revision ? domain->owner->revision : "");
   if (domain->owner->place)
-    append_line(out, "declared at", "%s", domain->owner->place);
+    status_append_line(out, "declared at", "%s", domain->owner->place);
 }
 
 static void append_moment(GString *out, const char *key, gint64 microseconds, const char *more) {
   g_autoptr(GDateTime) utc = microseconds ? g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC) : NULL;
   g_autofree char *text = utc ? g_date_time_format(utc, "%Y-%m-%d %H:%M:%SZ") : NULL;
   if (text)
-    append_line(out, key, "%s%s%s", text, more ? ", " : "", more ? more : "");
+    status_append_line(out, key, "%s%s%s", text, more ? ", " : "", more ? more : "");
 }
 
 /* As the service saw it. */
@@ -191,24 +190,25 @@ void status_append_details(GString *out, const DomainStatus *status, const Repor
   paint_append(out, view->color, PAINT_BOLD, name);
   g_string_append_c(out, '\n');
   if (domain->error) {
-    append_line(out, "error", "can't be read: %s", domain->error);
+    status_append_line(out, "error", "can't be read: %s", domain->error);
     return;
   }
   g_autofree char *cpus = vcpus(status->now), *size = memory(status->now);
-  append_line(out, "state", "%s", status->state);
+  status_append_line(out, "state", "%s", status->state);
   append_life(out, status);
   append_job(out, &domain->job);
-  append_line(out, "uuid", "%s", domain->uuid);
+  status_append_line(out, "uuid", "%s", domain->uuid);
   append_ownership(out, domain);
-  append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");
-  append_line(out, "vcpus", "%s", cpus);
-  append_line(out, "memory", "%s", size);
+  status_append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");
+  status_append_line(out, "vcpus", "%s", cpus);
+  status_append_line(out, "memory", "%s", size);
   append_disks(out, domain);
   append_interfaces(out, status);
   append_list(out, "graphics", status->now);
-  append_line(out, "snapshots", "%u", domain->snapshots->len);
+  status_append_guest(out, status->guest);
+  status_append_line(out, "snapshots", "%u", domain->snapshots->len);
   append_changes(out, "pending", status->pending);
   if (status->unknown)
-    append_line(out, "drift", "unknown: %s", status->unknown);
+    status_append_line(out, "drift", "unknown: %s", status->unknown);
   append_changes(out, "drift", status->drift);
 }

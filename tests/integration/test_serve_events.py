@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What the host tells: each kind of event is seen, has the service look, and is in the history."""
 
+import json
 import os
 import signal
 import sys
@@ -53,6 +54,18 @@ class Events(TestCase):
             told.wait("pool", "started", object="pool/lab")
             service.settle()
             guest, domain = hv.guest("web"), hv.domain("web")
+
+            # What the machine tells of itself.
+            guest.do("run", "ip link set eth0 up; ip addr add 10.0.2.77/24 dev eth0")
+            facts = hv.reconcile("status", "web", "-o", "json", check=0).json()["domains"][0]
+            self.assertIn(("10.0.2.77/24", "agent"), [(each["address"], each["source"]) for each in facts["addresses"]], facts["addresses"])
+            self.assertRegex(facts["guest"]["os.kernel-release"], r"^\d+\.\d+")
+            self.assertGreater(facts["statistics"]["cpu.time"], 0)
+            self.assertEqual(facts["statistics"]["block.0.name"], "vda")
+            text = hv.reconcile("status", "web", check=0).stdout
+            self.assertRegex(text, r"(?m)^  addresses +eth0 10.0.2.77/24 \(agent\)$")
+            self.assertRegex(text, r"(?m)^  CPU time +[0-9.]+ s$")
+            self.assertRegex(text, r"(?m)^  disk traffic vda: ")
 
             # Drift: it is taken back, and the run's cause names the event.
             domain.setMetadata(virt.VIR_DOMAIN_METADATA_TITLE, "by hand", None, None, 3)
@@ -124,6 +137,27 @@ class Events(TestCase):
     def poke(self, port, value):
         """As the guest would: its kernel lets nobody write to I/O ports."""
         libvirt_qemu.qemuMonitorCommand(self.hv.domain("web"), f"o/b {port} {value}", libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+
+
+class Drives(TestCase):
+    def test_tray(self):
+        """Opened and closed as a guest would."""
+        hv = self.hv
+        medium = hv.path("files", "medium.iso")
+        os.makedirs(os.path.dirname(medium), exist_ok=True)
+        with open(medium, "wb") as file:
+            file.truncate(1 << 20)
+        hv.give(medium)
+        drive = {"target": "hdc", "bus": "ide", "device": "cdrom", "path": medium}
+        hv.write("all.yaml", hv.vm("web", machine="pc", boot=None, disks=[drive]))
+        with self.service() as service:
+            told = Told(service)
+            self.wait_running("web")
+            service.settle()
+            for command, word in (("blockdev-open-tray", "opened"), ("blockdev-close-tray", "closed")):
+                libvirt_qemu.qemuMonitorCommand(hv.domain("web"), json.dumps({"execute": command, "arguments": {"id": "ide0-1-0"}}), 0)
+                told.wait("tray", f"ide0-1-0 {word}")
+            self.assertEqual(service.settle()["objects"], {})
 
 
 class Networks(TestCase):

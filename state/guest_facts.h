@@ -1,0 +1,25 @@
+/* What only a machine that runs can tell: statistics of the hypervisor, addresses, and what the agent in the guest says.
+ * For people: nothing of it is compared, planned or kept, and a guest may say anything. */
+#pragma once
+#include <glib.h>
+#include <jansson.h>
+
+typedef struct Connection Connection; /* state/libvirt/connection.h */
+
+typedef struct {
+  char *interface;    /* as its source names it: "eth0" (agent), "vnet3"; may be NULL */
+  char *mac;          /* may be NULL */
+  char *address;      /* "192.168.1.5/24" */
+  const char *source; /* "agent", "lease" or "arp" */
+} GuestAddress;
+
+typedef struct {
+  GPtrArray *addresses; /* of GuestAddress *: what the agent says, else leases, else what the host saw */
+  json_t *statistics;   /* by libvirt's names ("cpu.time"); NULL: it told none */
+  json_t *agent;        /* likewise ("hostname", "os.pretty-name"); NULL: there is no answer */
+  char *no_agent;       /* why the agent that it has doesn't answer; NULL: it does, or there is none */
+} GuestFacts;
+
+/* The agent is asked over a writable connection only; has_agent: there is one to ask. NULL: nothing can be told. */
+GuestFacts *guest_facts_read(Connection *reading, Connection *writing, const char *name, gboolean has_agent);
+void guest_facts_free(GuestFacts *facts); /* accepts NULL */
