@@ -81,6 +81,14 @@ const char *merged_layers_snapshot(const Plan *plan, const PlanObject *object, c
   return NULL;
 }
 
+gboolean merged_layers_replaced(const Plan *plan, const PlanObject *object, const char *target) {
+  g_autoptr(GPtrArray) flattened = actions_of(plan, object, ACTION_DISK_FLATTEN);
+  for (guint i = 0; i < flattened->len; i++)
+    if (arg(flattened->pdata[i], "volume") != NULL && g_strcmp0(arg(flattened->pdata[i], "target"), target) == 0)
+      return TRUE;
+  return FALSE;
+}
+
 gboolean merged_layers_change(const Plan *plan, const PlanObject *object) {
   g_autoptr(GPtrArray) removals = actions_of(plan, object, ACTION_SNAPSHOT_REMOVE), taken = actions_of(plan, object, ACTION_SNAPSHOT_TAKE);
   return removals->len + taken->len > 0;

@@ -84,9 +84,9 @@ static void merge(const Stage *stage, const Chain *chain, guint top, guint base)
 }
 
 /* A name that no volume of the pool has. */
-static char *free_name(const Stage *stage, const char *pool, const char *target) {
+static char *free_name(const Stage *stage, const char *pool, const char *target, const char *format) {
   for (guint i = 1;; i++) {
-    g_autofree char *counted = g_strdup_printf("%s-%s.flat-%u.qcow2", stage->found->name, target, i);
+    g_autofree char *counted = g_strdup_printf("%s-%s.flat-%u.%s", stage->found->name, target, i, format);
     if (locate_volume(stage->builder->input, pool, counted) == NULL)
       return g_steal_pointer(&counted);
   }
@@ -125,11 +125,13 @@ static char *flatten(const Stage *stage, const Chain *chain) {
     set_bytes(action, top, whole - MIN(top->allocation, whole));
     return NULL;
   }
-  g_autofree char *volume = free_name(stage, top->pool, target), *capacity = g_strdup_printf("%" G_GUINT64_FORMAT, top->capacity);
+  /* In the format that the file wants, so that it isn't converted once more. */
+  const char *format = Format_words.words[given(chain->declared, DiskSpec, format) ? chain->declared->format : Format_qcow2];
+  g_autofree char *volume = free_name(stage, top->pool, target, format), *capacity = g_strdup_printf("%" G_GUINT64_FORMAT, top->capacity);
   Action *action = add(stage, ACTION_DISK_FLATTEN, target, g_strdup_printf("flatten disk %s into the new volume %s; %s is kept until the "
                                                                            "machine has run on it", target, volume, name_of(chain, 0)));
   string_map_set(action->args, "volume", volume);
-  string_map_set(action->args, "format", "qcow2");
+  string_map_set(action->args, "format", format);
   string_map_set(action->args, "capacity", capacity);
   set_bytes(action, top, space_of_copy(chain->disk->chain));
   return NULL;
@@ -264,10 +266,12 @@ static void plan_disk(Stage *stage, const Chain *chain) {
   note_hand_made(stage, chain);
   if (!given(stage->policy, ChainSpec, maxDepth))
     return;
-  if (merged_layers_change(stage->builder->plan, stage->object))
-    stage->object->follows = TRUE; /* the chain is judged when that is done */
-  else if (stage->depth > (guint)stage->policy->maxDepth)
+  if (merged_layers_change(stage->builder->plan, stage->object)) {
+    stage->object->follows = TRUE;
+    build_note(stage->object, g_strdup_printf("how deep disk %s is then is judged when its snapshots have changed, in the same run", disk->target));
+  } else if (stage->depth > (guint)stage->policy->maxDepth) {
     shorten(stage, chain);
+  }
 }
 
 void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {

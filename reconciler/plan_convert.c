@@ -41,7 +41,7 @@ static gboolean uncovers(const ActualDisk *disk, guint top, Format wanted) {
 
 static gboolean is_converted(const PlanBuilder *builder, const PlanObject *object, const ActualDomain *found, const DiskSource *source,
                              Conversion *ret_conversion) {
-  if (!source->has_format)
+  if (!source->has_format || merged_layers_replaced(builder->plan, object, source->disk->target))
     return FALSE;
   const ActualDisk *disk = disk_of(found, source);
   guint top = disk != NULL ? merged_layers_top(builder->plan, object, found, disk) : 0;

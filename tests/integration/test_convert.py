@@ -137,6 +137,21 @@ class Stopped(ConvertCase):
         self.assertIn("the snapshot mine holds layers of it", result.stdout + result.stderr)
         self.assertEqual(self.files(), ["web-vda.qcow2"])
 
+    def test_flattened_with_it(self):
+        """Into a volume of the new format at once."""
+        self.machine({"target": "vda", "size": "8MiB"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+        self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
+                                                libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        before = self.content("web-vda.mine", "qcow2")
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"}, chain={"maxDepth": 1, "onExceed": "flatten"})
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.flat-1.raw"))
+        self.assertEqual(self.content("web-vda.flat-1.raw", "raw"), before)
+        self.in_sync()
+
     def test_beneath_a_persons_snapshot(self):
         """What merging uncovers has another format than the file says: that is converted by the same run."""
         self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
