@@ -1,4 +1,5 @@
 /* Disks for people: a tree of each machine's disks and their layers, top first. */
+#include "reconciler/disk_facts.h"
 #include "reconciler/snapshot_rules.h"
 #include "reconciler/status_disks.h"
 
@@ -87,11 +88,18 @@ static void append_disk_remarks(const Tree *tree, const ActualDisk *disk) {
     append_remark(tree, 2, "snapshots within the file: %s", internal);
 }
 
+static void append_retired(const Tree *tree, const char *target) {
+  const DiskFactSpec *fact = tree->domain->owner ? disk_facts(&tree->domain->owner->facts, target) : NULL;
+  if (fact && given(fact, DiskFactSpec, retired))
+    append_remark(tree, 2, "kept until the machine has run: %s, which it was before", fact->retired);
+}
+
 static void append_disk(const Tree *tree, const ActualDisk *disk, gboolean last) {
   g_autofree char *target = escape_text(disk->target);
   append_branch(tree, 1, last);
   g_string_append_printf(tree->out, "%s\n", target);
   append_disk_remarks(tree, disk);
+  append_retired(tree, disk->target);
   const char *unknown;
   g_autoptr(GPtrArray) layers = disk_layers(disk, tree->users, &unknown);
   for (guint i = 0; i < layers->len; i++)

@@ -1,5 +1,6 @@
 /* Disks for programs. */
 #include "reconciler/base_volume.h"
+#include "reconciler/disk_facts.h"
 #include "reconciler/plan_json.h"
 #include "reconciler/snapshot_rules.h"
 #include "reconciler/status_disks.h"
@@ -41,8 +42,9 @@ static json_t *disk_json(const ActualDomain *domain, const ActualDisk *disk, con
     json_array_append_new(array, layer_json(users, ((ActualVolume *)layers->pdata[i])->path));
   if (unknown)
     json_array_append_new(array, layer_json(users, unknown));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "target", json_text(disk->target), "path", json_text(disk->path), "defined",
-                   json_text(defined ? defined->path : NULL), "job", job_json(disk), "layers", array, "complete", unknown == NULL);
+  const DiskFactSpec *fact = domain->owner ? disk_facts(&domain->owner->facts, disk->target) : NULL;
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "target", json_text(disk->target), "path", json_text(disk->path), "defined",
+                   json_text(defined ? defined->path : NULL), "job", job_json(disk), "retired", json_text(fact ? fact->retired : NULL), "layers", array, "complete", unknown == NULL);
 }
 
 static json_t *snapshot_disks_json(const ActualSnapshot *snapshot, const VolumeUsers *users) {

@@ -38,6 +38,9 @@ class Facts(chain_case.ChainCase):
 
     def test_old_volume_put_back(self):
         before = self.replaced()
+        self.assertIn("web-vda.raw, which it was before", self.hv.reconcile("status", "--disks", "web", check=0).stdout)
+        status = self.hv.reconcile("status", "--disks", "-o", "json", "web", check=0).json()
+        self.assertEqual(status["domains"][0]["disks"][0]["retired"], self.hv.path("pools/lab/web-vda.raw"))
         self.put_back()
         self.apply()  # the file still says qcow2
         self.assertEqual(self.names(), ["web-vda.2.qcow2"])
