@@ -8,6 +8,8 @@ Texts may hold {dir} (the hypervisor's directory) and {name} (the machine's).
 import copy
 import re
 
+from product import CMDLINE
+
 # The list's key in its items.
 KEYS = {"disks": "target", "interfaces": "name", "graphics": "type", "serials": "port", "consoles": "port",
         "inputs": "type", "timers": "name", "features": "name", "pinning": "vcpu", "pci": "address", "usb": "id",
@@ -193,7 +195,7 @@ def base(hv, name, variant="pc"):
         "shutdown": {"timeout": "0s"},
         "cpu": {"count": 1, "max": 4},
         "memory": {"size": "96MiB", "max": "160MiB"},
-        "boot": {"kernel": "{dir}/guest/kernel", "initrd": "{dir}/guest/initrd", "cmdline": "console=ttyS0 quiet"},
+        "boot": {"kernel": "{dir}/guest/kernel", "initrd": "{dir}/guest/initrd", "cmdline": CMDLINE},
         "onPoweroff": "destroy", "onReboot": "restart", "onCrash": "destroy",
         "clock": {"offset": "utc"},
         "ioThreads": 2,
@@ -261,7 +263,7 @@ FIELDS = [
     later("boot.menuTimeout", None, "3s", "bootmenu", context={"boot.menu": True}),
     later("boot.kernel", "{dir}/guest/kernel", "{dir}/files/kernel", "kernel", removed=None),
     later("boot.initrd", "{dir}/guest/initrd", "{dir}/files/initrd", "initrd"),
-    later("boot.cmdline", "console=ttyS0 quiet", "console=ttyS0", "cmdline"),
+    later("boot.cmdline", CMDLINE, "console=ttyS0", "cmdline"),
 
     # CPUs and memory.
     Group("cpu"),

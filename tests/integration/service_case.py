@@ -17,7 +17,7 @@ import yaml  # noqa: E402
 lab.libvirt, lab.yaml = libvirt, yaml  # for the tests
 
 
-def wait_for(condition, what, timeout=60):
+def wait_for(condition, what, timeout=120):
     """The first true value of condition(), asked often; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -71,7 +71,7 @@ class Service:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def wait_log(self, text, timeout=60, count=1):
+    def wait_log(self, text, timeout=120, count=1):
         wait_for(lambda: self.log().count(text) >= count, lambda: f"'{text}' isn't in the log:\n{self.log()}", timeout)
 
     def ask(self, command):
@@ -87,7 +87,7 @@ class Service:
         except (FileNotFoundError, ConnectionRefusedError):
             return None
 
-    def wait_state(self, condition, timeout=60):
+    def wait_state(self, condition, timeout=120):
         """The state for which condition(state) holds."""
         seen = [None]
 
@@ -114,7 +114,7 @@ class Service:
         """SIGTERM; the exit status. A sanitizer's finding is one too."""
         if self.process.poll() is None:
             self.process.terminate()
-        status = self.process.wait(30)
+        status = self.process.wait(60)
         assert "Sanitizer" not in self.log() and "CRITICAL" not in self.log(), self.log()
         return status
 
@@ -146,5 +146,5 @@ class TestCase(lab.TestCase):
         except lab.libvirt.libvirtError:
             return False
 
-    def wait_running(self, name, timeout=60):
+    def wait_running(self, name, timeout=120):
         wait_for(lambda: self.is_running(name), f"{name} doesn't run", timeout)

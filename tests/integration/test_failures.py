@@ -75,7 +75,7 @@ class FailureCase(lab.TestCase):
     def pool_files(self, name="lab"):
         return sorted(os.listdir(self.hv.path("pools", name)))
 
-    def big_image(self, size=192):
+    def big_image(self, size=96):
         """An image whose import takes a while: no zeros in it."""
         path = self.hv.path("guest", "big.raw")
         if not os.path.exists(path):
@@ -297,9 +297,7 @@ class Broken(FailureCase):
             with self.subTest(extra=extra[:40]):
                 self.machine("bad", devices={"extra": [extra]})
                 self.machine("good")
-                start = time.monotonic()
-                result = self.hv.reconcile(self.specs(), check=1)
-                self.assertLess(time.monotonic() - start, 5)
+                result = self.hv.reconcile(self.specs(), check=1, timeout=60)  # the bomb would take longer, or all memory
                 self.assertRegex(result.stderr, r"bad\.yaml:\d+:\d+: error: extra: expected ")
                 self.assertNotIn("root:", result.stderr)
                 self.assertEqual(self.names(), [])
@@ -412,11 +410,31 @@ class Guests(FailureCase):
 class Crashes(FailureCase):
     """SIGKILL to libvirtd or to the program, at moments that can be told from outside."""
 
-    def setUp(self):
-        self.hv.apply(self.hv.write("first.yaml", self.hv.pool(), self.hv.image(),
-                                    self.hv.vm("steady", disks=[{"target": "vda", "image": "base"}])))
-        self.hv.guest("steady").wait_heartbeat()
-        self.steady = self.hv.domain("steady").ID()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        hv = cls.hv
+        hv.apply(hv.write("first.yaml", hv.pool(), hv.image(), hv.vm("steady", disks=[{"target": "vda", "image": "base"}])))
+        hv.guest("steady").wait_heartbeat()
+        cls.steady = hv.domain("steady").ID()
+        cls.first = os.listdir(hv.path("pools", "lab"))
+
+    def tearDown(self):
+        """It runs on through all of them; the others go."""
+        try:
+            self.check_pools()
+        finally:
+            for domain in self.hv.conn.listAllDomains():
+                if domain.name() != "steady":
+                    if domain.isActive():
+                        domain.destroy()
+                    domain.undefine()
+            for volume in self.hv.conn.storagePoolLookupByName("lab").listAllVolumes():
+                if volume.name() not in self.first:
+                    volume.delete()
+            for name in os.listdir(self.specs()):
+                if name != "first.yaml":
+                    os.unlink(self.hv.path("specs", name))
 
     def start_import(self, *arguments):
         """Stops at a time when the image is being written."""
@@ -532,17 +550,18 @@ class Crashes(FailureCase):
                       *[self.hv.vm(name, powerState="stopped",
                                    disks=[{"target": "vda", "image": "big"}, {"target": "vdb", "size": "1MiB", "pool": "lab"}])
                         for name in "abc"])
-        kills = 0
-        for tenths in range(1, 60, 2):
+        kills, seconds = 0, 0.1
+        while True:
             process = self.hv.start_reconcile(self.specs())
             try:
-                process.communicate(timeout=tenths / 10)
+                process.communicate(timeout=seconds)
                 self.assertEqual(process.returncode, 0)
                 break
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
                 kills += 1
+                seconds *= 1.25
             marked = {name.removesuffix(".incomplete") for name in self.half_made()}
             for domain in self.hv.conn.listAllDomains():
                 for name in marked:

@@ -34,7 +34,7 @@ class Quiesced(SnapshotCase):
         self.wait_agent()
 
     def wait_agent(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "state='connected'" not in self.domain.XMLDesc():
             self.assertLess(time.monotonic(), deadline, "the agent's channel doesn't connect")
             time.sleep(0.1)

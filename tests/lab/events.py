@@ -114,7 +114,7 @@ class EventRecorder:
         return [e for e in list(self.events)
                 if e.event in ends and e.kind in ("lifecycle", "reboot") and name in (None, e.name)]
 
-    def wait_for(self, condition, timeout=30):
+    def wait_for(self, condition, timeout=120):
         """Until condition(events) holds; AssertionError otherwise."""
         with self._news:
             if not self._news.wait_for(lambda: condition(self.events), timeout):

@@ -20,7 +20,7 @@ class Guest:
 
     _number = itertools.count(1)
 
-    def do(self, verb, *arguments, timeout=60):
+    def do(self, verb, *arguments, timeout=120):
         """Has a guest made with the word "control" and control_port() do something, and returns its
         answer: do("write", "vdb", 3, "seed"), do("sum", "vdb"), do("run", "mount ...")."""
         number = f"{os.getpid()}-{next(self._number)}"
@@ -92,7 +92,7 @@ class Guest:
                 beats.append((int(match[1]), float(match[2])))
         return beats
 
-    def wait(self, condition, what, timeout=60):
+    def wait(self, condition, what, timeout=120):
         """Until condition(self) is true; returns its value."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -103,10 +103,10 @@ class Guest:
         tail = "\n".join(self.lines()[-15:]) or "(nothing)"
         raise AssertionError(f"{self.console}: {what} not seen within {timeout} s; the last lines:\n{tail}")
 
-    def wait_text(self, text, timeout=60):
+    def wait_text(self, text, timeout=120):
         return self.wait(lambda g: text in g.text(), repr(text), timeout)
 
-    def wait_fact(self, fact, value, timeout=60):
+    def wait_fact(self, fact, value, timeout=120):
         """Until it says e.g. ("cpus", "2"); value may be a predicate."""
         wanted = value if callable(value) else lambda said: said == str(value)
 
@@ -116,7 +116,7 @@ class Guest:
 
         return self.wait(holds, f"{fact} {value}", timeout)
 
-    def wait_heartbeat(self, more=1, timeout=60):
+    def wait_heartbeat(self, more=1, timeout=120):
         """Until it has beaten `more` times from now on (or come up and beaten)."""
         start = (self.starts(), len(self.heartbeats()))
 

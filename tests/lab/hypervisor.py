@@ -200,7 +200,7 @@ class Hypervisor(Product):
         """After kill_daemon(), or instead of it. `conn` is a new one then."""
         if self.daemon.poll() is None:
             self.daemon.terminate()
-            self.daemon.wait(30)
+            self.daemon.wait(120)
         self._launch()
         return self.connect()
 
