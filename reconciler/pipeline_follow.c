@@ -3,6 +3,7 @@
  * shown that of the machine, and a saved plan is applied as it is: the rest is then the next run's. */
 #include "reconciler/pipeline_stages.h"
 #include "reconciler/planner.h"
+#include "reconciler/space.h"
 #include "state/fault.h"
 
 enum { MOST_ROUNDS = 3 };
@@ -119,6 +120,17 @@ static void join(Plan *plan, Plan *next) {
     g_ptr_array_add(plan->actions, g_ptr_array_steal_index(next->actions, 0));
 }
 
+/* What the others would delete or write is no matter of this plan. */
+static void judge_anew(const Pipeline *pipeline, Plan *next) {
+  const FleetHost *only = pipeline_only_host(pipeline);
+  if (only == NULL)
+    return;
+  g_clear_pointer(&next->refused, g_free);
+  g_clear_pointer(&next->short_pool, g_free);
+  if (!(pipeline->options->allow & ALLOW_OVERCOMMIT))
+    next->refused = space_check(only->actual, next, &next->short_pool);
+}
+
 /* The new plan, of what follows alone; NULL: the run has stopped. */
 static Plan *plan_again(Pipeline *pipeline, GHashTable *follows) {
   Plan *plan = g_steal_pointer(&pipeline->result->plan);
@@ -130,6 +142,7 @@ static Plan *plan_again(Pipeline *pipeline, GHashTable *follows) {
   pipeline->result->plan = plan;
   if (planned) {
     leave_others(next, follows);
+    judge_anew(pipeline, next);
     planned = pipeline_permit(pipeline, next);
   }
   if (!planned)

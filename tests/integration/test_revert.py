@@ -50,6 +50,21 @@ class Revert(revert.TestCase):
         self.assertEqual(self.snapshots(), {"first": None, "second": "first", "revert-r1": "second", "ours": "first"})
         self.assertEqual(self.hv.domain("web").metadata(libvirt.VIR_DOMAIN_METADATA_TITLE, None), "back")
 
+    def test_saved_plan(self):
+        """Is carried out as it was reviewed: what else differs is for the next run."""
+        self.declare(powerState="stopped")
+        self.snapshot("first", EXTERNAL)
+        self.declare(powerState="stopped", title="back", revert={"to": "first", "request": "r1"}, apply=False)
+        saved = self.hv.path("state/plan.json")
+        plan = self.hv.plan("--plan-out", saved, self.specs(), status=2)
+        self.assertIn("in the same run: title", "".join(note for each in plan["objects"] for note in each.get("notes", [])))
+        self.hv.apply("--plan", saved)
+        self.assertIn("r1", self.record())
+        self.assertNotIn("<title>", self.hv.domain("web").XMLDesc())
+        result = self.hv.apply(self.specs())
+        self.assertNotIn("go back", result.stdout)
+        self.settled()
+
     def test_without_safety(self):
         """What nobody needs any more is deleted, and the token is carried out once."""
         self.declare()
