@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
+import libvirt  # noqa: E402
 from product import document  # noqa: E402
 
 
@@ -72,6 +73,24 @@ class Parts(FleetCase):
         self.assertEqual(self.names(self.hv), ["a"])
         self.assertEqual(self.names(self.other), ["b"])
         self.assertEqual([pool.name() for pool in self.other.conn.listAllStoragePools()], ["two"])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_what_actions_bring_to_light_is_done_too(self):
+        """A machine goes back to a snapshot, and what else differs follows in the same run; under the same lock."""
+        def declare(**spec):
+            machine = self.machine("b", host="kvm-2")
+            machine["spec"].update(disks=[{"target": "vda", "pool": "two", "size": "4MiB"}], **spec)
+            self.write(self.pool(self.other, "two", hosts=["kvm-2"]), self.machine("a", host="kvm-1"), machine)
+
+        declare()
+        self.apply()
+        self.other.domain("b").snapshotCreateXML("<domainsnapshot><name>first</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+        self.other.conn.storagePoolLookupByName("two").refresh()
+        declare(title="back", revert={"to": "first", "request": "r1"})
+        done = self.apply()
+        self.assertEqual(len({each["id"] for each in done["actions"]}), len(done["actions"]))
+        self.assertEqual([each["kind"] for each in done["actions"]], ["domain-revert", "revert-finish", "domain-redefine"])
+        self.assertIn("<title>back</title>", self.other.domain("b").XMLDesc())
         self.assertEqual(self.plan(status=0)["actions"], [])
 
     def test_same_pool_everywhere_and_image_where_needed(self):
