@@ -1,4 +1,5 @@
 /* A dry run or an apply: the whole pipeline, and what is shown of it while it works. */
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -133,7 +134,12 @@ static void say_unended(void) {
   cli_print_error("what is under way doesn't end in time: it is left as it is, and the next run recognises it");
 }
 
+/* A thread's heap grows by a page with each system call otherwise. What isn't touched is no memory. Not in the service,
+ * which shall give back what it doesn't need. */
+static void grow_heaps_at_once(void) { mallopt(M_TOP_PAD, 16 << 20); }
+
 int command_apply(const Cli *cli) {
+  grow_heaps_at_once();
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
   signals_cancel(cancel, say_unended);

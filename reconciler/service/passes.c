@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <string.h>
 
 #include "reconciler/service/service.h"
@@ -26,6 +27,7 @@ static void pass_free(gpointer data) {
   g_ptr_array_unref(pass->seen);
   g_clear_error(&pass->unwritten);
   g_free(pass);
+  malloc_trim(0); /* it took as much again as what is kept */
 }
 
 /* --- in the pass's thread --- */

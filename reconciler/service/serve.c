@@ -1,6 +1,7 @@
 #include "reconciler/service/serve.h"
 
 #include <glib-unix.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -205,7 +206,11 @@ static void run(Service *service) {
   g_main_loop_run(service->loop);
 }
 
+/* What a thread has freed is used again by the next pass, whose threads are others. */
+static void share_heaps(void) { mallopt(M_ARENA_MAX, 2); }
+
 int serve(Config *config, gboolean once) {
+  share_heaps();
   static Service service; /* what is still under way at the end may look at it */
   g_autoptr(GError) error = NULL;
   initialise(&service, config, once);
