@@ -1,5 +1,5 @@
 /* Planning a machine's move to another host: shared by plan_migration.c (the ways), plan_migration_checks.c (what
- * stands in the way) and plan_migration_storage.c (what travels). Pure. */
+ * stands in the way), plan_migration_storage.c and plan_migration_state.c (what travels). Pure. */
 #pragma once
 #include "reconciler/placement.h"
 #include "reconciler/plan_build.h"
@@ -35,6 +35,13 @@ char *move_refusal(const Move *move);
 char *move_storage(Move *move);
 /* Plans the disks themselves: copied, or prepared for a live migration. */
 void move_disks(Move *move);
+
+/* Its UEFI variables and TPM (plan_migration_state.c): why they can't go that way, or NULL. */
+char *move_state_refusal(const Move *move);
+/* Plans what is left to do about them: last before it goes. */
+void move_state(Move *move);
+/* Tells an action where they are. */
+void move_state_note(const Move *move, Action *action);
 
 /* What differs beside the host (plan_migration_changes.c), once its storage is planned: shows what is done on the way.
  * ret_resize: CPU or memory; ret_rest: there is more, which the record must not call applied. */

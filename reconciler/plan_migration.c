@@ -41,6 +41,7 @@ static char *go_live(Move *move) {
     string_map_set(action->args, "disks", move->disks->str);
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
+  move_state_note(move, action);
   set_changes(move, action);
   return NULL;
 }
@@ -51,6 +52,7 @@ static void go_cold(Move *move, gboolean runs) {
     string_map_set(action->args, "start", "true");
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
+  move_state_note(move, action);
   set_changes(move, action);
   string_map_set(move_act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"))->args, "from", move->placed->now->name);
 }
@@ -105,6 +107,8 @@ static char *plan_way(Move *move) {
   if (!move->live && runs && (error = stop_first(move, mode == MigrationMode_cold)) != NULL)
     return error;
   move_disks(move);
+  move_state(move);
+  move_state_note(move, check);
   if (move->shared->len > 0)
     string_map_set(check->args, "pools", move->shared->str);
   if (move->live && (error = go_live(move)) != NULL)

@@ -28,8 +28,6 @@ static char *refuse_machine(const Move *move) {
     return g_strdup("it has snapshots, which libvirt doesn't move: remove them first (leave them out of the file)");
   if (has_devices(vm))
     return g_strdup("it has devices of its host: detach them first");
-  if (!move->live && given(vm, VmSpec, tpm))
-    return g_strdup("its TPM's state can't be moved while it is stopped: start it and move it live");
   if (given(vm, VmSpec, type) && vm->type == DomainType_kvm && !move->there->has_kvm)
     return g_strdup_printf("it needs KVM, which %s doesn't offer", move->to);
   if (given(vm, VmSpec, arch) && g_strcmp0(vm->arch, move->there->arch) != 0 && vm->type == DomainType_kvm)
@@ -64,6 +62,8 @@ static void need_networks(const Move *move) {
 
 char *move_refusal(const Move *move) {
   char *error = refuse_machine(move);
+  if (error == NULL)
+    error = move_state_refusal(move);
   if (error == NULL)
     error = refuse_identity(move);
   need_networks(move);

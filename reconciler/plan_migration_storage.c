@@ -145,12 +145,13 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
   return NULL;
 }
 
-/* Where it is in no pool, nobody can look beforehand: then libvirt there says so before anything has moved. */
+/* Where it is in no pool, only the action can look: it compares them. */
 static char *move_boot_file(Move *move, const char *path, const char *what) {
   const ActualVolume *file = g_hash_table_lookup(move->builder->input->actual->volumes_by_path, path);
   if (file != NULL)
     return move_file(move, file, what);
-  build_note(move->object, g_strdup_printf("%s %s is in no storage pool: it isn't taken along, and must be on %s too", what, path, move->to));
+  string_map_set(move_act(move, ACTION_MOVE_FILE, g_strdup_printf("compare %s on %s", what, move->to))->args, "path", path);
+  build_note(move->object, g_strdup_printf("%s %s is in no storage pool: it isn't taken along, and must be the same on %s", what, path, move->to));
   return NULL;
 }
 

@@ -95,6 +95,8 @@ static char *undo(Rest *rest, const char *wanted) {
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
+  if (rest->domain->nvram != NULL)
+    string_map_set(action->args, "nvram", rest->domain->nvram);
   return NULL;
 }
 

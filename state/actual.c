@@ -70,6 +70,7 @@ void actual_domain_free(ActualDomain *domain) {
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
   g_clear_pointer(&domain->volumes, g_ptr_array_unref);
   g_ptr_array_unref(domain->boot_files);
+  g_free(domain->nvram);
   g_free(domain->name);
   g_free(domain->helper_of);
   g_free(domain->uuid);

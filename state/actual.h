@@ -104,7 +104,9 @@ typedef struct {
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
-  GPtrArray *boot_files; /* paths of kernel, initrd, dtb and loader, as they run and as defined; may hold one twice */
+  GPtrArray *boot_files; /* paths of kernel, initrd, dtb, loader and UEFI variables, as they run and as defined; may hold one twice */
+  gboolean has_nvram;  /* UEFI variables are kept for it */
+  char *nvram;         /* their file, as far as the XML or our record tells: libvirt may choose it at each start */
   char *fingerprint;   /* see state/fingerprint.h; NULL when storage wasn't observed */
   Texts *texts;        /* NULL: not kept */
   char *error;         /* couldn't be read: why */

@@ -16,7 +16,7 @@ gboolean domain_text_is_live(const char *xml) {
 }
 
 static void read_boot_files(xmlNode *root, GPtrArray *files) {
-  static const char *const places[] = {"kernel", "initrd", "dtb", "loader"};
+  static const char *const places[] = {"kernel", "initrd", "dtb", "loader", "nvram"};
   xmlNode *os = xml_first_child(root, "os");
   for (guint i = 0; os && i < G_N_ELEMENTS(places); i++) {
     xmlNode *node = xml_first_child(os, places[i]);
@@ -25,6 +25,22 @@ static void read_boot_files(xmlNode *root, GPtrArray *files) {
       g_ptr_array_add(files, g_strdup((const char *)path));
     xmlFree(path);
   }
+}
+
+/* Of what runs, else of the definition; a machine that is stopped to be moved has it in our record. */
+static void read_nvram(ActualDomain *domain, xmlNode *definition, xmlNode *machine) {
+  xmlNode *root = machine ? machine : definition;
+  g_autofree char *firmware = xml_path_get(xml_path("os/@firmware"), root), *stateless = xml_path_get(xml_path("os/loader/@stateless"), root);
+  domain->has_nvram = g_strcmp0(stateless, "yes") != 0 && (g_strcmp0(firmware, "efi") == 0 || xml_path_exists(xml_path("os/nvram"), root));
+  if (!domain->has_nvram)
+    return;
+  domain->nvram = xml_path_get(xml_path("os/nvram/source/@file"), root);
+  if (!domain->nvram && !xml_path_exists(xml_path("os/nvram/source"), root))
+    domain->nvram = xml_path_get(xml_path("os/nvram"), root);
+  if (domain->nvram && !*g_strstrip(domain->nvram))
+    g_clear_pointer(&domain->nvram, g_free);
+  if (!domain->nvram && domain->owner && given(&domain->owner->facts, FactsSpec, nvram))
+    domain->nvram = g_strdup(domain->owner->facts.nvram);
 }
 
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
@@ -56,6 +72,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   read_boot_files(definition, domain->boot_files);
   if (machine)
     read_boot_files(machine, domain->boot_files);
+  read_nvram(domain, definition, machine);
   domain->has_numa = xml_path_exists(xml_path("cpu/numa/cell"), definition);
   domain->defined_disks = disks_read(definition, FALSE, NULL);
   domain->active = machine != NULL;

@@ -60,6 +60,8 @@ static gboolean set_note(FactsSpec *facts, gconstpointer data) {
   unset(facts, FactsSpec_arriving);
   if (note->to)
     set_text(facts, FactsSpec_movingTo, &facts->movingTo, note->to);
+  else
+    unset(facts, FactsSpec_nvram);
   if (note->arriving) {
     facts->arriving = TRUE;
     set_given(facts, FactsSpec, arriving);
@@ -70,6 +72,16 @@ static gboolean set_note(FactsSpec *facts, gconstpointer data) {
 gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error) {
   return act_change_facts(domain, set_note, &(Note){to, arriving}, error);
 }
+
+static gboolean set_nvram(FactsSpec *facts, gconstpointer data) {
+  const char *path = data;
+  if (given(facts, FactsSpec, nvram) && g_strcmp0(facts->nvram, path) == 0)
+    return FALSE;
+  set_text(facts, FactsSpec_nvram, &facts->nvram, path);
+  return TRUE;
+}
+
+gboolean move_note_nvram(virDomainPtr domain, const char *path, GError **error) { return act_change_facts(domain, set_nvram, path, error); }
 
 static gboolean forget_restart(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
   gboolean any = given(facts, FactsSpec, restarting);
@@ -140,7 +152,11 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
     renew(context, record);
   if (act_arg(action, "resize") && !resize(context, xmlDocGetRootElement(doc), error))
     return NULL;
+  const char *nvram = act_arg(action, "nvram");
+  if (nvram && !xml_path_exists(xml_path("os/nvram"), xmlDocGetRootElement(doc))) /* else libvirt there would choose */
+    xml_path_set(xml_path("os/nvram"), xmlDocGetRootElement(doc), nvram);
   FactsSpec *facts = &record->facts;
+  unset(facts, FactsSpec_nvram);
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);
   facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;

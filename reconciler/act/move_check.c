@@ -68,5 +68,8 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
   for (char **name = names; name && *name; name++)
     if (!prove_shared(context, &there, *name, to, error))
       return FALSE;
+  const char *nvram = act_arg(action, "nvram");
+  if (nvram && !move_note_nvram(domain, nvram, error))
+    return FALSE;
   return move_note(domain, to, FALSE, error); /* before anything is made there */
 }

@@ -1,5 +1,6 @@
 /* Copies that are left behind: one of two goes, or is stopped, when the other one is newer and, where it shall run,
  * runs; and what an interrupted move made for a copy that never came. */
+#include "reconciler/act/aside.h"
 #include "reconciler/act/move.h"
 #include "state/fault.h"
 
@@ -88,11 +89,10 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
 
 /* --- taking a move back --- */
 
-static gboolean remove_half_made(const ActionContext *there, const char *pool_name, const char *name, GError **error) {
-  g_autoptr(VirStoragePool) pool = volume_pool(there, pool_name, error);
+static gboolean remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
   gboolean half_made;
-  if (!pool || !volume_find(there, pool, name, TRUE, &volume, NULL, error) || !marker_find(there, pool, name, &half_made, error))
+  if (!volume_find(there, pool, name, TRUE, &volume, NULL, error) || !marker_find(there, pool, name, &half_made, error))
     return FALSE;
   if (!half_made)
     return TRUE;
@@ -109,8 +109,19 @@ static gboolean remove_half_made(const ActionContext *there, const char *pool_na
   return marker_clear(pool, name, error);
 }
 
+static gboolean remove_volume(const ActionContext *there, const char *pool_name, const char *name, GError **error) {
+  g_autoptr(VirStoragePool) pool = volume_pool(there, pool_name, error);
+  return pool && remove_half_made(there, pool, name, error);
+}
+
+static gboolean remove_aside(const ActionContext *there, const char *path, GError **error) {
+  g_auto(Aside) aside = {0};
+  g_autofree char *name = g_path_get_basename(path);
+  return aside_open(there, path, &aside, error) && remove_half_made(there, aside.pool, name, error);
+}
+
 gboolean act_move_undo(const ActionContext *context, const Action *action, GError **error) {
-  const char *volumes = act_arg(action, "volumes");
+  const char *volumes = act_arg(action, "volumes"), *nvram = act_arg(action, "nvram");
   ActionContext there;
   virConnectPtr peer = move_peer(context, action, "to", error);
   g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, other = NULL;
@@ -120,7 +131,11 @@ gboolean act_move_undo(const ActionContext *context, const Action *action, GErro
     return act_stale(error, "there is a machine of this name on %s", act_arg(action, "to"));
   g_auto(GStrv) each = volumes ? g_strsplit(volumes, "\n", -1) : NULL;
   for (char **pair = each; pair && pair[0] && pair[1]; pair += 2)
-    if (!remove_half_made(&there, pair[0], pair[1], error))
+    if (!remove_volume(&there, pair[0], pair[1], error))
       return FALSE;
+  if (nvram && !remove_aside(&there, nvram, error))
+    return FALSE;
+  aside_sweep(context);
+  aside_sweep(&there);
   return move_note(here, NULL, FALSE, error);
 }

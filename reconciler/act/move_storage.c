@@ -1,5 +1,6 @@
 /* A machine's volumes on another host: made empty for a live migration, or copied through this program, verified
  * by digest, since no two libvirts copy a volume between them. What is half made there carries a marker. */
+#include "reconciler/act/aside.h"
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
 #include "reconciler/base_volume.h"
@@ -106,6 +107,7 @@ static char *transfer_volume(const ActionContext *context, const Action *action,
 
 typedef struct {
   ActionContext there;
+  Aside aside;            /* where no pool is named */
   virStoragePoolPtr pool;
   const char *path;
   char *name;
@@ -113,19 +115,23 @@ typedef struct {
 } Target;
 
 static void target_clear(Target *target) {
-  if (target->pool)
+  if (target->pool && !target->aside.open)
     virStoragePoolFree(target->pool);
+  aside_close(&target->aside);
   g_free(target->name);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Target, target_clear)
 
 static gboolean target_read(const ActionContext *context, const Action *action, Target *target, GError **error) {
-  const char *pool = act_need(action, "toPool", error);
-  target->path = pool ? act_need(action, "path", error) : NULL;
+  const char *pool = act_arg(action, "toPool");
+  target->path = act_need(action, "path", error);
   if (!target->path || !move_context(context, action, "to", &target->there, error) || !act_arg_optional(action, "size", &target->size, error))
     return FALSE;
   target->name = g_path_get_basename(target->path);
-  target->pool = volume_pool(&target->there, pool, error);
+  if (pool)
+    target->pool = volume_pool(&target->there, pool, error);
+  else if (aside_open(&target->there, target->path, &target->aside, error))
+    target->pool = target->aside.pool;
   return target->pool != NULL;
 }
 
@@ -146,10 +152,14 @@ static gboolean begin(Target *target, gboolean *ret_complete, GError **error) {
 
 /* The volume's file as it is, byte for byte: it is made as a raw one. */
 static gboolean copy_file(const ActionContext *context, const Action *action, Target *target, const char *expected, GError **error) {
-  virConnectPtr here = connection_get(context->connection, error);
-  g_autoptr(VirStorageVol) from = here ? virStorageVolLookupByPath(here, target->path) : NULL;
-  if (!here || (!from && !libvirt_fail(error, "cannot look up volume %s", target->path)))
+  g_auto(Aside) aside = {0};
+  g_autoptr(VirStorageVol) from = NULL;
+  g_auto(VolumeFacts) facts = {0};
+  if (!aside_find(context, target->path, &aside, &from, error) || (from && !target->size && !volume_facts(from, &facts, error)))
     return FALSE;
+  if (!from)
+    return act_stale(error, "there is no %s any more", target->path);
+  target->size = target->size ? target->size : facts.physical;
   g_autoptr(VirStorageVol) to = volume_make(target->pool, target->name, "raw", target->size, NULL, NULL, 0, error);
   FAULT("move: volume made");
   g_autofree char *sent = to ? transfer_volume(context, action, from, to, target->size, "copying", error) : NULL;
@@ -195,24 +205,37 @@ gboolean act_move_base(const ActionContext *context, const Action *action, GErro
 }
 
 static char *digest_on(const ActionContext *context, const Action *action, const char *path, GError **error) {
-  virConnectPtr connect = connection_get(context->connection, error);
-  g_autoptr(VirStorageVol) volume = connect ? virStorageVolLookupByPath(connect, path) : NULL;
-  if (connect && !volume)
-    libvirt_fail(error, "cannot look up volume %s", path);
+  g_auto(Aside) aside = {0};
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!aside_find(context, path, &aside, &volume, error))
+    return NULL;
+  if (!volume)
+    act_refuse(error, "there is no %s: put it there, or into a storage pool that both hosts have", path);
   return volume ? volume_digest(context, action, volume, error) : NULL;
 }
 
+static gboolean compare(const ActionContext *here, const ActionContext *there, const Action *action, const char *path, GError **error) {
+  g_autofree char *mine = digest_on(here, action, path, error);
+  g_autofree char *theirs = mine ? digest_on(there, action, path, error) : NULL;
+  if (mine && !theirs)
+    g_prefix_error(error, "on %s: ", act_arg(action, "to"));
+  return theirs && (g_str_equal(mine, theirs) || act_refuse(error, "%s has another content on %s: look which is right, and remove the other",
+                                                            path, act_arg(action, "to")));
+}
+
+/* One that no pool has belongs to the host: it is compared, and nothing is put beside it. */
 gboolean act_move_file(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Target) target = {0};
+  ActionContext there;
   gboolean complete;
+  if (!act_arg(action, "toPool"))
+    return move_context(context, action, "to", &there, error) && act_need(action, "path", error) &&
+           compare(context, &there, action, act_arg(action, "path"), error);
   if (!target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
   if (!complete)
     return end(&target, copy_file(context, action, &target, NULL, error), error) && marker_clear(target.pool, target.name, error);
-  g_autofree char *here = digest_on(context, action, target.path, error);
-  g_autofree char *there = here ? digest_on(&target.there, action, target.path, error) : NULL;
-  return there && (g_str_equal(here, there) || act_refuse(error, "%s has another content on %s: look which is right, and remove the other",
-                                                          target.path, act_arg(action, "to")));
+  return compare(context, &target.there, action, target.path, error);
 }
 
 /* A disk that shall be larger there: only now, so that what was sent and what arrived could be compared. */
@@ -239,15 +262,17 @@ gboolean act_move_volume(const ActionContext *context, const Action *action, GEr
 }
 
 gboolean act_move_prepare(const ActionContext *context, const Action *action, GError **error) {
-  const char *format = act_need(action, "format", error);
-  guint64 capacity;
+  const char *format = act_arg(action, "format");
+  guint64 capacity = 0;
   g_auto(Target) target = {0};
   gboolean complete;
-  if (!format || !act_arg_uint64(action, "capacity", &capacity, error) || !target_read(context, action, &target, error) ||
+  if (!act_arg_optional(action, "capacity", &capacity, error) || !target_read(context, action, &target, error) ||
       !begin(&target, &complete, error))
     return FALSE;
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
+  if (!format) /* libvirt makes it */
+    return TRUE;
   g_autoptr(VirStorageVol) volume = volume_make(target.pool, target.name, format, capacity, act_arg(action, "backingPath"),
                                                 act_arg(action, "backingFormat"), 0, error);
   FAULT("move: volume prepared");
@@ -255,20 +280,28 @@ gboolean act_move_prepare(const ActionContext *context, const Action *action, GE
 }
 
 /* Whether the copy there is whole: it carries no marker but that of this move, which goes now. */
-static gboolean clear_marker(const ActionContext *there, virConnectPtr peer, const char *path, GError **error) {
-  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(peer, path);
+static gboolean clear_marker(const ActionContext *there, const char *path, GError **error) {
+  g_auto(Aside) aside = {0};
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!aside_find(there, path, &aside, &volume, error))
+    return FALSE;
   if (!volume)
-    return libvirt_fail(error, "%s isn't on the host that the machine moved to: nothing is deleted", path);
+    return act_refuse(error, "%s isn't on the host that the machine moved to: nothing is deleted", path);
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
   return pool && volume_refresh(there, pool, error) && marker_clear(pool, virStorageVolGetName(volume), error);
 }
 
-static void take_back(const ActionContext *there, virConnectPtr peer, const char *path) {
-  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(peer, path);
-  g_autoptr(VirStoragePool) pool = volume ? virStoragePoolLookupByVolume(volume) : NULL;
+static void take_back(const ActionContext *there, const char *path) {
+  g_auto(Aside) aside = {0};
+  g_autoptr(VirStorageVol) volume = NULL;
   gboolean half_made = FALSE;
-  if (pool && marker_find(there, pool, virStorageVolGetName(volume), &half_made, NULL) && half_made)
-    half_made_remove(pool, virStorageVolGetName(volume));
+  if (!aside_find(there, path, &aside, &volume, NULL))
+    return;
+  g_autofree char *name = g_path_get_basename(path);
+  g_autoptr(VirStoragePool) of_volume = volume ? virStoragePoolLookupByVolume(volume) : NULL;
+  virStoragePoolPtr pool = of_volume ? of_volume : aside.pool;
+  if (pool && marker_find(there, pool, name, &half_made, NULL) && half_made)
+    half_made_remove(pool, name);
 }
 
 gboolean move_take_back(const ActionContext *context, const Action *action) {
@@ -280,17 +313,17 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
   const char *left = act_arg(action, "left");
   g_auto(GStrv) paths = g_strsplit(left ? left : "", "\n", -1);
   for (char **path = paths; *path; path++)
-    take_back(&there, peer, *path);
+    take_back(&there, *path);
   return TRUE;
 }
 
 static gboolean delete_here(const ActionContext *here, const char *path, GError **error) {
-  virConnectPtr connect = connection_get(here->connection, error);
-  g_autoptr(VirStorageVol) volume = connect ? virStorageVolLookupByPath(connect, path) : NULL;
-  if (!connect)
+  g_auto(Aside) aside = {0};
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!aside_find(here, path, &aside, &volume, error))
     return FALSE;
   if (!volume)
-    return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
+    return TRUE;
   g_autofree char *user = NULL, *doubt = NULL, *base = base_volume_digest(path);
   if (base)
     return act_refuse(error, "%s stays: it is a base image", path);
@@ -316,9 +349,11 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   if (!record)
     return FALSE;
   for (char **path = record->facts.left; path && *path; path++) {
-    if (!clear_marker(&there, to, *path, error) || !delete_here(&here, *path, error))
+    if (!clear_marker(&there, *path, error) || !delete_here(&here, *path, error))
       return FALSE;
     FAULT("move: volume left behind deleted");
   }
+  aside_sweep(&here);
+  aside_sweep(&there);
   return move_forget_left(domain, error);
 }
