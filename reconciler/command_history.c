@@ -109,9 +109,19 @@ static void print_json(Journal *journal, const GPtrArray *runs) {
 
 /* What the host told */
 
+static gboolean are_of_several(const GPtrArray *events) {
+  const JournalEvent *first = events->pdata[0];
+  for (guint i = 1; i < events->len; i++)
+    if (g_strcmp0(((const JournalEvent *)events->pdata[i])->uri, first->uri) != 0)
+      return TRUE;
+  return FALSE;
+}
+
 static void print_event_table(const Cli *cli, const GPtrArray *events) {
-  static const char *const headers[] = {"TIME", "OBJECT", "EVENT", "DETAIL", NULL};
-  g_autoptr(Table) table = table_new(headers);
+  static const char *const of_one[] = {"TIME", "OBJECT", "EVENT", "DETAIL", NULL};
+  static const char *const of_several[] = {"TIME", "OBJECT", "EVENT", "DETAIL", "CONNECTION", NULL};
+  gboolean several = are_of_several(events);
+  g_autoptr(Table) table = table_new(several ? of_several : of_one);
   for (guint i = 0; i < events->len; i++) {
     const JournalEvent *event = events->pdata[i];
     g_autofree char *time = time_text(event->time);
@@ -119,6 +129,8 @@ static void print_event_table(const Cli *cli, const GPtrArray *events) {
     table_add(table, event->object ? event->object : "the host");
     table_add(table, event->kind);
     table_add(table, event->detail);
+    if (several)
+      table_add(table, event->uri);
   }
   print_rows(cli, table);
 }

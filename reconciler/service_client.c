@@ -64,6 +64,16 @@ static void append_text(GString *out, const char *key, const json_t *state, cons
   g_string_append_c(out, '\n');
 }
 
+static void append_hosts(GString *out, json_t *hosts) {
+  const char *name;
+  json_t *host;
+  json_object_foreach(hosts, name, host) {
+    g_string_append_printf(out, "  %-14s ", "host");
+    escape_append(out, name);
+    g_string_append(out, json_is_true(json_object_get(host, "connected")) ? "\n" : ", can't be asked\n");
+  }
+}
+
 void service_append_state(GString *out, const json_t *state) {
   g_string_append_printf(out, "Service (process %" JSON_INTEGER_FORMAT ")\n", json_integer_value(json_object_get(state, "pid")));
   static const char *const lines[][2] = {
@@ -72,6 +82,7 @@ void service_append_state(GString *out, const json_t *state) {
   };
   for (guint i = 0; i < G_N_ELEMENTS(lines); i++)
     append_text(out, lines[i][0], state, lines[i][1]);
+  append_hosts(out, json_object_get(state, "hosts"));
   if (json_is_true(json_object_get(state, "suspended")))
     g_string_append(out, "  suspended      nothing is changed\n");
   const char *id;

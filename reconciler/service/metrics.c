@@ -177,7 +177,7 @@ char *metrics_text(const Metrics *metrics) {
   append_time(out, "source_read_timestamp_seconds", "When the source was last read without error", metrics->last_read);
   append_number(out, "source_errors_total", "counter", "Times that the source couldn't be read", metrics->source_errors);
   append_number(out, "notify_errors_total", "counter", "Notifications that failed", metrics->notify_errors);
-  append_number(out, "connected", "gauge", "Whether the hypervisor answers", metrics->connected);
+  append_number(out, "connected", "gauge", "Whether the hypervisor of each host answers", metrics->connected);
   append_source(out, metrics);
   append_actions(out, metrics);
   append_events(out, metrics);

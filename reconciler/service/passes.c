@@ -1,6 +1,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "reconciler/policy.h"
 #include "reconciler/service/service.h"
 
 enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */
@@ -241,6 +242,17 @@ static gint64 due(const Service *service, gint64 now) {
   return retry != 0 ? MIN(next, retry) : next;
 }
 
+/* FALSE: something has to happen first, which comes back here: the source or the configuration is read again
+ * (what is in force may have been read under another policy), or a host that is being connected answers. */
+static gboolean may_begin(Service *service) {
+  const ServiceSpec *spec = &service->config->spec;
+  const Desired *desired = service->reading->desired;
+  g_autofree char *refusal = policy_hosts_refusal(given(spec, ServiceSpec, policy) ? &spec->policy : NULL, desired);
+  if (refusal)
+    verdicts_host(service, refusal);
+  return !refusal && hosts_follow(service->hosts, desired);
+}
+
 static gboolean on_tick(gpointer data) {
   Service *service = data;
   gint64 now = g_get_monotonic_time();
@@ -251,8 +263,8 @@ static gboolean on_tick(gpointer data) {
     hosts_touch_all(service->hosts);
     seen_reason(service->seen, "it was time to look again");
   }
-  if (now_due && !hosts_follow(service->hosts, service->reading->desired))
-    return G_SOURCE_REMOVE; /* one is being connected: on_host_changed comes back here */
+  if (now_due && !may_begin(service))
+    return G_SOURCE_REMOVE;
   if (now_due) {
     start_pass(service);
   } else {

@@ -22,7 +22,7 @@ class Serve(TestCase):
             hv.domain("web").destroy()
             started = time.monotonic()
             service.wait_log("vm/web: start: done", count=2)
-            lab.figure(f"destroyed by hand, running again after {time.monotonic() - started:.2f} s (sanitizers, load {os.getloadavg()[0]:.0f})")
+            lab.figure(f"destroyed by hand, running again after {time.monotonic() - started:.2f} s ({os.path.basename(os.path.dirname(lab.binary()))}, load {os.getloadavg()[0]:.0f})")
             service.settle()
 
             hv.domain("still").setMetadata(lab.libvirt.VIR_DOMAIN_METADATA_TITLE, "by hand", None, None,

@@ -148,7 +148,7 @@ class Git(TestCase):
             started = time.monotonic()
             service.ask("trigger")
             service.wait_log("vm/b: define the machine ...")
-            lab.figure(f"from commit to the first action {time.monotonic() - started:.2f} s (sanitizers, load {os.getloadavg()[0]:.0f})")
+            lab.figure(f"from commit to the first action {time.monotonic() - started:.2f} s ({os.path.basename(os.path.dirname(lab.binary()))}, load {os.getloadavg()[0]:.0f})")
             service.wait_log(f"vm/b: define the machine: done", timeout=20)
             self.assertIn(f"[{second[:12]}]", service.log())
             service.settle()
