@@ -6,7 +6,7 @@
 
 /* A hanging daemon accepts connections and never answers, and libvirt waits for ever: connections are opened
  * in a thread of their own, one for each Connection at a time, which may outlive who waits for it. */
-enum { OPEN_SECONDS = 30 };
+enum { OPEN_SECONDS = 30, TOLD_SECONDS = 3 }; /* the latter where somebody is told how it went */
 enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 6, MOST_RETIRED = 16, ASK_MICROSECONDS = 10000 };
 
 struct Connection {
@@ -214,7 +214,7 @@ static void begin_to_open(Connection *connection, gboolean abandoned) {
 }
 
 static void wait_for_opening(Connection *connection) {
-  gint64 until = g_get_monotonic_time() + OPEN_SECONDS * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + (connection->opens ? TOLD_SECONDS : OPEN_SECONDS) * G_USEC_PER_SEC;
   while (connection->opening && !connection->abandoned && g_cond_wait_until(&connection->opened, &connection->lock, until))
     ;
 }

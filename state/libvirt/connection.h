@@ -11,7 +11,7 @@ void connection_free(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 /* The open handle, borrowed: valid until connection_free, also when another thread has found it
  * dead and opened a new one meanwhile. NULL with error (LIBVIRT_ERROR), also when nobody has answered for
- * 30 s; then at once, until somebody does. Without events a dead connection is noticed by asking, a round
+ * 30 s (3 s where connection_on_opened has somebody told); then at once, until somebody does. Without events a dead connection is noticed by asking, a round
  * trip each 10 ms at most. */
 virConnectPtr connection_get(Connection *connection, GError **error);
 /* Since when it is being connected, microseconds since 1970; 0: it isn't. */
