@@ -108,6 +108,25 @@ static const StringMap *selector_of(const Object *machine) {
   return placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
 }
 
+/* A copy that is off isn't started while a host that its placement allows can't be asked: the machine may have been made
+ * anew there while this one's host was given up, and run. What a file places by name is on that host. */
+static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
+  const VmSpec *vm = object_vm(placed->machine);
+  const PlacementSpec *placement = placement_for(placed->machine);
+  const StringMap *selector = selector_of(placed->machine);
+  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  gboolean named = placement != NULL && given(placement, PlacementSpec, host);
+  if (domain == NULL || domain->active || named || (given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped))
+    return NULL;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL && !fleet_host_is_fenced(host) && (selector == NULL || placement_matches(selector, host)))
+      return g_strdup_printf("it is off on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
+                             "or declare it with fenced: true when it is certainly off", placed->now->name, host->name, host->error->message);
+  }
+  return NULL;
+}
+
 /* Where the file puts it by name. In maintenance a host takes none: what is elsewhere stays there so long. */
 static const FleetHost *named(const Fleet *fleet, const Placed *placed, const char *name, char **ret_error) {
   const FleetHost *host = fleet_host(fleet, name);
@@ -187,6 +206,8 @@ static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *c
   find(fleet, placed);
   if (placed->error == NULL)
     placed->error = may_have_gone(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = may_run_elsewhere(fleet, placed);
   if (placed->error == NULL)
     placed->home = home_without_choice(fleet, placed, &placed->error);
   const FleetHost *takes = placed->home != NULL ? placed->home : placed->error != NULL ? placed->now : NULL;

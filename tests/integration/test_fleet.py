@@ -224,6 +224,14 @@ class Silence(FleetCase):
         document = self.plan(status=0)
         self.assertEqual(document["actions"], [])
         self.assertIn(f"an older copy of it, which is off, is kept on {home}", str(self.object(document, "VirtualMachine", "b")["notes"]))
+        # It isn't started while the newer one can't be seen.
+        self.silence("kvm-1" if home == "kvm-2" else "kvm-2")
+        machine = self.machine("b", selector={"disk": "fast"})
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        document = self.apply(status=1)
+        self.assertIn("a newer copy of it may run", self.object(document, "VirtualMachine", "b")["error"])
+        self.assertEqual([each.isActive() for host in (self.hv, self.other) for each in host.conn.listAllDomains() if each.name() == "b"], [0, 0])
 
     def test_on_two_hosts(self):
         self.write(self.machine("a", host="kvm-1"))
