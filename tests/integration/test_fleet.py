@@ -3,6 +3,7 @@
 no machine is ever made a second time."""
 
 import os
+import re
 import sys
 import threading
 import time
@@ -232,6 +233,21 @@ class Silence(FleetCase):
         document = self.apply(status=1)
         self.assertIn("a newer copy of it may run", self.object(document, "VirtualMachine", "b")["error"])
         self.assertEqual([each.isActive() for host in (self.hv, self.other) for each in host.conn.listAllDomains() if each.name() == "b"], [0, 0])
+
+    def test_the_same_wherever_it_is_made(self):
+        """Its UUID and addresses come from names, so that they need no host to remember them."""
+        machine = self.machine("a", host="kvm-1")
+        machine["spec"]["interfaces"] = [{"name": "eth0", "bridge": "br0"}]
+        self.write(machine)
+        self.apply()
+        self.hosts["kvm-1"]["fenced"] = True
+        machine["spec"]["placement"] = {"host": "kvm-2"}
+        self.write(machine)
+        self.apply()
+        first, second = self.hv.domain("a"), self.other.domain("a")
+        self.assertEqual(first.UUIDString(), second.UUIDString())
+        macs = [re.findall("<mac address='(.*?)'", each.XMLDesc()) for each in (first, second)]
+        self.assertEqual([len(macs[0]), macs[0]], [1, macs[1]])
 
     def test_on_two_hosts(self):
         self.write(self.machine("a", host="kvm-1"))
