@@ -94,12 +94,17 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
   return planner_plan(&input);
 }
 
+static gboolean is_measured(const FleetHost *host, const char *name) {
+  const ActualPool *pool = g_hash_table_lookup(host->actual->pools, name);
+  return pool != NULL && pool->measured;
+}
+
 /* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
  * it looks again; a dry run can't ask it to. */
 static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
   g_autoptr(Plan) plan = plan_host(pipeline, host, desired);
   GError *error = NULL;
-  if (plan == NULL || plan->short_pool == NULL || pipeline->options->dry_run)
+  if (plan == NULL || plan->short_pool == NULL || pipeline->options->dry_run || is_measured(host, plan->short_pool))
     return g_steal_pointer(&plan);
   if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, &error)) {
     pipeline_stop(pipeline, 1, error);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reconciler/pipeline_stages.h"
+#include "reconciler/space.h"
 
 /* A saved plan names its hosts. */
 gboolean pipeline_load_plan(Pipeline *pipeline) {
@@ -22,11 +23,23 @@ gboolean pipeline_load_plan(Pipeline *pipeline) {
   return TRUE;
 }
 
+/* The room that there was may have gone since. */
+static gboolean check_room(Pipeline *pipeline) {
+  const FleetHost *host = pipeline_only_host(pipeline);
+  if (host == NULL || (pipeline->options->allow & ALLOW_OVERCOMMIT))
+    return TRUE;
+  g_autofree char *pool = NULL;
+  char *refused = space_check(host->actual, pipeline->result->plan, &pool);
+  return refused == NULL || pipeline_refuse(pipeline, refused);
+}
+
 /* It is applied as it is or not at all. What is forbidden now is forbidden to it too. */
 gboolean pipeline_check_plan(Pipeline *pipeline) {
   char *stale = execute_stale(pipeline->result->plan, pipeline->fleet);
   if (stale != NULL)
     return pipeline_refuse(pipeline, stale);
+  if (!check_room(pipeline))
+    return FALSE;
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++)
     if (!pipeline_judge(pipeline, pipeline->fleet->hosts->pdata[i], pipeline->result->plan))
       return FALSE;

@@ -24,7 +24,8 @@ typedef struct {
   StoragePoolSpec spec; /* incl. from_host fields: state, autostart */
   char *name, *uuid, *target; /* target: path where volumes appear */
   gboolean active, persistent;
-  guint64 capacity, available; /* bytes */
+  guint64 capacity, available; /* bytes; as libvirt remembers it from when it looked last, unless… */
+  gboolean measured;           /* … it was seen by ourselves, with this observation */
   GHashTable *volumes;         /* name → ActualVolume *; empty when inactive */
   Texts *texts;                /* NULL: not kept */
   char *error;                 /* volumes couldn't be read: why; then nothing is concluded from absence */

@@ -3,6 +3,7 @@
 #include "reconciler/act/aside.h"
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
+#include "reconciler/act/sparse_write.h"
 #include "reconciler/base_volume.h"
 #include "schema/digest.h"
 #include "state/fault.h"
@@ -14,7 +15,8 @@
 typedef struct {
   const ActionContext *context;
   const Action *action;
-  virStreamPtr from, to;
+  virStreamPtr from;
+  SparseWrite *to; /* NULL: into nothing */
   Digest *digest;
   guint64 done, shown, total;
   const char *phase;
@@ -42,20 +44,15 @@ static gboolean pass_hole(Transfer *transfer, GError **error) {
     return libvirt_fail(error, "cannot read the volume");
   digest_zeros(transfer, (guint64)length);
   transfer->done += (guint64)length;
-  return !transfer->to || virStreamSendHole(transfer->to, length, 0) == 0 || libvirt_fail(error, "cannot write the volume");
+  if (transfer->to)
+    sparse_write_hole(transfer->to, (guint64)length);
+  return TRUE;
 }
 
 static gboolean pass_data(Transfer *transfer, const char *data, gsize length, GError **error) {
   digest_update(transfer->digest, data, length);
   transfer->done += length;
-  while (transfer->to && length > 0) {
-    int sent = virStreamSend(transfer->to, data, length);
-    if (sent < 0)
-      return libvirt_fail(error, "cannot write the volume");
-    data += sent;
-    length -= (gsize)sent;
-  }
-  return TRUE;
+  return !transfer->to || sparse_write(transfer->to, data, length, error);
 }
 
 static gboolean pass_all(Transfer *transfer, GError **error) {
@@ -77,29 +74,21 @@ static gboolean pass_all(Transfer *transfer, GError **error) {
 /* Reads a volume, sparse, into another one (NULL: into nothing), and tells its digest. NULL with error. */
 static char *transfer_volume(const ActionContext *context, const Action *action, virStorageVolPtr from, virStorageVolPtr to, guint64 total,
                              const char *phase, GError **error) {
-  const char *from_name = virStorageVolGetName(from), *to_name = to ? virStorageVolGetName(to) : NULL; /* asking forgets the last error */
+  const char *from_name = virStorageVolGetName(from); /* asking forgets the last error */
   g_autoptr(VirStream) source = virStreamNew(virStorageVolGetConnect(from), 0);
-  g_autoptr(VirStream) target = to ? virStreamNew(virStorageVolGetConnect(to), 0) : NULL;
+  g_auto(SparseWrite) target = { .volume = to, .unread = TRUE };
   g_autoptr(Digest) digest = digest_new();
-  Transfer transfer = {context, action, source, target, digest, .total = total, .phase = phase};
+  Transfer transfer = {context, action, source, to ? &target : NULL, digest, .total = total, .phase = phase};
   if (!source || virStorageVolDownload(from, source, 0, 0, VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM) < 0) {
     libvirt_fail(error, "cannot read volume %s", from_name);
-    return NULL;
-  }
-  if (to && (!target || virStorageVolUpload(to, target, 0, 0, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)) {
-    libvirt_fail(error, "cannot write volume %s", to_name);
-    virStreamAbort(source);
     return NULL;
   }
   gboolean fine = pass_all(&transfer, error);
   if (fine && virStreamFinish(source) < 0)
     fine = libvirt_fail(error, "cannot read volume %s", from_name);
-  if (fine && to && virStreamFinish(target) < 0)
-    fine = libvirt_fail(error, "cannot write volume %s", to_name);
+  fine = fine && sparse_write_finish(&target, error);
   if (!fine) {
     virStreamAbort(source);
-    if (target)
-      virStreamAbort(target);
     return NULL;
   }
   return digest_hex(digest);

@@ -1,19 +1,20 @@
-/* Streams. Blocks of zeros are sent as holes: the volume is new, so what isn't written is zero. */
+/* Blocks of zeros are passed over: the volume is new, so what isn't written is zero. */
 #include <errno.h>
 #include <unistd.h>
 #include "reconciler/act/upload.h"
+#include "reconciler/act/sparse_write.h"
 #include "schema/digest.h"
 #include "state/fault.h"
 
 #define BLOCK (256 << 10) /* about what one message of libvirt's protocol carries */
-#define HOLE (4 << 20)    /* progress and cancelling are looked at this often */
+#define TELL (4 << 20)    /* progress is told this often */
 
 typedef struct {
   const ActionContext *context;
   const Action *action;
-  virStreamPtr stream;
+  SparseWrite *writing;
   Digest *digest;
-  guint64 sent, total, hole, reported;
+  guint64 sent, total, reported;
 } Upload;
 
 static gboolean is_zero(const char *data, gsize length) {
@@ -36,30 +37,13 @@ static gboolean read_block(int fd, char *data, gsize wanted, gsize *ret_length, 
   return TRUE;
 }
 
-static gboolean flush_hole(Upload *upload, GError **error) {
-  if (upload->hole && virStreamSendHole(upload->stream, (long long)upload->hole, 0) < 0)
-    return libvirt_fail(error, "cannot upload");
-  upload->hole = 0;
-  return TRUE;
-}
-
 static gboolean send_block(Upload *upload, const char *data, gsize length, GError **error) {
   if (upload->digest)
     digest_update(upload->digest, data, (gsize)length);
   upload->sent += length;
-  if (is_zero(data, length)) {
-    upload->hole += length;
-    return upload->hole < HOLE || flush_hole(upload, error);
-  }
-  if (!flush_hole(upload, error))
-    return FALSE;
-  while (length) {
-    int sent = virStreamSend(upload->stream, data, length);
-    if (sent < 0)
-      return libvirt_fail(error, "cannot upload");
-    data += sent;
-    length -= (gsize)sent;
-  }
+  if (!is_zero(data, length))
+    return sparse_write(upload->writing, data, length, error);
+  sparse_write_hole(upload->writing, length);
   return TRUE;
 }
 
@@ -69,7 +53,7 @@ static gboolean skip_hole(Upload *upload, int fd, GError **error) {
   if (data < 0 && errno != ENXIO)
     return act_fail(error, "cannot read the image: %s", g_strerror(errno));
   guint64 next = data < 0 ? upload->total : MIN((guint64)data, upload->total);
-  upload->hole += next - upload->sent;
+  sparse_write_hole(upload->writing, next - upload->sent);
   upload->sent = next;
   return lseek(fd, (off_t)next, SEEK_SET) >= 0 || act_fail(error, "cannot read the image: %s", g_strerror(errno));
 }
@@ -91,28 +75,24 @@ static gboolean send_all(Upload *upload, int fd, GError **error) {
       return FALSE;
     if (upload->sent >= upload->total / 2 && upload->sent - length < upload->total / 2)
       FAULT("upload: half sent");
-    if (upload->sent - upload->reported >= HOLE || upload->sent == upload->total) {
+    if (upload->sent - upload->reported >= TELL || upload->sent == upload->total) {
       act_progress(upload->context, upload->action, upload->sent, upload->total, "uploading");
       upload->reported = upload->sent;
     }
   }
-  return flush_hole(upload, error);
+  return TRUE;
 }
 
 gboolean upload_file(const ActionContext *context, const Action *action, virStorageVolPtr volume, int fd,
                      guint64 bytes, char **ret_sha256, GError **error) {
-  g_autoptr(VirStream) stream = virStreamNew(virStorageVolGetConnect(volume), 0);
-  if (!stream || virStorageVolUpload(volume, stream, 0, bytes, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) < 0)
-    return libvirt_fail(error, "cannot upload");
+  g_auto(SparseWrite) writing = { .volume = volume };
   g_autoptr(Digest) digest = ret_sha256 ? digest_new() : NULL;
-  Upload upload = { .context = context, .action = action, .stream = stream, .digest = digest, .total = bytes };
-  if (!send_all(&upload, fd, error)) {
-    virStreamAbort(stream);
+  Upload upload = { .context = context, .action = action, .writing = &writing, .digest = digest, .total = bytes };
+  if (!send_all(&upload, fd, error))
     return FALSE;
-  }
   act_progress(context, action, bytes, bytes, "finishing");
-  if (virStreamFinish(stream) < 0)
-    return libvirt_fail(error, "cannot upload");
+  if (!sparse_write_finish(&writing, error))
+    return FALSE;
   if (ret_sha256)
     *ret_sha256 = digest_hex(digest);
   return TRUE;

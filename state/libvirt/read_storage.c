@@ -2,6 +2,7 @@
  * now; which volumes there are is what the last refresh of the pool saw. Volumes come after
  * everything else, because definitions tell which of them to read only through libvirt. */
 #include <libvirt/virterror.h>
+#include <sys/statvfs.h>
 
 #include "state/host_facts.h"
 #include "state/libvirt/reading.h"
@@ -176,4 +177,21 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
 
 void read_storage(Reading *reading) { work_push(reading->work, list_pools, reading, NULL); }
 
-void read_storage_finish(Reading *reading) { actual_index_volumes(reading->actual); }
+/* libvirt remembers what room there was when it refreshed the pool; guests and others have written since. */
+static void measure(const PoolReading *each) {
+  struct statvfs found;
+  if (!file_evidence_found(each->evidence))
+    return; /* one that vanished while it was read, too */
+  ActualPool *pool = each->pool;
+  if (!pool->target || statvfs(pool->target, &found) < 0)
+    return;
+  pool->capacity = (guint64)found.f_blocks * found.f_frsize;
+  pool->available = (guint64)found.f_bavail * found.f_frsize;
+  pool->measured = TRUE;
+}
+
+void read_storage_finish(Reading *reading) {
+  for (guint i = 0; i < reading->pools->len; i++)
+    measure(reading->pools->pdata[i]);
+  actual_index_volumes(reading->actual);
+}

@@ -65,6 +65,13 @@ void file_evidence_add(FileEvidence *evidence, const ActualVolume *volume) {
   g_mutex_unlock(&evidence->lock);
 }
 
+gboolean file_evidence_found(FileEvidence *evidence) {
+  g_mutex_lock(&evidence->lock);
+  gboolean found = evidence->readable->len > 0;
+  g_mutex_unlock(&evidence->lock);
+  return found;
+}
+
 /* Of a regular file; -1 for anything else, which isn't opened: that could wake somebody at the
  * other end of a pipe, or move a tape. */
 static int open_regular(const char *path, FileEvidence *evidence, struct stat *ret_status) {

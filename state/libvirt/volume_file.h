@@ -21,6 +21,7 @@ FileEvidence *file_evidence_new(void);
 void file_evidence_free(FileEvidence *evidence);
 /* Takes notice of what libvirt said of a volume. */
 void file_evidence_add(FileEvidence *evidence, const ActualVolume *volume);
+gboolean file_evidence_found(FileEvidence *evidence); /* the pool's directory is the one that we see */
 
 /* Fills in everything but name, pool and path. FALSE: libvirt has to be asked. evidence NULL: the
  * volume was read so before. */
