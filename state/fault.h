@@ -7,15 +7,18 @@
 #pragma once
 #include <glib.h>
 
-/* RECONCILE_NOW=SECONDS is the time that plans are made for, instead of the clock's. */
+/* RECONCILE_PATIENCE=SECONDS: between two questions whether the other side lives.
+ * RECONCILE_NOW=SECONDS is the time that plans are made for, instead of the clock's. */
 #ifdef RECONCILE_FAULTS
 gint64 fault_now(gint64 now /* seconds since 1970 */);
+guint fault_patience(guint seconds);
 void fault_passed(const char *name); /* "snapshot: taken": what has been done when it is passed */
 void fault_passed_in(const char *name, const char *where);
 #define FAULT(name) fault_passed(name)
 #define FAULT_IN(name, where) fault_passed_in(name, where) /* "NAME: WHERE", of an action */
 #else
 #define fault_now(now) (now)
+#define fault_patience(seconds) (seconds)
 #define FAULT(name) ((void)0)
 #define FAULT_IN(name, where) ((void)0)
 #endif
