@@ -87,24 +87,28 @@ gboolean act_volume_create(const ActionContext *context, const Action *action, G
 }
 
 /* Copies. libvirt makes them on the host, in one call that can't be interrupted; another
- * thread looks how far it has come. */
+ * thread looks how far it has come, on a connection of its own (long_call.h). */
 
 typedef struct {
   const ActionContext *context;
   const Action *action;
-  virStoragePoolPtr pool;
-  const char *volume;
+  const char *pool, *volume;
   guint64 total;
   int done; /* atomic */
 } Watch;
 
 static gpointer watch_copy(gpointer data) {
   Watch *watch = data;
+  g_autoptr(Connection) alone = connection_new(connection_uri(watch->context->connection), FALSE);
+  g_autoptr(VirStoragePool) pool = NULL;
   for (guint tick = 1; !g_atomic_int_get(&watch->done); tick++) {
     g_usleep(50000);
     if (tick % 10)
       continue;
-    g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(watch->pool, watch->volume);
+    virConnectPtr handle = pool ? NULL : connection_get(alone, NULL); /* most copies have ended before it is needed */
+    if (handle)
+      pool = virStoragePoolLookupByName(handle, watch->pool);
+    g_autoptr(VirStorageVol) volume = pool ? virStorageVolLookupByName(pool, watch->volume) : NULL;
     virStorageVolInfo info;
     if (volume && virStorageVolGetInfo(volume, &info) == 0)
       act_progress(watch->context, watch->action, MIN(info.allocation, watch->total), watch->total, "copying");
@@ -120,7 +124,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
     return FALSE;
   if (from.capacity > wanted->bytes)
     return act_refuse(error, "volume %s would be smaller than what it is a copy of, %s", wanted->volume, wanted->from);
-  Watch watch = { context, action, pool, wanted->volume, from.physical, 0 };
+  Watch watch = {.context = context, .action = action, .pool = wanted->pool, .volume = wanted->volume, .total = from.physical};
   act_progress(context, action, 0, from.physical, "copying");
   GThread *watcher = g_thread_new("copy", watch_copy, &watch);
   g_autoptr(VirStorageVol) volume = virStorageVolCreateXMLFrom(pool, text, source, 0);
