@@ -13,6 +13,7 @@ typedef struct {
   const Actual *there;
   const char *to;         /* name of the host */
   gboolean live;
+  gboolean starts;        /* one that moves cold is started there */
   GString *disks, *left;  /* targets that are copied; paths that stay behind, one a line */
   GString *shared;        /* pools that are relied on to be shared, one a line */
   guint64 bytes;          /* that are copied */

@@ -46,9 +46,9 @@ static char *go_live(Move *move) {
   return NULL;
 }
 
-static void go_cold(Move *move, gboolean runs) {
-  Action *action = move_act(move, ACTION_DOMAIN_ARRIVE, g_strdup_printf(runs ? "start it on %s" : "define it on %s", move->to));
-  if (runs)
+static void go_cold(Move *move) {
+  Action *action = move_act(move, ACTION_DOMAIN_ARRIVE, g_strdup_printf(move->starts ? "start it on %s" : "define it on %s", move->to));
+  if (move->starts)
     string_map_set(action->args, "start", "true");
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
@@ -70,21 +70,23 @@ static char *stop_first(Move *move, gboolean asked) {
     string_map_set(action->args, "force", "false");
     action->description[strcspn(action->description, ",")] = '\0';
   }
-  string_map_set(action->args, "again", "true");
+  if (move->starts)
+    string_map_set(action->args, "again", "true");
   action->permitted = TRUE;
   return NULL;
 }
 
 /* What people and programs see of it before it is begun. */
-static void describe(Move *move, Action *check, gboolean runs) {
+static void describe(Move *move, Action *check) {
   g_autofree char *size = bytes_format_short(move->bytes);
   const MemorySpec *memory = &move->domain->live.memory;
   g_autofree char *sent = move->live && given(memory, MemorySpec, size) ? bytes_format_short(memory->size) : NULL;
   g_autofree char *state = sent != NULL ? g_strdup_printf(" and %s of memory", sent) : g_strdup("");
-  const char *way = move->live ? "live" : runs ? "cold" : "stopped";
+  const char *way = move->live ? "live" : move->starts ? "cold" : "stopped";
   string_map_set(check->args, "way", way);
   move_set_number(check, "bytes", move->bytes);
-  build_note(move->object, g_strdup_printf("it moves %s: %s of files%s to copy", move->live ? "while it runs" : runs ? "shut down, and is started there" : "as it is, stopped",
+  build_note(move->object, g_strdup_printf("it moves %s: %s of files%s to copy", move->live ? "while it runs" : move->starts ? "shut down, and is started there"
+                                                                        : move->domain->active ? "shut down, and stays so" : "as it is, stopped",
                                            size, state));
   build_note(move->object, g_strdup_printf("checked on %s: libvirt's version, machine type, CPU, bridges, networks, pools and their space, and that no "
                                            "machine or file stands in the way", move->to));
@@ -93,8 +95,8 @@ static void describe(Move *move, Action *check, gboolean runs) {
 static char *plan_way(Move *move) {
   const MigrationSpec *policy = &move->vm->migration;
   int mode = given(move->vm, VmSpec, migration) && given(policy, MigrationSpec, mode) ? policy->mode : MigrationMode_automatic;
-  const FactsSpec *facts = &move->domain->owner->facts;
-  gboolean runs = move->domain->active, interrupted = !runs && given(facts, FactsSpec, restarting);
+  gboolean runs = move->domain->active, interrupted = given(&move->domain->owner->facts, FactsSpec, restarting);
+  move->starts = (runs || interrupted) && !(given(move->vm, VmSpec, powerState) && move->vm->powerState == PowerState_stopped);
   move->live = runs && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(move->domain) == NULL);
   if (move->live && move_not_live(move->domain) != NULL)
     return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain));
@@ -114,8 +116,8 @@ static char *plan_way(Move *move) {
   if (move->live && (error = go_live(move)) != NULL)
     return error;
   if (!move->live)
-    go_cold(move, runs || interrupted);
-  describe(move, check, runs || interrupted);
+    go_cold(move);
+  describe(move, check);
   g_autofree char *done = move->left->len > 0 ? g_strdup_printf("delete what was copied from %s", move->placed->now->name) : g_strdup("note that it has arrived");
   string_map_set(move_act(move, ACTION_MOVE_FINISH, g_steal_pointer(&done))->args, "from", move->placed->now->name);
   return NULL;

@@ -1,5 +1,5 @@
-/* What a file asks for beside another host. A machine that moves stopped gets its new size there, in the same plan;
- * what else differs is the next run's, which sees the machine where it is then. */
+/* What a file asks for beside another host. A machine that moves stopped gets its new size there, in the same plan,
+ * is started there or not, and with its host or not; what else differs is the next run's, which sees the machine where it is then. */
 #include "reconciler/diff.h"
 #include "reconciler/migration.h"
 
@@ -40,6 +40,12 @@ static gboolean is_resized(const FieldChange *change) {
   return (g_str_has_prefix(change->path, "cpu.") || g_str_has_prefix(change->path, "memory.")) && change->effect != EFFECT_NEVER;
 }
 
+static gboolean is_autostart(const FieldChange *change) { return change->field == &VmSpec_table.fields[VmSpec_autostart]; }
+
+static gboolean is_power_reached(const Move *move, const FieldChange *change) {
+  return !move->live && change->field == &VmSpec_table.fields[VmSpec_powerState] && move->vm->powerState == (move->starts ? PowerState_running : PowerState_stopped);
+}
+
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
   g_autoptr(Resolved) resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
   *ret_resize = FALSE;
@@ -53,7 +59,7 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
     FieldChange *change = changes->pdata[i];
     gboolean resized = !move->live && is_resized(change);
     *ret_resize |= resized;
-    if (resized || (!move->live && is_disk_size(change) && grows(move, resolved, change))) {
+    if (resized || is_autostart(change) || is_power_reached(move, change) || (!move->live && is_disk_size(change) && grows(move, resolved, change))) {
       change->pending = FALSE;
       change->effect = EFFECT_NONE;
       g_ptr_array_add(move->object->fields, change);

@@ -34,7 +34,7 @@ static gboolean verify(const ActionContext *context, const Action *action, gbool
   if (!there || virDomainIsActive(there) != 1 || virDomainIsPersistent(there) != 1)
     return act_fail(error, "the migration ended, but the machine isn't on %s as it should be", act_arg(action, "to"));
   tell_end(context, there, post_copy);
-  return TRUE;
+  return move_give_autostart(there, error);
 }
 
 static gboolean did_not_converge(const Migration *migration, GError **error) {

@@ -1,5 +1,7 @@
 #include "reconciler/act/move.h"
 
+#include "state/fault.h"
+
 static const FleetHost *peer_host(const ActionContext *context, const Action *action, const char *key, GError **error) {
   const char *name = act_need(action, key, error);
   const FleetHost *host = name && context->fleet ? fleet_host(context->fleet, name) : NULL;
@@ -91,6 +93,56 @@ static gboolean forget_restart(FactsSpec *facts, gconstpointer data G_GNUC_UNUSE
 
 gboolean move_started(virDomainPtr domain, GError **error) { return act_change_facts(domain, forget_restart, NULL, error); }
 
+static gboolean set_autostarts(FactsSpec *facts, gconstpointer data) {
+  gboolean autostarts = GPOINTER_TO_INT(data), changed = given(facts, FactsSpec, autostarts) != autostarts;
+  unset(facts, FactsSpec_autostarts);
+  if (autostarts) {
+    facts->autostarts = TRUE;
+    set_given(facts, FactsSpec, autostarts);
+  }
+  return changed;
+}
+
+static gboolean read_autostart(virDomainPtr domain, gboolean *ret_autostart, GError **error) {
+  *ret_autostart = FALSE;
+  return virDomainGetAutostart(domain, ret_autostart) == 0 || libvirt_fail(error, "cannot see whether it starts with its host");
+}
+
+gboolean move_take_autostart(virDomainPtr domain, GError **error) {
+  gboolean autostart;
+  if (!read_autostart(domain, &autostart, error))
+    return FALSE;
+  return !autostart || (act_change_facts(domain, set_autostarts, GINT_TO_POINTER(TRUE), error) &&
+                        (virDomainSetAutostart(domain, 0) == 0 || libvirt_fail(error, "it can't be kept from starting with its host")));
+}
+
+gboolean move_give_autostart(virDomainPtr domain, GError **error) {
+  g_autoptr(Ownership) record = act_record(domain, error);
+  if (!record || !given(&record->facts, FactsSpec, autostarts))
+    return record != NULL;
+  if (virDomainSetAutostart(domain, 1) < 0)
+    return libvirt_fail(error, "it can't be made to start with its host");
+  FAULT("move: autostart given");
+  return act_change_facts(domain, set_autostarts, GINT_TO_POINTER(FALSE), error);
+}
+
+/* A host that can't be asked has none, unless `arriving` says so. */
+static gboolean is_seen_there(const ActionContext *context, const Action *action) {
+  virConnectPtr peer = move_peer(context, action, "to", NULL);
+  g_autoptr(VirDomain) there = NULL;
+  return peer && move_find_there(peer, context->object->name, &there, NULL) && there;
+}
+
+void move_go_on(const ActionContext *context, const Action *action) {
+  g_autoptr(VirDomain) domain = is_seen_there(context, action) ? NULL : act_own_domain(context, NULL);
+  g_autoptr(Ownership) record = domain ? act_record(domain, NULL) : NULL;
+  if (!record || !given(&record->facts, FactsSpec, restarting) || given(&record->facts, FactsSpec, arriving) || virDomainIsActive(domain) != 0 ||
+      virDomainCreate(domain) < 0)
+    return;
+  FAULT("move: started here again");
+  move_started(domain, NULL);
+}
+
 static gboolean forget_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
   gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
@@ -134,6 +186,17 @@ static gboolean resize(const ActionContext *context, xmlNode *domain, GError **e
   return domain_xml_patch(domain, &size, NULL, NULL, &changed, error);
 }
 
+/* As the file says; where it doesn't, as it is, or was before the move was begun. */
+static gboolean carry_autostart(const ActionContext *context, virDomainPtr domain, FactsSpec *facts, GError **error) {
+  gboolean now;
+  const VmSpec *vm = act_vm(context, error);
+  if (!vm || !read_autostart(domain, &now, error))
+    return FALSE;
+  gboolean before = now || given(facts, FactsSpec, autostarts);
+  set_autostarts(facts, GINT_TO_POINTER(given(vm, VmSpec, autostart) ? vm->autostart : before));
+  return TRUE;
+}
+
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error) {
   const char *left = act_arg(action, "left"), *to = act_need(action, "to", error);
   g_autoptr(xmlDoc) doc = to ? act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, error) : NULL;
@@ -156,9 +219,13 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   if (nvram && !xml_path_exists(xml_path("os/nvram"), xmlDocGetRootElement(doc))) /* else libvirt there would choose */
     xml_path_set(xml_path("os/nvram"), xmlDocGetRootElement(doc), nvram);
   FactsSpec *facts = &record->facts;
+  if (!carry_autostart(context, domain, facts, error))
+    return NULL;
   unset(facts, FactsSpec_nvram);
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);
+  if (action->kind == ACTION_DOMAIN_ARRIVE && !act_arg(action, "start")) /* what stopped it doesn't start it again */
+    unset(facts, FactsSpec_restarting);
   facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;
   set_given(facts, FactsSpec, epoch);
   set_text(facts, FactsSpec_home, &facts->home, to);

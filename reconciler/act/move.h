@@ -17,6 +17,12 @@ gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GErro
 gboolean move_note_nvram(virDomainPtr domain, const char *path, GError **error);
 /* Notes that what was stopped to be moved runs again. */
 gboolean move_started(virDomainPtr domain, GError **error);
+/* A copy that others may follow no longer starts with its host; that it did is noted, and goes along. */
+gboolean move_take_autostart(virDomainPtr domain, GError **error);
+/* Where it has arrived, or stays, it starts with its host as before. */
+gboolean move_give_autostart(virDomainPtr domain, GError **error);
+/* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. */
+void move_go_on(const ActionContext *context, const Action *action);
 /* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */
 gboolean move_forget_left(virDomainPtr domain, GError **error);
 /* How often it has moved, or -1 with error. */

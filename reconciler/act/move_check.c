@@ -33,12 +33,23 @@ static gboolean check_hosts(const ActionContext *context, const ActionContext *t
 
 #define PROOF "reconcile-proof-"
 
-/* A file written through one host and seen through the other, and gone there when it is gone here. */
-static gboolean prove_shared(const ActionContext *context, const ActionContext *there, const char *pool, const char *to, GError **error) {
+/* What a run that was interrupted left. */
+static gboolean remove_proof(const ActionContext *context, virStoragePoolPtr pool, const char *name, GError **error) {
+  g_autoptr(VirStorageVol) left = NULL;
+  return volume_find(context, pool, name, TRUE, &left, NULL, error) && (!left || volume_delete(left, error));
+}
+
+/* A file written through one host and seen through the other, and gone there when it is gone here. It is named by the
+ * machine, so that the next run finds it. */
+static gboolean prove_shared(const ActionContext *context, const ActionContext *there, virDomainPtr domain, const char *pool, const char *to, GError **error) {
   g_autoptr(VirStoragePool) here_pool = volume_pool(context, pool, error);
   g_autoptr(VirStoragePool) there_pool = here_pool ? volume_pool(there, pool, error) : NULL;
-  g_autofree char *id = g_uuid_string_random(), *name = g_strconcat(PROOF, id, NULL);
-  g_autoptr(VirStorageVol) written = there_pool ? volume_make(here_pool, name, "raw", 512, NULL, NULL, 0, error) : NULL;
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  virDomainGetUUIDString(domain, uuid);
+  g_autofree char *name = g_strconcat(PROOF, uuid, NULL);
+  if (!there_pool || !remove_proof(context, here_pool, name, error) || !remove_proof(there, there_pool, name, error))
+    return FALSE;
+  g_autoptr(VirStorageVol) written = volume_make(here_pool, name, "raw", 512, NULL, NULL, 0, error);
   if (!written)
     return FALSE;
   FAULT("move: proof written");
@@ -66,7 +77,7 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
     return FALSE;
   g_auto(GStrv) names = pools ? g_strsplit(pools, "\n", -1) : NULL;
   for (char **name = names; name && *name; name++)
-    if (!prove_shared(context, &there, *name, to, error))
+    if (!prove_shared(context, &there, domain, *name, to, error))
       return FALSE;
   const char *nvram = act_arg(action, "nvram");
   if (nvram && !move_note_nvram(domain, nvram, error))

@@ -28,27 +28,23 @@ static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name
   return move_find_there(peer, name, &left, NULL) && !left;
 }
 
-/* As it was before: not there, and running here if it is to run. What may run there never runs here too. */
-static void go_back(const ActionContext *context, const Action *action, virDomainPtr here, virDomainPtr there, virConnectPtr peer, gboolean autostart,
-                    GError **error) {
+/* As it was before: not there. What may run there never runs here too. */
+static void go_back(const ActionContext *context, const Action *action, virDomainPtr here, virDomainPtr there, virConnectPtr peer, GError **error) {
   if (!is_gone(there, peer, context->object->name)) {
     g_prefix_error(error, "it isn't started here again, since it may run on the other host, look there: ");
     return;
   }
   if (!move_note(here, act_arg(action, "to"), FALSE, NULL))
     return;
-  if (autostart)
-    virDomainSetAutostart(here, 1);
-  if (act_arg(action, "start") && virDomainCreate(here) == 0)
-    move_started(here, NULL);
+  move_give_autostart(here, NULL);
 }
 
-static gboolean arrive(const Action *action, virDomainPtr there, gboolean autostart, GError **error) {
+static gboolean arrive(const Action *action, virDomainPtr there, GError **error) {
   if (!there)
     return libvirt_fail(error, "cannot define it on the other host");
   if (act_arg(action, "start") && (!start_there(there, error) || !move_started(there, error)))
     return FALSE;
-  return !autostart || virDomainSetAutostart(there, 1) == 0 || libvirt_fail(error, "it can't be made to start with the other host");
+  return move_give_autostart(there, error);
 }
 
 static gboolean check_absent(const ActionContext *context, virDomainPtr here, virConnectPtr peer, GError **error) {
@@ -63,24 +59,32 @@ static gboolean check_absent(const ActionContext *context, virDomainPtr here, vi
 }
 
 /* This copy no longer starts with its host, from before there is another one. */
-gboolean act_domain_arrive(const ActionContext *context, const Action *action, GError **error) {
+static gboolean go(const ActionContext *context, const Action *action, GError **error) {
   const char *to = act_need(action, "to", error);
   virConnectPtr peer = to ? move_peer(context, action, "to", error) : NULL;
   g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, there = NULL;
   if (!here || !check_absent(context, here, peer, error))
     return FALSE;
-  int autostart = 0;
   g_autofree char *text = move_definition(context, action, here, error);
   if (!text || !move_note(here, to, TRUE, error))
     return FALSE;
-  if (virDomainGetAutostart(here, &autostart) < 0 || (autostart && virDomainSetAutostart(here, 0) < 0))
-    return libvirt_fail(error, "it can't be kept from starting with its host");
+  if (!move_take_autostart(here, error))
+    return FALSE;
   FAULT("move: noted where it goes");
   there = virDomainDefineXMLFlags(peer, text, 0);
   explicit_bzero(text, strlen(text));
   FAULT("move: defined there");
-  gboolean fine = arrive(action, there, autostart, error);
+  gboolean fine = arrive(action, there, error);
   if (!fine)
-    go_back(context, action, here, there, peer, autostart, error);
+    go_back(context, action, here, there, peer, error);
+  return fine;
+}
+
+gboolean act_domain_arrive(const ActionContext *context, const Action *action, GError **error) {
+  gboolean fine = go(context, action, error);
+  if (!fine) {
+    move_go_on(context, action);
+    move_take_back(context, action);
+  }
   return fine;
 }

@@ -137,5 +137,5 @@ gboolean act_move_undo(const ActionContext *context, const Action *action, GErro
     return FALSE;
   aside_sweep(context);
   aside_sweep(&there);
-  return move_note(here, NULL, FALSE, error);
+  return move_give_autostart(here, error) && move_note(here, NULL, FALSE, error);
 }

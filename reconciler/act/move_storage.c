@@ -239,7 +239,7 @@ static gboolean grow(Target *target, guint64 bytes, GError **error) {
 }
 
 /* Its marker stays until the machine has arrived: until then this copy is nobody's disk. */
-gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
+static gboolean bring_volume(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Target) target = {0};
   gboolean complete;
   guint64 bytes = 0;
@@ -248,6 +248,13 @@ gboolean act_move_volume(const ActionContext *context, const Action *action, GEr
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
   return end(&target, copy_file(context, action, &target, NULL, error), error) && grow(&target, bytes, error);
+}
+
+gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
+  gboolean fine = bring_volume(context, action, error);
+  if (!fine)
+    move_go_on(context, action);
+  return fine;
 }
 
 gboolean act_move_prepare(const ActionContext *context, const Action *action, GError **error) {
@@ -344,5 +351,5 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   }
   aside_sweep(&here);
   aside_sweep(&there);
-  return move_forget_left(domain, error);
+  return move_give_autostart(domain, error) && move_forget_left(domain, error);
 }

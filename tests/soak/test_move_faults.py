@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import lab  # noqa: E402
-from move_faults import Faults, KILLS, WAYS  # noqa: E402
+from move_faults import brief, Faults, KILLS, WAYS  # noqa: E402
 
 
 class All(Faults):
@@ -24,10 +24,43 @@ class All(Faults):
         self.assertGreater(len(places), 3, "the program is built without RECONCILE_FAULTS")
         began, tried, passed = time.monotonic(), 0, 0
         for place in budget.draw(places):
+            fine = False
             with self.subTest(way=way, kill=kill, place=place):
                 tried += 1
                 passed += self.interrupt(kill, place)
+                fine = True
+            if not fine:  # the next one begins anew
+                self.restore(kill)
+                self.tearDown()
+                self.begin(way)
         lab.figure(f"{way}, {kill}: {passed} of {tried} tried, {len(places)} places, {time.monotonic() - began:.0f} s{budget.told()}")
+
+
+class Meanwhile(Faults):
+    def test_autostart(self):
+        """It goes along live, whether the file says so or not, also where the move was interrupted. (Cold: each check.)"""
+        self.begin("live_copy")
+        for said, place in (({}, None), ({"autostart": True}, "migrate: ended")):
+            self.more = said
+            self.write_at(self.away())
+            if place:
+                self.killed(place)
+            self.converge(place or "moved")
+
+    def test_changed_back(self):
+        """It shall be where it was again, while its copy is elsewhere already: what was begun is ended first."""
+        for way in ("cold_stopped", "cold_running"):
+            self.begin(way)
+            for place in ("move: defined there", "move: started there", "move: undefined here"):
+                if way == "cold_stopped" and place == "move: started there":
+                    continue
+                self.write_at(self.away())
+                self.killed(place)
+                self.write_at(self.away())
+                status, out = self.run_inside()
+                self.assertEqual(status, 0, brief(status, out))
+                self.converge(place)
+            self.tearDown()
 
 
 def add(way, kill):

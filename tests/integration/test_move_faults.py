@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""A few of the places where a move may be interrupted (all: tests/soak/test_move_faults.py), and what becomes of a move
+that the file takes back."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+from move_faults import Faults, POOL, brief  # noqa: E402
+
+
+class Some(Faults):
+    def test_tried_again(self):
+        """Killed after the machine was stopped: the next run starts it where it arrives, and has nothing left to do."""
+        self.begin("cold_running")
+        self.assertTrue(self.interrupt("reconcile", "domain-shutdown: acted"))
+        # Where the run goes on, and can't move it any more, it runs where it was.
+        self.write_at(self.away())
+        source, target = self.hosts[self.away()], self.at_home()
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "domain-shutdown: acted",
+                                              "RECONCILE_FAULT_COMMAND": f"kill -9 {target.daemon.pid}"})
+        target.restart_daemon()
+        self.assertEqual([status, self.running()], [1, [source.name]], brief(status, out))
+        # … also where it can't be started there: nothing half copied is left.
+        self.addCleanup(target.run, "rmdir", "/var/lib/libvirt/web.control")
+        self.hv.guest("web").wait_heartbeat()
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "move: noted where it goes", "RECONCILE_FAULT_COMMAND": "mkdir -p " +
+                                              target.path("var/lib/libvirt/web.control")})
+        self.assertEqual([status, self.running(), self.listing(target, POOL)], [1, [source.name], []], brief(status, out))
+        self.assertEqual([source.domain("web").autostart(), target.conn.listAllDomains()], [1, []])
+
+    def test_out_of_reach(self):
+        """While several threads wait for the other host's answer."""
+        self.begin("cold_stopped")
+        self.assertTrue(self.interrupt("link", "fleet: locked"))
+
+    def test_taken_back(self):
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        self.killed("move-volume: acted")
+        half = ["web-vda.qcow2", "web-vda.qcow2.incomplete"]
+        self.assertEqual(self.listing(self.other, POOL), half)
+        self.write_at("lab-a")
+        # Somebody uses what was half copied.
+        user = self.other.conn.defineXML(f"""<domain type='qemu'><name>user</name><memory>1024</memory><os><type>hvm</type></os><devices>
+            <disk type='file'><source file='{POOL}/web-vda.qcow2'/><target dev='vda'/></disk></devices></domain>""")
+        self.refused("it is used by disk vda of the definition of domain user")
+        user.undefine()
+        # It can't be told whether somebody does.
+        pool = self.other.conn.storagePoolDefineXML(f"<pool type='dir'><name>off</name><target><path>{POOL}-off</path></target></pool>")
+        self.refused("it can't be told whether something uses it")
+        pool.undefine()
+        self.assertEqual(self.listing(self.other, POOL), half)
+        self.converge("taken back")
+
+    def refused(self, reason):
+        status, out = self.run_inside()
+        self.assertEqual(status, 3, brief(status, out))
+        self.assertIn(reason, brief(status, out))
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
