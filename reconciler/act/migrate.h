@@ -24,7 +24,7 @@ typedef struct {
   guint64 first_disks;        /* bytes of disks, when that was known first */
   gboolean memory;            /* the disks are there, and memory is sent */
   gint64 again;               /* when the first of it was sent again; 0: not yet */
-  guint step;                 /* of the downtime */
+  guint64 downtime;           /* milliseconds, as set last; 0: QEMU's own */
   gboolean switched, aborted; /* to post-copy, which can't be aborted; either is the end of the schedule */
 } Schedule;
 
@@ -34,6 +34,7 @@ typedef struct {
   Migration *migration;
   Schedule schedule;
   gboolean seen; /* under way */
+  gint64 next;   /* when it is looked at again */
 } MigrationWatch;
 /* A look at how it goes (a LongWatch): shows it, and does what is due. */
 void migration_look(virDomainPtr domain, gpointer migration_watch);

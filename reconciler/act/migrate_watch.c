@@ -7,7 +7,9 @@
 #include "state/job_text.h"
 #include "state/libvirt/read_job.h"
 
-#define STEPS 10 /* in which the downtime rises */
+#define STEPS 10               /* in which the downtime rises */
+#define QEMU_DOWNTIME 300      /* milliseconds: what QEMU begins with */
+#define LOOK_EVERY (250 * 1000) /* microseconds: each look is a question to QEMU, which answers between sending */
 
 /* Milliseconds since which is sent again what was sent. */
 static guint64 sent_again_for(Schedule *schedule, const ActualJob *job, gint64 now) {
@@ -23,11 +25,13 @@ static guint64 sent_again_for(Schedule *schedule, const ActualJob *job, gint64 n
   return schedule->again ? (guint64)(now - schedule->again) / 1000 : 0;
 }
 
-/* A longer pause makes it easier to end. Before the migration has begun this fails, and is tried again. */
-static void raise_downtime(virDomainPtr domain, const Migration *migration, guint64 elapsed, guint *step) {
-  guint due = (guint)MIN(elapsed * STEPS / MAX(migration->timeout, 1), STEPS - 1) + 1;
-  if (due > *step && virDomainMigrateSetMaxDowntime(domain, MAX(migration->downtime * due / STEPS, 1), 0) == 0)
-    *step = due;
+/* A longer pause makes it easier to end: from QEMU's own, or a shorter one that the file asks for, to what the file
+ * allows. Before the migration has begun this fails, and is tried again. */
+static void raise_downtime(virDomainPtr domain, const Migration *migration, guint64 elapsed, guint64 *downtime) {
+  guint64 step = MIN(elapsed * STEPS / MAX(migration->timeout, 1), STEPS - 1) + 1;
+  guint64 due = MAX(migration->downtime * step / STEPS, MIN(migration->downtime, QEMU_DOWNTIME));
+  if (due != (*downtime ? *downtime : QEMU_DOWNTIME) && virDomainMigrateSetMaxDowntime(domain, due, 0) == 0)
+    *downtime = due;
 }
 
 static void tell(const ActionContext *context, const Action *action, const ActualJob *job, gboolean switched) {
@@ -42,7 +46,7 @@ static void follow(virDomainPtr domain, MigrationWatch *watch) {
   Schedule *schedule = &watch->schedule;
   guint64 elapsed = sent_again_for(schedule, &migration->last, g_get_monotonic_time());
   gboolean late = elapsed > migration->timeout, may_switch = (migration->flags & VIR_MIGRATE_POSTCOPY) && schedule->memory;
-  raise_downtime(domain, migration, elapsed, &schedule->step);
+  raise_downtime(domain, migration, elapsed, &schedule->downtime);
   if (g_cancellable_is_cancelled(watch->context->cancel) || (late && !may_switch)) {
     schedule->aborted = virDomainAbortJob(domain) == 0;
     migration->gave_up = schedule->aborted && late;
@@ -53,9 +57,11 @@ static void follow(virDomainPtr domain, MigrationWatch *watch) {
 
 void migration_look(virDomainPtr domain, gpointer migration_watch) {
   MigrationWatch *watch = migration_watch;
+  gint64 now = g_get_monotonic_time();
   ActualJob job;
-  if (!read_job(domain, &job)) /* not begun yet, or over */
+  if (now < watch->next || !read_job(domain, &job)) /* not begun yet, or over */
     return;
+  watch->next = now + LOOK_EVERY;
   if (!watch->seen)
     FAULT("migrate: under way");
   watch->seen = TRUE;
