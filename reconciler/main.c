@@ -1,5 +1,5 @@
-#include "reconciler/cli.h"
-#include "reconciler/git/fetch.h"
+#include "reconciler/command/cli.h"
+#include "reconciler/source/git/fetch.h"
 
 int main(int argc, char **argv) {
   if (git_fetch_is_asked(argv[0]))

@@ -2,8 +2,8 @@
  * plans and for comparison. Only given fields, in row order, as canonical text
  * (numbers and booleans as such), so that equal specs have equal JSON. */
 #include "schema/document.h"
-#include "schema/value.h"
 #include "schema/canonical.h"
+#include "schema/value.h"
 
 typedef json_t Json;
 static void json_release(json_t *json) { json_decref(json); }

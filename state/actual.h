@@ -124,7 +124,7 @@ typedef struct {
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
-  GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image_facts.h; NULL until gathered */
+  GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image/facts.h; NULL until gathered */
   /* The host offers no storage pools or no networks (no such driver or daemon): why; NULL: it does. The
    * tables are empty then, and nothing is concluded from it. */
   char *storage_error, *networks_error;

@@ -1,9 +1,9 @@
 /* Consequences of a patch that no single row knows: what libvirt adds by itself and then
  * refuses beside the new value. */
 #include "state/domain_settle.h"
+#include "schema/value.h"
 #include "state/xml_tree.h"
 #include "state/xml_value.h"
-#include "schema/value.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* From XML to specs, row by row. */
 #include "state/xml_map.h"
-#include "state/xml_value.h"
 #include "schema/value.h"
+#include "state/xml_value.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 const ActionInfo action_info[ACTION_N] = {
 #define ACTION(id, text, run, least, about) \
   [ACTION_##id] = { .name = text, .function = run, .impact = least, .help = about },
-#include "reconciler/actions.def"
+#include "reconciler/plan/actions.def"
 #undef ACTION
 };
 

@@ -3,8 +3,8 @@
  * been interrupted, verifies the result, and never improvises. */
 #pragma once
 #include <gio/gio.h>
-#include "reconciler/fleet.h"
-#include "reconciler/plan.h"
+#include "reconciler/plan/fleet.h"
+#include "reconciler/plan/plan.h"
 #include "state/journal.h"
 #include "state/libvirt/connection.h"
 
@@ -44,7 +44,7 @@ extern const ActionInfo action_info[ACTION_N];
 
 #define ACTION(id, name, function, impact, help) \
   gboolean function(const ActionContext *context, const Action *action, GError **error);
-#include "reconciler/actions.def"
+#include "reconciler/plan/actions.def"
 #undef ACTION
 
 /* Helpers of the actions: handles found by name, arguments. */

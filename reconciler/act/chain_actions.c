@@ -4,7 +4,7 @@
 #include "reconciler/act/layer_merge.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/replace_disk.h"
-#include "reconciler/disk_facts.h"
+#include "reconciler/plan/disk_facts.h"
 
 gboolean act_layer_commit(const ActionContext *context, const Action *action, GError **error) {
   LayerMerge merge = { .target = act_need(action, "target", error) };

@@ -9,7 +9,7 @@
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
-#include "reconciler/facts.h"
+#include "reconciler/plan/facts.h"
 #include "state/fault.h"
 
 #define PLAIN_SUFFIX ".plain"

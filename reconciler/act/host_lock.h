@@ -12,7 +12,7 @@
  * take no lock. */
 #pragma once
 #include <gio/gio.h>
-#include "reconciler/fleet.h"
+#include "reconciler/plan/fleet.h"
 
 typedef struct HostLocks HostLocks;
 

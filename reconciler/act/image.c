@@ -12,8 +12,8 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/image_fetch.h"
 #include "reconciler/act/upload.h"
-#include "reconciler/fetch.h"
-#include "reconciler/seed.h"
+#include "reconciler/image/fetch.h"
+#include "reconciler/image/seed.h"
 #include "schema/digest.h"
 #include "state/fault.h"
 
@@ -21,7 +21,7 @@ typedef struct {
   const char *pool, *volume, *source, *sha256, *format;
   guint64 bytes;
   char *fetched; /* the file that a URL was fetched to; NULL: source is a file */
-  gboolean made; /* of the declaration (reconciler/seed.h): it may hold secrets */
+  gboolean made; /* of the declaration (reconciler/image/seed.h): it may hold secrets */
   int fd;
 } Image;
 

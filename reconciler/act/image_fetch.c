@@ -7,7 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "reconciler/fetch.h"
+#include "reconciler/image/fetch.h"
 #include "schema/digest.h"
 #include "schema/url_mask.h"
 #include "state/fault.h"

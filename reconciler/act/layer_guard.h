@@ -1,7 +1,7 @@
 /* Whether layers of a disk may be merged or removed: looked at right before it is done. */
 #pragma once
 #include "reconciler/act/common.h"
-#include "reconciler/chain.h"
+#include "reconciler/plan/chain.h"
 
 /* A disk of a machine as it is now. */
 typedef struct {

@@ -6,7 +6,7 @@
 #include "reconciler/act/offline.h"
 #include "reconciler/act/point_disk.h"
 #include "reconciler/act/volume.h"
-#include "reconciler/disk_facts.h"
+#include "reconciler/plan/disk_facts.h"
 #include "state/fault.h"
 
 /* Layers first..end-1 of the chain, from now on noted as leaving. Those that weren't made for the disk are left

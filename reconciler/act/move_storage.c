@@ -4,7 +4,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
 #include "reconciler/act/sparse_write.h"
-#include "reconciler/base_volume.h"
+#include "reconciler/image/base_volume.h"
 #include "schema/digest.h"
 #include "state/fault.h"
 

@@ -1,8 +1,8 @@
 /* Storage pools. libvirt keeps no metadata for pools: a pool is ours when it has the UUID
  * that follows from its name, or when its declaration adopts it. */
 #include "reconciler/act/common.h"
-#include "state/object_xml.h"
 #include "state/fault.h"
+#include "state/object_xml.h"
 
 static gboolean pool_check_ours(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
   char uuid[VIR_UUID_STRING_BUFLEN];

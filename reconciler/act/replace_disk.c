@@ -5,7 +5,7 @@
 #include "reconciler/act/offline.h"
 #include "reconciler/act/point_disk.h"
 #include "reconciler/act/volume.h"
-#include "reconciler/disk_facts.h"
+#include "reconciler/plan/disk_facts.h"
 #include "state/fault.h"
 
 typedef struct {

@@ -7,7 +7,7 @@
  *   3. in one write of the definition: the disk names the new volume, the record has the old path as
  *      `retired` and no `coming`;
  *   4. once the machine runs with the new volume, the retired one and the layers below it that nobody
- *      else uses are deleted, and `retired` goes (disk-settle; plan_settle.c plans it).
+ *      else uses are deleted, and `retired` goes (disk-settle; plan/settle.c plans it).
  * What an interrupted run made until 3 is thrown away and made anew: the machine may have written since. */
 #pragma once
 #include "reconciler/act/common.h"

@@ -2,8 +2,8 @@
 #include "reconciler/act/revert.h"
 
 #include "reconciler/act/snapshot.h"
-#include "reconciler/disk_facts.h"
-#include "reconciler/revert_rules.h"
+#include "reconciler/plan/disk_facts.h"
+#include "reconciler/plan/revert_rules.h"
 #include "state/fault.h"
 
 static const char *of_disk(const Action *action, const char *key, const char *target) {

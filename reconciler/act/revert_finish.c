@@ -2,7 +2,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/long_call.h"
 #include "reconciler/act/revert.h"
-#include "reconciler/disk_facts.h"
+#include "reconciler/plan/disk_facts.h"
 #include "state/fault.h"
 #include "state/snapshot_xml.h"
 

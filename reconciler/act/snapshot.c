@@ -1,7 +1,7 @@
 /* Snapshots found, and what our record says of them. */
 #include "reconciler/act/snapshot.h"
 
-#include "reconciler/facts.h"
+#include "reconciler/plan/facts.h"
 
 gboolean snapshot_find(virDomainPtr domain, const char *name, virDomainSnapshotPtr *ret_snapshot, GError **error) {
   const char *machine = virDomainGetName(domain);

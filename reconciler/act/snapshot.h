@@ -5,7 +5,7 @@
 typedef struct {
   const char *name;
   const char *description; /* NULL: none */
-  char **disks;            /* targets; NULL: all that the guest can write, see reconciler/snapshot_rules.h */
+  char **disks;            /* targets; NULL: all that the guest can write, see reconciler/plan/snapshot_rules.h */
   gboolean memory;         /* of a running machine; an internal one of a running machine always has it */
   Quiesce quiesce;
   SnapshotMode mode;

@@ -1,8 +1,8 @@
 /* Blocks of zeros are passed over: the volume is new, so what isn't written is zero. */
 #include <errno.h>
 #include <unistd.h>
-#include "reconciler/act/upload.h"
 #include "reconciler/act/sparse_write.h"
+#include "reconciler/act/upload.h"
 #include "schema/digest.h"
 #include "state/fault.h"
 

@@ -2,7 +2,7 @@
  * service's user and root may have it work. */
 #include <unistd.h>
 
-#include "reconciler/plan_json.h"
+#include "reconciler/plan/json.h"
 #include "reconciler/service/service.h"
 
 static void add_waiting(gpointer data, const char *id, gint64 until, guint failures, const char *why) {

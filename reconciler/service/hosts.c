@@ -3,7 +3,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#include "reconciler/plan_json.h"
+#include "reconciler/plan/json.h"
 #include "reconciler/service/seen.h"
 
 enum { MOST_SINGLE = 32 };    /* domains of a host that are looked at one by one */

@@ -4,7 +4,7 @@
  * for hosts_attach. */
 #pragma once
 #include <jansson.h>
-#include "reconciler/fleet.h"
+#include "reconciler/plan/fleet.h"
 #include "reconciler/service/backoff.h"
 #include "state/libvirt/events.h"
 

@@ -2,7 +2,7 @@
  * a file and answered to whoever asks at the listener. */
 #pragma once
 #include <gio/gio.h>
-#include "reconciler/pipeline.h"
+#include "reconciler/run/pipeline.h"
 
 typedef enum { OBJECT_IN_SYNC, OBJECT_CHANGED, OBJECT_ERROR, OBJECT_HELD, OBJECT_ORPHAN, OBJECT_STATE_N } ObjectState;
 

@@ -1,7 +1,7 @@
 #include <malloc.h>
 #include <string.h>
 
-#include "reconciler/policy.h"
+#include "reconciler/rules/policy.h"
 #include "reconciler/service/service.h"
 
 enum { TOGETHER = 50000, LONGEST_GAP = 30 * G_USEC_PER_SEC }; /* microseconds */

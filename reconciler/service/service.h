@@ -13,8 +13,8 @@
  * Only those include this. */
 #pragma once
 #include <jansson.h>
-#include "reconciler/config.h"
-#include "reconciler/pipeline.h"
+#include "reconciler/run/config.h"
+#include "reconciler/run/pipeline.h"
 #include "reconciler/service/backoff.h"
 #include "reconciler/service/hosts.h"
 #include "reconciler/service/log.h"

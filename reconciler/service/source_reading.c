@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "reconciler/pipeline.h"
-#include "reconciler/policy.h"
-#include "reconciler/source.h"
+#include "reconciler/rules/policy.h"
+#include "reconciler/run/pipeline.h"
 #include "reconciler/service/tree.h"
-#include "reconciler/source_git.h"
+#include "reconciler/source/git_source.h"
+#include "reconciler/source/source.h"
 
 G_STATIC_ASSERT((int)SignatureRequirement_none == (int)SIGNATURES_NONE && (int)SignatureRequirement_tip == (int)SIGNATURES_TIP &&
                 (int)SignatureRequirement_all == (int)SIGNATURES_ALL);

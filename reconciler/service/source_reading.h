@@ -2,7 +2,7 @@
  * that work with it. */
 #pragma once
 #include <gio/gio.h>
-#include "reconciler/config.h"
+#include "reconciler/run/config.h"
 #include "schema/document.h"
 
 typedef struct {

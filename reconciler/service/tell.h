@@ -3,7 +3,7 @@
 #pragma once
 #include <gio/gio.h>
 #include <jansson.h>
-#include "reconciler/config.h"
+#include "reconciler/run/config.h"
 
 typedef struct Teller Teller;
 /* failed: called when a command couldn't be run or didn't end well. */

@@ -1,5 +1,5 @@
-#include "reconciler/plan_json.h"
-#include "reconciler/report.h"
+#include "reconciler/plan/json.h"
+#include "reconciler/report/report.h"
 #include "reconciler/service/service.h"
 #include "reconciler/service/supervisor.h"
 

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "reconciler/git/url.h"
-#include "reconciler/source_git.h"
+#include "reconciler/source/git/url.h"
+#include "reconciler/source/git_source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

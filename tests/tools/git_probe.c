@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "reconciler/git/fetch.h"
-#include "reconciler/git/update.h"
-#include "reconciler/plan_json.h"
-#include "reconciler/signals.h"
+#include "reconciler/plan/json.h"
+#include "reconciler/run/signals.h"
+#include "reconciler/source/git/fetch.h"
+#include "reconciler/source/git/update.h"
 
 static const char *text_of(const json_t *json, const char *key) { return json_string_value(json_object_get(json, key)); }
 

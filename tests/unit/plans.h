@@ -1,6 +1,6 @@
 /* Plans made by hand, for the tests of what is shown and saved. */
 #pragma once
-#include "reconciler/plan.h"
+#include "reconciler/plan/plan.h"
 
 static inline PlanObject *plans_object(Plan *plan, Kind kind, const char *name, ChangeKind change) {
   PlanObject *object = g_new0(PlanObject, 1);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "reconciler/rules/windows.h"
 #include "reconciler/service/backoff.h"
-#include "reconciler/windows.h"
 #include "schema/configuration.h"
 
 #define SECOND ((gint64)G_USEC_PER_SEC)

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "reconciler/git/url.h"
-#include "reconciler/source_git.h"
+#include "reconciler/source/git/url.h"
+#include "reconciler/source/git_source.h"
 
 static void assert_url(const char *text, GitUrlKind kind, const char *user, const char *host, guint port, const char *path) {
   g_autoptr(GError) error = NULL;

@@ -1,7 +1,7 @@
 /* The journal: what is written before and after each act, by one process at a time. */
 #include "tests/unit/check.h"
-#include "state/journal.h"
 #include "state/database.h"
+#include "state/journal.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>

@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reconciler/fleet_plan.h"
-#include "reconciler/migration.h"
-#include "reconciler/plan_json.h"
-#include "reconciler/planner.h"
+#include "reconciler/plan/fleet_plan.h"
+#include "reconciler/plan/json.h"
+#include "reconciler/plan/migration.h"
+#include "reconciler/plan/planner.h"
+#include "reconciler/run/fleet_open.h"
 #include "state/domain_facts.h"
 #include "state/host_facts.h"
 #include "state/snapshot_xml.h"

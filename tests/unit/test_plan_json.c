@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "plans.h"
-#include "reconciler/plan_json.h"
+#include "reconciler/plan/json.h"
 
 static void round_trip(const Plan *plan) {
   g_autoptr(GError) error = NULL;

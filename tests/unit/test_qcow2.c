@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "reconciler/qcow2.h"
+#include "reconciler/image/qcow2.h"
 #include "state/qcow2_header.h"
 
 static char *trouble_of(const char *path, off_t length) {

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "plans.h"
-#include "reconciler/escape.h"
-#include "reconciler/planner.h"
-#include "reconciler/progress.h"
-#include "reconciler/report.h"
-#include "reconciler/table.h"
+#include "reconciler/plan/planner.h"
+#include "reconciler/report/escape.h"
+#include "reconciler/report/progress.h"
+#include "reconciler/report/report.h"
+#include "reconciler/report/table.h"
 
 static void golden(const char *name, const char *text) {
   g_autofree char *file = g_build_filename("tests/golden/report", name, NULL), *stored = NULL;

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "plans.h"
-#include "reconciler/plan_input.h"
-#include "reconciler/policy.h"
-#include "reconciler/rules.h"
+#include "reconciler/plan/input.h"
+#include "reconciler/rules/policy.h"
+#include "reconciler/rules/rules.h"
 #include "state/real_path.h"
 
 #define NOON ((gint64)1763380800 * G_USEC_PER_SEC) /* 2025-11-17T12:00:00Z */

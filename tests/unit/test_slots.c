@@ -1,7 +1,7 @@
 /* What may be done at once: in all, on each host, and how many machines move to or from it. */
 #include "plans.h"
-#include "reconciler/slots.h"
 #include "check.h"
+#include "reconciler/run/slots.h"
 
 static void add_host(Plan *plan, const char *name, guint jobs, guint migrations) {
   PlanHost *host = g_new0(PlanHost, 1);

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "reconciler/pipeline.h"
-#include "reconciler/source.h"
+#include "reconciler/run/pipeline.h"
+#include "reconciler/source/source.h"
 
 typedef struct {
   char *dir;

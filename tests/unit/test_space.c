@@ -1,8 +1,8 @@
 /* What a plan writes into pools, and whether that fits. */
 #include "plans.h"
-#include "reconciler/space.h"
-#include "schema/value.h"
 #include "check.h"
+#include "reconciler/plan/space.h"
+#include "schema/value.h"
 
 static ActualPool *pool_of(Actual *actual, const char *name, PoolType type, guint64 available) {
   ActualPool *pool = actual_pool_new(name, "");

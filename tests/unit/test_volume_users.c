@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "reconciler/graph.h"
-#include "reconciler/status_disks.h"
+#include "reconciler/status/disks.h"
+#include "reconciler/status/graph.h"
 
 static ActualVolume *volume(ActualPool *pool, const char *name, const char *backing) {
   ActualVolume *made = g_new0(ActualVolume, 1);

@@ -1,0 +1,91 @@
+#include "reconciler/plan/build.h"
+
+PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, ChangeKind change, const Object *declared) {
+  PlanObject *object = g_new0(PlanObject, 1);
+  object->kind = kind;
+  object->name = g_strdup(name);
+  object->host = g_strdup(builder->input->host);
+  object->change = change;
+  object->fields = g_ptr_array_new_with_free_func((GDestroyNotify)field_change_free);
+  object->notes = g_ptr_array_new_with_free_func(g_free);
+  if (declared != NULL) {
+    object->place = g_strdup_printf("%s:%u", declared->at.file, declared->at.line);
+    object->declared = object_ref(declared);
+  }
+  g_ptr_array_add(builder->plan->objects, object);
+  return object;
+}
+
+void build_error(PlanBuilder *builder, PlanObject *object, char *message) {
+  g_autofree char *id = plan_object_id(object);
+  plan_drop_actions(builder->plan, id);
+  object->change = CHANGE_ERROR;
+  g_free(object->error);
+  object->error = message;
+  g_hash_table_replace(builder->failed, g_steal_pointer(&id), g_strdup(message));
+}
+
+void build_note(PlanObject *object, char *note) { g_ptr_array_add(object->notes, note); }
+
+Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind kind, const char *after,
+                     char *description, ...) {
+  Action *action = g_new0(Action, 1);
+  action->kind = kind;
+  action->id = g_strdup_printf("%c%u", (char)('a' + builder->input->round), ++builder->next);
+  action->object = plan_object_id(object);
+  action->impact = action_least_impact[kind];
+  action->after = g_ptr_array_new_with_free_func(g_free);
+  action->args = string_map_new();
+  action->description = description;
+  va_list list;
+  va_start(list, description);
+  const char *key;
+  while ((key = va_arg(list, const char *)) != NULL) {
+    const char *value = va_arg(list, const char *);
+    if (value != NULL)
+      string_map_set(action->args, key, value);
+  }
+  va_end(list);
+  build_wait(action, after);
+  g_ptr_array_add(builder->plan->actions, action);
+  return action;
+}
+
+void build_wait(Action *action, const char *after) {
+  if (after == NULL || g_str_equal(after, action->id))
+    return;
+  for (guint i = 0; i < action->after->len; i++)
+    if (g_str_equal(action->after->pdata[i], after))
+      return;
+  g_ptr_array_add(action->after, g_strdup(after));
+}
+
+void build_wait_all(Action *action, const GPtrArray *actions) {
+  for (guint i = 0; i < actions->len; i++)
+    build_wait(action, ((const Action *)actions->pdata[i])->id);
+}
+
+void build_ready(PlanBuilder *builder, Kind kind, const char *name, const Action *action) {
+  if (action != NULL)
+    g_hash_table_replace(builder->ready, object_id(kind, name), g_strdup(action->id));
+}
+
+const char *build_needs(const PlanBuilder *builder, Kind kind, const char *name) {
+  g_autofree char *id = object_id(kind, name);
+  return g_hash_table_lookup(builder->ready, id);
+}
+
+const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name) {
+  g_autofree char *id = object_id(kind, name);
+  return g_hash_table_lookup(builder->failed, id);
+}
+
+char *build_refusal(const PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->effect == EFFECT_NEVER)
+      return g_strdup_printf("%s is %s and can't become %s: %s", change->path, change->from != NULL ? change->from : "unset",
+                             change->to != NULL ? change->to : "unset", change->why);
+  }
+  return NULL;
+}

@@ -1,0 +1,206 @@
+#include "reconciler/plan/context.h"
+
+#include "schema/value.h"
+#include "state/domain_xml.h"
+
+typedef struct {
+  const FieldTable *table;
+  guint row;
+  void (*apply)(const DiffInput *input, FieldChange *change);
+} Rule;
+
+static void at_next_start(FieldChange *change, const char *why) {
+  change->effect = EFFECT_NEXT_START;
+  change->call = CALL_NONE;
+  if (change->live && why != NULL) {
+    g_free(change->why);
+    change->why = g_strdup(why);
+  }
+}
+
+static gconstpointer device_of(const DiffInput *input, const FieldChange *change, const Field *list) {
+  gconstpointer specs[] = {input->desired, input->applied, input->persistent, input->started};
+  for (guint i = 0; i < G_N_ELEMENTS(specs) && change->match != NULL; i++) {
+    if (specs[i] == NULL || !field_given(input->table, specs[i], list))
+      continue;
+    GPtrArray *items = *(GPtrArray **)field_member(list, specs[i]);
+    gconstpointer item = list_find(list->sub, items, table_match_field(list->sub), change->match);
+    if (item != NULL)
+      return item;
+  }
+  return NULL;
+}
+
+static gboolean is_drive(const DiskSpec *disk) {
+  return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+}
+
+/* As libvirt's QEMU driver: virtio, scsi and usb disks can be plugged; drives and the old buses can't. */
+static gboolean can_plug(const DiskSpec *disk) {
+  if (is_drive(disk))
+    return FALSE;
+  if (given(disk, DiskSpec, bus))
+    return disk->bus == DiskBus_virtio || disk->bus == DiskBus_scsi || disk->bus == DiskBus_usb;
+  return g_str_has_prefix(disk->target, "vd");
+}
+
+static void disk_plug(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (change->whole && disk != NULL && !can_plug(disk))
+    at_next_start(change, "this kind of drive can't be plugged while the machine runs");
+}
+
+static void disk_medium(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (disk != NULL && is_drive(disk)) {
+    change->effect = EFFECT_LIVE_CALL;
+    change->call = CALL_MEDIA;
+  }
+}
+
+/* A drive reads its image itself: what changes is the path. */
+static void disk_image(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  if (disk == NULL || !is_drive(disk))
+    return;
+  change->effect = EFFECT_NONE;
+  g_clear_pointer(&change->why, g_free);
+}
+
+/* Reading a disk as another format than it has would hand the guest garbage. */
+static void disk_format(const DiffInput *input, FieldChange *change) {
+  const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
+  const VmSpec *found = input->persistent;
+  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
+  const DiskSpec *now = found != NULL && given(found, VmSpec, disks)
+                            ? list_find(&DiskSpec_table, found->disks, key, change->match) : NULL;
+  gboolean other = now != NULL && disk != NULL && given(disk, DiskSpec, path) && given(now, DiskSpec, path) &&
+                   !g_str_equal(disk->path, now->path);
+  if (disk == NULL || is_drive(disk) || other)
+    return;
+  change->effect = EFFECT_NEVER;
+  g_free(change->why);
+  change->why = g_strdup("a disk isn't converted in place; take format out of the file");
+}
+
+/* vCPUs that were there at boot can't be unplugged (hotpluggable='no'), nor more be had than max. */
+static void vcpus(const DiffInput *input, FieldChange *change) {
+  const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
+  if (live == NULL || !change->live)
+    return;
+  if (desired->cpu.count > live->cpu.max)
+    at_next_start(change, "the running machine can't have more virtual CPUs than it was started with as max");
+  else if (desired->cpu.count < live->cpu.count &&
+           (started == NULL || !given(&started->cpu, CpuSpec, count) || desired->cpu.count < started->cpu.count))
+    at_next_start(change, "virtual CPUs that were there at start can't be unplugged");
+}
+
+/* A balloon that hasn't moved since the start, which told it where to: the guest is still
+ * booting, or has no driver for it. Telling it again would change nothing. */
+static gboolean balloon_is_told(const DiffInput *input) {
+  const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
+  return started != NULL && given(&started->memory, MemorySpec, size) && started->memory.size == desired->memory.size &&
+         given(&live->memory, MemorySpec, max) && live->memory.size == live->memory.max &&
+         desired->memory.size < live->memory.max;
+}
+
+static void memory(const DiffInput *input, FieldChange *change) {
+  const VmSpec *desired = input->desired, *live = input->live;
+  if (live == NULL || !change->live)
+    return;
+  if (balloon_is_told(input)) {
+    change->live = FALSE;
+    return;
+  }
+  if (desired->memory.size > live->memory.max)
+    at_next_start(change, "the running machine can't have more memory than it was started with as max");
+  else if (given(&live->balloon, BalloonSpec, model) && live->balloon.model == BalloonModel_none)
+    at_next_start(change, "the running machine has no memory balloon");
+}
+
+/* libvirt moves a running interface between networks and bridges only. */
+static void interface_source(const DiffInput *input, FieldChange *change) {
+  const VmSpec *live = input->live;
+  const Field *match = table_match_field(&InterfaceSpec_table);
+  const InterfaceSpec *now = live != NULL && change->match != NULL && given(live, VmSpec, interfaces)
+                                 ? list_find(&InterfaceSpec_table, live->interfaces, match, change->match) : NULL;
+  if (now != NULL && !given(now, InterfaceSpec, network) && !given(now, InterfaceSpec, bridge))
+    change->effect = EFFECT_LIVE_REPLUG;
+}
+
+/* libvirt computes it anew from the cells at each definition, whatever it says. */
+static void most_memory(const DiffInput *input, FieldChange *change) {
+  if (!input->has_numa || !change->persistent)
+    return;
+  change->effect = EFFECT_NEVER;
+  g_free(change->why);
+  change->why = g_strdup("the machine has NUMA cells, and its memory is their sum: change the cells in the definition");
+}
+
+static const GraphicsSpec *display_of(const VmSpec *spec, const char *type) {
+  return spec != NULL && given(spec, VmSpec, graphics) ? list_find(&GraphicsSpec_table, spec->graphics,
+                                                                   table_match_field(&GraphicsSpec_table), type) : NULL;
+}
+
+/* QEMU sets the password of a display only where it was started with one. */
+static void display_password(const DiffInput *input, FieldChange *change) {
+  const GraphicsSpec *started = display_of(input->started, change->match);
+  if (change->live && input->started != NULL && (started == NULL || !given(started, GraphicsSpec, passwordSecret)))
+    at_next_start(change, "the display was started without a password");
+}
+
+static const Rule rules[] = {
+    {&GraphicsSpec_table, GraphicsSpec_passwordSecret, display_password},
+    {&VmSpec_table, VmSpec_disks, disk_plug},
+    {&DiskSpec_table, DiskSpec_path, disk_medium},
+    {&DiskSpec_table, DiskSpec_image, disk_image},
+    {&DiskSpec_table, DiskSpec_format, disk_format},
+    {&InterfaceSpec_table, InterfaceSpec_network, interface_source},
+    {&InterfaceSpec_table, InterfaceSpec_bridge, interface_source},
+    {&CpuSpec_table, CpuSpec_count, vcpus},
+    {&MemorySpec_table, MemorySpec_size, memory},
+    {&MemorySpec_table, MemorySpec_max, most_memory},
+};
+
+/* What isn't part of a definition: it is done whether or not something runs. */
+static gboolean acts_at_once(Call call) {
+  return call == CALL_RESIZE_DISK || call == CALL_RESIZE_VOLUME || call == CALL_AUTOSTART || call == CALL_POWER;
+}
+
+void context_apply(const DiffInput *input, FieldChange *change) {
+  if (change->effect == EFFECT_NEVER && change->field->why != NULL && change->why == NULL)
+    change->why = g_strdup(change->field->why);
+  for (guint i = 0; i < G_N_ELEMENTS(rules); i++)
+    if (change->field == &rules[i].table->fields[rules[i].row])
+      rules[i].apply(input, change);
+  gboolean by_live_call = change->effect == EFFECT_LIVE_CALL || change->effect == EFFECT_LIVE_UPDATE || change->effect == EFFECT_LIVE_REPLUG;
+  if (by_live_call && !change->live && !acts_at_once(change->call))
+    at_next_start(change, NULL);
+  change->pending = change->live && change->effect == EFFECT_NEXT_START;
+}
+
+/* A medium is ejected, though the path of a disk is left as it is. */
+static gboolean ejects(const DiskSpec *desired, const DiskSpec *applied, const DiskSpec *persistent) {
+  return desired != NULL && persistent != NULL && is_drive(persistent) && disk_drops_medium(desired, applied);
+}
+
+gboolean context_resets(const FieldTable *table, const Field *field, gconstpointer desired, gconstpointer applied,
+                        gconstpointer persistent) {
+  if (field == &DiskSpec_table.fields[DiskSpec_path] && ejects(desired, applied, persistent))
+    return TRUE;
+  return applied != NULL && field_given(table, applied, field) && !field->unmanage;
+}
+
+char *context_item_summary(const FieldTable *table, gconstpointer item) {
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < table->n_fields; i++) {
+    const Field *field = &table->fields[i];
+    if (!field_given(table, item, field) || field->key_field || field->type == VALUE_GROUP || field->type == VALUE_LIST)
+      continue;
+    g_autofree char *value = value_format(field, field_member(field, item));
+    g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "", field->key, value);
+  }
+  if (text->len == 0)
+    g_string_append(text, "present");
+  return g_string_free(text, FALSE);
+}

@@ -1,0 +1,38 @@
+#include "reconciler/plan/disk_facts.h"
+
+#include "reconciler/plan/facts.h"
+
+const DiskFactSpec *disk_facts(const FactsSpec *facts, const char *target) { return facts_find(facts, FactsSpec_disks, target); }
+
+gboolean disk_facts_leaving(const FactsSpec *facts, const char *target, const char *path) {
+  const DiskFactSpec *fact = disk_facts(facts, target);
+  return fact && given(fact, DiskFactSpec, leaving) && g_strv_contains((const char *const *)fact->leaving, path);
+}
+
+static void set_part(DiskFactSpec *fact, guint part, const char *const *paths) {
+  const Field *field = &DiskFactSpec_table.fields[part];
+  spec_unset(&DiskFactSpec_table, fact, field);
+  if (!paths)
+    return;
+  if (field->type == VALUE_STRINGS)
+    *(char ***)field_member(field, fact) = g_strdupv((char **)paths);
+  else
+    *(char **)field_member(field, fact) = g_strdup(paths[0]);
+  field_set_given(&DiskFactSpec_table, fact, field);
+}
+
+static gboolean is_empty(const DiskFactSpec *fact) {
+  return !given(fact, DiskFactSpec, leaving) && !given(fact, DiskFactSpec, coming) && !given(fact, DiskFactSpec, retired);
+}
+
+gboolean disk_facts_set(FactsSpec *facts, gconstpointer data) {
+  const DiskFact *wanted = data;
+  DiskFactSpec *fact = facts_need(facts, FactsSpec_disks, wanted->target);
+  DiskFactSpec *before = spec_copy(&DiskFactSpec_table, fact);
+  set_part(fact, wanted->part, wanted->paths);
+  gboolean changed = !spec_equal(&DiskFactSpec_table, before, fact);
+  spec_free(&DiskFactSpec_table, before);
+  if (is_empty(fact))
+    facts_drop(facts, FactsSpec_disks, fact);
+  return changed;
+}

@@ -1,0 +1,31 @@
+#include "reconciler/plan/fleet.h"
+
+gboolean fleet_host_is_fenced(const FleetHost *host) {
+  return host->spec != NULL && given(host->spec, HostSpec, fenced) && host->spec->fenced;
+}
+
+gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other) {
+  const SharedPoolSpec *shared = given(host->spec, HostSpec, sharedPools)
+                                     ? list_find(&SharedPoolSpec_table, host->spec->sharedPools, table_key_field(&SharedPoolSpec_table), pool) : NULL;
+  return shared != NULL && g_strv_contains((const char *const *)shared->with, other);
+}
+
+gboolean fleet_has_fenced(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++)
+    if (fleet_host_is_fenced(fleet->hosts->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean desired_has_hosts(const Desired *desired) {
+  return desired->objects->len > 0 && ((const Object *)desired->objects->pdata[0])->kind == KIND_HOST;
+}
+
+FleetHost *fleet_host(const Fleet *fleet, const char *name) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    if (g_strcmp0(host->name, name) == 0)
+      return host;
+  }
+  return NULL;
+}

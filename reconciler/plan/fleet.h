@@ -1,0 +1,42 @@
+/* The hosts of a run: each with its own connection and observation (run/fleet_open.h). One that can't be asked has an
+ * error instead; that is its own objects' matter, and nobody else's. A run without declared hosts has
+ * one, without a name, so that both are the same code. */
+#pragma once
+#include "reconciler/plan/plan.h"
+#include "state/actual.h"
+
+typedef struct Connection Connection;
+
+/* What a service keeps of a host from run to run. */
+typedef struct {
+  const char *name;       /* NULL: the only one */
+  Connection *connection; /* borrowed */
+  Actual *actual;         /* as it was seen last, and then by this run; NULL: unknown */
+  GHashTable *stale;      /* names of the domains that may differ from that */
+  GError *error;          /* why it shan't be asked, and then why it couldn't be; NULL: it can */
+} KnownHost;
+
+typedef struct {
+  char *name;             /* NULL: the only one */
+  const HostSpec *spec;   /* as declared; NULL: the only one */
+  const StringMap *labels; /* NULL: none */
+  Connection *connection;
+  const char *uri;        /* of the connection, as asked; may be NULL */
+  KnownHost *known;       /* whose connection it is, borrowed; NULL: its own */
+  Actual *actual;         /* NULL: it couldn't be asked */
+  GError *error;          /* why */
+} FleetHost;
+
+typedef struct {
+  GPtrArray *hosts; /* of FleetHost *, by name */
+} Fleet;
+
+/* NULL: there is none of this name (NULL: the only one). */
+FleetHost *fleet_host(const Fleet *fleet, const char *name);
+/* Declared to be off for certain: it can't run anything. */
+gboolean fleet_host_is_fenced(const FleetHost *host);
+/* Whether a pool is declared to be the same one on another host. */
+gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
+/* Whether one of them is fenced: copies of machines may come back with it. */
+gboolean fleet_has_fenced(const Fleet *fleet);
+gboolean desired_has_hosts(const Desired *desired);

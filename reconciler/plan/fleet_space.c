@@ -1,0 +1,72 @@
+/* Room on the hosts that machines move to: counted over all hosts' parts of a plan, in the order in which machines are
+ * planned. What leaves a pool makes no room for what comes: it is deleted last. */
+#include "reconciler/plan/migration.h"
+#include "schema/value.h"
+
+typedef struct {
+  Plan *plan;
+  const Fleet *fleet;
+  GHashTable *taken;   /* "HOST POOL" → guint64 *, by those that were accepted */
+  GHashTable *brought; /* "HOST PATH": a set: what one of them brings for others too */
+} Room;
+
+static gboolean is_common(const Action *action) { return action->kind == ACTION_MOVE_BASE || action->kind == ACTION_MOVE_FILE; }
+
+static guint64 bytes_of(const Room *room, const Action *action) {
+  const char *bytes = string_map_get(action->args, "bytes"), *pool = string_map_get(action->args, "toPool");
+  g_autofree char *path = g_strconcat(string_map_get(action->args, "to"), " ", string_map_get(action->args, "path"), NULL);
+  return pool == NULL || bytes == NULL || g_hash_table_contains(room->brought, path) ? 0 : g_ascii_strtoull(bytes, NULL, 10);
+}
+
+static guint64 *account(const Room *room, const char *host, const char *pool) {
+  g_autofree char *key = g_strconcat(host, " ", pool, NULL);
+  guint64 *sum = g_hash_table_lookup(room->taken, key);
+  if (sum == NULL)
+    g_hash_table_insert(room->taken, g_steal_pointer(&key), sum = g_new0(guint64, 1));
+  return sum;
+}
+
+/* With `take`, its bytes are counted; else the first pool that they don't fit into is said. NULL: they fit. */
+static char *walk(const Room *room, const char *object, gboolean take) {
+  g_autoptr(GHashTable) wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  const Room mine = {room->plan, room->fleet, wanted, room->brought};
+  for (guint i = 0; i < room->plan->actions->len; i++) {
+    const Action *action = room->plan->actions->pdata[i];
+    const char *to = string_map_get(action->args, "to"), *name = string_map_get(action->args, "toPool");
+    guint64 bytes = g_str_equal(action->object, object) && to != NULL ? bytes_of(room, action) : 0;
+    if (bytes == 0)
+      continue;
+    guint64 *sum = account(&mine, to, name), *taken = account(room, to, name);
+    *sum += bytes;
+    if (take) {
+      *taken += bytes;
+      if (is_common(action))
+        g_hash_table_add(room->brought, g_strconcat(to, " ", string_map_get(action->args, "path"), NULL));
+      continue;
+    }
+    const FleetHost *host = fleet_host(room->fleet, to);
+    const ActualPool *pool = host != NULL && host->actual != NULL ? g_hash_table_lookup(host->actual->pools, name) : NULL;
+    if (pool == NULL || *taken + *sum <= pool->available)
+      continue;
+    g_autofree char *need = bytes_format_short(*sum), *have = bytes_format_short(pool->available - MIN(*taken, pool->available));
+    return g_strdup_printf("it needs %s in pool %s on %s, which has %s%s: make room there, or place it elsewhere", need, name, to, have,
+                           *taken > 0 ? " beside what other machines bring" : "");
+  }
+  return NULL;
+}
+
+void moves_check_space(Plan *plan, const Fleet *fleet) {
+  Room room = {plan, fleet, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+               g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+  for (guint i = 0; i < plan->objects->len; i++) {
+    PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *id = plan_object_id(object);
+    char *error = walk(&room, id, FALSE);
+    if (error != NULL)
+      plan_reject(plan, object, error);
+    else
+      walk(&room, id, TRUE);
+  }
+  g_hash_table_unref(room.taken);
+  g_hash_table_unref(room.brought);
+}

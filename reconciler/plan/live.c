@@ -1,0 +1,192 @@
+/* Live changes of a running machine: each by its right call, several fields of one call or
+ * one device together in one action. */
+#include "reconciler/plan/build.h"
+#include "schema/value.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const VmSpec *desired;
+  const char *after;
+  GPtrArray *actions; /* of Action *, borrowed */
+} Live;
+
+static char *number(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT, value); }
+
+static void add(Live *live, Action *action) { g_ptr_array_add(live->actions, action); }
+
+static const DiskSpec *desired_disk(const Live *live, const char *target) {
+  return list_find(&DiskSpec_table, live->desired->disks, &DiskSpec_table.fields[DiskSpec_target], target);
+}
+
+static void vcpus(Live *live, const FieldChange *change) {
+  g_autofree char *count = g_strdup_printf("%" G_GINT64_FORMAT, live->desired->cpu.count);
+  add(live, build_action(live->builder, live->object, ACTION_SET_VCPUS, live->after,
+                         g_strdup_printf("set virtual CPUs from %s to %s", change->from, change->to), "count", count, NULL));
+}
+
+static void memory(Live *live, const FieldChange *change) {
+  g_autofree char *bytes = number(live->desired->memory.size);
+  add(live, build_action(live->builder, live->object, ACTION_SET_MEMORY, live->after,
+                         g_strdup_printf("set memory from %s to %s by balloon", change->from, change->to), "bytes", bytes, NULL));
+}
+
+static void memory_stats(Live *live, const FieldChange *change) {
+  const MemorySpec *spec = &live->desired->memory;
+  g_autofree char *period = number(given(spec, MemorySpec, statsPeriod) ? spec->statsPeriod : 0);
+  add(live, build_action(live->builder, live->object, ACTION_SET_MEMORY_STATS, live->after,
+                         g_strdup_printf("collect memory statistics every %s", change->to), "period", period, NULL));
+}
+
+/* Defaults for what left the file: QEMU's and the kernel's own. */
+static void scheduler(Live *live, const FieldChange *change) {
+  const CpuSpec *cpu = &live->desired->cpu;
+  g_autofree char *shares = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, shares) ? cpu->shares : 1024);
+  g_autofree char *period = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, period) ? cpu->period : 100000);
+  g_autofree char *quota = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, quota) ? cpu->quota : -1);
+  const Field *fields = CpuSpec_table.fields;
+  add(live, build_action(live->builder, live->object, ACTION_SET_SCHEDULER, live->after,
+                         g_strdup_printf("set the CPU scheduler's %s to %s", change->field->key, change->to != NULL ? change->to : "its default"),
+                         "shares", change->field == &fields[CpuSpec_shares] ? shares : NULL, NULL));
+  Action *action = live->actions->pdata[live->actions->len - 1];
+  if (change->field == &fields[CpuSpec_period])
+    string_map_set(action->args, "period", period);
+  if (change->field == &fields[CpuSpec_quota])
+    string_map_set(action->args, "quota", quota);
+}
+
+static void pin_vcpu(Live *live, const FieldChange *change) {
+  const CpuPinSpec *pin = given(&live->desired->cpu, CpuSpec, pinning)
+                              ? list_find(&CpuPinSpec_table, live->desired->cpu.pinning, table_key_field(&CpuPinSpec_table), change->match)
+                              : NULL;
+  const char *cpus = pin != NULL ? pin->cpus : "all";
+  add(live, build_action(live->builder, live->object, ACTION_PIN_VCPU, live->after,
+                         g_strdup_printf("pin virtual CPU %s to host CPUs %s", change->match, cpus), "vcpu", change->match,
+                         "cpus", cpus, NULL));
+}
+
+static void pin_emulator(Live *live, const FieldChange *change) {
+  const char *cpus = change->to != NULL ? change->to : "all";
+  add(live, build_action(live->builder, live->object, ACTION_PIN_EMULATOR, live->after,
+                         g_strdup_printf("pin the emulator to host CPUs %s", cpus), "cpus", cpus, NULL));
+}
+
+static void io_limits(Live *live, const FieldChange *change) {
+  const DiskSpec *disk = desired_disk(live, change->match);
+  if (disk == NULL)
+    return;
+  Action *action = build_action(live->builder, live->object, ACTION_SET_IO_LIMITS, live->after,
+                                g_strdup_printf("set I/O limits of disk %s", change->match), "target", change->match, NULL);
+  const FieldTable *table = &IoLimitsSpec_table;
+  for (guint i = 0; given(disk, DiskSpec, ioLimits) && i < table->n_fields; i++) {
+    const Field *field = &table->fields[i];
+    if (!field_given(table, &disk->ioLimits, field))
+      continue;
+    g_autofree char *value = number(*(guint64 *)field_member(field, &disk->ioLimits));
+    string_map_set(action->args, field->key, value);
+  }
+  add(live, action);
+}
+
+static void media(Live *live, const FieldChange *change) {
+  const DiskSpec *disk = desired_disk(live, change->match);
+  const char *path = disk != NULL && given(disk, DiskSpec, path) ? disk->path : NULL;
+  add(live, build_action(live->builder, live->object, ACTION_CHANGE_MEDIA, live->after,
+                         path != NULL ? g_strdup_printf("insert %s into drive %s", path, change->match)
+                                      : g_strdup_printf("eject the medium of drive %s", change->match),
+                         "target", change->match, "path", path, NULL));
+}
+
+static void attach(Live *live, const FieldChange *change) {
+  gboolean comes = change->to != NULL;
+  Action *action = build_action(live->builder, live->object, comes ? ACTION_ATTACH_DEVICE : ACTION_DETACH_DEVICE, live->after,
+                                g_strdup_printf("%s %s", comes ? "attach" : "detach", change->path), "list", change->list,
+                                "match", change->match, NULL);
+  if (comes) /* what goes may have had the same file or address */
+    for (guint i = 0; i < live->actions->len; i++) {
+      const Action *other = live->actions->pdata[i];
+      if (other->kind == ACTION_DETACH_DEVICE)
+        build_wait(action, other->id);
+    }
+  add(live, action);
+}
+
+static void bandwidth(Live *live, const FieldChange *change) {
+  add(live, build_action(live->builder, live->object, ACTION_SET_BANDWIDTH, live->after,
+                         g_strdup_printf("set bandwidth of interface %s", change->match), "match", change->match, NULL));
+}
+
+static void title(Live *live, const FieldChange *change) {
+  add(live, build_action(live->builder, live->object, ACTION_SET_TITLE, live->after, g_strdup("set the title"), "text", change->to, NULL));
+}
+
+static void description(Live *live, const FieldChange *change) {
+  add(live, build_action(live->builder, live->object, ACTION_SET_DESCRIPTION, live->after, g_strdup("set the description"),
+                         "text", change->to, NULL));
+}
+
+static void lifecycle(Live *live, const FieldChange *change) {
+  add(live, build_action(live->builder, live->object, ACTION_SET_LIFECYCLE, live->after,
+                         g_strdup_printf("set %s to %s", change->path, change->to), "event", change->path, "action", change->to, NULL));
+}
+
+/* One row per call; `once` by device (or by machine): later fields of it are covered. */
+static const struct {
+  Call call;
+  void (*plan)(Live *live, const FieldChange *change);
+  gboolean once;
+} calls[] = {
+    {CALL_VCPUS, vcpus, FALSE},          {CALL_MEMORY, memory, FALSE},       {CALL_MEMORY_STATS, memory_stats, FALSE},
+    {CALL_SCHEDULER, scheduler, FALSE},  {CALL_PIN_VCPU, pin_vcpu, TRUE},    {CALL_PIN_EMULATOR, pin_emulator, FALSE},
+    {CALL_IO_LIMITS, io_limits, TRUE},   {CALL_MEDIA, media, TRUE},          {CALL_ATTACH_DEVICE, attach, FALSE},
+    {CALL_BANDWIDTH, bandwidth, TRUE},   {CALL_TITLE, title, FALSE},         {CALL_DESCRIPTION, description, FALSE},
+    {CALL_LIFECYCLE, lifecycle, FALSE},
+};
+
+static void plan_call(Live *live, GHashTable *done, const FieldChange *change) {
+  for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
+    if (calls[i].call != change->call)
+      continue;
+    g_autofree char *key = g_strdup_printf("%d %s", change->call, change->match != NULL ? change->match : "");
+    if (calls[i].once && !g_hash_table_add(done, g_steal_pointer(&key)))
+      return;
+    calls[i].plan(live, change);
+    return;
+  }
+}
+
+/* Update and replug are per device; replug wins since it brings everything. */
+static void plan_device(Live *live, GHashTable *done, const FieldChange *change, gboolean replug) {
+  g_autofree char *key = g_strdup_printf("device %s %s", change->list, change->match != NULL ? change->match : "");
+  if (!g_hash_table_add(done, g_steal_pointer(&key)))
+    return;
+  add(live, build_action(live->builder, live->object, replug ? ACTION_REPLUG_DEVICE : ACTION_UPDATE_DEVICE, live->after,
+                         g_strdup_printf("%s %s[%s]", replug ? "replug" : "update", change->list, change->match), "list",
+                         change->list, "match", change->match, NULL));
+}
+
+static gboolean goes(const FieldChange *change) {
+  return change->effect == EFFECT_LIVE_CALL && change->call == CALL_ATTACH_DEVICE && change->to == NULL;
+}
+
+void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions) {
+  (void)domain;
+  Live live = {builder, object, object_vm(object->desired), after, ret_actions};
+  g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->live && goes(change))
+      attach(&live, change);
+  }
+  for (Effect effect = EFFECT_LIVE_REPLUG; effect >= EFFECT_LIVE_CALL; effect--) {
+    for (guint i = 0; i < object->fields->len; i++) {
+      const FieldChange *change = object->fields->pdata[i];
+      if (!change->live || change->effect != effect || goes(change))
+        continue;
+      if (effect == EFFECT_LIVE_CALL)
+        plan_call(&live, done, change);
+      else
+        plan_device(&live, done, change, effect == EFFECT_LIVE_REPLUG);
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/* Machines that move to another host: by live migration, or stopped, copied and started there. What can be
+ * known beforehand is checked here, the rest by the first action, before anything is touched. */
+#include "reconciler/plan/migration.h"
+
+#include <string.h>
+
+#include "reconciler/plan/migration_policy.h"
+#include "reconciler/plan/moved.h"
+#include "schema/value.h"
+
+void move_set_number(Action *action, const char *key, guint64 value) {
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, value);
+  string_map_set(action->args, key, text);
+}
+
+Action *move_act(Move *move, ActionKind kind, char *description) {
+  Action *action = build_action(move->builder, move->object, kind, move->last, description, "to", move->to, NULL);
+  move->last = action->id;
+  return action;
+}
+
+static void set_changes(Move *move, Action *arrives) {
+  gboolean resize, rest;
+  move_changes(move, &resize, &rest);
+  if (resize)
+    string_map_set(arrives->args, "resize", "true");
+  if (rest)
+    string_map_set(arrives->args, "rest", "true");
+}
+
+static char *go_live(Move *move) {
+  const MigrationPolicy policy = {move->vm, move->placed->now->spec, move->placed->home->spec, move->disks->len > 0};
+  char *refusal = migration_refusal(&policy);
+  if (refusal != NULL)
+    return refusal;
+  g_autofree char *size = bytes_format_short(move->bytes);
+  g_autofree char *storage = move->disks->len > 0 ? g_strdup_printf(", copying %s of disks", size) : g_strdup("");
+  Action *action = move_act(move, ACTION_DOMAIN_MIGRATE, g_strdup_printf("migrate to %s while it runs%s", move->to, storage));
+  migration_arguments(&policy, action);
+  if (move->disks->len > 0)
+    string_map_set(action->args, "disks", move->disks->str);
+  if (move->left->len > 0)
+    string_map_set(action->args, "left", move->left->str);
+  move_state_note(move, action);
+  set_changes(move, action);
+  return NULL;
+}
+
+static void go_cold(Move *move) {
+  Action *action = move_act(move, ACTION_DOMAIN_ARRIVE, g_strdup_printf(move->starts ? "start it on %s" : "define it on %s", move->to));
+  if (move->starts)
+    string_map_set(action->args, "start", "true");
+  if (move->left->len > 0)
+    string_map_set(action->args, "left", move->left->str);
+  move_state_note(move, action);
+  set_changes(move, action);
+  string_map_set(move_act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"))->args, "from", move->placed->now->name);
+}
+
+/* Stopping it is permitted by asking for it, by its policy, or by the run. */
+static char *stop_first(Move *move, gboolean asked) {
+  const UpdatePolicySpec *policy = &move->vm->updatePolicy;
+  gboolean stated = given(move->vm, VmSpec, updatePolicy) && given(policy, UpdatePolicySpec, restart);
+  gboolean allowed = stated ? policy->restart == RestartPolicy_allowed : (move->builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
+  if (!asked && !allowed)
+    return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", move_not_live(move->domain));
+  Action *action = move_act(move, ACTION_DOMAIN_SHUTDOWN, NULL);
+  action->description = plan_shutdown(move->vm, action);
+  if (!given(&move->vm->shutdown, ShutdownSpec, force)) { /* for a move nothing is powered off, unless the file says so */
+    string_map_set(action->args, "force", "false");
+    action->description[strcspn(action->description, ",")] = '\0';
+  }
+  if (move->starts)
+    string_map_set(action->args, "again", "true");
+  action->permitted = TRUE;
+  return NULL;
+}
+
+/* What people and programs see of it before it is begun. */
+static void describe(Move *move, Action *check) {
+  g_autofree char *size = bytes_format_short(move->bytes);
+  const MemorySpec *memory = &move->domain->live.memory;
+  g_autofree char *sent = move->live && given(memory, MemorySpec, size) ? bytes_format_short(memory->size) : NULL;
+  g_autofree char *state = sent != NULL ? g_strdup_printf(" and %s of memory", sent) : g_strdup("");
+  const char *way = move->live ? "live" : move->starts ? "cold" : "stopped";
+  string_map_set(check->args, "way", way);
+  move_set_number(check, "bytes", move->bytes);
+  build_note(move->object, g_strdup_printf("it moves %s: %s of files%s to copy", move->live ? "while it runs" : move->starts ? "shut down, and is started there"
+                                                                        : move->domain->active ? "shut down, and stays so" : "as it is, stopped",
+                                           size, state));
+  build_note(move->object, g_strdup_printf("checked on %s: libvirt's version, machine type, CPU, bridges, networks, pools and their space, and that no "
+                                           "machine or file stands in the way", move->to));
+}
+
+static char *plan_way(Move *move) {
+  const MigrationSpec *policy = &move->vm->migration;
+  int mode = given(move->vm, VmSpec, migration) && given(policy, MigrationSpec, mode) ? policy->mode : MigrationMode_automatic;
+  gboolean runs = move->domain->active, interrupted = given(&move->domain->owner->facts, FactsSpec, restarting);
+  move->starts = (runs || interrupted) && !(given(move->vm, VmSpec, powerState) && move->vm->powerState == PowerState_stopped);
+  move->live = runs && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(move->domain) == NULL);
+  if (move->live && move_not_live(move->domain) != NULL)
+    return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain));
+  char *error = move_refusal(move);
+  if (error != NULL)
+    return error;
+  Action *check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
+  if ((error = move_storage(move)) != NULL)
+    return error;
+  if (!move->live && runs && (error = stop_first(move, mode == MigrationMode_cold)) != NULL)
+    return error;
+  move_disks(move);
+  move_state(move);
+  move_state_note(move, check);
+  if (move->shared->len > 0)
+    string_map_set(check->args, "pools", move->shared->str);
+  if (move->live && (error = go_live(move)) != NULL)
+    return error;
+  if (!move->live)
+    go_cold(move);
+  describe(move, check);
+  g_autofree char *done = move->left->len > 0 ? g_strdup_printf("delete what was copied from %s", move->placed->now->name) : g_strdup("note that it has arrived");
+  string_map_set(move_act(move, ACTION_MOVE_FINISH, g_steal_pointer(&done))->args, "from", move->placed->now->name);
+  return NULL;
+}
+
+static void show_change(const Move *move) {
+  FieldChange *change = g_new0(FieldChange, 1);
+  change->path = g_strdup("placement.host");
+  change->field = &PlacementSpec_table.fields[PlacementSpec_host];
+  change->from = g_strdup(move->placed->now->name);
+  change->to = g_strdup(move->to);
+  change->effect = move->live ? EFFECT_LIVE_CALL : EFFECT_NONE;
+  g_ptr_array_add(move->object->fields, change);
+}
+
+static void plan_move(PlanBuilder *builder, const Placed *placed) {
+  const Object *machine = placed->machine;
+  PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, machine->metadata.name, CHANGE_UPDATE, machine);
+  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, machine->metadata.name);
+  g_autoptr(GString) disks = g_string_new(NULL), left = g_string_new(NULL), shared = g_string_new(NULL);
+  Move move = {builder, object, placed, domain, object_vm(machine), placed->home->actual, placed->home->name, .disks = disks, .left = left, .shared = shared};
+  object->desired = object_copy(machine);
+  object->fingerprint = g_strdup(domain->fingerprint);
+  char *error = domain->error != NULL ? g_strdup_printf("it can't be read: %s", domain->error) : NULL;
+  if (error == NULL && move.there == NULL)
+    error = g_strdup_printf("it shall move to %s, which can't be asked: %s", move.to, placed->home->error->message);
+  if (error == NULL)
+    error = plan_moved_before(builder, object, placed, &move.last);
+  if (error == NULL)
+    error = plan_way(&move);
+  if (error != NULL) {
+    build_error(builder, object, g_strdup_printf("it is on %s and shall be on %s: %s", placed->now->name, placed->home->name, error));
+    g_free(error);
+    return;
+  }
+  show_change(&move);
+}
+
+void plan_migrations(PlanBuilder *builder) {
+  const GPtrArray *placed = builder->input->placed;
+  const char *host = builder->input->host;
+  for (guint i = 0; placed != NULL && host != NULL && i < placed->len; i++) {
+    const Placed *each = placed->pdata[i];
+    if (each->error != NULL)
+      continue;
+    if (each->now == NULL || !g_str_equal(each->now->name, host))
+      continue;
+    if (each->now == each->home || each->stale != NULL)
+      plan_moved(builder, each);
+    else
+      plan_move(builder, each);
+  }
+}

@@ -1,0 +1,77 @@
+/* What a file asks for beside another host. A machine that moves stopped gets its new size there, in the same plan,
+ * is started there or not, and with its host or not; what else differs is the next run's, which sees the machine where it is then. */
+#include "reconciler/plan/diff.h"
+#include "reconciler/plan/migration.h"
+
+static GPtrArray *differences(const Move *move, const Resolved *resolved) {
+  const ActualDomain *domain = move->domain;
+  DiffInput diff = {
+      .table = &VmSpec_table,
+      .desired = resolved->desired->spec,
+      .applied = domain->owner != NULL ? &domain->owner->spec : NULL,
+      .persistent = &domain->persistent,
+      .live = domain->active ? &domain->live : NULL,
+      .has_numa = domain->has_numa,
+      .started = domain->started != NULL ? &domain->started->spec : NULL,
+  };
+  return diff_spec(&diff);
+}
+
+static gboolean is_disk_size(const FieldChange *change) { return g_str_has_prefix(change->path, "disks[") && g_str_has_suffix(change->path, "].size"); }
+
+/* Disks that are copied can grow where they arrive. */
+static gboolean grows(Move *move, const Resolved *resolved, const FieldChange *change) {
+  g_auto(GStrv) copied = g_strsplit(move->disks->str, ",", -1);
+  if (change->effect == EFFECT_NEVER || !g_strv_contains((const char *const *)copied, change->match))
+    return FALSE;
+  const DiskSpec *disk = list_find(&DiskSpec_table, object_vm(resolved->desired)->disks, &DiskSpec_table.fields[DiskSpec_target], change->match);
+  const ActualDisk *now = actual_disk(move->domain->disks, change->match);
+  for (guint i = 0; i < move->builder->plan->actions->len; i++) {
+    Action *action = move->builder->plan->actions->pdata[i];
+    if (action->kind == ACTION_MOVE_VOLUME && g_strcmp0(string_map_get(action->args, "path"), now->path) == 0) {
+      move_set_number(action, "grow", disk->size);
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+static gboolean is_resized(const FieldChange *change) {
+  return (g_str_has_prefix(change->path, "cpu.") || g_str_has_prefix(change->path, "memory.")) && change->effect != EFFECT_NEVER;
+}
+
+static gboolean is_autostart(const FieldChange *change) { return change->field == &VmSpec_table.fields[VmSpec_autostart]; }
+
+static gboolean is_power_reached(const Move *move, const FieldChange *change) {
+  return !move->live && change->field == &VmSpec_table.fields[VmSpec_powerState] && move->vm->powerState == (move->starts ? PowerState_running : PowerState_stopped);
+}
+
+void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
+  g_autoptr(Resolved) resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
+  *ret_resize = FALSE;
+  *ret_rest = resolved->error != NULL;
+  if (resolved->error != NULL)
+    return;
+  g_autoptr(GPtrArray) changes = differences(move, resolved);
+  g_ptr_array_set_free_func(changes, NULL);
+  g_autoptr(GString) rest = g_string_new(NULL);
+  for (guint i = 0; i < changes->len; i++) {
+    FieldChange *change = changes->pdata[i];
+    gboolean resized = !move->live && is_resized(change);
+    *ret_resize |= resized;
+    if (resized || is_autostart(change) || is_power_reached(move, change) || (!move->live && is_disk_size(change) && grows(move, resolved, change))) {
+      change->pending = FALSE;
+      change->effect = EFFECT_NONE;
+      g_ptr_array_add(move->object->fields, change);
+      continue;
+    }
+    if (change->effect != EFFECT_NONE) /* else only our record differs, and that is written anew */
+      g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
+    field_change_free(change);
+  }
+  *ret_rest = rest->len > 0;
+  if (rest->len > 0)
+    build_note(move->object, g_strdup_printf("when it has moved, the next run looks at the rest: %s", rest->str));
+  object_free(move->object->desired);
+  move->object->desired = g_steal_pointer(&resolved->desired);
+}

@@ -1,0 +1,177 @@
+/* What travels with a machine: disks, the bases that they lie on, media, kernel and initrd. */
+#include "reconciler/image/base_volume.h"
+#include "reconciler/plan/locate.h"
+#include "reconciler/plan/migration.h"
+#include "schema/value.h"
+
+static void add_line(GString *text, const char *line) { g_string_append_printf(text, "%s%s", text->len > 0 ? "\n" : "", line); }
+
+static gboolean is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
+
+static gboolean is_layer_shared(const Move *move, const ActualVolume *layer) { return layer->pool != NULL && is_shared(move, layer->pool); }
+
+/* Whether the pool of a layer is on the other host too: of the same name, at the same path. It may be made by this
+ * very plan. */
+static gboolean has_pool(const Move *move, const ActualVolume *layer, char **ret_error) {
+  const ActualPool *here = layer->pool != NULL ? g_hash_table_lookup(move->builder->input->actual->pools, layer->pool) : NULL;
+  const ActualPool *there = here != NULL ? g_hash_table_lookup(move->there->pools, layer->pool) : NULL;
+  const PlanInput its = {.actual = move->there, .desired = move->builder->input->everywhere};
+  const char *target = here != NULL ? locate_pool(&its, layer->pool, ret_error) : NULL;
+  if (here == NULL)
+    *ret_error = g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", layer->path);
+  else if (target != NULL && g_strcmp0(here->target, target) != 0)
+    *ret_error = g_strdup_printf("pool %s is %s here and %s on %s: the paths must be the same", layer->pool, here->target, target, move->to);
+  else if (there == NULL || !there->active || there->error != NULL) {
+    char *unusable = g_strdup_printf("pool %s can't be used on %s: declare and start it there first", layer->pool, move->to);
+    g_clear_pointer(ret_error, g_free);
+    if (target == NULL || (there != NULL && there->error != NULL))
+      *ret_error = unusable;
+    else
+      plan_need(move->object, KIND_STORAGE_POOL, move->to, layer->pool, unusable);
+  }
+  return *ret_error == NULL;
+}
+
+/* There, and whole; as far as can be told before its pool is. */
+static gboolean is_there(const Move *move, const ActualVolume *file) {
+  const ActualPool *pool = g_hash_table_lookup(move->there->pools, file->pool);
+  g_autofree char *marker = g_strconcat(file->name, INCOMPLETE_SUFFIX, NULL);
+  return pool != NULL && g_hash_table_contains(pool->volumes, file->name) && !g_hash_table_contains(pool->volumes, marker);
+}
+
+/* A file that several machines may bring, and that stays here: the first of them copies it, and each sees to it that
+ * what is there is the same. `what`: "base image", as people call it. */
+static Action *bring(Move *move, ActionKind kind, const ActualVolume *file, const char *what) {
+  g_autofree char *key = g_strconcat(move->to, file->path, NULL), *shown = bytes_format_short(file->physical);
+  const char *brought = build_needs(move->builder, KIND_IMAGE, key); /* by another machine of this plan */
+  gboolean there = is_there(move, file), copies = brought == NULL && !there;
+  Action *action = move_act(move, kind, copies ? g_strdup_printf("copy %s (%s) to %s", what, shown, move->to)
+                                               : g_strdup_printf("compare %s on %s", what, move->to));
+  string_map_set(action->args, "toPool", file->pool);
+  string_map_set(action->args, "path", file->path);
+  move_set_number(action, "size", file->physical);
+  move_set_number(action, "bytes", there ? 0 : file->physical);
+  move->bytes += copies ? file->physical : 0;
+  build_wait(action, brought);
+  build_ready(move->builder, KIND_IMAGE, key, action);
+  return action;
+}
+
+static char *move_base(Move *move, const ActualVolume *base) {
+  char *error = NULL;
+  g_autofree char *sha256 = base_volume_digest(base->path);
+  if (sha256 == NULL)
+    return g_strdup_printf("it lies on %s, which is no base image that is named by its content: merge or copy it first", base->path);
+  if (base->backing_path != NULL)
+    return g_strdup_printf("its base %s has a backing store of its own", base->path);
+  if (!has_pool(move, base, &error))
+    return error;
+  if (is_shared(move, base->pool))
+    add_line(move->shared, base->pool);
+  else
+    string_map_set(bring(move, ACTION_MOVE_BASE, base, "its base image")->args, "sha256", sha256);
+  return NULL;
+}
+
+/* Files that the machine only reads: a medium, its kernel. */
+static char *move_file(Move *move, const ActualVolume *file, const char *what) {
+  char *error = NULL;
+  if (!has_pool(move, file, &error))
+    return error;
+  if (file->backing_path != NULL)
+    return g_strdup_printf("%s has a backing store, and only whole files are taken along", file->path);
+  if (is_shared(move, file->pool))
+    add_line(move->shared, file->pool);
+  else
+    bring(move, ACTION_MOVE_FILE, file, what);
+  return NULL;
+}
+
+static void move_volume(Move *move, const ActualDisk *disk) {
+  const ActualVolume *top = disk->chain->pdata[0];
+  g_autofree char *shown = bytes_format_short(top->allocation);
+  Action *action = move->live ? move_act(move, ACTION_MOVE_PREPARE, g_strdup_printf("make room for disk %s on %s", disk->target, move->to))
+                              : move_act(move, ACTION_MOVE_VOLUME, g_strdup_printf("copy disk %s (%s) to %s", disk->target, shown, move->to));
+  string_map_set(action->args, "toPool", top->pool);
+  string_map_set(action->args, "path", top->path);
+  move_set_number(action, "bytes", top->allocation);
+  move_set_number(action, move->live ? "capacity" : "size", move->live ? top->capacity : top->physical);
+  move->bytes += top->allocation;
+  if (!move->live)
+    return;
+  string_map_set(action->args, "format", top->format);
+  if (top->backing_path != NULL) {
+    string_map_set(action->args, "backingPath", top->backing_path);
+    string_map_set(action->args, "backingFormat", top->backing_format);
+  }
+}
+
+static gboolean is_medium(const Move *move, const char *target) {
+  const VmSpec *vm = move_spec(move);
+  const DiskSpec *disk = given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+  return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
+}
+
+static char *move_disk(Move *move, const ActualDisk *disk) {
+  char *error = NULL;
+  if (disk->path == NULL)
+    return is_medium(move, disk->target) ? NULL : g_strdup("it is neither a file nor a block device");
+  const ActualVolume *top = disk->chain->len > 0 ? disk->chain->pdata[0] : NULL;
+  if (disk->job != NULL)
+    return g_strdup("a block job runs on it: wait until that has ended");
+  if (top == NULL || top->name == NULL)
+    return g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", disk->path);
+  if (!has_pool(move, top, &error))
+    return error;
+  if (is_shared(move, top->pool)) {
+    add_line(move->shared, top->pool);
+    for (guint i = 1; error == NULL && i < disk->chain->len; i++)
+      if (!is_layer_shared(move, disk->chain->pdata[i]))
+        error = move_base(move, disk->chain->pdata[i]);
+    return error;
+  }
+  if (is_medium(move, disk->target))
+    return move_file(move, top, "its medium");
+  if (disk->chain->len > 2)
+    return g_strdup("its chain is deeper than an overlay on a base: merge it first (chain.onExceed)");
+  if (is_there(move, top))
+    return g_strdup_printf("there is a file %s on %s already: look what it is, and remove it", top->path, move->to);
+  if (disk->chain->len == 2 && (error = move_base(move, disk->chain->pdata[1])) != NULL)
+    return error;
+  if (disk->chain->len == 1 && top->backing_path != NULL)
+    return g_strdup_printf("it lies on %s, which is in no storage pool: put its directory into one on both hosts", top->backing_path);
+  g_string_append_printf(move->disks, "%s%s", move->disks->len > 0 ? "," : "", disk->target);
+  add_line(move->left, top->path);
+  return NULL;
+}
+
+/* Where it is in no pool, only the action can look: it compares them. */
+static char *move_boot_file(Move *move, const char *path, const char *what) {
+  const ActualVolume *file = g_hash_table_lookup(move->builder->input->actual->volumes_by_path, path);
+  if (file != NULL)
+    return move_file(move, file, what);
+  string_map_set(move_act(move, ACTION_MOVE_FILE, g_strdup_printf("compare %s on %s", what, move->to))->args, "path", path);
+  build_note(move->object, g_strdup_printf("%s %s is in no storage pool: it isn't taken along, and must be the same on %s", what, path, move->to));
+  return NULL;
+}
+
+char *move_storage(Move *move) {
+  const BootSpec *boot = &move_spec(move)->boot;
+  char *error = NULL;
+  if (given(move_spec(move), VmSpec, boot) && given(boot, BootSpec, kernel))
+    error = move_boot_file(move, boot->kernel, "its kernel");
+  if (error == NULL && given(move_spec(move), VmSpec, boot) && given(boot, BootSpec, initrd))
+    error = move_boot_file(move, boot->initrd, "its initrd");
+  for (guint i = 0; error == NULL && i < move->domain->disks->len; i++) {
+    const ActualDisk *disk = move->domain->disks->pdata[i];
+    g_autofree char *trouble = move_disk(move, disk);
+    error = trouble != NULL ? g_strdup_printf("disk %s: %s", disk->target, trouble) : NULL;
+  }
+  return error;
+}
+
+void move_disks(Move *move) {
+  g_auto(GStrv) targets = g_strsplit(move->disks->str, ",", -1);
+  for (char **target = targets; *target != NULL; target++)
+    move_volume(move, actual_disk(move->domain->disks, *target));
+}

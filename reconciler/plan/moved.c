@@ -1,0 +1,167 @@
+/* What earlier moves of a machine left behind, and interrupted ones began. All of it is planned where the machine
+ * is now, so that it is done in order: the newest copy runs before an older one goes. */
+#include "reconciler/plan/moved.h"
+
+#include "reconciler/image/base_volume.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const Placed *placed;
+  const ActualDomain *domain; /* the newest copy */
+  const FactsSpec *facts;
+  const char *last;           /* id of the last action; NULL: none yet */
+} Rest;
+
+static Action *act(Rest *rest, ActionKind kind, const char *from, const char *to, char *description /* taken */) {
+  Action *action = build_action(rest->builder, rest->object, kind, rest->last, description, "from", from, "to", to, NULL);
+  rest->last = action->id;
+  rest->object->change = CHANGE_UPDATE;
+  return action;
+}
+
+/* After all that the plan does to the machine so far: it must have been started. */
+static Action *act_last(Rest *rest, ActionKind kind, const char *from, char *description /* taken */) {
+  g_autofree char *id = plan_object_id(rest->object);
+  guint before = rest->builder->plan->actions->len;
+  Action *action = act(rest, kind, from, rest->placed->now->name, description);
+  for (guint i = 0; i < before; i++) {
+    const Action *each = rest->builder->plan->actions->pdata[i];
+    if (g_str_equal(each->object, id))
+      build_wait(action, each->id);
+  }
+  return action;
+}
+
+static PlanObject *planned(const PlanBuilder *builder, const char *name) {
+  for (guint i = 0; i < builder->plan->objects->len; i++) {
+    PlanObject *object = builder->plan->objects->pdata[i];
+    if (object->kind == KIND_VIRTUAL_MACHINE && g_str_equal(object->name, name))
+      return object;
+  }
+  return NULL;
+}
+
+/* --- volumes left where it came from --- */
+
+/* Whether nothing more can be done about what is on a host: it is given up, or nobody says how to reach it. */
+static gboolean is_given_up(const FleetHost *host) { return host == NULL || fleet_host_is_fenced(host); }
+
+static char *finish(Rest *rest) {
+  if (!given(rest->facts, FactsSpec, movedFrom))
+    return NULL;
+  const char *from = rest->facts->movedFrom;
+  const FleetHost *host = fleet_host(rest->placed->fleet, from);
+  if (host != NULL && host->actual != NULL) {
+    act_last(rest, ACTION_MOVE_FINISH, from, g_strdup_printf("delete what was copied from %s", from));
+    return NULL;
+  }
+  g_autofree char *left = given(rest->facts, FactsSpec, left) && rest->facts->left[0] != NULL ? g_strjoinv(", ", rest->facts->left) : NULL;
+  if (left != NULL)
+    build_note(rest->object, g_strdup_printf("what it left on %s stays there: %s (that host %s)", from, left,
+                                             host == NULL ? "isn't declared" : is_given_up(host) ? "is fenced" : "can't be asked"));
+  return left == NULL || is_given_up(host) ? NULL : g_strdup_printf("what it left on %s is to be deleted first, and that host can't be asked: bring it back, "
+                                                  "or declare it with fenced: true", from);
+}
+
+/* --- a move that was begun, and that the file doesn't want any more --- */
+
+static void add_half_made(const Rest *rest, const FleetHost *there, const ActualVolume *volume, GString *text) {
+  const ActualPool *pool = volume->pool != NULL ? g_hash_table_lookup(there->actual->pools, volume->pool) : NULL;
+  if (pool == NULL || volume->name == NULL || fleet_host_shares(rest->placed->now, pool->name, there->name))
+    return;
+  g_autofree char *marker = g_strconcat(volume->name, INCOMPLETE_SUFFIX, NULL);
+  if (g_hash_table_contains(pool->volumes, marker))
+    g_string_append_printf(text, "%s%s\n%s", text->len > 0 ? "\n" : "", pool->name, volume->name);
+}
+
+static char *undo(Rest *rest, const char *wanted) {
+  if (!given(rest->facts, FactsSpec, movingTo) || g_strcmp0(rest->facts->movingTo, wanted) == 0)
+    return NULL;
+  const char *to = rest->facts->movingTo;
+  const FleetHost *there = fleet_host(rest->placed->fleet, to);
+  if (there == NULL || there->actual == NULL) {
+    build_note(rest->object, g_strdup_printf("it was being moved to %s, and something made for it may be left there; that host %s", to,
+                                             there == NULL ? "isn't declared" : "can't be asked"));
+    return is_given_up(there) ? NULL : g_strdup_printf("a move to %s was interrupted, and that host can't be asked: bring it back, or declare it "
+                                                       "with fenced: true when it is certainly off", to);
+  }
+  g_autoptr(GString) volumes = g_string_new(NULL);
+  for (guint i = 0; i < rest->domain->disks->len; i++) {
+    const ActualDisk *disk = rest->domain->disks->pdata[i];
+    for (guint j = 0; j < disk->chain->len; j++)
+      add_half_made(rest, there, disk->chain->pdata[j], volumes);
+  }
+  Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
+  if (volumes->len > 0)
+    string_map_set(action->args, "volumes", volumes->str);
+  if (rest->domain->nvram != NULL)
+    string_map_set(action->args, "nvram", rest->domain->nvram);
+  return NULL;
+}
+
+/* --- an older copy --- */
+
+/* One that ran on while the machine was made elsewhere: it is stopped, and kept with what it wrote. One that a move
+ * of ours left goes. */
+static void older_copy(Rest *rest) {
+  const FleetHost *host = rest->placed->stale;
+  const ActualDomain *older = g_hash_table_lookup(host->actual->domains, rest->object->name);
+  gboolean left = given(rest->facts, FactsSpec, movedFrom) && g_str_equal(rest->facts->movedFrom, host->name);
+  if (older->active && !(left && actual_is_migrating(older))) {
+    Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
+                         g_strdup_printf("stop the older copy on %s", host->name));
+    g_free(plan_shutdown(object_vm(rest->placed->machine), action));
+    string_map_set(action->args, "force", "true"); /* two that run are worse … */
+    action->permitted = TRUE;                      /* … also where restarts aren't allowed */
+    build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
+  } else if (left) {
+    act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
+    g_free(finish(rest));
+  } else {
+    build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
+                                             "there ('virsh undefine %s')", host->name, rest->object->name));
+  }
+}
+
+/* --- where they are planned --- */
+
+static Rest begin(PlanBuilder *builder, PlanObject *object, const Placed *placed) {
+  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, placed->machine->metadata.name);
+  return (Rest){builder, object, placed, domain, &domain->owner->facts, NULL};
+}
+
+static PlanObject *object_of(PlanBuilder *builder, const Placed *placed) {
+  const char *name = placed->machine->metadata.name;
+  PlanObject *object = planned(builder, name);
+  if (object != NULL)
+    return object;
+  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, name);
+  object = build_object(builder, KIND_VIRTUAL_MACHINE, name, CHANGE_UPDATE, placed->machine);
+  object->desired = object_copy(placed->machine);
+  object->fingerprint = g_strdup(domain->fingerprint);
+  build_note(object, g_strdup_printf("it shall be on %s: the next run moves it, when what was interrupted is over", placed->home->name));
+  return object;
+}
+
+void plan_moved(PlanBuilder *builder, const Placed *placed) {
+  PlanObject *object = object_of(builder, placed);
+  if (object->change == CHANGE_ERROR)
+    return;
+  Rest rest = begin(builder, object, placed);
+  if (placed->stale != NULL) {
+    older_copy(&rest);
+    return;
+  }
+  g_free(undo(&rest, NULL));
+  g_free(finish(&rest));
+}
+
+char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {
+  Rest rest = begin(builder, object, placed);
+  char *error = undo(&rest, placed->home->name);
+  if (error == NULL)
+    error = finish(&rest);
+  *ret_last = rest.last;
+  return error;
+}

@@ -1,0 +1,196 @@
+/* Machines that are ours and that no file declares any more: reported, and deleted only when
+ * asked for, with guards. Those of another source are its matter; a run that prunes says so. */
+#include "reconciler/plan/chain.h"
+#include "reconciler/plan/build.h"
+#include "reconciler/plan/disk_facts.h"
+#include "reconciler/plan/snapshot_rules.h"
+
+typedef struct {
+  const ActualDomain *domain;
+  PlanObject *object;
+} Orphan;
+
+static gboolean is_protected(const Ownership *owner) {
+  return given(&owner->spec, VmSpec, deletionProtection) && owner->spec.deletionProtection;
+}
+
+/* Renamed by a person, or copied together with our record: nobody said that this one isn't wanted. */
+static gboolean has_other_name(const ActualDomain *domain) {
+  const MetadataSpec *metadata = &domain->owner->metadata;
+  return given(metadata, MetadataSpec, name) && g_strcmp0(metadata->name, domain->name) != 0;
+}
+
+/* Why this orphan stays although deletion was asked for; NULL: it may go. */
+static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *domain) {
+  if (has_other_name(domain))
+    return g_strdup_printf("kept: its record is of the machine %s: it was renamed, or copied, by a person; declare it under its name, or remove "
+                           "it with virsh", domain->owner->metadata.name);
+  if (g_strcmp0(domain->owner->source, builder->input->source) != 0)
+    return g_strdup_printf("kept: it was declared by another source, %s", domain->owner->source);
+  if (is_protected(domain->owner))
+    return g_strdup("kept: deletionProtection is set");
+  if (!domain->is_persistent)
+    return g_strdup("kept: it runs without a definition");
+  return NULL;
+}
+
+static Action *delete_file(PlanBuilder *builder, const Orphan *orphan, const char *what, const char *path, const Action *after) {
+  return build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id, g_strdup_printf("delete %s: %s", what, path), "path", path, NULL);
+}
+
+/* What the disk's snapshots left beneath its top layer, from above, as far as it was made for the disk. */
+static void delete_layers(PlanBuilder *builder, const Orphan *orphan, const DiskSpec *declared, const Action *after) {
+  const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, declared->target), declared};
+  g_autofree char *what = g_strdup_printf("layer of disk %s", declared->target);
+  for (guint i = 1; chain.disk != NULL && i < chain.disk->chain->len && chain_is_made_for(&chain, i); i++) {
+    Action *action = delete_file(builder, orphan, what, chain_layer(&chain, i)->path, after);
+    action->permitted = given(declared, DiskSpec, ephemeral) && declared->ephemeral;
+    after = action;
+  }
+}
+
+static gboolean in_a_chain(const ActualDomain *domain, const ActualSnapshotDisk *layer) {
+  const ActualDisk *disk = actual_disk(domain->defined_disks, layer->target);
+  const Chain chain = {domain, disk, NULL};
+  return disk != NULL && (g_strcmp0(disk->path, layer->path) == 0 || chain_find(&chain, layer->path) >= 0);
+}
+
+/* Of snapshots of ours: layers on branches that the machine has left, the latest first, and files of memory. */
+static const Action *delete_left_layers(PlanBuilder *builder, const Orphan *orphan, const Action *after) {
+  const GPtrArray *snapshots = orphan->domain->snapshots;
+  for (guint i = snapshots->len; i > 0; i--) {
+    const ActualSnapshot *snapshot = snapshots->pdata[i - 1];
+    if (snapshot_fact(&orphan->domain->owner->facts, snapshot->name) == NULL)
+      continue;
+    if (snapshot->memory_path != NULL)
+      after = delete_file(builder, orphan, "memory of a snapshot", snapshot->memory_path, after);
+    for (guint n = 0; n < snapshot->disks->len; n++) {
+      const ActualSnapshotDisk *disk = snapshot->disks->pdata[n];
+      if (disk->path != NULL && !in_a_chain(orphan->domain, disk))
+        after = delete_file(builder, orphan, "layer of a branch that was left", disk->path, after);
+    }
+  }
+  return after;
+}
+
+/* A file that was made for the disk and isn't in its chain, and what lies beneath it, as far as that was too. */
+static const Action *delete_beside(PlanBuilder *builder, const Orphan *orphan, const char *target, const char *path, const Action *after) {
+  const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, target), NULL};
+  while (path != NULL && chain.disk != NULL && chain_find(&chain, path) < 0 && chain_is_named_for(&chain, path)) {
+    after = delete_file(builder, orphan, "what a disk was", path, after);
+    const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
+    path = volume != NULL ? volume->backing_path : NULL;
+  }
+  return after;
+}
+
+/* What our record knows of a disk: a volume that was to replace it, one that it was before, layers that were merged. */
+static void delete_replaced(PlanBuilder *builder, const Orphan *orphan, const char *target, const Action *after) {
+  const DiskFactSpec *fact = disk_facts(&orphan->domain->owner->facts, target);
+  if (fact == NULL)
+    return;
+  after = delete_beside(builder, orphan, target, fact->coming, after);
+  after = delete_beside(builder, orphan, target, fact->retired, after);
+  for (char **path = fact->leaving; path != NULL && *path != NULL; path++)
+    after = delete_beside(builder, orphan, target, *path, after);
+}
+
+/* Volumes that we made for a machine: those of its disks that name an image or just a size. What is ephemeral may go
+ * without further permission: that was given with the word. */
+static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean all, const Action *after) {
+  const Action *left = all ? delete_left_layers(builder, orphan, after) : after;
+  const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
+  for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
+    const DiskSpec *disk = made->disks->pdata[i];
+    gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+    gboolean ours = !drive && !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
+                    (given(disk, DiskSpec, image) || given(disk, DiskSpec, size));
+    const DiskSpec *now = given(found, VmSpec, disks)
+                              ? list_find(&DiskSpec_table, found->disks, &DiskSpec_table.fields[DiskSpec_target], disk->target) : NULL;
+    gboolean ephemeral = given(disk, DiskSpec, ephemeral) && disk->ephemeral;
+    if (!ours || !(all || ephemeral) || now == NULL || !given(now, DiskSpec, path))
+      continue;
+    const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, disk->target), NULL};
+    if (chain.disk == NULL || !chain_is_named_for(&chain, now->path)) { /* adopted with it, or put there by a person */
+      build_note(orphan->object, g_strdup_printf("disk %s stays: %s wasn't made for it", disk->target, now->path));
+      continue;
+    }
+    Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, left->id,
+                                  g_strdup_printf("delete%s disk %s: %s", ephemeral ? " ephemeral" : "", disk->target, now->path), "path",
+                                  now->path, NULL);
+    action->permitted = ephemeral;
+    delete_layers(builder, orphan, disk, action);
+    delete_replaced(builder, orphan, disk->target, action);
+  }
+}
+
+static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
+  orphan->object->change = CHANGE_DELETE;
+  g_autoptr(GPtrArray) before = g_ptr_array_new();
+  Action *last = plan_helper_end(builder, orphan->object, orphan->domain, before);
+  if (orphan->domain->active)
+    last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, last != NULL ? last->id : NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
+                        "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
+  const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
+  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
+  if (orphan->domain->has_managed_save)
+    last->impact = IMPACT_DATA_LOSS;
+  gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
+  delete_disks(builder, orphan, all, last);
+  if (!all)
+    build_note(orphan->object, g_strdup("its disks are kept; --allow data-loss deletes those that were made for it"));
+}
+
+static gint by_name(gconstpointer a, gconstpointer b) {
+  const Orphan *left = a, *right = b;
+  return g_strcmp0(left->domain->name, right->domain->name);
+}
+
+/* Whether so many deletions are believable. A single one is, where none was before it. */
+static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
+  guint percent = builder->input->prune_percent, lately = builder->input->deleted_lately;
+  guint together = deletions + lately, whole = owned + lately;
+  gboolean all = together == whole && whole > 1;
+  if (deletions == 0 || together == 1 || (together * 100 <= whole * percent && (!all || percent >= 100)))
+    return NULL;
+  if (lately > 0)
+    return g_strdup_printf("this run would delete %u of the %u machines that are ours, after %u within the last 24 hours: more than the %u %% "
+                           "of a day: nothing is changed; check the source, raise prune.limit, or run it once by hand with --prune", deletions,
+                           owned, lately, percent);
+  return g_strdup_printf("this run would delete %u of the %u machines that are ours, more than the %u %% that one run may: "
+                         "nothing is changed; check the source, or raise --prune-limit",
+                         deletions, owned, percent);
+}
+
+void plan_orphans(PlanBuilder *builder) {
+  const PlanInput *input = builder->input;
+  g_autoptr(GArray) orphans = g_array_new(FALSE, FALSE, sizeof(Orphan));
+  guint owned = 0, deletions = 0;
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, input->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    if (domain->owner == NULL)
+      continue;
+    gboolean other = g_strcmp0(domain->owner->source, input->source) != 0;
+    owned += !other;
+    Orphan orphan = {.domain = domain};
+    if ((!other || input->prune) && desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
+      g_array_append_val(orphans, orphan);
+  }
+  g_array_sort(orphans, by_name);
+  for (guint i = 0; i < orphans->len; i++) {
+    Orphan *orphan = &g_array_index(orphans, Orphan, i);
+    orphan->object = build_object(builder, KIND_VIRTUAL_MACHINE, orphan->domain->name, CHANGE_ORPHAN, NULL);
+    orphan->object->fingerprint = g_strdup(orphan->domain->fingerprint);
+    orphan->object->place = g_strdup(orphan->domain->owner->place);
+    g_autofree char *keep = reason_to_keep(builder, orphan->domain);
+    if (keep != NULL || !input->prune) {
+      build_note(orphan->object, keep != NULL ? g_steal_pointer(&keep) : g_strdup("no file declares it any more; --prune deletes it"));
+      continue;
+    }
+    delete_orphan(builder, orphan);
+    deletions++;
+  }
+  builder->plan->refused = guard(builder, deletions, owned);
+}

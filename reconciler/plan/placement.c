@@ -1,0 +1,261 @@
+#include "reconciler/plan/placement.h"
+
+#include <string.h>
+
+#include "reconciler/plan/capacity.h"
+#include "schema/digest.h"
+
+static void placed_free(gpointer data) {
+  Placed *placed = data;
+  g_free(placed->unfit);
+  g_free(placed->error);
+  g_free(placed);
+}
+
+gboolean placement_matches(const StringMap *selector, const FleetHost *host) {
+  for (guint i = 0; i < selector->keys->len; i++) {
+    const char *label = host->labels != NULL ? string_map_get(host->labels, selector->keys->pdata[i]) : NULL;
+    if (g_strcmp0(label, selector->values->pdata[i]) != 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean takes_machines(const FleetHost *host) {
+  gboolean maintenance = given(host->spec, HostSpec, maintenance) && host->spec->maintenance;
+  return !maintenance && !fleet_host_is_fenced(host);
+}
+
+/* Rendezvous hashing: the same machine and hosts give the same choice, and a new host takes its share only. */
+static char *rank(const char *machine, const FleetHost *host) {
+  g_autofree char *text = g_strconcat(machine, "/", host->name, NULL);
+  return digest_of_data(text, strlen(text));
+}
+
+static const ActualDomain *ours_on(const FleetHost *host, const char *machine) {
+  const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
+  return domain != NULL && domain->owner != NULL ? domain : NULL;
+}
+
+static gint64 epoch_of(const ActualDomain *domain) {
+  const FactsSpec *facts = &domain->owner->facts;
+  return given(facts, FactsSpec, epoch) ? facts->epoch : 0;
+}
+
+static char *two_copies(const Placed *placed, const FleetHost *host, const ActualDomain *domain, const ActualDomain *other) {
+  if (actual_is_migrating(domain) || actual_is_migrating(other))
+    return g_strdup_printf("it is moving between %s and %s at this moment: nothing is done to it until that has ended", placed->now->name, host->name);
+  return g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
+                         "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
+}
+
+/* Of two copies the one that moved last counts, and the other is what a move left behind, or what ran on a host
+ * that had been given up. Two of one epoch, or an older one that runs while the newer doesn't, are nobody's to
+ * choose between. */
+static void find(const Fleet *fleet, Placed *placed) {
+  const char *machine = placed->machine->metadata.name;
+  for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    const ActualDomain *domain = ours_on(host, machine), *other = placed->now != NULL ? ours_on(placed->now, machine) : NULL;
+    if (domain == NULL)
+      continue;
+    gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
+    const ActualDomain *older = newer ? other : domain;
+    const ActualDomain *newest = newer ? domain : other;
+    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && !actual_executes(newest)))) {
+      placed->error = two_copies(placed, host, domain, other);
+      return;
+    }
+    if (other != NULL)
+      placed->stale = newer ? placed->now : host;
+    if (other == NULL || newer)
+      placed->now = host;
+  }
+}
+
+/* A host that may run it and can't be asked: then it isn't made anywhere else. */
+static const FleetHost *silent(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL && !fleet_host_is_fenced(host))
+      return host;
+  }
+  return NULL;
+}
+
+/* An interrupted move was to make a copy there, which may run: until that host says otherwise, this one isn't
+ * touched. Not where that copy is seen: then this one is stale. */
+static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
+  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
+  if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || domain->active)
+    return NULL;
+  const FleetHost *there = fleet_host(fleet, facts->movingTo);
+  if (there != NULL && (there->actual != NULL || fleet_host_is_fenced(there)))
+    return NULL;
+  return g_strdup_printf("it was being moved to %s when that was interrupted, and may run there; that host can't be asked%s%s: bring it back, "
+                         "or declare it with fenced: true when it is certainly off", facts->movingTo, there != NULL ? ": " : " (it isn't declared)",
+                         there != NULL ? there->error->message : "");
+}
+
+static const PlacementSpec *placement_for(const Object *machine) {
+  const VmSpec *vm = object_vm(machine);
+  return given(vm, VmSpec, placement) ? &vm->placement : NULL;
+}
+
+static const StringMap *selector_of(const Object *machine) {
+  const PlacementSpec *placement = placement_for(machine);
+  return placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
+}
+
+/* A copy that is off isn't started while a host that its placement allows can't be asked: the machine may have been made
+ * anew there while this one's host was given up, and run. What a file places by name is on that host. */
+static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
+  const VmSpec *vm = object_vm(placed->machine);
+  const PlacementSpec *placement = placement_for(placed->machine);
+  const StringMap *selector = selector_of(placed->machine);
+  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  gboolean named = placement != NULL && given(placement, PlacementSpec, host);
+  if (domain == NULL || domain->active || named || (given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped))
+    return NULL;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL && !fleet_host_is_fenced(host) && (selector == NULL || placement_matches(selector, host)))
+      return g_strdup_printf("it is off on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
+                             "or declare it with fenced: true when it is certainly off", placed->now->name, host->name, host->error->message);
+  }
+  return NULL;
+}
+
+/* Where the file puts it by name. In maintenance a host takes none: what is elsewhere stays there so long. */
+static const FleetHost *named(const Fleet *fleet, const Placed *placed, const char *name, char **ret_error) {
+  const FleetHost *host = fleet_host(fleet, name);
+  if (takes_machines(host))
+    return host;
+  if (fleet_host_is_fenced(host))
+    *ret_error = g_strdup_printf("its host %s is fenced: place it on another one", name);
+  else if (placed->now == host)
+    *ret_error = g_strdup_printf("it can't leave %s, which is in maintenance, since it is placed there by name: give another host, or a selector", name);
+  else if (placed->now == NULL)
+    *ret_error = g_strdup_printf("its host %s is in maintenance: place it on another one, or wait", name);
+  return *ret_error == NULL ? placed->now : NULL;
+}
+
+/* Without choosing: NULL without error is to be chosen. */
+static const FleetHost *home_without_choice(const Fleet *fleet, const Placed *placed, char **ret_error) {
+  const PlacementSpec *placement = placement_for(placed->machine);
+  const StringMap *selector = selector_of(placed->machine);
+  const FleetHost *now = placed->now;
+  if (placement != NULL && given(placement, PlacementSpec, host))
+    return named(fleet, placed, placement->host, ret_error);
+  return now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now)) ? now : NULL;
+}
+
+static const ActualDomain *domain_of(const Placed *placed) {
+  return placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+}
+
+/* Why a host isn't one to choose; NULL: it is. */
+static char *why_not(const FleetHost *host, const Placed *placed, const Capacity *capacity) {
+  const StringMap *selector = selector_of(placed->machine);
+  if (fleet_host_is_fenced(host))
+    return g_strdup("is fenced");
+  if (!takes_machines(host))
+    return g_strdup("is in maintenance");
+  if (host->actual == NULL)
+    return g_strdup("can't be asked");
+  if (selector != NULL && !placement_matches(selector, host))
+    return g_strdup("hasn't the labels");
+  return capacity_refusal(capacity, host, placed->machine, domain_of(placed));
+}
+
+static const FleetHost *choose(const Fleet *fleet, const Placed *placed, const Capacity *capacity, char **ret_error) {
+  const FleetHost *best = NULL;
+  g_autofree char *highest = NULL;
+  g_autoptr(GString) reasons = g_string_new(NULL);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    g_autofree char *reason = why_not(host, placed, capacity), *mine = rank(placed->machine->metadata.name, host);
+    if (reason != NULL)
+      g_string_append_printf(reasons, "%s%s %s", reasons->len > 0 ? "; " : "", host->name, reason);
+    else if (best == NULL || strcmp(mine, highest) > 0) {
+      best = host;
+      g_free(highest);
+      highest = g_steal_pointer(&mine);
+    }
+  }
+  g_autofree char *leaves = placed->now != NULL ? g_strdup_printf("it can't leave %s", placed->now->name) : NULL;
+  if (best == NULL)
+    *ret_error = g_strdup_printf("%s%sno host fits its placement (%s)", leaves != NULL ? leaves : "", leaves != NULL ? ": " : "", reasons->str);
+  return best;
+}
+
+/* It is nowhere yet: whether it may be made at its home. */
+static void check_new(const Fleet *fleet, Placed *placed) {
+  const FleetHost *unknown = silent(fleet);
+  if (placed->home->actual == NULL)
+    placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
+  else if (unknown != NULL)
+    placed->error = g_strdup_printf("it is on no host that can be asked, but it may be on %s, which can't (%s): it isn't made a second "
+                                    "time; bring that host back, or declare it fenced: true when it is certainly off",
+                                    unknown->name, unknown->error->message);
+}
+
+/* Those that stay and those that the file puts somewhere take their room first. */
+static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+  find(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = may_have_gone(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = may_run_elsewhere(fleet, placed);
+  if (placed->error == NULL)
+    placed->home = home_without_choice(fleet, placed, &placed->error);
+  const FleetHost *takes = placed->home != NULL ? placed->home : placed->error != NULL ? placed->now : NULL;
+  g_autofree char *full = takes != NULL && takes != placed->now ? capacity_refusal(capacity, takes, placed->machine, domain_of(placed)) : NULL;
+  if (full != NULL) {
+    placed->error = g_strdup_printf("its host %s %s", takes->name, full);
+    placed->home = NULL;
+    takes = placed->now;
+  }
+  if (takes != NULL)
+    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+}
+
+static void place_by_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+  placed->home = choose(fleet, placed, capacity, &placed->error);
+  const FleetHost *takes = placed->home != NULL ? placed->home : placed->now;
+  if (takes != NULL)
+    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+}
+
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
+  GPtrArray *all = g_ptr_array_new_with_free_func(placed_free);
+  g_autoptr(Capacity) capacity = capacity_new(desired, fleet);
+  for (guint i = 0; i < desired->objects->len; i++) {
+    const Object *object = desired->objects->pdata[i];
+    if (object->kind != KIND_VIRTUAL_MACHINE)
+      continue;
+    Placed *placed = g_new0(Placed, 1);
+    placed->machine = object;
+    placed->fleet = fleet;
+    g_ptr_array_add(all, placed);
+    place_without_choice(fleet, placed, capacity);
+  }
+  for (guint i = 0; i < all->len; i++) {
+    Placed *placed = all->pdata[i];
+    if (placed->error == NULL && placed->home == NULL)
+      place_by_choice(fleet, placed, capacity);
+    if (placed->error == NULL && placed->now == NULL)
+      check_new(fleet, placed);
+  }
+  return all;
+}
+
+const Placed *placed_find(const GPtrArray *placed, const char *machine) {
+  for (guint i = 0; placed != NULL && i < placed->len; i++) {
+    const Placed *each = placed->pdata[i];
+    if (g_str_equal(each->machine->metadata.name, machine))
+      return each;
+  }
+  return NULL;
+}

@@ -1,0 +1,20 @@
+/* Which host each machine of a fleet belongs on, and where it is. Pure. */
+#pragma once
+#include "reconciler/plan/fleet.h"
+
+typedef struct {
+  const Object *machine;
+  const FleetHost *home;   /* where it shall be; NULL: see error */
+  const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
+  const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
+  const Fleet *fleet;
+  char *unfit;             /* why `home` can't take it, as the hosts themselves say; NULL: it can, or it doesn't move */
+  char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
+} Placed;
+
+/* Placed *, one for each machine of desired. */
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet);
+/* NULL: none of this name, or no fleet (NULL). */
+const Placed *placed_find(const GPtrArray *placed, const char *machine);
+/* Whether a host has all labels of a selector. */
+gboolean placement_matches(const StringMap *selector, const FleetHost *host);

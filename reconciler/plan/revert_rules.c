@@ -1,0 +1,194 @@
+#include "reconciler/plan/revert_rules.h"
+
+static void disk_free(gpointer data) {
+  RevertDisk *disk = data;
+  g_free(disk->volume);
+  g_free(disk);
+}
+
+void revert_plan_free(RevertPlan *plan) {
+  if (plan == NULL)
+    return;
+  g_ptr_array_unref(plan->disks);
+  g_free(plan);
+}
+
+char *revert_layer_name(const char *vm, const char *target, const char *request) {
+  return g_strdup_printf("%s-%s.%s.qcow2", vm, target, request);
+}
+
+static char *unknown_snapshot(const ActualDomain *domain, const char *name) {
+  g_autoptr(GString) names = g_string_new(NULL);
+  for (guint i = 0; i < domain->snapshots->len; i++)
+    g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", ((const ActualSnapshot *)domain->snapshots->pdata[i])->name);
+  return g_strdup_printf("there is no snapshot %s: the machine has %s", name, names->len > 0 ? names->str : "none");
+}
+
+static char *check_state(const ActualDomain *domain) {
+  PowerState power;
+  if (!power_state_of(domain->state, domain->has_managed_save, &power))
+    return g_strdup_printf("the machine is %s: wait until that is over", power_state_word(domain->state, domain->has_managed_save));
+  if (power == PowerState_hibernated)
+    return g_strdup("the machine is hibernated, and its saved memory belongs to the disks as they are: start it, or discard that "
+                    "('virsh managedsave-remove')");
+  for (guint i = 0; domain->disks != NULL && i < domain->disks->len; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    if (disk->job != NULL)
+      return g_strdup_printf("a block job (%s) works on disk %s: wait until it has ended, or end it", disk->job, disk->target);
+  }
+  return NULL;
+}
+
+/* Who writes to a file, or relies on it in another way than beneath a layer: NULL: nobody. */
+static char *writer_of(const VolumeUsers *users, const char *path) {
+  const GPtrArray *list = volume_users_of(users, path);
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeUser *user = list->pdata[i];
+    gboolean writes = (user->use == USER_DISK || user->use == USER_DEFINITION) && user->depth == 0;
+    if (writes || user->use == USER_JOB)
+      return g_strdup_printf("disk %s of machine %s", user->target, user->domain);
+  }
+  return NULL;
+}
+
+static char *find_pool(const VolumeUsers *users, RevertDisk *disk) {
+  const ActualVolume *top = volume_users_layer(users, disk->top), *held = volume_users_layer(users, disk->holds);
+  disk->pool = top != NULL && top->pool != NULL ? top->pool : held != NULL ? held->pool : NULL;
+  return disk->pool != NULL ? NULL : g_strdup_printf("%s is in no storage pool, where a new layer could be made: define and start a pool over "
+                                                     "its directory", disk->top);
+}
+
+static char *check_external(const Actual *actual, const VolumeUsers *users, const ActualSnapshotDisk *of, gboolean resumed, RevertDisk *disk) {
+  const ActualVolume *layer = volume_users_layer(users, of->path);
+  disk->holds = volume_users_held(users, of);
+  if (disk->holds == NULL)
+    return g_strdup_printf("what the snapshot holds can't be told: its layer %s %s", of->path != NULL ? of->path : "isn't named",
+                           layer == NULL ? "is in no storage pool that runs" : "has nothing beneath");
+  const ActualVolume *held = volume_users_layer(users, disk->holds);
+  if (held == NULL || held->error != NULL || held->capacity == 0)
+    return g_strdup_printf("%s, which the snapshot holds, can't be read: bring it back, or start or refresh its pool", disk->holds);
+  disk->format = layer->backing_format != NULL ? layer->backing_format : held->format;
+  disk->bytes = held->capacity;
+  g_autofree char *writer = writer_of(users, disk->holds);
+  if (writer != NULL)
+    return g_strdup_printf("%s, which the snapshot holds, is written to as %s: it isn't what it was", disk->holds, writer);
+  char *error = find_pool(users, disk);
+  const ActualPool *pool = error == NULL ? g_hash_table_lookup(actual->pools, disk->pool) : NULL;
+  if (pool != NULL && pool->spec.type != PoolType_dir && pool->spec.type != PoolType_fs && pool->spec.type != PoolType_netfs)
+    error = g_strdup_printf("pool %s has no room for the file of a new layer", disk->pool);
+  else if (pool != NULL && !resumed && g_hash_table_contains(pool->volumes, disk->volume))
+    error = g_strdup_printf("volume %s of pool %s exists already: choose another word as request", disk->volume, disk->pool);
+  return error;
+}
+
+static char *check_internal(const VolumeUsers *users, const ActualDomain *domain, const ActualSnapshotDisk *of, const RevertDisk *disk) {
+  if (of->base != NULL && g_strcmp0(of->base, disk->top) != 0)
+    return g_strdup_printf("the snapshot is kept within %s, which is beneath %s now: merge the layers above first", of->base, disk->top);
+  const GPtrArray *list = volume_users_of(users, disk->top);
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeUser *user = list->pdata[i];
+    if (user->use == USER_OVERLAY)
+      return g_strdup_printf("%s is an overlay on %s, and would read something else then", user->path, disk->top);
+    if (user->domain != NULL && g_strcmp0(user->domain, domain->name) != 0)
+      return g_strdup_printf("machine %s uses %s too", user->domain, disk->top);
+  }
+  return NULL;
+}
+
+static const DiskSpec *spec_of(const ActualDomain *domain, const char *target) {
+  const VmSpec *spec = &domain->persistent;
+  return given(spec, VmSpec, disks) ? list_find(&DiskSpec_table, spec->disks, table_key_field(&DiskSpec_table), target) : NULL;
+}
+
+static char *check_disk(const Actual *actual, const VolumeUsers *users, const ActualDomain *domain, const ActualSnapshotDisk *of,
+                        gboolean resumed, RevertDisk *disk) {
+  const ActualDisk *defined = actual_disk(domain->defined_disks, of->target);
+  const ActualDisk *now = domain->active ? actual_disk(domain->disks, of->target) : defined;
+  if (defined == NULL || now == NULL)
+    return g_strdup("the machine doesn't have it any more");
+  if (defined->path == NULL)
+    return g_strdup("it isn't a file any more");
+  if (g_strcmp0(defined->path, now->path) != 0)
+    return g_strdup_printf("it is another file at the next start (%s): restart the machine first", defined->path);
+  disk->top = defined->path;
+  return of->internal ? check_internal(users, domain, of, disk) : check_external(actual, users, of, resumed, disk);
+}
+
+static char *check_disks(const Actual *actual, const VolumeUsers *users, const ActualDomain *domain, const char *request, gboolean resumed,
+                         RevertPlan *plan) {
+  for (guint i = 0; i < plan->snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *of = plan->snapshot->disks->pdata[i];
+    RevertDisk *disk = g_new0(RevertDisk, 1);
+    disk->target = of->target;
+    disk->volume = revert_layer_name(domain->name, of->target, request);
+    g_ptr_array_add(plan->disks, disk);
+    if (i == 0)
+      plan->internal = of->internal;
+    g_autofree char *error = plan->internal != of->internal ? g_strdup("it is kept in another way than the others of the snapshot")
+                                                            : check_disk(actual, users, domain, of, resumed, disk);
+    if (error != NULL)
+      return g_strdup_printf("disk %s: %s", of->target, error);
+  }
+  return plan->disks->len > 0 ? NULL : g_strdup("the snapshot holds no disk");
+}
+
+static gboolean is_covered(const ActualSnapshot *snapshot, const char *target) {
+  for (guint i = 0; i < snapshot->disks->len; i++)
+    if (g_str_equal(((const ActualSnapshotDisk *)snapshot->disks->pdata[i])->target, target))
+      return TRUE;
+  return FALSE;
+}
+
+GPtrArray *revert_untouched(const ActualDomain *domain, const ActualSnapshot *snapshot) {
+  GPtrArray *targets = g_ptr_array_new();
+  for (guint i = 0; i < domain->defined_disks->len; i++) {
+    const ActualDisk *disk = domain->defined_disks->pdata[i];
+    const DiskSpec *spec = spec_of(domain, disk->target);
+    gboolean reads = spec != NULL && ((given(spec, DiskSpec, device) && spec->device != DiskDevice_disk) ||
+                                      (given(spec, DiskSpec, readOnly) && spec->readOnly));
+    if (!reads && !is_covered(snapshot, disk->target))
+      g_ptr_array_add(targets, disk->target);
+  }
+  return targets;
+}
+
+RevertPlan *revert_plan_new(const Actual *actual, const VolumeUsers *users, const ActualDomain *domain, const char *to,
+                            const char *request, gboolean resumed, char **ret_error) {
+  g_autoptr(RevertPlan) plan = g_new0(RevertPlan, 1);
+  plan->snapshot = actual_snapshot(domain, to);
+  plan->disks = g_ptr_array_new_with_free_func(disk_free);
+  char *error = plan->snapshot == NULL ? unknown_snapshot(domain, to) : check_state(domain);
+  if (error == NULL)
+    error = check_disks(actual, users, domain, request, resumed, plan);
+  *ret_error = error;
+  return error == NULL ? g_steal_pointer(&plan) : NULL;
+}
+
+/* A use that remains: not as a layer of this disk, nor as the layer of the snapshot gone back to, which names the new
+ * one then. */
+static gboolean is_needed(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk, const char *path,
+                          const GPtrArray *abandoned) {
+  const GPtrArray *list = volume_users_of(users, path);
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeUser *user = list->pdata[i];
+    gboolean own = g_strcmp0(user->domain, domain->name) == 0 && g_strcmp0(user->target, disk->target) == 0;
+    gboolean goes = user->use == USER_OVERLAY ? g_ptr_array_find_with_equal_func((GPtrArray *)abandoned, user->path, g_str_equal, NULL)
+                    : own && (user->use == USER_DISK || user->use == USER_DEFINITION ||
+                              (user->use == USER_SNAPSHOT_LAYER && g_strcmp0(user->snapshot, plan->snapshot->name) == 0));
+    if (!goes)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+GPtrArray *revert_abandoned(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk) {
+  GPtrArray *abandoned = g_ptr_array_new();
+  const char *path = plan->internal ? NULL : disk->top;
+  for (const ActualVolume *layer; path != NULL && !is_needed(users, domain, plan, disk, path, abandoned); path = layer->backing_path) {
+    layer = volume_users_layer(users, path);
+    if (layer == NULL || layer->pool == NULL || g_strcmp0(path, disk->holds) == 0)
+      break;
+    g_ptr_array_add(abandoned, (gpointer)path);
+  }
+  return abandoned;
+}

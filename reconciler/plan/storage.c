@@ -1,0 +1,199 @@
+/* Pools and volumes. */
+#include <string.h>
+
+#include "reconciler/image/base_volume.h"
+#include "reconciler/plan/build.h"
+#include "reconciler/plan/diff.h"
+#include "schema/value.h"
+#include "state/fingerprint.h"
+
+/* Returns whether a change is refused. */
+static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
+  char *refusal = build_refusal(object);
+  if (refusal != NULL)
+    build_error(builder, object, refusal);
+  return refusal != NULL;
+}
+
+static Activity activity_of(const StoragePoolSpec *spec, const ActualPool *found, gboolean ours) {
+  return (Activity){
+      .exists = found != NULL,
+      .ours = ours,
+      .active = found != NULL && found->active,
+      .autostarts = found != NULL && given(&found->spec, StoragePoolSpec, autostart) && found->spec.autostart,
+      .state_given = given(spec, StoragePoolSpec, state),
+      .state = spec->state,
+      .autostart_given = given(spec, StoragePoolSpec, autostart),
+      .autostart = spec->autostart,
+  };
+}
+
+static Action *pool_define(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec) {
+  return build_action(builder, object, ACTION_POOL_DEFINE, NULL,
+                      g_strdup_printf("define the %s pool", PoolType_words.words[spec->type]), NULL);
+}
+
+/* What has been defined and not built can't start: a run may have been interrupted between. */
+static Action *pool_build(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec, const Activity *activity, Action *last) {
+  gboolean build = given(spec, StoragePoolSpec, build) ? spec->build : spec->type == PoolType_dir;
+  gboolean starts = activity->state_given && activity->state == PoolState_active && !activity->active;
+  if (!build || !(activity_is_new(activity) || (activity->ours && starts)))
+    return last;
+  return build_action(builder, object, ACTION_POOL_BUILD, last != NULL ? last->id : NULL, g_strdup("make the pool's directory"), NULL);
+}
+
+void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
+  const PlanInput *input = builder->input;
+  const char *name = declared->metadata.name;
+  const ActualPool *found = g_hash_table_lookup(input->actual->pools, name);
+  PlanObject *object = build_object(builder, KIND_STORAGE_POOL, name, CHANGE_NONE, declared);
+  object->desired = object_copy(object->declared);
+  const StoragePoolSpec *spec = object->desired->spec;
+  if (input->actual->storage_error != NULL) {
+    build_error(builder, object, g_strdup_printf("pools can't be looked up: %s", input->actual->storage_error));
+    return;
+  }
+  Action *last = NULL;
+  g_autofree char *derived = derive_uuid("pool", name);
+  gboolean ours = found != NULL && g_str_equal(found->uuid, derived);
+  if (found == NULL) {
+    object->change = CHANGE_CREATE;
+    object->fingerprint = g_strdup("absent");
+    last = pool_define(builder, object, spec);
+  } else {
+    gboolean adopt = given(&declared->metadata, MetadataSpec, adopt) && declared->metadata.adopt;
+    if (!ours && !adopt) {
+      build_error(builder, object, g_strdup("a pool of this name exists that isn't ours: give metadata.adopt: true to use it, or choose another name"));
+      return;
+    }
+    object->fingerprint = fingerprint_pool(found);
+    DiffInput diff = {.table = &StoragePoolSpec_table, .desired = spec, .persistent = &found->spec};
+    g_ptr_array_unref(object->fields);
+    object->fields = diff_spec(&diff);
+    if (refuse_never(builder, object))
+      return;
+  }
+  const Activity activity = activity_of(spec, found, ours);
+  last = pool_build(builder, object, spec, &activity, last);
+  last = plan_activity(builder, object, &activity, last);
+  if (found != NULL && last != NULL)
+    object->change = CHANGE_UPDATE;
+  build_ready(builder, KIND_STORAGE_POOL, name, last);
+}
+
+char *plan_pool_trouble(PlanBuilder *builder, const char *pool) {
+  const char *failed = build_failed(builder, KIND_STORAGE_POOL, pool);
+  if (failed != NULL)
+    return g_strdup_printf("its pool %s: %s", pool, failed);
+  char *error = NULL;
+  if (locate_pool(builder->input, pool, &error) == NULL)
+    return error;
+  const ActualPool *found = g_hash_table_lookup(builder->input->actual->pools, pool);
+  if (found != NULL && found->error != NULL)
+    return g_strdup_printf("its pool %s can't be read: %s", pool, found->error);
+  if (found != NULL && !found->active && build_needs(builder, KIND_STORAGE_POOL, pool) == NULL)
+    return g_strdup_printf("its pool %s isn't started: start it, or declare it with state: active", pool);
+  return NULL;
+}
+
+static void volume_create(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const char *pool) {
+  const char *name = object->name, *format = Format_words.words[given(spec, VolumeSpec, format) ? spec->format : Format_qcow2];
+  object->change = CHANGE_CREATE;
+  object->fingerprint = g_strdup("absent");
+  Action *action;
+  if (!given(spec, VolumeSpec, image)) {
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size), *size = bytes_format(spec->size);
+    action = build_action(builder, object, ACTION_VOLUME_CREATE, build_needs(builder, KIND_STORAGE_POOL, pool),
+                          g_strdup_printf("create a blank %s volume of %s in pool %s", format, size, pool), "pool", pool,
+                          "volume", name, "format", format, "bytes", bytes, NULL);
+  } else {
+    char *error = NULL;
+    g_autofree char *base = NULL;
+    const Object *image = NULL;
+    const ImageFacts *facts = locate_image(builder->input, spec->image, &image, &base, &error);
+    if (facts == NULL) {
+      build_error(builder, object, error);
+      return;
+    }
+    gboolean copy = given(spec, VolumeSpec, provision) && spec->provision == Provision_copy;
+    guint64 most = given(spec, VolumeSpec, size) ? spec->size : facts->virtual_size;
+    if (most < facts->virtual_size || (!copy && !g_str_equal(format, "qcow2"))) {
+      build_error(builder, object, g_strdup(copy ? "it is smaller than its image" : "an overlay is a qcow2 volume at least as large as its image"));
+      return;
+    }
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, most), *size = bytes_format(most);
+    action = build_action(builder, object, copy ? ACTION_VOLUME_COPY : ACTION_VOLUME_CREATE,
+                          build_needs(builder, KIND_STORAGE_POOL, pool),
+                          g_strdup_printf("create %s of image %s, %s, in pool %s", copy ? "a copy" : "an overlay", spec->image, size, pool),
+                          "pool", pool, "volume", name, "format", format, "bytes", bytes, copy ? "from" : "backingPath",
+                          base, copy ? NULL : "backingFormat", facts->format, NULL);
+    g_autofree char *written = g_strdup_printf("%" G_GUINT64_FORMAT, facts->virtual_size);
+    if (copy)
+      string_map_set(action->args, "writes", written);
+    build_wait(action, build_needs(builder, KIND_IMAGE, spec->image));
+  }
+  build_ready(builder, KIND_VOLUME, name, action);
+}
+
+static void volume_update(PlanBuilder *builder, PlanObject *object, const VolumeSpec *spec, const ActualVolume *found) {
+  if (found->error != NULL) {
+    build_error(builder, object, g_strdup_printf("it can't be read: %s", found->error));
+    return;
+  }
+  int format = found->format != NULL ? enum_find(Format_words.words, found->format) : -1;
+  VolumeSpec actual = {.size = found->capacity};
+  set_given(&actual, VolumeSpec, size);
+  if (format >= 0) {
+    actual.format = format;
+    set_given(&actual, VolumeSpec, format);
+  }
+  object->fingerprint = fingerprint_volume(found);
+  if (given(spec, VolumeSpec, format) && format >= 0 && (int)spec->format != format) {
+    build_error(builder, object, g_strdup_printf("its format is %s and can't become %s: %s", found->format, Format_words.words[spec->format],
+                                                 VolumeSpec_table.fields[VolumeSpec_format].why));
+    return;
+  }
+  DiffInput diff = {.table = &VolumeSpec_table, .desired = spec, .persistent = &actual};
+  g_ptr_array_unref(object->fields);
+  object->fields = diff_spec(&diff);
+  if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || spec->size == found->capacity)
+    return;
+  g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
+  const char *overlay = uses_overlay(builder->uses, found->path, NULL);
+  const char *user = uses_domain(builder->uses, found->path, NULL, TRUE);
+  if (spec->size < found->capacity)
+    build_error(builder, object, g_strdup_printf("size %s is less than the %s it has: a volume is never shrunk", size, now));
+  else if (overlay != NULL)
+    build_error(builder, object, g_strdup_printf("it can't grow: %s is an overlay on it", overlay));
+  else if (user != NULL)
+    build_error(builder, object, g_strdup_printf("it is in use by the running machine %s: give the size on that machine's disk", user));
+  else {
+    object->change = CHANGE_UPDATE;
+    g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size);
+    g_autofree char *from = g_strdup_printf("%" G_GUINT64_FORMAT, found->capacity);
+    build_ready(builder, KIND_VOLUME, object->name,
+                build_action(builder, object, ACTION_VOLUME_GROW, NULL, g_strdup_printf("grow from %s to %s", now, size),
+                             "path", found->path, "bytes", bytes, "from", from, NULL));
+  }
+}
+
+void plan_volume(PlanBuilder *builder, const Object *declared) {
+  const char *name = declared->metadata.name;
+  const VolumeSpec *spec = declared->spec;
+  const char *pool = given(spec, VolumeSpec, pool) ? spec->pool : "default";
+  PlanObject *object = build_object(builder, KIND_VOLUME, name, CHANGE_NONE, declared);
+  object->desired = object_copy(object->declared);
+  char *error = plan_pool_trouble(builder, pool);
+  if (error == NULL && given(spec, VolumeSpec, image) && build_failed(builder, KIND_IMAGE, spec->image) != NULL)
+    error = g_strdup_printf("its image %s: %s", spec->image, build_failed(builder, KIND_IMAGE, spec->image));
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
+  const ActualVolume *found = locate_volume(builder->input, pool, name);
+  g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
+  if (found == NULL || locate_volume(builder->input, pool, marker) != NULL)
+    volume_create(builder, object, spec, pool);
+  else
+    volume_update(builder, object, spec, found);
+}

@@ -1,0 +1,282 @@
+/* One virtual machine: volumes for its disks, its definition, what changes live, its power; stage by stage. */
+#include "reconciler/plan/placement.h"
+#include "reconciler/plan/build.h"
+
+typedef struct {
+  PlanBuilder *builder;
+  PlanObject *object;
+  const Comparison *compared;
+  const ActualDomain *found;   /* NULL: to be created */
+  const GPtrArray *sources;    /* of DiskSource *, of its disks */
+  GPtrArray *actions;          /* so far */
+  const char *after;           /* id of the action after which the machine is as defined; NULL: it is */
+  const Action *due;           /* a snapshot by the clock: nothing waits for it */
+  gboolean complete;           /* no further stage */
+} Course;
+
+/* Appends its actions. Returns why nothing can be done with the machine, or NULL. */
+typedef char *(*Stage)(Course *course);
+
+/* Definition and record. */
+
+/* libvirt knows a machine by its UUID: one of another name was renamed by hand. */
+static char *check_uuid(Course *course) {
+  const Object *desired = course->object->desired;
+  const ActualDomain *domain = uses_uuid(course->builder->uses, object_vm(desired)->uuid);
+  return domain == NULL ? NULL
+                        : g_strdup_printf("the machine %s has its UUID %s: if that was renamed, rename it back ('virsh domrename %s %s'); "
+                                          "else give another uuid", domain->name, domain->uuid, domain->name, desired->metadata.name);
+}
+
+static char *wait_for_others(const Course *course, Action *action) {
+  return plan_wait_for_others(course->builder, course->object, course->sources, action);
+}
+
+/* A copy of it may come back with a host that is given up. How often that has moved nobody knows: the time is more. */
+static void begin_epoch(const Course *course, Action *define) {
+  const Placed *placed = placed_find(course->builder->input->placed, course->object->name);
+  if (placed == NULL || !fleet_has_fenced(placed->fleet))
+    return;
+  g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, course->builder->input->now);
+  string_map_set(define->args, "epoch", epoch);
+}
+
+static char *define(Course *course) {
+  Action *define = build_action(course->builder, course->object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
+  begin_epoch(course, define);
+  build_wait_all(define, course->actions);
+  g_ptr_array_add(course->actions, define);
+  course->after = define->id;
+  return wait_for_others(course, define);
+}
+
+/* First of all where a machine is taken over: what is done to one is noted in our record. */
+static char *take_over(Course *course) {
+  if (!course->object->adopt)
+    return NULL;
+  Action *action = build_action(course->builder, course->object, ACTION_DOMAIN_RECORD, NULL,
+                                g_strdup("take over: write our record into its metadata"), NULL);
+  g_ptr_array_add(course->actions, action);
+  return wait_for_others(course, action);
+}
+
+static gboolean needs_redefine(const PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    gboolean ours = change->field->xml == NULL && change->effect == EFFECT_NONE;
+    if (change->persistent && !ours && change->call != CALL_POWER && change->call != CALL_AUTOSTART && change->call != CALL_RESIZE_DISK)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Brings definition and record in line. */
+static char *define_anew(Course *course) {
+  PlanObject *object = course->object;
+  Action *action = NULL;
+  if (needs_redefine(object))
+    action = build_action(course->builder, object, ACTION_DOMAIN_REDEFINE, NULL, g_strdup("change the definition"), NULL);
+  else if (!object->adopt && course->compared->record_differs)
+    action = build_action(course->builder, object, ACTION_DOMAIN_RECORD, NULL, g_strdup("update our record in its metadata"), NULL);
+  if (action == NULL)
+    return NULL;
+  build_wait_all(action, course->actions);
+  g_ptr_array_add(course->actions, action);
+  course->after = action->id;
+  return wait_for_others(course, action);
+}
+
+static char *autostart(Course *course) {
+  const VmSpec *vm = object_vm(course->object->desired);
+  const GPtrArray *fields = course->object->fields;
+  gboolean has = course->found != NULL && course->found->autostart, wanted = has;
+  if (given(vm, VmSpec, autostart))
+    wanted = vm->autostart;
+  for (guint i = 0; i < fields->len; i++) {
+    const FieldChange *change = fields->pdata[i];
+    if (change->call == CALL_AUTOSTART)
+      wanted = g_strcmp0(change->to, "true") == 0;
+  }
+  if (wanted != has)
+    g_ptr_array_add(course->actions, build_action(course->builder, course->object, ACTION_DOMAIN_AUTOSTART, course->after,
+                                                  g_strdup(wanted ? "start with the host" : "don't start with the host"), "value",
+                                                  wanted ? "true" : "false", NULL));
+  return NULL;
+}
+
+static char *live_changes(Course *course) {
+  if (course->found->active)
+    plan_live_changes(course->builder, course->object, course->found, course->after, course->actions);
+  return NULL;
+}
+
+/* Disks and snapshots. */
+
+static char *networks(Course *course) {
+  return plan_network_trouble(course->builder, object_vm(course->object->desired), course->found);
+}
+
+static char *volumes(Course *course) {
+  return plan_disk_volumes(course->builder, course->object, course->sources, course->actions);
+}
+
+/* Growth and new volumes, after all that comes before anything changes. */
+static char *storage(Course *course) {
+  guint first = course->actions->len;
+  char *error = plan_disk_growth(course->builder, course->object, course->found, course->actions);
+  if (error == NULL)
+    error = volumes(course);
+  for (guint i = first; i < course->actions->len; i++)
+    for (guint before = 0; before < first; before++)
+      build_wait(course->actions->pdata[i], ((const Action *)course->actions->pdata[before])->id);
+  return error;
+}
+
+static char *helper_end(Course *course) {
+  plan_helper_end(course->builder, course->object, course->found, course->actions);
+  return NULL;
+}
+
+/* Where the rest may need a restart, that is shown by the request. */
+static void show_restart(const Course *course) {
+  for (guint i = 0; plan_may_restart(course->builder, object_vm(course->object->desired)) && i < course->actions->len; i++) {
+    Action *action = course->actions->pdata[i];
+    if (action->kind == ACTION_DOMAIN_REVERT)
+      action->impact = MAX(action->impact, IMPACT_RESTART);
+  }
+}
+
+/* A machine that goes back to a snapshot is then what only that brings to light: the rest follows. */
+static void leave_rest(const Course *course) {
+  PlanObject *object = course->object;
+  g_autoptr(GString) rest = g_string_new(NULL);
+  object->change = CHANGE_UPDATE;
+  object->follows = TRUE;
+  for (guint i = object->fields->len; i > 0; i--) {
+    const FieldChange *change = object->fields->pdata[i - 1];
+    if (g_str_has_prefix(change->path, "revert") || change->call == CALL_POWER || change->call == CALL_RESIZE_DISK)
+      continue; /* done with it */
+    g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
+    g_ptr_array_remove_index(object->fields, i - 1);
+  }
+  if (rest->len == 0)
+    return;
+  show_restart(course);
+  build_note(object, g_strdup_printf("the rest is looked at and done when it is back, in the same run: %s", rest->str));
+}
+
+static char *revert(Course *course) {
+  char *error = plan_revert(course->builder, course->object, course->found, course->sources, course->actions, &course->complete);
+  if (error == NULL && course->complete)
+    leave_rest(course);
+  return error;
+}
+
+static char *refusal(Course *course) { return build_refusal(course->object); }
+
+static char *snapshots_taken(Course *course) {
+  char *error = plan_snapshots_taken(course->builder, course->object, course->found, course->actions);
+  if (course->found != NULL && course->actions->len > 0)
+    course->after = ((const Action *)course->actions->pdata[course->actions->len - 1])->id;
+  return error;
+}
+
+static char *first_snapshot_due(Course *course) {
+  Action *due = plan_snapshots_due(course->builder, course->object, NULL);
+  if (due != NULL) {
+    build_wait_all(due, course->actions);
+    g_ptr_array_add(course->actions, due);
+  }
+  return NULL;
+}
+
+static char *snapshots_kept(Course *course) {
+  course->due = plan_snapshots_due(course->builder, course->object, course->found);
+  plan_snapshots_removed(course->builder, course->object, course->found, course->due, course->actions);
+  return NULL;
+}
+
+static char *chains(Course *course) {
+  plan_chain(course->builder, course->object, course->found, course->actions);
+  return NULL;
+}
+
+static char *conversions(Course *course) {
+  char *error = plan_convert_fields(course->builder, course->object, course->found, course->sources);
+  if (error == NULL && !course->found->active)
+    plan_convert(course->builder, course->object, course->found, course->sources, course->actions);
+  return error;
+}
+
+static char *exports(Course *course) {
+  return plan_exports(course->builder, course->object, course->found, course->sources, course->actions);
+}
+
+static char *settle(Course *course) {
+  plan_settle(course->builder, course->object, course->found, course->actions);
+  return NULL;
+}
+
+static char *power(Course *course) {
+  plan_power(course->builder, course->object, course->found, course->sources, course->actions);
+  return NULL;
+}
+
+static char *retired(Course *course) {
+  plan_retired(course->builder, course->object, course->found, course->actions);
+  return NULL;
+}
+
+static const Stage creation[] = {check_uuid, networks, volumes, define, snapshots_taken, first_snapshot_due, autostart, exports, power, NULL};
+static const Stage update[] = {helper_end,   revert,       refusal,        networks, take_over,   snapshots_taken, storage, define_anew,
+                               autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
+                               retired,      NULL};
+
+/* FALSE: the machine is in error. */
+static gboolean go(Course *course, const Stage *stages) {
+  char *error = NULL;
+  for (; *stages != NULL && error == NULL && !course->complete; stages++)
+    error = (*stages)(course);
+  if (error != NULL)
+    build_error(course->builder, course->object, error);
+  return error == NULL;
+}
+
+static void plan_create(Course *course) {
+  course->object->change = CHANGE_CREATE;
+  course->object->fingerprint = g_strdup("absent");
+  if (go(course, creation))
+    build_ready(course->builder, KIND_VIRTUAL_MACHINE, course->object->name, course->actions->pdata[course->actions->len - 1]);
+}
+
+static void plan_update(Course *course, GPtrArray *fields /* taken */) {
+  PlanObject *object = course->object;
+  object->fingerprint = g_strdup(course->found->fingerprint);
+  g_ptr_array_unref(object->fields);
+  object->fields = fields;
+  if (!go(course, update) || course->complete || object->change == CHANGE_ERROR || (course->actions->len == 0 && course->due == NULL))
+    return;
+  const char *source = course->found->owner != NULL ? course->found->owner->source : NULL;
+  if (source != NULL && g_strcmp0(source, course->builder->input->source) != 0)
+    build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
+  gboolean adopt_only = object->adopt && course->actions->len == 1 && course->due == NULL && object->fields->len == 0;
+  object->change = adopt_only ? CHANGE_NONE : CHANGE_UPDATE;
+}
+
+void plan_vm(PlanBuilder *builder, const Object *declared) {
+  Comparison *compared = g_hash_table_lookup(builder->compared, declared);
+  PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, declared->metadata.name, CHANGE_NONE, declared);
+  if (compared->error != NULL) {
+    build_error(builder, object, g_steal_pointer(&compared->error));
+    return;
+  }
+  object->desired = g_steal_pointer(&compared->resolved->desired);
+  object->adopt = compared->found != NULL && compared->found->owner == NULL;
+  g_autoptr(GPtrArray) actions = g_ptr_array_new();
+  Course course = {.builder = builder, .object = object, .compared = compared, .found = compared->found,
+                   .sources = compared->resolved->sources, .actions = actions};
+  if (course.found == NULL)
+    plan_create(&course);
+  else
+    plan_update(&course, g_steal_pointer(&compared->fields));
+}

@@ -1,0 +1,86 @@
+/* Whether the hosts are still what a plan was made on. */
+#include "reconciler/run/execute.h"
+#include "reconciler/image/base_volume.h"
+#include "state/fingerprint.h"
+
+/* What the object would be planned on now; NULL when that can't be told. */
+static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
+  if (object->kind == KIND_VIRTUAL_MACHINE) {
+    const ActualDomain *domain = g_hash_table_lookup(actual->domains, object->name);
+    return domain == NULL ? g_strdup("absent") : domain->error != NULL ? NULL : g_strdup(domain->fingerprint);
+  }
+  if (object->kind == KIND_NETWORK) {
+    const ActualNetwork *network = g_hash_table_lookup(actual->networks, object->name);
+    return network == NULL ? g_strdup("absent") : fingerprint_network(network);
+  }
+  if (object->kind == KIND_STORAGE_POOL) {
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, object->name);
+    return pool == NULL ? g_strdup("absent") : fingerprint_pool(pool);
+  }
+  if (object->kind == KIND_VOLUME && object->desired != NULL) {
+    const VolumeSpec *spec = object->desired->spec;
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, given(spec, VolumeSpec, pool) ? spec->pool : "default");
+    const ActualVolume *volume = pool != NULL ? g_hash_table_lookup(pool->volumes, object->name) : NULL;
+    g_autofree char *marker = g_strconcat(object->name, INCOMPLETE_SUFFIX, NULL);
+    gboolean half_made = pool != NULL && g_hash_table_contains(pool->volumes, marker);
+    return volume == NULL || half_made ? g_strdup("absent") : fingerprint_volume(volume);
+  }
+  return g_strdup(object->fingerprint); /* an image's content is checked when it is imported */
+}
+
+static char *other_host(const FleetHost *host, const char *connection) {
+  if (host != NULL && host->actual == NULL)
+    return g_strdup_printf("%s can't be asked: %s", host->name != NULL ? host->name : "the host", host->error->message);
+  const char *uri = host == NULL ? "no host of this run" : host->name != NULL ? connection_uri(host->connection) : host->actual->uri;
+  if (g_strcmp0(connection, uri) == 0)
+    return NULL;
+  return g_strdup_printf("the plan is for %s, and this is %s: nothing is changed", connection != NULL ? connection : "nowhere", uri);
+}
+
+static char *check_hosts(const Plan *plan, const Fleet *fleet) {
+  if (plan->hosts->len == 0)
+    return other_host(fleet_host(fleet, NULL), plan->connection);
+  for (guint i = 0; i < plan->hosts->len; i++) {
+    const PlanHost *host = plan->hosts->pdata[i];
+    char *other = other_host(fleet_host(fleet, host->name), host->connection);
+    if (other != NULL)
+      return other;
+  }
+  return NULL;
+}
+
+char *execute_stale(const Plan *plan, const Fleet *fleet) {
+  char *other = check_hosts(plan, fleet);
+  if (other != NULL)
+    return other;
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
+      continue;
+    g_autofree char *now = fingerprint_now(object, fleet_host(fleet, object->host)->actual);
+    if (g_strcmp0(now, object->fingerprint) != 0)
+      return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
+                             kinds[object->kind].name, object->name);
+  }
+  return NULL;
+}
+
+gboolean execute_verify(const FleetHost *host, const PlanObject *object, gboolean *ret_absent, GError **error) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->fingerprint == NULL)
+    return TRUE;
+  GError *trouble = NULL;
+  ActualDomain *now = observe_domain(host->connection, host->actual, object->name, &trouble);
+  if (trouble != NULL) {
+    g_propagate_prefixed_error(error, trouble, "it can't be looked at again: ");
+    return FALSE;
+  }
+  *ret_absent = now == NULL;
+  const char *found = now == NULL ? "absent" : now->fingerprint;
+  gboolean same = (now == NULL || now->error == NULL) && g_strcmp0(found, object->fingerprint) == 0;
+  if (now != NULL)
+    actual_domain_free(now);
+  if (!same)
+    g_set_error(error, EXECUTE_ERROR, EXECUTE_ERROR_STALE,
+                "it was changed since this was planned: nothing is done to it; plan again");
+  return same;
+}

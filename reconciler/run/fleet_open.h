@@ -1,0 +1,20 @@
+/* The hosts of a run (plan/fleet.h), connected to and looked at. */
+#pragma once
+#include "reconciler/plan/fleet.h"
+#include "state/libvirt/connection.h"
+#include "state/observe.h"
+
+/* One host; NULL as known: it is connected to `uri`. */
+Fleet *fleet_new_single(KnownHost *known, const char *uri, gboolean read_only);
+/* The hosts that are declared, borrowed from `desired`; those that are fenced aren't connected. known: of
+ * KnownHost *, may be NULL. */
+Fleet *fleet_new_declared(const Desired *desired, const GPtrArray *known, gboolean read_only);
+/* The hosts that a saved plan names. */
+Fleet *fleet_new_planned(const Plan *plan, gboolean read_only);
+void fleet_free(Fleet *fleet);
+/* Those that a service knows get what was seen of them. */
+void fleet_give_back(Fleet *fleet);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fleet, fleet_free)
+
+/* Looks at all of them at once; at what is known of one, the first time only where it may have changed. */
+void fleet_observe(Fleet *fleet, const ObserveOptions *options);

@@ -1,0 +1,170 @@
+/* Observation and declaration to a plan, without what may not be done. */
+#include <sys/statvfs.h>
+
+#include "reconciler/act/preflight.h"
+#include "reconciler/act/volume.h"
+#include "reconciler/plan/migration.h"
+#include "reconciler/plan/planner.h"
+#include "reconciler/run/pipeline_stages.h"
+#include "state/fault.h"
+#include "state/libvirt/host_fits.h"
+#include "state/real_path.h"
+
+#define DEFAULT_PRUNE_PERCENT 30
+
+static gboolean brings_extra(const PlanObject *object) {
+  if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
+    return FALSE;
+  const VmSpec *vm = object_vm(object->desired);
+  return given(vm, VmSpec, devices) && given(&vm->devices, DevicesSpec, extra) && vm->devices.extra[0] != NULL;
+}
+
+static void forbid_extra(Plan *plan) {
+  for (guint i = 0; i < plan->objects->len; i++)
+    if (brings_extra(plan->objects->pdata[i]))
+      plan_reject(plan, plan->objects->pdata[i], g_strdup("devices.extra is forbidden here (--forbid-extra): use the fields that there are, or ask the host's administrator"));
+}
+
+static void wait_until(RunResult *result, gint64 opens) {
+  if (opens != 0 && (result->opens == 0 || opens < result->opens))
+    result->opens = opens;
+}
+
+/* What the hypervisor judges to be wrong is not begun; the others go on. */
+gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
+  const Rules *rules = pipeline->options->rules;
+  if (pipeline->options->forbid_extra)
+    forbid_extra(plan);
+  if (rules != NULL) {
+    Rules here = *rules;
+    here.resolve = host->actual->local ? real_path : NULL;
+    wait_until(pipeline->result, rules_apply(&here, plan, host->actual));
+  }
+  if (pipeline->options->dry_run && !pipeline->options->preflight)
+    return TRUE;
+  GError *error = NULL;
+  g_autoptr(GHashTable) verdicts = preflight(host, plan, pipeline->options->cancel, &error);
+  if (verdicts == NULL)
+    return pipeline_stop(pipeline, 1, error);
+  for (guint i = 0; i < plan->objects->len; i++) {
+    PlanObject *object = plan->objects->pdata[i];
+    g_autofree char *id = plan_object_id(object);
+    const char *verdict = g_hash_table_lookup(verdicts, id);
+    if (verdict != NULL)
+      plan_reject(plan, object, g_strdup_printf("the hypervisor refuses the definition: %s", verdict));
+  }
+  return TRUE;
+}
+
+/* Where exports are compressed. */
+static guint64 scratch(const Pipeline *pipeline) {
+  struct statvfs status;
+  if (pipeline->journal == NULL || statvfs(journal_dir(pipeline->journal), &status) < 0)
+    return 0;
+  return MAX((guint64)status.f_bavail * status.f_frsize, 1);
+}
+
+/* What one host shall have, against what it has. */
+static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired *desired) {
+  const RunOptions *options = pipeline->options;
+  GError *error = NULL;
+  if (!image_facts_collect(desired, host->actual, pipeline->journal, options->cancel, &error)) {
+    pipeline_stop(pipeline, 1, error);
+    return NULL;
+  }
+  gint64 now = fault_now(g_get_real_time() / G_USEC_PER_SEC);
+  PlanInput input = {
+      .desired = desired,
+      .everywhere = pipeline->desired,
+      .placed = pipeline->placed,
+      .actual = host->actual,
+      .host = host->name,
+      .source = options->identity != NULL ? options->identity : pipeline->source,
+      .revision = pipeline->revision,
+      .allow = options->allow,
+      .prune = options->prune && !pipeline->desired->rewritten,
+      .scratch = scratch(pipeline),
+      .collect = options->collect,
+      .collect_age = options->collect_age,
+      .now = now,
+      .round = pipeline->round,
+      .deleted_lately = options->prune_by_day ? journal_deletions_since(pipeline->journal, host->name, (now - 24 * 3600) * G_USEC_PER_SEC) : 0,
+      .prune_percent = options->prune_percent != 0 ? options->prune_percent : DEFAULT_PRUNE_PERCENT,
+  };
+  return planner_plan(&input);
+}
+
+static gboolean is_measured(const FleetHost *host, const char *name) {
+  const ActualPool *pool = g_hash_table_lookup(host->actual->pools, name);
+  return pool != NULL && pool->measured;
+}
+
+/* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
+ * it looks again; a dry run can't ask it to. */
+static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
+  g_autoptr(Plan) plan = plan_host(pipeline, host, desired);
+  GError *error = NULL;
+  if (plan == NULL || plan->short_pool == NULL || pipeline->options->dry_run || is_measured(host, plan->short_pool))
+    return g_steal_pointer(&plan);
+  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, &error)) {
+    pipeline_stop(pipeline, 1, error);
+    return NULL;
+  }
+  g_clear_pointer(&host->actual, actual_free);
+  host->actual = observe(host->connection, &pipeline_everything, &error);
+  if (error != NULL) {
+    pipeline_stop(pipeline, 1, error);
+    return NULL;
+  }
+  return plan_host(pipeline, host, desired);
+}
+
+/* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped. */
+static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
+  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired);
+  return plan != NULL && pipeline_judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
+}
+
+/* Before a machine is planned to move, its new home is asked whether it can take it. */
+static void ask_homes(const Pipeline *pipeline) {
+  for (guint i = 0; i < pipeline->placed->len; i++) {
+    Placed *placed = pipeline->placed->pdata[i];
+    g_autoptr(GError) error = NULL;
+    if (placed->error != NULL || placed->now == NULL || placed->now == placed->home || placed->home->actual == NULL)
+      continue;
+    if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &error))
+      placed->unfit = g_strdup(error->message);
+  }
+}
+
+static gboolean plan_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  Plan *whole = pipeline->result->plan = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source,
+                                                        pipeline->revision);
+  pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
+  ask_homes(pipeline);
+  fleet_plan_troubles(whole, pipeline->fleet, pipeline->placed);
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
+    FleetHost *host = pipeline->fleet->hosts->pdata[i];
+    if (host->actual == NULL)
+      continue;
+    g_autoptr(Desired) part = fleet_part(pipeline->desired, pipeline->placed, host);
+    Plan *plan = plan_and_judge(pipeline, host, part);
+    if (plan == NULL)
+      return FALSE;
+    fleet_plan_add(whole, plan);
+  }
+  fleet_plan_link(whole, options->host);
+  if (!(options->allow & ALLOW_OVERCOMMIT))
+    moves_check_space(whole, pipeline->fleet);
+  if (options->host != NULL)
+    fleet_plan_only(whole, options->host);
+  return TRUE;
+}
+
+gboolean pipeline_plan(Pipeline *pipeline) {
+  if (pipeline_is_fleet(pipeline))
+    return plan_fleet(pipeline);
+  pipeline->result->plan = plan_and_judge(pipeline, pipeline_only_host(pipeline), pipeline->desired);
+  return pipeline->result->plan != NULL;
+}

@@ -1,0 +1,52 @@
+/* The stages of a run, for pipeline.c alone: each fills in its part, or stops the run. */
+#pragma once
+#include "reconciler/act/host_lock.h"
+#include "reconciler/plan/fleet_plan.h"
+#include "reconciler/run/execute.h"
+#include "reconciler/run/fleet_open.h"
+#include "reconciler/run/pipeline.h"
+#include "reconciler/run/silence.h"
+
+typedef struct {
+  const RunOptions *options;
+  const RunEvents *events;
+  RunResult *result;
+  Fleet *fleet;
+  SilenceWatch *silence; /* of the only host; NULL: nobody wants to know, or its connection tells */
+  HostLocks *locks;       /* on the hosts of a fleet, once there is something to do */
+  GPtrArray *placed;      /* where the machines of a fleet belong */
+  Journal *journal;
+  const Desired *desired; /* of the source; NULL with a saved plan */
+  Desired *read;          /* the same where this run has read it */
+  char *source, *revision;
+  guint round;            /* how often this run has looked again at what its actions brought to light */
+} Pipeline;
+
+/* Both return FALSE, for the stage to return. A refusal ends with the exit status 3. */
+gboolean pipeline_stop(Pipeline *pipeline, int exit_status, GError *error /* taken */);
+gboolean pipeline_refuse(Pipeline *pipeline, char *message /* taken */);
+FleetHost *pipeline_only_host(const Pipeline *pipeline); /* NULL: a fleet's plan */
+gboolean pipeline_is_fleet(const Pipeline *pipeline);
+
+/* Source and hosts, side by side (pipeline_read.c). */
+extern const ObserveOptions pipeline_everything;
+gboolean pipeline_read(Pipeline *pipeline);
+
+/* The plan, of one host or of all (pipeline_plan.c). */
+gboolean pipeline_plan(Pipeline *pipeline);
+/* Takes out of a plan what may not be done on this host, or can't. */
+gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan);
+
+/* Plans in files (pipeline_saved.c). */
+gboolean pipeline_load_plan(Pipeline *pipeline);
+gboolean pipeline_check_plan(Pipeline *pipeline); /* the one that was loaded: that it still holds */
+gboolean pipeline_save_plan(Pipeline *pipeline);
+
+/* Stops the run where the plan may not be applied. */
+gboolean pipeline_permit(Pipeline *pipeline, const Plan *plan);
+
+/* Acts (pipeline_apply.c); on a fleet after it has been locked, and planned once more. */
+gboolean pipeline_lock_fleet(Pipeline *pipeline);
+void pipeline_apply(Pipeline *pipeline);
+/* What the execution has brought to light, in the same run (pipeline_follow.c). */
+void pipeline_follow(Pipeline *pipeline, Execution *execution);
