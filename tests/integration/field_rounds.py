@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import libvirt
@@ -134,6 +135,12 @@ class FieldRounds(lab.TestCase):
     def write(self, batch, choose):
         """machines.yaml: each machine with its field's value."""
         self.hv.write("machines.yaml", *[self.document(name, field, choose(field)) for name, field in batch])
+
+    def wait_up(self, name):
+        """Until it has booted, and its balloon is where it was told to be."""
+        domain = self.hv.domain(name)
+        size = int(ElementTree.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).findtext("currentMemory"))
+        self.hv.guest(name).wait(lambda guest: "ready" in guest.lines() and domain.info()[2] == size, "the balloon in place")
 
     def plan(self, status):
         result = self.hv.reconcile("--dry-run", "-o", "json", self.hv.path("specs"))

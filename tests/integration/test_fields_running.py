@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import libvirt
@@ -52,12 +51,6 @@ class Running(FieldRounds):
         heard = field.effect == "live" and (field.variant == "small" or NEEDS_GUEST.match(field.path))
         return not heard and not plugged and not field.path.startswith("boot.")
 
-    def is_up(self, name):
-        """Booted, and its balloon where it was told to be."""
-        domain = self.hv.domain(name)
-        defined = ElementTree.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-        return "ready" in self.hv.guest(name).lines() and domain.info()[2] == int(defined.findtext("currentMemory"))
-
     def begin(self, batch):
         """Machines that were started without what the fields need are given it, and a."""
         if len(self.hv.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)) < len(batch):
@@ -67,7 +60,7 @@ class Running(FieldRounds):
         self.apply()
         for name, field in batch:
             if not self.is_idle(field):
-                self.hv.guest(name).wait(lambda guest, name=name: self.is_up(name), "the balloon in place")
+                self.wait_up(name)
 
     def change(self, batch):
         """One round: a, b and a again."""
@@ -150,6 +143,8 @@ class PowerState(FieldRounds):
                 self.write(batch, lambda field: state)
                 self.assert_plan(batch, self.plan(2))
                 self.apply()
+                if state == "running":
+                    self.wait_up("m0")
                 self.assert_in_sync(self.plan(0))
                 status = self.hv.reconcile("status", "-o", "json", "m0", check=0).json()
                 self.assertEqual(status["domains"][0]["state"], state)
