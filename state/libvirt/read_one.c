@@ -140,8 +140,6 @@ ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const ch
     g_prefix_error(error, "domain %s: ", name);
     return NULL;
   }
-  if (!domain->active)
-    virDomainGetState(handle, &domain->state, &domain->reason, 0);
   domain_complete(handle, domain, found, TRUE);
   if (domain->error) {
     g_set_error(error, LIBVIRT_ERROR, VIR_ERR_INTERNAL_ERROR, "domain %s: %s", name, domain->error);

@@ -127,6 +127,7 @@ class ObserveTest(lab.TestCase):
 
         # Moves by itself: no evidence of a change.
         domain.setMemory(100 << 10)
+        self.hv.guest("a").wait(lambda guest: domain.info()[2] == 100 << 10, "the balloon in place")
         self.assertEqual(self.domain()["fingerprint"], running["fingerprint"])
 
         # The pool's own record of the size is as new as the running machine's.

@@ -99,7 +99,9 @@ class Change(Scenario):
         case.assertEqual({disk: guest.do("sum", disk, at, 1) for disk, at in (("vdb", 1), ("vda", 100))}, self.sums)
         case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
         layers = ["web-vda.odd.qcow2", "web-vdb.odd.qcow2"] if self.taken else []
-        case.assertEqual(sorted(each for each in os.listdir(case.hv.path("pools/lab")) if ".odd." in each), layers)
+        # Of vdc there may be one: a detach that was interrupted isn't planned again (docs/architecture.md).
+        found = sorted(each for each in os.listdir(case.hv.path("pools/lab")) if ".odd." in each)
+        case.assertEqual([each for each in found if not each.startswith("web-vdc.")], layers)
         with open(case.hv.path("pools/lab/kept-vda.raw"), "rb") as file:
             case.assertEqual(file.read(len(RAW)), RAW)
 
@@ -186,7 +188,10 @@ class TestCase(lab.TestCase):
         self.assertEqual(sorted(os.listdir(self.hv.path("pools/lab"))), sorted(known), f"what libvirt knows of the pool, {where}")
         for path in glob.glob(self.hv.path("pools/lab/sha256-*")):
             self.assertEqual(os.path.basename(path).split("-")[1].split(".")[0], digest(path), f"{path}, {where}")
-        self.scenario.check(self)
+        try:
+            self.scenario.check(self)
+        except AssertionError as error:
+            raise AssertionError(f"after {where}: {error}") from error
 
     def places(self, step):
         """Names of all places that the plan of this step passes, by running it."""
