@@ -176,7 +176,7 @@ static void be_patient(Service *service, const Pass *pass, const char *trouble, 
   }
   if (trouble)
     service->anew |= pass->anew;
-  else if (whole)
+  if (whole) /* also in vain: what failed is tried again by patience, or when a lost host is back */
     service->looked = now;
 }
 
