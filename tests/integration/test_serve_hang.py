@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import TestCase, lab, wait_for  # noqa: E402
@@ -18,6 +19,12 @@ def threads(process):
         with open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
             names.append(file.read().strip())
     return names
+
+
+def used(process):
+    """Seconds of CPU."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+        return sum(int(each) for each in file.read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 class Hang(TestCase):
@@ -43,6 +50,26 @@ class Hang(TestCase):
                 state = service.wait_state(lambda state: state["passes"] and not state["busy"] and not state["noAnswerSince"])
                 self.assertIsNone(state["hostError"])
                 self.assertEqual([each.name() for each in hv.conn.listAllDomains()], ["web"])
+
+    def test_it_is_gone_at_the_start(self):
+        """The service waits for it, without pass after pass."""
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        hv.daemon.kill()
+        hv.daemon.wait()
+        try:
+            with self.service() as service:
+                service.wait_log("cannot connect")
+                time.sleep(1)
+                before = used(service.process)
+                time.sleep(3)
+                self.assertLess(used(service.process) - before, 1.5, "it is busy though nothing happens")
+                hv.restart_daemon()
+                service.wait_state(lambda state: state["passes"] and not state["busy"] and not state["hostError"])
+                self.assertEqual([each.name() for each in hv.conn.listAllDomains()], ["web"])
+        finally:
+            if hv.daemon.poll() is not None:
+                hv.restart_daemon()
 
     def test_in_a_pass_and_idle(self):
         hv = self.hv
