@@ -17,6 +17,7 @@ struct VolumeUsers {
 typedef struct {
   gboolean unread;          /* a pool or a machine couldn't be read: looking again shows no more */
   const char *snapshots_of; /* a machine; NULL: it is about something else */
+  const char *path;         /* a file of which nothing is known; NULL: none */
   char *text;
 } Doubt;
 
@@ -99,8 +100,9 @@ static void use_overlays(VolumeUsers *users) {
 static void doubt_end(VolumeUsers *users, const ActualDomain *domain, const ActualDisk *disk) {
   const char *path = domain->active ? NULL : actual_chain_unknown(domain, disk);
   if (path && !volume_users_layer(users, path))
-    doubt(users, (Doubt){.text = g_strdup_printf("what lies beneath %s (disk %s of machine %s) isn't known: it is in no storage pool that runs",
-                                                path, disk->target, domain->name)});
+    doubt(users, (Doubt){.path = path,
+                         .text = g_strdup_printf("what lies beneath %s (disk %s of machine %s) isn't known: it is in no storage pool that runs",
+                                                 path, disk->target, domain->name)});
 }
 
 static void use_disks(VolumeUsers *users, const ActualDomain *domain, const GPtrArray *disks, VolumeUse use) {
@@ -117,6 +119,26 @@ static void use_disks(VolumeUsers *users, const ActualDomain *domain, const GPtr
   }
 }
 
+/* A pool that was read is over the file's directory, and doesn't have it. */
+static gboolean has_gone(const VolumeUsers *users, const char *path) {
+  g_autofree char *directory = path && !volume_users_layer(users, path) ? g_path_get_dirname(path) : NULL;
+  GHashTableIter iter;
+  const ActualPool *pool;
+  g_hash_table_iter_init(&iter, users->actual->pools);
+  while (directory && g_hash_table_iter_next(&iter, NULL, (gpointer *)&pool))
+    if (pool->active && !pool->error && g_strcmp0(pool->target, directory) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Where the layer has gone (libvirt is told of that last), the snapshot relies on nothing but what the disk was then. */
+static const char *held_at_most(const VolumeUsers *users, const ActualSnapshotDisk *disk) {
+  const char *held = volume_users_held(users, disk);
+  if (held || disk->internal || !volume_users_layer(users, disk->base))
+    return held;
+  return has_gone(users, disk->path) ? disk->base : NULL;
+}
+
 static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const ActualSnapshot *snapshot) {
   VolumeUser user = {.use = USER_MEMORY, .domain = domain->name, .snapshot = snapshot->name};
   add(users, snapshot->memory_path, user);
@@ -126,9 +148,10 @@ static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const A
     user.use = USER_SNAPSHOT_LAYER;
     add(users, disk->path, user);
     user.use = USER_SNAPSHOT;
-    add_downwards(users, volume_users_held(users, disk), user);
-    if (!disk->internal && !volume_users_held(users, disk))
-      doubt(users, (Doubt){.snapshots_of = domain->name,
+    const char *held = held_at_most(users, disk);
+    add_downwards(users, held, user);
+    if (!disk->internal && !held)
+      doubt(users, (Doubt){.snapshots_of = domain->name, .path = disk->path,
                            .text = g_strdup_printf("what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read",
                                                    snapshot->name, domain->name, disk->target, disk->path ? disk->path : "its layer")});
   }
@@ -234,6 +257,16 @@ const char *volume_users_unread(const VolumeUsers *users) {
     if (((const Doubt *)users->doubts->pdata[i])->unread)
       return ((const Doubt *)users->doubts->pdata[i])->text;
   return NULL;
+}
+
+GPtrArray *volume_users_unknown(const VolumeUsers *users) {
+  GPtrArray *paths = g_ptr_array_new();
+  for (guint i = 0; i < users->doubts->len; i++) {
+    const Doubt *doubt = users->doubts->pdata[i];
+    if (doubt->path)
+      g_ptr_array_add(paths, (gpointer)doubt->path);
+  }
+  return paths;
 }
 
 const char *volume_users_doubt(const VolumeUsers *users, const char *but) {

@@ -44,6 +44,8 @@ GPtrArray *volume_users_aliases(const VolumeUsers *users, const char *path);
 const char *volume_users_doubt(const VolumeUsers *users, const char *but);
 /* The same of pools and machines that couldn't be read alone. The rest, a refresh of its pool may show: an action looks. */
 const char *volume_users_unread(const VolumeUsers *users);
+/* The files that the rest is about: of const char *, borrowed; free the array. */
+GPtrArray *volume_users_unknown(const VolumeUsers *users);
 /* What is known of a file: as a running machine's chain says, else as its pool does; NULL: nothing. */
 const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path);
 /* The file that an external snapshot holds of a disk; NULL: it can't be told. */

@@ -95,13 +95,28 @@ gboolean volume_find_overlay(const ActionContext *context, const char *path, cha
   return users != NULL;
 }
 
+/* What others made a moment ago (a layer, by a snapshot that is being taken beside us) no pool knows yet. */
+static gboolean show_unknown(const ActionContext *context, Actual **actual, VolumeUsers **users, GError **error) {
+  g_autoptr(GPtrArray) unknown = volume_users_unknown(*users);
+  for (guint i = 0; i < unknown->len; i++)
+    if (!volume_refresh_around(context, unknown->pdata[i], NULL, error))
+      return FALSE;
+  if (!unknown->len)
+    return TRUE;
+  g_clear_pointer(users, volume_users_free);
+  g_clear_pointer(actual, actual_free);
+  *actual = observe_storage(context, error);
+  *users = *actual ? volume_users_new(*actual) : NULL;
+  return *users != NULL;
+}
+
 static gboolean find_user(const ActionContext *context, const char *path, gboolean only_live, const VolumeOwner *owner, char **ret_what,
                           char **ret_doubt, GError **error) {
   g_autoptr(Actual) actual = observe_storage(context, error);
   g_autoptr(VolumeUsers) users = actual ? volume_users_new(actual) : NULL;
-  const Search search = { .users = users, .actual = actual, .owner = owner, .machine = machine_of(context), .only_live = only_live };
-  if (!users)
+  if (!users || !show_unknown(context, &actual, &users, error))
     return FALSE;
+  const Search search = { .users = users, .actual = actual, .owner = owner, .machine = machine_of(context), .only_live = only_live };
   *ret_what = find(&search, path);
   if (ret_doubt)
     *ret_doubt = g_strdup(volume_users_doubt(users, search.machine));

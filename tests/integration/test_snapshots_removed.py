@@ -8,7 +8,7 @@ import sys
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from snapshot_case import INACTIVE, SnapshotCase, lab, libvirt  # noqa: E402
+from snapshot_case import INACTIVE, SnapshotCase, brief, lab, libvirt  # noqa: E402
 
 
 class Removing(SnapshotCase):
@@ -113,6 +113,29 @@ class Removing(SnapshotCase):
         os.unlink(self.path("other.qcow2"))
         self.apply()
         self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
+
+    def machines(self, **taken):
+        """Machines that are off, each in a pool of its own."""
+        disk = self.options["disks"][0]
+        self.hv.write("all.yaml", *[document for name, names in taken.items() for document in (
+            self.hv.pool(name), self.hv.vm(name, powerState="stopped", snapshots=[{"name": each} for each in names], disks=[{**disk, "pool": name}]))])
+
+    def test_beside_others_that_are_half_done(self):
+        """Of another machine's snapshot the layer has gone, and libvirt isn't told yet; or it was made, and no pool knows it yet."""
+        self.machines(api=["one", "two"], web=["one"])
+        self.hv.apply(self.hv.path("specs"))
+        self.machines(api=["one", "two"], web=[])
+        process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: layer removed"})
+        process.communicate()
+        self.assertEqual((process.returncode, self.snapshots(), os.listdir(self.hv.path("pools/web"))), (-9, ["one"], ["web-vda.qcow2"]))
+        self.machines(api=["two"], web=[])
+        result = self.hv.reconcile("--jobs", "1", "-o", "json", self.hv.path("specs"))  # by name: api first
+        self.assertEqual((result.status, self.snapshots()), (0, []), brief(result))
+
+        self.domain.snapshotCreateXML("<domainsnapshot><name>mine</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+        self.machines(api=[], web=[])
+        result = self.hv.reconcile("--jobs", "1", "-o", "json", self.hv.path("specs"))
+        self.assertEqual((self.hv.domain("api").listAllSnapshots(), self.snapshots()), ([], ["mine"]), brief(result))
 
     def test_deleted_with_its_machine(self):
         self.apply("one", shutdown={"timeout": "1s"})

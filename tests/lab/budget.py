@@ -67,6 +67,12 @@ class Budget:
         for number in self.rounds(len(things)):
             yield things[number]
 
+    def draw_of(self, lists):
+        """Tuples with a place (from 1) of each list, until all of all have been drawn: the shorter ones again."""
+        orders = [self.random.sample(range(1, len(each) + 1), len(each)) for each in lists]
+        for number in self.rounds(max(map(len, orders))):
+            yield tuple(order[number % len(order)] for order in orders)
+
     def told(self):
         """For the figure."""
         return "" if self.whole else f", seed {SEED}"

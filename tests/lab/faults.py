@@ -9,6 +9,7 @@
 
 import glob
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -230,21 +231,27 @@ class TestCase(lab.TestCase):
         return reached
 
     def everywhere(self, scenario, kill):
-        """At all places, or those that the budget has time for. Where two steps lead there and back, at those of both."""
-        names = self.begin(scenario)
-        step, killed = 2, 0
-        whole = not self.budget or self.budget.whole
-        for number in range(1, 1000) if whole else self.budget.draw(range(1, len(names) + 1)):
+        """At all places, or those that the budget has time for. Where steps lead there and back, at those of both, by turns."""
+        there = self.begin(scenario)
+        ways, step = [there], 2
+        if not scenario.fresh:
+            ways.append(self.places(step))
+            self.converge("the way back")
+            step += 1
+        whole, killed = not self.budget or self.budget.whole, set()
+        for numbers in itertools.count(1) if whole else self.budget.draw_of(ways):
             reached = False
-            for _ in range(1 if scenario.fresh else 2):
-                reached |= self.at(step, number, kill, names[number - 1] if number <= len(names) else "?")
+            for way, names in enumerate(ways):
+                number = numbers if whole else numbers[way]
+                if self.at(step, number, kill, names[number - 1] if number <= len(names) else "?"):
+                    reached = True
+                    killed.add((way, number))
                 step += 1
-            if not reached and whole:
+            if whole and not reached:
                 break
-            killed += reached
         if whole:
-            self.assertGreaterEqual(killed, len(names))
-        return killed, len(names)
+            self.assertGreaterEqual(len(killed), sum(map(len, ways)))
+        return len(killed), sum(map(len, ways))
 
     def at_places(self, scenario, kill, wanted=lambda number, names: True):
         """Where all steps are alike: interrupted at each place that is wanted, as far as the budget has time."""

@@ -156,6 +156,41 @@ static void test_doubt_of_pools_and_snapshots(void **state) {
   release(actual);
 }
 
+/* The layer's file goes before libvirt is told of it: then the disk of then is what counts, where that is known. */
+static void test_layer_gone(void **state) {
+  (void)state;
+  Actual *actual;
+  ActualPool *pool = host(&actual);
+  volume(pool, "base", NULL);
+  volume(pool, "web", "base");
+  ActualDomain *web = machine(actual, "web");
+  disk(web, "vda", "/pool/web");
+  snapshot(web, "merged", "vda", "/pool/web.merged");
+  ActualSnapshotDisk *of = ((ActualSnapshot *)web->snapshots->pdata[0])->disks->pdata[0];
+  of->base = g_strdup("/pool/web");
+  g_autoptr(VolumeUsers) not_covered = volume_users_new(actual);
+  assert_non_null(volume_users_doubt(not_covered, "other"));
+  g_autoptr(GPtrArray) unknown = volume_users_unknown(not_covered);
+  assert_int_equal(unknown->len, 1);
+  assert_string_equal(unknown->pdata[0], "/pool/web.merged");
+  pool->target = g_strdup("/pool");
+  g_autoptr(VolumeUsers) users = volume_users_new(actual);
+  assert_null(volume_users_doubt(users, "other"));
+  assert_text(uses(users, "/pool/base"), "overlay+0:/pool/web definition+1:web snapshot+1:web");
+  assert_null(volume_users_held(users, of)); /* it isn't what it was */
+  pool->error = g_strdup("it can't");
+  g_autoptr(VolumeUsers) unread = volume_users_new(actual);
+  g_autoptr(GPtrArray) again = volume_users_unknown(unread);
+  assert_int_equal(again->len, 1);
+  g_clear_pointer(&pool->error, g_free);
+  g_free(of->base);
+  of->base = g_strdup("/pool/else");
+  g_autoptr(VolumeUsers) lost = volume_users_new(actual);
+  assert_non_null(volume_users_doubt(lost, "other"));
+  g_clear_pointer(&of->base, g_free);
+  release(actual);
+}
+
 /* The same name in another directory is another file only where times say so. */
 static void test_aliases(void **state) {
   (void)state;
@@ -210,7 +245,7 @@ int main(void) {
       cmocka_unit_test(test_branches),
       cmocka_unit_test(test_loop_ends),
       cmocka_unit_test(test_doubt), cmocka_unit_test(test_doubt_of_pools_and_snapshots), cmocka_unit_test(test_aliases),
-      cmocka_unit_test(test_hostile_names),
+      cmocka_unit_test(test_hostile_names), cmocka_unit_test(test_layer_gone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
