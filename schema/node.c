@@ -12,7 +12,7 @@ const NodeLimits node_limits_default = {.max_bytes = 4 << 20, .max_depth = 64, .
 typedef struct {
   yaml_parser_t yaml;
   const char *file; /* interned */
-  const char *data;
+  const char *data, *end;
   const NodeLimits *limits;
   Diagnostics *diagnostics;
   guint errors_before;
@@ -194,12 +194,23 @@ static Place place_of_byte(const char *file, const char *data, const char *byte)
   return at;
 }
 
+static gboolean is_indented_by_tab(const Parser *parser, gsize line) {
+  const char *at = parser->data;
+  while (line > 0 && at < parser->end)
+    line -= *at++ == '\n';
+  while (at < parser->end && *at == ' ')
+    at++;
+  return at < parser->end && *at == '\t';
+}
+
 static void report_syntax(Parser *parser) {
   const yaml_parser_t *yaml = &parser->yaml;
   Place at = yaml->error == YAML_READER_ERROR ? place_of_byte(parser->file, parser->data, parser->data + yaml->problem_offset)
                                               : place_of(parser, yaml->problem_mark);
   const char *problem = yaml->problem ? yaml->problem : "it can't be read";
-  if (yaml->error == YAML_MEMORY_ERROR)
+  if (yaml->error == YAML_SCANNER_ERROR && is_indented_by_tab(parser, yaml->problem_mark.line))
+    diag_error(parser->diagnostics, at, "a tab where YAML has spaces: indent with spaces");
+  else if (yaml->error == YAML_MEMORY_ERROR)
     diag_error(parser->diagnostics, at, "out of memory");
   else if (yaml->context && yaml->context_mark.line != yaml->problem_mark.line)
     diag_error(parser->diagnostics, at, "not valid YAML: %s (%s that begins at line %u)", problem, yaml->context,
@@ -420,7 +431,7 @@ GPtrArray *node_parse(const char *file, const char *data, gsize length, const No
     data += 3, length -= 3;
   if (length == 0 || !check_bytes(name, data, length, limits, diagnostics))
     return g_steal_pointer(&documents);
-  Parser parser = {.file = name, .data = data, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors};
+  Parser parser = {.file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors};
   if (!yaml_parser_initialize(&parser.yaml))
     g_error("out of memory");
   yaml_parser_set_encoding(&parser.yaml, YAML_UTF8_ENCODING);

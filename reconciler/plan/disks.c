@@ -20,8 +20,11 @@ static char *check_leftover(PlanBuilder *builder, PlanObject *object, const Disk
   if (g_strcmp0(found->backing_path, overlay ? source->base_path : NULL) != 0)
     return g_strdup_printf("volume %s exists on another base (%s): delete or rename it", source->volume,
                            found->backing_path != NULL ? found->backing_path : "none");
-  if (given(disk, DiskSpec, size) && found->capacity > disk->size)
-    return g_strdup_printf("volume %s exists and is larger than the declared size", source->volume);
+  if (given(disk, DiskSpec, size) && found->capacity > disk->size) {
+    g_autofree char *has = bytes_format(found->capacity);
+    return g_strdup_printf("volume %s exists with %s, more than the declared size, and a disk is never shrunk: declare that, or delete or "
+                           "rename it", source->volume, has);
+  }
   build_note(object, g_strdup_printf("disk %s: the existing volume %s is used as it is", disk->target, source->volume));
   return NULL;
 }
