@@ -70,6 +70,9 @@ char *plan_network_trouble(PlanBuilder *builder, const VmSpec *vm, const ActualD
 /* Has the action wait for what the machine uses. Why that can't be had, or NULL. */
 char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const GPtrArray *sources, Action *action);
 
+/* What it would newly share with machines that no file declares (shared.c): noted. Why that can't be, or NULL. */
+char *plan_shared(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);
+
 /* Volumes of its disks (disks.c): new ones, and growth of those that it has. Why they can't be had, or NULL. */
 char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);

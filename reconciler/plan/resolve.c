@@ -336,7 +336,16 @@ static void resolve_machine(const ActualDomain *existing, VmSpec *vm) {
   }
 }
 
-/* max follows size (and count) upwards when the file leaves it open. */
+/* A maximum that was only the size that a file gave: of a machine that is off it goes down with that, as if the machine
+ * was made so. While it runs, the balloon gives back. */
+static gboolean memory_goes_down(const ActualDomain *existing, const MemorySpec *memory) {
+  const MemorySpec *applied = existing->owner != NULL ? &existing->owner->spec.memory : NULL;
+  guint64 max = existing->persistent.memory.max;
+  return !existing->active && !existing->has_managed_save && !existing->has_numa && applied != NULL && applied->size == max &&
+         !given(applied, MemorySpec, max) && memory->size < max;
+}
+
+/* max follows size (and count upwards) when the file leaves it open. */
 static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
   const VmSpec *found = existing != NULL ? &existing->persistent : NULL;
   CpuSpec *cpu = &vm->cpu;
@@ -347,7 +356,7 @@ static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
   }
   MemorySpec *memory = &vm->memory;
   if (given(vm, VmSpec, memory) && given(memory, MemorySpec, size) && !given(memory, MemorySpec, max) &&
-      (found == NULL || found->memory.max < memory->size)) {
+      (found == NULL || found->memory.max < memory->size || memory_goes_down(existing, memory))) {
     memory->max = memory->size;
     set_given(memory, MemorySpec, max);
   }

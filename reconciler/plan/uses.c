@@ -7,6 +7,7 @@ struct Uses {
   GHashTable *active;   /* path → GPtrArray of those that have it while they run */
   GHashTable *chains;   /* path → GPtrArray of ActualDisk * that have it in their chain */
   GHashTable *owners;   /* ActualDisk * → its ActualDomain * */
+  GHashTable *macs;     /* MAC address → GPtrArray of ActualDomain * that have it in their definition */
   GHashTable *uuids;    /* UUID → ActualDomain * */
   VolumeUsers *volumes;
 };
@@ -23,6 +24,7 @@ void uses_free(Uses *uses) {
   g_clear_pointer(&uses->active, g_hash_table_unref);
   g_clear_pointer(&uses->chains, g_hash_table_unref);
   g_clear_pointer(&uses->owners, g_hash_table_unref);
+  g_clear_pointer(&uses->macs, g_hash_table_unref);
   g_clear_pointer(&uses->uuids, g_hash_table_unref);
   volume_users_free(uses->volumes);
   g_free(uses);
@@ -132,6 +134,27 @@ const char *uses_domain(Uses *uses, const char *path, const char *except, gboole
     index_disks(uses);
   const char *user = first_but(g_hash_table_lookup(uses->active, path), except);
   return user != NULL || only_active ? user : first_but(g_hash_table_lookup(uses->defined, path), except);
+}
+
+static void index_macs(Uses *uses) {
+  uses->macs = users_new();
+  GHashTableIter iter;
+  ActualDomain *domain;
+  g_hash_table_iter_init(&iter, uses->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    const VmSpec *spec = &domain->persistent;
+    for (guint i = 0; given(spec, VmSpec, interfaces) && i < spec->interfaces->len; i++) {
+      const InterfaceSpec *interface = spec->interfaces->pdata[i];
+      if (given(interface, InterfaceSpec, mac))
+        add_user(uses->macs, interface->mac, domain);
+    }
+  }
+}
+
+const char *uses_mac(Uses *uses, const char *mac, const char *except) {
+  if (uses->macs == NULL)
+    index_macs(uses);
+  return first_but(g_hash_table_lookup(uses->macs, mac), except);
 }
 
 const VolumeUsers *uses_volumes(Uses *uses) {

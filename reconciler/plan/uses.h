@@ -14,5 +14,7 @@ gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except,
 const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active);
 /* All users of files; borrowed. */
 const VolumeUsers *uses_volumes(Uses *uses);
+/* Name of a domain but `except` that has this MAC address in its definition; NULL: none. */
+const char *uses_mac(Uses *uses, const char *mac, const char *except);
 /* NULL: no domain has this UUID. */
 const ActualDomain *uses_uuid(Uses *uses, const char *uuid);

@@ -116,6 +116,10 @@ static char *networks(Course *course) {
   return plan_network_trouble(course->builder, object_vm(course->object->desired), course->found);
 }
 
+static char *shared(Course *course) {
+  return plan_shared(course->builder, course->object, course->found, course->sources);
+}
+
 static char *volumes(Course *course) {
   return plan_disk_volumes(course->builder, course->object, course->sources, course->actions);
 }
@@ -227,8 +231,8 @@ static char *retired(Course *course) {
   return NULL;
 }
 
-static const Stage creation[] = {check_uuid, networks, volumes, define, snapshots_taken, first_snapshot_due, autostart, exports, power, NULL};
-static const Stage update[] = {helper_end,   revert,       refusal,        networks, take_over,   snapshots_taken, storage, define_anew,
+static const Stage creation[] = {check_uuid, networks, shared, volumes, define, snapshots_taken, first_snapshot_due, autostart, exports, power, NULL};
+static const Stage update[] = {helper_end,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
                                retired,      NULL};
 
@@ -249,6 +253,16 @@ static void plan_create(Course *course) {
     build_ready(course->builder, KIND_VIRTUAL_MACHINE, course->object->name, course->actions->pdata[course->actions->len - 1]);
 }
 
+/* What names this source in our record from then on. */
+static gboolean writes_record(const Course *course) {
+  for (guint i = 0; i < course->actions->len; i++) {
+    ActionKind kind = ((const Action *)course->actions->pdata[i])->kind;
+    if (kind == ACTION_DOMAIN_REDEFINE || kind == ACTION_DOMAIN_RECORD)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void plan_update(Course *course, GPtrArray *fields /* taken */) {
   PlanObject *object = course->object;
   object->fingerprint = g_strdup(course->found->fingerprint);
@@ -257,7 +271,7 @@ static void plan_update(Course *course, GPtrArray *fields /* taken */) {
   if (!go(course, update) || course->complete || object->change == CHANGE_ERROR || (course->actions->len == 0 && course->due == NULL))
     return;
   const char *source = course->found->owner != NULL ? course->found->owner->source : NULL;
-  if (source != NULL && g_strcmp0(source, course->builder->input->source) != 0)
+  if (source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && writes_record(course))
     build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
   gboolean adopt_only = object->adopt && course->actions->len == 1 && course->due == NULL && object->fields->len == 0;
   object->change = adopt_only ? CHANGE_NONE : CHANGE_UPDATE;

@@ -29,7 +29,7 @@ static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const Inter
 char *plan_network_trouble(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *found) {
   for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    char *error = given(interface, InterfaceSpec, network) ? network_trouble(builder, vm, interface, found) : NULL;
+    g_autofree char *error = given(interface, InterfaceSpec, network) ? network_trouble(builder, vm, interface, found) : NULL;
     if (error != NULL)
       return g_strdup_printf("interface %s: %s", interface->name, error);
   }
