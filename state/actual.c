@@ -65,6 +65,7 @@ void actual_domain_free(ActualDomain *domain) {
   spec_clear(&VmSpec_table, &domain->live);
   ownership_free(domain->owner);
   ownership_free(domain->started);
+  spec_clear(&VmSpec_table, &domain->leaving);
   g_ptr_array_unref(domain->snapshots);
   g_clear_pointer(&domain->disks, g_ptr_array_unref);
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);

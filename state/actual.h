@@ -102,6 +102,7 @@ typedef struct {
   VmSpec live;         /* the machine that runs; only when active */
   Ownership *owner;    /* from the persistent definition; NULL: not ours */
   Ownership *started;  /* record in the live XML: what it was started with; NULL: none */
+  VmSpec leaving;      /* devices that are ours, left the definition, and are or were in the machine that runs (state/leaving.h) */
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */

@@ -5,6 +5,7 @@
 #include "state/disk_chain.h"
 #include "state/fingerprint.h"
 #include "state/helper.h"
+#include "state/leaving.h"
 #include "state/transient_disk.h"
 #include "state/xml_tree.h"
 
@@ -65,8 +66,10 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
                 "over with metadata.adopt: true", trouble->message, domain->name);
     return FALSE;
   }
-  if (machine) /* unreadable counts as not there: it can't be mended while the machine runs */
+  if (machine) { /* unreadable counts as not there: it can't be mended while the machine runs */
     domain->started = ownership_read(machine, NULL);
+    leaving_read(machine, &domain->leaving);
+  }
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
   read_boot_files(definition, domain->boot_files);

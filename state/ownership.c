@@ -1,6 +1,7 @@
 /* Our record in <metadata>: what makes an object ours, and what was last applied to it. */
 #include "state/ownership.h"
 #include "schema/canonical.h"
+#include "state/leaving.h"
 #include "state/xml_tree.h"
 
 #include <string.h>
@@ -145,6 +146,7 @@ Ownership *ownership_read(xmlNode *domain, GError **error) {
 
 void ownership_write(xmlNode *domain, const Ownership *ownership) {
   Record record = record_of(ownership);
+  leaving_remove(domain);
   record_write(domain, &record);
 }
 

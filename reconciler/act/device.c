@@ -191,7 +191,10 @@ gboolean act_attach_device(const ActionContext *context, const Action *action, G
 gboolean act_detach_device(const ActionContext *context, const Action *action, GError **error) {
   Device device;
   g_autoptr(VirDomain) domain = device_find(context, action, &device, error) ? act_live_domain(context, error) : NULL;
-  return domain && device_detach(context, action, domain, &device, error);
+  if (!domain || !device_detach(context, action, domain, &device, error))
+    return FALSE;
+  FAULT("device: out");
+  return device_note_leaving(domain, NULL, NULL, error);
 }
 
 gboolean act_replug_device(const ActionContext *context, const Action *action, GError **error) {

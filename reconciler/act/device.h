@@ -15,5 +15,9 @@ char *device_name(const Device *device);
 /* The device's element in a document; NULL when it isn't there. */
 xmlNode *device_node(const Device *device, xmlDoc *doc);
 
+/* device_leaving.c: notes at the running machine which devices `before` has (NULL: nothing new) and `wanted` (NULL: nothing)
+ * hasn't, and forgets those that are out; see state/leaving.h. Nothing where none runs. */
+gboolean device_note_leaving(virDomainPtr domain, const VmSpec *before, const VmSpec *wanted, GError **error);
+
 gboolean device_attach(const ActionContext *context, virDomainPtr domain, const Device *device, GError **error);
 gboolean device_detach(const ActionContext *context, const Action *action, virDomainPtr domain, const Device *device, GError **error);

@@ -1,4 +1,5 @@
 /* Definitions of domains: new ones, patched ones, and our record alone. */
+#include "reconciler/act/device.h"
 #include "reconciler/act/secret.h"
 #include "state/fault.h"
 
@@ -103,7 +104,8 @@ gboolean act_domain_redefine(const ActionContext *context, const Action *action 
     return act_not_ours(domain, error);
   Ownership record = act_ownership(context, last);
   gboolean changed;
-  if (!patch(context, doc, &last->spec, &record, &changed, error))
+  if (!patch(context, doc, &last->spec, &record, &changed, error) ||
+      !device_note_leaving(domain, &last->spec, act_vm(context, error), error))
     return FALSE;
   /* Every definition costs an fsync on the host. */
   if (changed)
@@ -120,6 +122,8 @@ gboolean act_domain_record(const ActionContext *context, const Action *action G_
   if (!last && !act_adopts(context))
     return act_not_ours(domain, error);
   Ownership record = act_ownership(context, last);
+  if (!device_note_leaving(domain, last ? &last->spec : NULL, act_vm(context, error), error))
+    return FALSE;
   return (last && same_record(last, &record)) || write_record(domain, &record, error);
 }
 

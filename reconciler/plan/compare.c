@@ -1,6 +1,7 @@
 #include "reconciler/plan/compare.h"
 
 #include "reconciler/plan/diff.h"
+#include "state/leaving.h"
 #include "state/work.h"
 
 enum { MOST_THREADS = 4, WORTH_A_THREAD = 32 /* machines */ };
@@ -32,21 +33,14 @@ static char *refuse_existing(const PlanInput *input, const Object *declared, con
 }
 
 static GPtrArray *differences(const Object *desired, const ActualDomain *found) {
-  const DiffInput diff = {
-      .table = &VmSpec_table,
-      .desired = desired->spec,
-      .applied = found->owner != NULL ? &found->owner->spec : NULL,
-      .persistent = &found->persistent,
-      .live = found->active ? &found->live : NULL,
-      .has_numa = found->has_numa,
-      .started = found->started != NULL ? &found->started->spec : NULL,
-  };
+  const DiffInput diff = diff_input(desired->spec, found->owner != NULL ? &found->owner->spec : NULL, found);
   return diff_spec(&diff);
 }
 
 static gboolean record_differs(const Object *declared, const ActualDomain *found) {
   return found->owner == NULL || !spec_equal(&VmSpec_table, declared->spec, &found->owner->spec) ||
-         !spec_equal(&MetadataSpec_table, &declared->metadata, &found->owner->metadata);
+         !spec_equal(&MetadataSpec_table, &declared->metadata, &found->owner->metadata) ||
+         leaving_is_over(&found->leaving, &found->live);
 }
 
 static void compare(gpointer data, gpointer item) {

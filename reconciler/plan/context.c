@@ -19,7 +19,7 @@ static void at_next_start(FieldChange *change, const char *why) {
 }
 
 static gconstpointer device_of(const DiffInput *input, const FieldChange *change, const Field *list) {
-  gconstpointer specs[] = {input->desired, input->applied, input->persistent, input->started};
+  gconstpointer specs[] = {input->desired, input->applied, input->persistent, input->leaving, input->started};
   for (guint i = 0; i < G_N_ELEMENTS(specs) && change->match != NULL; i++) {
     if (specs[i] == NULL || !field_given(input->table, specs[i], list))
       continue;

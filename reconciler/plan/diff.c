@@ -1,11 +1,11 @@
-/* Walks the rows of a table over five versions of one spec side by side. A version that
+/* Walks the rows of a table over six versions of one spec side by side. A version that
  * doesn't have a group or an item is NULL from there on down; NULL gives nothing. */
 #include "reconciler/plan/diff.h"
 
 #include "reconciler/plan/context.h"
 #include "schema/value.h"
 
-typedef enum { SIDE_DESIRED, SIDE_APPLIED, SIDE_PERSISTENT, SIDE_LIVE, SIDE_STARTED, SIDE_N } Side;
+typedef enum { SIDE_DESIRED, SIDE_APPLIED, SIDE_PERSISTENT, SIDE_LIVE, SIDE_STARTED, SIDE_LEAVING, SIDE_N } Side;
 
 typedef struct {
   const FieldTable *table;
@@ -138,7 +138,8 @@ static void walk_group(Walk *walk, const Frame *frame, const Field *field) {
     inner.list = g_intern_string(field->key);
   for (Side side = 0; side < SIDE_N; side++)
     inner.side[side] = has(frame, side, field) ? field_member(field, frame->side[side]) : NULL;
-  if (inner.side[SIDE_DESIRED] != NULL || inner.side[SIDE_APPLIED] != NULL || inner.side[SIDE_STARTED] != NULL)
+  if (inner.side[SIDE_DESIRED] != NULL || inner.side[SIDE_APPLIED] != NULL || inner.side[SIDE_STARTED] != NULL ||
+      inner.side[SIDE_LEAVING] != NULL)
     walk_struct(walk, &inner);
 }
 
@@ -149,14 +150,22 @@ static gpointer find_item(const Frame *frame, Side side, const Field *field, con
   return list_find(field->sub, items, table_match_field(field->sub), match);
 }
 
+/* What tells of items that left before, and are still in the machine. Those that can be plugged are noted when they leave;
+ * of others the machine has what it was started with. */
+static Side left_over_side(const Field *field) {
+  return field->device && field->call == CALL_ATTACH_DEVICE ? SIDE_LEAVING : SIDE_STARTED;
+}
+
 static void add_item_change(Walk *walk, const Frame *item, const Field *field, const char *path, gboolean wanted,
                             gboolean persistent, gboolean live) {
   FieldChange *change = add_change(walk, item, field, g_strdup(path));
   change->whole = TRUE;
   change->persistent = persistent;
   change->live = live;
-  gconstpointer shown_item = item->side[wanted ? SIDE_DESIRED : item->side[SIDE_APPLIED] != NULL ? SIDE_APPLIED : SIDE_STARTED];
-  *(wanted ? &change->to : &change->from) = context_item_summary(field->sub, shown_item);
+  gconstpointer item_shown = wanted ? item->side[SIDE_DESIRED] : item->side[SIDE_APPLIED];
+  if (item_shown == NULL)
+    item_shown = item->side[left_over_side(field)];
+  *(wanted ? &change->to : &change->from) = context_item_summary(field->sub, item_shown);
 }
 
 static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconstpointer named, const char *match) {
@@ -209,7 +218,7 @@ static void walk_list(Walk *walk, const Frame *frame, const Field *field) {
   walk_items(walk, frame, field, SIDE_DESIRED, 0, earlier);
   walk_items(walk, frame, field, SIDE_APPLIED, 1, earlier);
   if (walk->running && (field->device || field->effect == EFFECT_NEXT_START))
-    walk_items(walk, frame, field, SIDE_STARTED, 3, earlier);
+    walk_items(walk, frame, field, left_over_side(field), 3, earlier);
 }
 
 static void walk_struct(Walk *walk, const Frame *frame) {
@@ -226,6 +235,19 @@ static void walk_struct(Walk *walk, const Frame *frame) {
   }
 }
 
+DiffInput diff_input(gconstpointer desired, gconstpointer applied, const ActualDomain *found) {
+  return (DiffInput){
+      .table = &VmSpec_table,
+      .desired = desired,
+      .applied = applied,
+      .persistent = &found->persistent,
+      .live = found->active ? &found->live : NULL,
+      .has_numa = found->has_numa,
+      .started = found->started != NULL ? &found->started->spec : NULL,
+      .leaving = &found->leaving,
+  };
+}
+
 GPtrArray *diff_spec(const DiffInput *input) {
   Walk walk = {
       .changes = g_ptr_array_new_with_free_func((GDestroyNotify)field_change_free),
@@ -235,7 +257,8 @@ GPtrArray *diff_spec(const DiffInput *input) {
   };
   Frame root = {
       .table = input->table,
-      .side = {input->desired, input->applied, input->persistent, input->live, input->started},
+      .side = {[SIDE_DESIRED] = input->desired, [SIDE_APPLIED] = input->applied, [SIDE_PERSISTENT] = input->persistent,
+               [SIDE_LIVE] = input->live, [SIDE_STARTED] = input->started, [SIDE_LEAVING] = input->leaving},
       .path = "",
   };
   walk_struct(&walk, &root);

@@ -5,15 +5,7 @@
 
 static GPtrArray *differences(const Move *move, const Resolved *resolved) {
   const ActualDomain *domain = move->domain;
-  DiffInput diff = {
-      .table = &VmSpec_table,
-      .desired = resolved->desired->spec,
-      .applied = domain->owner != NULL ? &domain->owner->spec : NULL,
-      .persistent = &domain->persistent,
-      .live = domain->active ? &domain->live : NULL,
-      .has_numa = domain->has_numa,
-      .started = domain->started != NULL ? &domain->started->spec : NULL,
-  };
+  const DiffInput diff = diff_input(resolved->desired->spec, domain->owner != NULL ? &domain->owner->spec : NULL, domain);
   return diff_spec(&diff);
 }
 

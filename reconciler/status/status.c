@@ -33,14 +33,7 @@ static Object *applied_object(const Actual *actual, const ActualDomain *domain, 
 
 static void compare(DomainStatus *status, const VmSpec *desired, const VmSpec *applied) {
   const ActualDomain *domain = status->domain;
-  DiffInput input = {
-      .table = &VmSpec_table,
-      .desired = desired,
-      .applied = applied,
-      .persistent = &domain->persistent,
-      .live = domain->active ? &domain->live : NULL,
-      .started = domain->started ? &domain->started->spec : NULL,
-  };
+  const DiffInput input = diff_input(desired, applied, domain);
   g_ptr_array_unref(status->changes);
   status->changes = diff_spec(&input);
   for (guint i = 0; i < status->changes->len; i++) {

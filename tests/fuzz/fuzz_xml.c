@@ -1,5 +1,6 @@
 /* Any bytes as libvirt's XML: an error, or a document that can be read and patched. What was
  * read is what is there: patching with it changes nothing. Patching twice is patching once. */
+#include "state/leaving.h"
 #include "state/object_xml.h"
 
 #include <stdint.h>
@@ -44,6 +45,10 @@ static void check_domain(xmlDoc *doc, const VmSpec *desired, const VmSpec *appli
   g_autoptr(Ownership) record = ownership_read(root, NULL);
   VmSpec *read = spec_new(&VmSpec_table);
   domain_xml_read(root, record ? &record->spec : desired, read);
+  VmSpec leaving = {0};
+  leaving_read(root, &leaving);
+  g_free(leaving_text(&leaving));
+  spec_clear(&VmSpec_table, &leaving);
   spec_unset(&VmSpec_table, read, &VmSpec_table.fields[VmSpec_devices]);
   expect_unchanged(doc, read, "patching with what was read");
   spec_free(&VmSpec_table, read);
