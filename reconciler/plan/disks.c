@@ -67,12 +67,20 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
   return action;
 }
 
-static Action *grow_volume(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+static Action *resize(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
   g_autofree char *bytes = decimal(disk->size), *now = decimal(from), *text_from = bytes_format(from), *text_to = bytes_format(disk->size);
   char *description = g_strdup_printf("grow disk %s from %s to %s", disk->target, text_from, text_to);
   if (running)
     return build_action(builder, object, ACTION_RESIZE_DISK, NULL, description, "target", disk->target, "bytes", bytes, "from", now, NULL);
   return build_action(builder, object, ACTION_VOLUME_GROW, NULL, description, "path", path, "bytes", bytes, "from", now, NULL);
+}
+
+static Action *grow_volume(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+  Action *action = resize(builder, object, disk, path, from, running);
+  const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
+  if (volume != NULL)
+    string_map_set(action->args, "pool", volume->pool);
+  return action;
 }
 
 /* The volume of a new disk. Returns an error or NULL; appends the action, if any. */

@@ -18,12 +18,17 @@ static guint64 room(const Action *action, const char *pool) {
   return number(action, key);
 }
 
+static gboolean grows(const Action *action) { return action->kind == ACTION_VOLUME_GROW || action->kind == ACTION_RESIZE_DISK; }
+static guint64 grown_by(const Action *action) { return number(action, "bytes") - number(action, "from"); }
+
 guint64 space_taken(const Action *action, const ActualPool *pool) {
   guint64 bytes = room(action, pool->name);
   if (g_strcmp0(string_map_get(action->args, "pool"), pool->name) != 0)
     return bytes;
-  if (action->kind == ACTION_VOLUME_CREATE && is_thin(pool))
+  if (is_thin(pool) && (action->kind == ACTION_VOLUME_CREATE || grows(action)))
     return bytes;
+  if (grows(action))
+    return bytes + grown_by(action);
   gboolean told = is_thin(pool) && string_map_get(action->args, "writes") != NULL;
   return bytes + number(action, told ? "writes" : "bytes");
 }
@@ -88,11 +93,11 @@ static guint64 promised_by_plan(const Plan *plan, const ActualPool *pool, const 
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
     gboolean makes = action->kind == ACTION_VOLUME_CREATE || action->kind == ACTION_VOLUME_COPY || action->kind == ACTION_VOLUME_FORMAT;
-    if (!makes || g_strcmp0(string_map_get(action->args, "pool"), pool->name) != 0)
+    if ((!makes && !grows(action)) || g_strcmp0(string_map_get(action->args, "pool"), pool->name) != 0)
       continue;
     if (sum == 0)
       *ret_action = action;
-    sum += number(action, "bytes");
+    sum += makes ? number(action, "bytes") : grown_by(action);
   }
   return sum;
 }

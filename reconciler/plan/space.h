@@ -3,8 +3,9 @@
  * Counted is the most that a plan's actions write into a pool, all of them together: argument `writes=`, else
  * `bytes=`, of those with `pool=`; and `room.POOL=` of those that write into several. What the plan deletes makes no room for what it writes: it may be deleted later, or not at all.
  * Blank volumes and overlays in directories take up next to nothing when they are made, and grow when a guest
- * writes: they aren't counted, but the plan says when a pool can't hold all that was promised of it. In volume
- * groups they take all of their capacity at once. */
+ * writes: they aren't counted, but the plan says when a pool can't hold all that was promised of it. So is what they
+ * are grown by: libvirt and QEMU only move the end of the file, or of its table, also where the volume was made with all of its
+ * room. In volume groups they take all of their capacity at once. */
 #pragma once
 #include "reconciler/plan/plan.h"
 #include "state/actual.h"

@@ -173,7 +173,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
     g_autofree char *from = g_strdup_printf("%" G_GUINT64_FORMAT, found->capacity);
     build_ready(builder, KIND_VOLUME, object->name,
                 build_action(builder, object, ACTION_VOLUME_GROW, NULL, g_strdup_printf("grow from %s to %s", now, size),
-                             "path", found->path, "bytes", bytes, "from", from, NULL));
+                             "path", found->path, "bytes", bytes, "from", from, "pool", found->pool, NULL));
   }
 }
 

@@ -23,8 +23,10 @@ class NoRoom(ChainCase):
         self.hv.write("storage.yaml", self.hv.pool(target=self.directory), self.hv.image(source=self.hv.path("guest/some.raw")))
 
     def declare(self, name, disk=None, **spec):
-        power = {} if name == "runs" else {"powerState": "stopped", "serials": None}
-        self.write(name, disks=[{**DISK, **(disk or {})}], **{**power, **spec})
+        runs = name == "runs"
+        power = {} if runs else {"powerState": "stopped", "serials": None}
+        more = [{"target": "vdb", "pool": "lab", "image": "base", "size": "3MiB"}] if runs else []  # random bytes
+        self.write(name, disks=[{**DISK, **(disk or {})}, *more], **{**power, **spec})
 
     # Room.
 
@@ -135,9 +137,30 @@ class NoRoom(ChainCase):
             for at in (1, 2):
                 guest.do("write", "vda", at, seed)
             self.through(f"{way['onExceed']} live", "runs", "layer-commit" if way is MERGE else "disk-flatten", "layers: noted", chain=way)
-        self.through("export live", "runs", "disk-export", "export: marked", exports=[{"name": "live", "disk": "vda", "to": "lab"}])
+        export = {"name": "live", "disk": "vda", "to": "lab"}
+        self.through("export live", "runs", "disk-export", "export: marked", exports=[export])
+        small = {"name": "random", "disk": "vdb", "to": "lab", "compress": "zstd"}
+        defined = self.defined("runs"), self.defined("runs", "vdb")
+        for place in ("export: marked", "upload: half sent"):  # what is compressed finds no room, and the image that it becomes
+            self.through(f"compressed live, {place}", "runs", "disk-export", place, exports=[export, {**small, "name": f"random-{place[:6]}"}])
+        self.assertEqual((self.defined("runs"), self.defined("runs", "vdb")), defined)
         self.assertEqual(guest.starts(), 1)
         self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_growing_takes_nothing(self):
+        """Of what runs and what is off, also of a volume that was made with all of its room: that is promised, and said."""
+        for name in ("off", "runs"):
+            self.declare(name, {"format": "raw"})
+        self.apply()
+        whole = os.path.join(self.directory, "off-vda.raw")
+        subprocess.run(["fallocate", "-l", "4MiB", whole], check=True)
+        self.fill(leave=64 << 10)
+        for name in ("off", "runs"):
+            self.declare(name, {"format": "raw", "size": "96MiB"})
+        self.assertIn("pool lab will be over-committed", self.notes(self.plan(status=2), "off"))
+        self.apply()
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.assertEqual((os.stat(whole).st_size, os.stat(whole).st_blocks * 512), (96 * MIB, 4 * MIB))
 
 
 if __name__ == "__main__":

@@ -129,12 +129,32 @@ static void promises_beyond_what_there_is_are_noted(void **state) {
   assert_string_equal(web->notes->pdata[0], "pool lab will be over-committed: its volumes may grow by 2.0 MiB, and it has 1.0 MiB available");
 }
 
+/* In files, nothing is written by growing; in a volume group the extents are taken. */
+static void what_grows_is_promised(void **state) {
+  (void)state;
+  g_autoptr(Plan) plan = plans_empty();
+  g_autoptr(Actual) actual = actual_new();
+  const ActualPool *lab = pool_of(actual, "lab", PoolType_dir, 1 << 20), *group = pool_of(actual, "vg", PoolType_logical, 1 << 20);
+  PlanObject *web = plans_object(plan, KIND_VIRTUAL_MACHINE, "web", CHANGE_UPDATE);
+  Action *running = writing(plan, web, ACTION_RESIZE_DISK, "lab", "4194304", NULL), *off = writing(plan, web, ACTION_VOLUME_GROW, "vg", "4194304", NULL);
+  string_map_set(running->args, "from", "3145729");
+  string_map_set(off->args, "from", "3145728");
+  assert_int_equal(space_taken(running, lab), 0);
+  assert_int_equal(space_taken(off, group), 1 << 20);
+  space_note_promises(actual, plan);
+  assert_int_equal(web->notes->len, 0);
+  string_map_set(running->args, "from", "2097152");
+  space_note_promises(actual, plan);
+  assert_int_equal(web->notes->len, 1);
+  assert_string_equal(web->notes->pdata[0], "pool lab will be over-committed: its volumes may grow by 2.0 MiB, and it has 1.0 MiB available");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_that_is_written_counts_together), cmocka_unit_test(a_volume_group_gives_all_at_once),
       cmocka_unit_test(a_copy_takes_what_its_layers_hold), cmocka_unit_test(several_pools_by_one_action),
       cmocka_unit_test(a_merge_takes_what_its_layers_hold),
-      cmocka_unit_test(promises_beyond_what_there_is_are_noted),
+      cmocka_unit_test(promises_beyond_what_there_is_are_noted), cmocka_unit_test(what_grows_is_promised),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
