@@ -1,5 +1,6 @@
 /* The order of an observation: everything that can be asked at once in one queue, then what
  * follows from all answers together. */
+#include "state/fault.h"
 #include "state/libvirt/reading.h"
 
 enum { DEFAULT_THREADS = 5 }; /* so many requests of a client libvirt serves at once */
@@ -52,6 +53,7 @@ Actual *observe(Connection *connection, const ObserveOptions *options, GError **
   virConnectPtr conn = connection_get(connection, error);
   if (!conn)
     return NULL;
+  FAULT("observe: connected");
   Reading reading;
   reading_init(&reading, conn, options);
   read_everything(&reading);

@@ -123,13 +123,6 @@ static void show_result(Apply *apply, const RunResult *result) {
     cli_print_error(result->error->message);
 }
 
-/* Its calls would never end. The next run finds what was begun. */
-static void on_silence(gpointer data, const char *message) {
-  (void)data;
-  cli_print_error(message);
-  _exit(1);
-}
-
 static void say_unended(void) {
   cli_print_error("what is under way doesn't end in time: it is left as it is, and the next run recognises it");
 }
@@ -161,7 +154,7 @@ int command_apply(const Cli *cli) {
   Rules rules;
   if (config)
     take_config(&options, config, reading, &rules);
-  RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .silent = on_silence, .data = &apply};
+  RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .silent = cli_end_at_silence, .data = &apply};
   static RunResult *result; /* never freed: as the process ends, its pages go at once */
   result = pipeline_run(&options, &events);
   g_clear_pointer(&apply.progress, progress_free);

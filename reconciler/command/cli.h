@@ -63,6 +63,8 @@ void cli_print_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void cli_print_diagnostics(const Diagnostics *diagnostics);
 /* Tells an error that ends a command, in the format asked for. Returns the exit status. */
 int cli_fail(const Cli *cli, const GError *error, const Diagnostics *diagnostics);
+/* For silence_watch_new: a host doesn't answer, so that its calls would never end. Says that, and ends the process. */
+void cli_end_at_silence(gpointer data, const char *message) G_GNUC_NORETURN;
 /* "none,live,restart" → bits beyond the harmless ones. */
 gboolean cli_parse_allow(const char *text, guint *ret_allow, GError **error);
 /* Whether the file descriptor is a terminal that understands escapes. */

@@ -63,6 +63,11 @@ int cli_fail(const Cli *cli, const GError *error, const Diagnostics *diagnostics
   return EXIT_ERROR;
 }
 
+void cli_end_at_silence(gpointer data G_GNUC_UNUSED, const char *message) {
+  cli_print_error(message);
+  _exit(EXIT_ERROR);
+}
+
 gboolean cli_is_terminal(int fd) {
   const char *term = g_getenv("TERM");
   return isatty(fd) && term && *term && !g_str_equal(term, "dumb");

@@ -1,6 +1,7 @@
 /* Graphviz of disk chains; with a source also of what a run would do, and in which order. */
 #include "reconciler/command/cli.h"
 #include "reconciler/command/observe_names.h"
+#include "reconciler/run/silence.h"
 #include "reconciler/status/graph.h"
 
 /* `found` NULL: of several hosts, whose machines may share names and paths: the plan alone. */
@@ -15,6 +16,7 @@ static void print_graph(const Actual *found, const Plan *plan) {
 }
 
 static int graph_host(const Cli *cli) {
+  g_autoptr(SilenceWatch) silence = silence_watch_new(cli->options.connect, cli_end_at_silence, NULL);
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
   g_autoptr(GPtrArray) domains = observe_named(cli, TRUE, &actual, &error);
@@ -34,7 +36,8 @@ static int graph_plan(const Cli *cli) {
       .allow = cli->view.allow,
       .prune_percent = (guint)cli->options.prune_limit,
   };
-  RunResult *result = pipeline_run(&options, NULL);
+  RunEvents events = {.silent = cli_end_at_silence};
+  RunResult *result = pipeline_run(&options, &events);
   int status = EXIT_IN_SYNC;
   if (result->plan)
     print_graph(result->actual, result->plan);

@@ -5,6 +5,7 @@
 #include "reconciler/command/cli.h"
 #include "reconciler/command/import_domain.h"
 #include "reconciler/command/observe_names.h"
+#include "reconciler/run/silence.h"
 
 #define HEADING "Settings and devices that aren't listed stay as they are."
 
@@ -55,6 +56,7 @@ static gboolean is_wanted(const Cli *cli, const ActualDomain *domain, gboolean *
 }
 
 int command_import(const Cli *cli) {
+  g_autoptr(SilenceWatch) silence = silence_watch_new(cli->options.connect, cli_end_at_silence, NULL);
   g_autoptr(GError) error = NULL;
   g_autoptr(Actual) actual = NULL;
   g_autoptr(GPtrArray) domains = observe_named(cli, FALSE, &actual, &error);

@@ -49,6 +49,7 @@ Fleet *fleet_of_source(const Cli *cli, Desired **ret_desired, Diagnostics *diagn
   *ret_desired = source_read(&request, &identity, &revision, diagnostics, error);
   if (!*ret_desired || diagnostics->errors > 0)
     return NULL;
+  connection_watch();
   g_autoptr(Fleet) fleet = fleet_new_declared(*ret_desired, NULL, TRUE);
   for (guint i = fleet->hosts->len; only && i > 0; i--)
     if (!g_str_equal(((const FleetHost *)fleet->hosts->pdata[i - 1])->name, only))

@@ -3,6 +3,7 @@
 #include "reconciler/command/observe_names.h"
 #include "reconciler/command/service_client.h"
 #include "reconciler/report/escape.h"
+#include "reconciler/run/silence.h"
 #include "reconciler/status/disks.h"
 #include "reconciler/status/status.h"
 #include "state/libvirt/connection.h"
@@ -48,12 +49,11 @@ static void add_lives(const Cli *cli, const json_t *service, const Actual *actua
 
 /* Of those that are named; the agent in a guest is asked by whoever may do more than read. */
 static void add_guests(const Cli *cli, const char *uri, const GPtrArray *statuses) {
-  g_autoptr(Connection) reading = connection_new(uri, TRUE), writing = connection_new(uri, FALSE);
   for (guint i = 0; cli->args[0] && i < statuses->len; i++) {
     DomainStatus *status = statuses->pdata[i];
     const VmSpec *live = &status->domain->live;
     if (status->domain->active && !status->domain->error)
-      status->guest = guest_facts_read(reading, writing, status->domain->name, given(live, VmSpec, guestAgent) && live->guestAgent);
+      status->guest = guest_facts_read(uri, status->domain->name, given(live, VmSpec, guestAgent) && live->guestAgent);
   }
 }
 
@@ -143,6 +143,7 @@ int command_status(const Cli *cli) {
   g_autoptr(Actual) actual = NULL;
   if (cli->options.source)
     return status_of_fleet(cli);
+  g_autoptr(SilenceWatch) silence = silence_watch_new(cli->options.connect, cli_end_at_silence, NULL);
   g_autoptr(GPtrArray) domains = observe_named(cli, cli->options.disks, &actual, &error);
   if (!domains)
     return cli_fail(cli, error, NULL);

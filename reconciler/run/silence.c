@@ -1,5 +1,6 @@
 #include "reconciler/run/silence.h"
 
+#include "state/fault.h"
 #include "state/libvirt/connection.h"
 
 enum { PAUSE_SECONDS = 20 };
@@ -37,7 +38,7 @@ static void ask(SilenceWatch *watch) {
 }
 
 static gboolean pause_is_over(SilenceWatch *watch) {
-  gint64 until = g_get_monotonic_time() + PAUSE_SECONDS * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + fault_patience(PAUSE_SECONDS) * G_USEC_PER_SEC;
   g_mutex_lock(&watch->lock);
   while (!watch->stop && g_cond_wait_until(&watch->stopped, &watch->lock, until))
     ;

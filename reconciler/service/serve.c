@@ -3,12 +3,14 @@
 #include <glib-unix.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "reconciler/service/service.h"
 #include "reconciler/service/supervisor.h"
 
-enum { STOP_SECONDS = 4 }; /* systemd and people wait no longer than five */
+/* systemd and people wait no longer than five seconds. */
+enum { STOP_MILLISECONDS = 4000, END_MILLISECONDS = 4500 };
 
 static const BackoffTimes patience_times = {.first = G_USEC_PER_SEC / 2, .most = 60 * G_USEC_PER_SEC, .calm = 600 * G_USEC_PER_SEC};
 
@@ -40,6 +42,15 @@ static void on_tell_failed(gpointer data, const char *message) {
 
 /* --- stop --- */
 
+static volatile sig_atomic_t late_status;
+
+static void on_alarm(int number G_GNUC_UNUSED) { _exit(late_status); }
+
+static void end_in_time(void) {
+  const struct itimerval timer = {.it_value = {.tv_sec = END_MILLISECONDS / 1000, .tv_usec = END_MILLISECONDS % 1000 * 1000}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* What still runs is left where it is: the next run recognises it. */
 static gboolean on_impatience(gpointer data) {
   Service *service = data;
@@ -54,8 +65,9 @@ void service_stop(Service *service, int exit_status) {
   service->exit_status = exit_status;
   supervisor_stopping();
   g_cancellable_cancel(service->cancel);
-  g_timeout_add_seconds(STOP_SECONDS, on_impatience, service);
-  alarm(STOP_SECONDS); /* where even the end hangs, at a daemon that doesn't answer */
+  late_status = exit_status;
+  g_timeout_add(STOP_MILLISECONDS, on_impatience, service);
+  end_in_time(); /* where even the end hangs, at a daemon that doesn't answer */
   service_quit_when_idle(service);
 }
 
@@ -64,13 +76,31 @@ void service_quit_when_idle(Service *service) {
     g_main_loop_quit(service->loop);
 }
 
-static void on_alarm(int number G_GNUC_UNUSED) { _exit(0); }
-
 static gboolean on_stop(gpointer data) {
   Service *service = data;
   service_log(LOG_NOTICE, NULL, "stopping");
   service_stop(service, 0);
+  return G_SOURCE_REMOVE;
+}
+
+/* In a thread of its own: the main loop may be where a daemon doesn't answer. */
+static gboolean on_stop_signal(gpointer data) {
+  end_in_time();
+  g_idle_add_full(G_PRIORITY_HIGH, on_stop, data, NULL);
   return G_SOURCE_CONTINUE;
+}
+
+static gpointer wait_for_stop(gpointer data) {
+  static const int signals[] = {SIGTERM, SIGINT};
+  GMainContext *context = g_main_context_new();
+  for (guint i = 0; i < G_N_ELEMENTS(signals); i++) {
+    g_autoptr(GSource) source = g_unix_signal_source_new(signals[i]);
+    g_source_set_callback(source, on_stop_signal, data, NULL);
+    g_source_attach(source, context);
+  }
+  for (;;)
+    g_main_context_iteration(context, TRUE);
+  return NULL;
 }
 
 /* --- configuration --- */
@@ -195,8 +225,7 @@ static void release(Service *service) {
 static void run(Service *service) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGALRM, on_alarm);
-  g_unix_signal_add(SIGTERM, on_stop, service);
-  g_unix_signal_add(SIGINT, on_stop, service);
+  g_thread_unref(g_thread_new("signals", wait_for_stop, service));
   if (!service->once)
     g_unix_signal_add(SIGHUP, on_reload, service);
   configure_metrics(service);

@@ -39,6 +39,8 @@ void status_append_guest(GString *out, const GuestFacts *guest) {
   if (!guest)
     return;
   append_agent(out, guest->agent);
+  if (guest->silent_seconds)
+    status_append_line(out, "guest", "no answer for %u s: its QEMU or the agent in it hangs", guest->silent_seconds);
   if (guest->no_agent)
     status_append_line(out, "guest", "its agent doesn't tell: %s", guest->no_agent);
   for (guint i = 0; i < guest->addresses->len; i++) {
@@ -61,6 +63,7 @@ void status_guest_json(const GuestFacts *guest, json_t *object) {
                                                "address", json_text(each->address), "source", each->source));
   }
   json_object_set_new(object, "addresses", addresses);
+  json_object_set_new(object, "guestSilent", json_boolean(guest && guest->silent_seconds));
   json_object_set(object, "guest", guest && guest->agent ? guest->agent : json_null());
   json_object_set(object, "statistics", guest && guest->statistics ? guest->statistics : json_null());
 }

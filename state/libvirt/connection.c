@@ -146,11 +146,17 @@ gboolean connection_is_remote(virConnectPtr handle) {
   return uri && g_uri_get_host(uri) && *g_uri_get_host(uri);
 }
 
+/* As libvirt chooses: its configuration's default, and what it probes for, it alone knows. */
+static const char *spoken_uri(const Connection *connection) {
+  const char *uri = connection->uri ? connection->uri : g_getenv("LIBVIRT_DEFAULT_URI");
+  return uri && *uri ? uri : "libvirt";
+}
+
 static virConnectPtr open_handle(const Connection *connection, GError **error) {
   virConnectAuth auth = {.cb = no_credentials};
   virConnectPtr handle = virConnectOpenAuth(connection->uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
   if (!handle) {
-    libvirt_fail(error, "cannot connect to %s", connection->uri ? connection->uri : "libvirt");
+    libvirt_fail(error, "cannot connect to %s", spoken_uri(connection));
     return NULL;
   }
   /* A daemon of this host can hang too. Drivers in this process have no keepalive; there is nothing to do
@@ -220,13 +226,13 @@ static void begin_to_open(Connection *connection, gboolean abandoned) {
 }
 
 static void wait_for_opening(Connection *connection) {
-  gint64 until = g_get_monotonic_time() + (connection->opens ? TOLD_SECONDS : OPEN_SECONDS) * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + fault_patience(connection->opens ? TOLD_SECONDS : OPEN_SECONDS) * G_USEC_PER_SEC;
   while (connection->opening && !connection->abandoned && g_cond_wait_until(&connection->opened, &connection->lock, until))
     ;
 }
 
 static void fail_to_open(Connection *connection, GError **error) {
-  const char *name = connection->uri ? connection->uri : "libvirt";
+  const char *name = spoken_uri(connection);
   if (!connection->opening) {
     if (connection->refused)
       g_propagate_error(error, g_error_copy(connection->refused));
@@ -259,7 +265,7 @@ GError *connection_trouble(Connection *connection) {
   if (!connection->handle)
     fail_to_open(connection, &error);
   else if (!is_alive(connection))
-    g_set_error(&error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "the connection to %s has ended", connection->uri ? connection->uri : "libvirt");
+    g_set_error(&error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "the connection to %s has ended", spoken_uri(connection));
   g_mutex_unlock(&connection->lock);
   return error;
 }
@@ -283,7 +289,7 @@ virConnectPtr connection_get(Connection *connection, GError **error) {
   virConnectPtr handle = connection->handle;
   if (!handle && connection->pinned)
     g_set_error(error, LIBVIRT_ERROR, VIR_ERR_NO_CONNECT, "the connection to %s was lost, and with it the lock on that host: what isn't done is "
-                "left to the next run", connection->uri ? connection->uri : "libvirt");
+                "left to the next run", spoken_uri(connection));
   else if (!handle)
     fail_to_open(connection, error);
   g_mutex_unlock(&connection->lock);

@@ -3,6 +3,7 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 
+#include "state/fault.h"
 #include "state/libvirt/connection.h"
 
 static void address_free(gpointer data) {
@@ -81,32 +82,121 @@ static gboolean read_addresses(virDomainPtr domain, unsigned int kind, const cha
   return addresses->len > 0;
 }
 
-static void ask_agent(GuestFacts *facts, Connection *connection, const char *name) {
-  g_autoptr(GError) error = NULL;
-  virConnectPtr conn = connection_get(connection, &error);
-  g_autoptr(VirDomain) domain = conn ? virDomainLookupByName(conn, name) : NULL;
-  virTypedParameterPtr values = NULL;
-  int count = 0;
-  if (domain && virDomainGetGuestInfo(domain, VIR_DOMAIN_GUEST_INFO_OS | VIR_DOMAIN_GUEST_INFO_HOSTNAME, &values, &count, 0) == 0) {
-    facts->agent = values_json(values, count);
-    read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, "agent", facts->addresses);
-  } else {
-    facts->no_agent = g_strdup(error ? error->message : virGetLastErrorMessage());
-  }
-  virTypedParamsFree(values, count);
-}
+/* What one that doesn't answer holds up is a thread of its own: libvirt waits for an agent, and for a QEMU whose storage hangs,
+ * as long as it takes. Who asked takes what has been told so far. */
+enum { PATIENCE_SECONDS = 10 };
 
-GuestFacts *guest_facts_read(Connection *reading, Connection *writing, const char *name, gboolean has_agent) {
-  virConnectPtr conn = connection_get(reading, NULL);
-  g_autoptr(VirDomain) domain = conn ? virDomainLookupByName(conn, name) : NULL;
-  if (!domain)
-    return NULL;
+typedef struct {
+  gint refs;
+  GMutex lock;
+  GCond answered;
+  gboolean over;
+  char *uri, *name;
+  gboolean has_agent;
+  GuestFacts *facts; /* nobody's, once somebody has lost patience */
+} Question;
+
+static GuestFacts *guest_facts_new(void) {
   GuestFacts *facts = g_new0(GuestFacts, 1);
   facts->addresses = g_ptr_array_new_with_free_func(address_free);
-  facts->statistics = read_statistics(domain);
-  if (has_agent)
-    ask_agent(facts, writing, name);
-  if (facts->addresses->len == 0 && !read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, "lease", facts->addresses))
-    read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP, "arp", facts->addresses);
+  return facts;
+}
+
+static void question_unref(Question *question) {
+  if (!g_atomic_int_dec_and_test(&question->refs))
+    return;
+  guest_facts_free(question->facts);
+  g_mutex_clear(&question->lock);
+  g_cond_clear(&question->answered);
+  g_free(question->uri);
+  g_free(question->name);
+  g_free(question);
+}
+
+static virDomainPtr find(Connection *connection, const char *name, GError **error) {
+  virConnectPtr conn = connection_get(connection, error);
+  return conn ? virDomainLookupByName(conn, name) : NULL;
+}
+
+/* Each is told when it is known. Takes its arguments. */
+static void tell(Question *question, json_t *statistics, json_t *agent, char *no_agent, GPtrArray *addresses) {
+  g_mutex_lock(&question->lock);
+  GuestFacts *facts = question->facts;
+  if (statistics)
+    facts->statistics = statistics;
+  if (agent)
+    facts->agent = agent;
+  if (no_agent)
+    facts->no_agent = no_agent;
+  if (addresses) {
+    g_ptr_array_unref(facts->addresses);
+    facts->addresses = addresses;
+  }
+  g_mutex_unlock(&question->lock);
+}
+
+static gboolean ask_agent(Question *question) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Connection) connection = connection_new(question->uri, FALSE);
+  g_autoptr(VirDomain) domain = find(connection, question->name, &error);
+  virTypedParameterPtr values = NULL;
+  int count = 0;
+  if (!domain || virDomainGetGuestInfo(domain, VIR_DOMAIN_GUEST_INFO_OS | VIR_DOMAIN_GUEST_INFO_HOSTNAME, &values, &count, 0) < 0) {
+    tell(question, NULL, NULL, g_strdup(error ? error->message : virGetLastErrorMessage()), NULL);
+    return FALSE;
+  }
+  tell(question, NULL, values_json(values, count), NULL, NULL);
+  virTypedParamsFree(values, count);
+  GPtrArray *addresses = g_ptr_array_new_with_free_func(address_free);
+  gboolean found = read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, "agent", addresses);
+  tell(question, NULL, NULL, NULL, addresses);
+  return found;
+}
+
+static void ask_host(Question *question, virDomainPtr domain) {
+  GPtrArray *addresses = g_ptr_array_new_with_free_func(address_free);
+  if (!read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, "lease", addresses))
+    read_addresses(domain, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP, "arp", addresses);
+  tell(question, NULL, NULL, NULL, addresses);
+}
+
+static gpointer ask(gpointer data) {
+  Question *question = data;
+  g_autoptr(Connection) connection = connection_new(question->uri, TRUE);
+  g_autoptr(VirDomain) domain = find(connection, question->name, NULL);
+  if (domain) {
+    tell(question, read_statistics(domain), NULL, NULL, NULL);
+    if (!question->has_agent || !ask_agent(question))
+      ask_host(question, domain);
+  }
+  g_mutex_lock(&question->lock);
+  question->over = TRUE;
+  g_cond_signal(&question->answered);
+  g_mutex_unlock(&question->lock);
+  question_unref(question);
+  return NULL;
+}
+
+static GuestFacts *wait_for_answer(Question *question) {
+  guint patience = fault_patience(PATIENCE_SECONDS);
+  gint64 until = g_get_monotonic_time() + patience * G_USEC_PER_SEC;
+  g_mutex_lock(&question->lock);
+  while (!question->over && g_cond_wait_until(&question->answered, &question->lock, until))
+    ;
+  GuestFacts *facts = g_steal_pointer(&question->facts);
+  facts->silent_seconds = question->over ? 0 : patience;
+  question->facts = guest_facts_new();
+  g_mutex_unlock(&question->lock);
+  return facts;
+}
+
+GuestFacts *guest_facts_read(const char *uri, const char *name, gboolean has_agent) {
+  Question *question = g_new0(Question, 1);
+  *question = (Question){.refs = 2, .uri = g_strdup(uri), .name = g_strdup(name), .has_agent = has_agent, .facts = guest_facts_new()};
+  g_mutex_init(&question->lock);
+  g_cond_init(&question->answered);
+  g_thread_unref(g_thread_new("guest", ask, question));
+  GuestFacts *facts = wait_for_answer(question);
+  question_unref(question);
   return facts;
 }

@@ -110,11 +110,11 @@ class Service:
             quiet = quiet + 1 if not again["busy"] and again["passes"] == state["passes"] else 0
         return again
 
-    def stop(self):
+    def stop(self, within=60):
         """SIGTERM; the exit status. A sanitizer's finding is one too."""
         if self.process.poll() is None:
             self.process.terminate()
-        status = self.process.wait(60)
+        status = self.process.wait(within)
         assert "Sanitizer" not in self.log() and "CRITICAL" not in self.log(), self.log()
         return status
 

@@ -11,6 +11,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import TestCase, lab, wait_for  # noqa: E402
 
+PROMPTLY = 20  # 4.5 s, on a machine that has other things to do
+
 
 def threads(process):
     """Their names."""
@@ -43,7 +45,7 @@ class Hang(TestCase):
             with self.service() as service:
                 state = service.wait_state(lambda state: state["noAnswerSince"])
                 self.assertTrue(state["busy"])
-                self.assertEqual(service.stop(), 0)
+                self.assertEqual(service.stop(PROMPTLY), 0)
             with self.service() as service:
                 service.wait_state(lambda state: state["noAnswerSince"])
                 os.kill(hv.daemon.pid, signal.SIGCONT)
@@ -87,13 +89,31 @@ class Hang(TestCase):
             service.settle()
             self.assertEqual(service.log().count(" error "), 0, service.log())
             with self.hanging():  # nothing is under way
-                self.assertEqual(service.stop(), 0)
+                self.assertEqual(service.stop(PROMPTLY), 0)
         with self.service() as service:
             service.settle()
             with self.hanging():
                 service.ask("trigger")
                 service.wait_state(lambda state: state["passSince"])
-                self.assertEqual(service.stop(), 0)
+                self.assertEqual(service.stop(PROMPTLY), 0)
+
+    def test_in_the_middle_of_an_action(self):
+        """What was begun is written down, and the next run goes on from there."""
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web"))
+        hang = {"RECONCILE_FAULT_AT": "domain: defined", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}; touch {hv.path('state/held')}"}
+        try:
+            with self.service(env=hang) as service:
+                wait_for(lambda: os.path.exists(hv.path("state/held")), service.log)
+                self.assertEqual(service.stop(PROMPTLY), 0)
+                self.assertIn("is left to the next run", service.log())
+        finally:
+            os.kill(hv.daemon.pid, signal.SIGCONT)
+        [run] = hv.reconcile("history", "-o", "json", "--state-dir", hv.path("state/service"), check=0).json()["runs"]
+        self.assertIsNone(run["ended"])
+        with self.service() as service:
+            service.wait_log("was interrupted; the host is looked at")
+            self.wait_running("web")
 
     def test_a_single_run(self):
         hv = self.hv

@@ -2,6 +2,8 @@
 """What is there: status, import and history on real domains."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -51,6 +53,39 @@ class Status(lab.TestCase):
         self.assertIn("pending      cpu.max: is 1, declared 3", self.hv.reconcile("status", "a", check=0).stdout)
         self.hv.domain("a").destroy()
         self.assertIn("powerState", [change["path"] for change in self.status()["a"]["drift"]])
+
+    def test_a_machine_that_hangs(self):
+        """Its QEMU answers nobody: what libvirt knows of it is told."""
+        hv = self.hv
+        hv.define("web", start=True)
+        [qemu] = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.is_qemu_of(pid, "web")]
+        os.kill(qemu, signal.SIGSTOP)
+        try:
+            told = hv.reconcile("status", "web", env={**hv.env, "RECONCILE_PATIENCE": "1"}, check=0).stdout
+        finally:
+            os.kill(qemu, signal.SIGCONT)
+        self.assertRegex(told, r"no answer for 1 s: its QEMU")
+        self.assertRegex(told, r"state +running")
+
+    def is_qemu_of(self, pid, name):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read()
+            return f"guest={name},".encode() in line and self.hv.directory.encode() in line
+        except OSError:
+            return False
+
+    def test_a_daemon_that_hangs(self):
+        """While it is asked: commands that only read end too, and say who is silent."""
+        hv = self.hv
+        hv.define("web")
+        stop = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": "observe: connected", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}"}
+        for arguments in (("status",), ("observe",), ("import", "web"), ("graph",)):
+            try:
+                result = hv.reconcile(*arguments, env={**hv.env, **stop}, check=1)
+            finally:
+                os.kill(hv.daemon.pid, signal.SIGCONT)
+            self.assertRegex(result.stderr, rf"cannot connect to {re.escape(hv.uri)}: no answer since .*Z: the daemon hangs")
 
     def test_details_show_the_chain(self):
         self.hv.write("a.yaml", self.hv.pool(), self.hv.image(),
