@@ -27,6 +27,14 @@ guint fault_patience(guint seconds) {
   return instead != NULL ? (guint)atoi(instead) : seconds;
 }
 
+static gboolean is_at(const char *at, const char *name, gint number) {
+  static gint met;
+  const char *time = strrchr(at, '#');
+  if (time == NULL)
+    return atoi(at) == number || g_str_equal(at, name);
+  return strlen(name) == (size_t)(time - at) && g_str_has_prefix(at, name) && g_atomic_int_add(&met, 1) + 1 == atoi(time + 1);
+}
+
 void fault_passed(const char *name) {
   static gint passed;
   gint number = g_atomic_int_add(&passed, 1) + 1;
@@ -34,7 +42,7 @@ void fault_passed(const char *name) {
   const char *command = getenv("RECONCILE_FAULT_COMMAND");
   if (log != NULL)
     note(log, name);
-  if (at == NULL || (atoi(at) != number && strcmp(at, name) != 0))
+  if (at == NULL || !is_at(at, name, number))
     return;
   if (command == NULL)
     kill(getpid(), SIGKILL);

@@ -2,8 +2,9 @@
  * build with RECONCILE_FAULTS (presets asan and fuzz); elsewhere FAULT is nothing.
  *
  * RECONCILE_FAULT_LOG=FILE appends the name of each place that is passed.
- * RECONCILE_FAULT_AT=N ends the process by SIGKILL at the Nth place, or at that of this name; with RECONCILE_FAULT_COMMAND
- * that is run by the shell there instead (to kill libvirtd, say) and the process goes on. */
+ * RECONCILE_FAULT_AT=N ends the process by SIGKILL at the Nth place, or at that of this name (NAME#2: when
+ * it is passed a second time); with RECONCILE_FAULT_COMMAND that is run by the shell there instead (to kill libvirtd, say)
+ * and the process goes on. */
 #pragma once
 #include <glib.h>
 

@@ -242,9 +242,10 @@ class Hypervisor(Product):
             if domain.isPersistent():
                 domain.undefineFlags(UNDEFINE)
         for each in self.conn.listAllStoragePools() + self.conn.listAllNetworks():
+            persistent = each.isPersistent()
             if each.isActive():
                 each.destroy()
-            if each.isPersistent():
+            if persistent:
                 each.undefine()
         for secret in self.conn.listAllSecrets():
             secret.undefine()

@@ -29,7 +29,7 @@ except ImportError as error:
 
 from budget import SEED, Budget, begin_file  # noqa: F401
 from events import Event, EventRecorder  # noqa: F401
-from guest import Guest  # noqa: F401
+from guest import Guest, tiny_kernel  # noqa: F401
 from guard import processes_of  # noqa: F401
 from hypervisor import Hypervisor, guest_files  # noqa: F401
 from product import DOMAIN_BY_DISK, Product, Result, binary, document, reconcile  # noqa: F401
