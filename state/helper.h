@@ -9,6 +9,9 @@ void helper_mark(xmlNode *domain, const char *machine);
 /* Whose helper a domain is; NULL: it is none. The lock (reconciler/act/host_lock.h) is its own. */
 char *helper_owner(xmlNode *domain);
 
+/* A transient pool that actions make of a directory for a moment (reconciler/act/aside.h): what lies in it is in no pool. */
+#define ASIDE_POOL_NAME "reconcile-aside"
+
 #define HOST_LOCK_NAME "reconcile-lock"
 /* The domain that is a lock on its host, and who holds it: <reconcile:lock holder='…'/>. NULL: it is none. */
 void helper_mark_lock(xmlNode *domain, const char *holder);

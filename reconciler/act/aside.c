@@ -1,9 +1,8 @@
 #include "reconciler/act/aside.h"
 
 #include "state/fault.h"
+#include "state/helper.h"
 #include "state/xml_tree.h"
-
-#define NAME "reconcile-aside"
 
 static GRecMutex one_at_a_time;
 
@@ -12,14 +11,14 @@ static char *definition(const char *directory) {
   xmlNode *pool = xmlNewDocNode(doc, NULL, (const xmlChar *)"pool", NULL);
   xmlDocSetRootElement(doc, pool);
   xml_set_attribute(pool, "type", "dir");
-  xmlNewTextChild(pool, NULL, (const xmlChar *)"name", (const xmlChar *)NAME);
+  xmlNewTextChild(pool, NULL, (const xmlChar *)"name", (const xmlChar *)ASIDE_POOL_NAME);
   xmlNode *target = xmlNewChild(pool, NULL, (const xmlChar *)"target", NULL);
   xmlNewTextChild(target, NULL, (const xmlChar *)"path", (const xmlChar *)directory);
   return xml_text(doc);
 }
 
 static void end_left(virConnectPtr connect) {
-  g_autoptr(VirStoragePool) left = virStoragePoolLookupByName(connect, NAME);
+  g_autoptr(VirStoragePool) left = virStoragePoolLookupByName(connect, ASIDE_POOL_NAME);
   if (left && virStoragePoolIsPersistent(left) == 0)
     virStoragePoolDestroy(left);
 }

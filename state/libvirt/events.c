@@ -173,17 +173,23 @@ static void on_reboot(virConnectPtr conn G_GNUC_UNUSED, virDomainPtr domain, voi
 
 /* Pools and networks */
 
+static void tell_pool(gpointer data, virStoragePoolPtr pool, HostEvent event) {
+  const char *name = virStoragePoolGetName(pool);
+  if (!g_str_equal(name, ASIDE_POOL_NAME))
+    tell(data, event, "pool", name);
+}
+
 static void on_pool(virConnectPtr conn G_GNUC_UNUSED, virStoragePoolPtr pool, int event, int detail G_GNUC_UNUSED, void *data) {
   static const char *const words[] = {
       [VIR_STORAGE_POOL_EVENT_DEFINED] = "defined", [VIR_STORAGE_POOL_EVENT_UNDEFINED] = "undefined",
       [VIR_STORAGE_POOL_EVENT_STARTED] = "started", [VIR_STORAGE_POOL_EVENT_STOPPED] = "stopped",
       [VIR_STORAGE_POOL_EVENT_CREATED] = "built",   [VIR_STORAGE_POOL_EVENT_DELETED] = "deleted",
   };
-  tell(data, (HostEvent){.kind = "pool", .detail = WORD_OF(words, event), .look = TRUE}, "pool", virStoragePoolGetName(pool));
+  tell_pool(data, pool, (HostEvent){.kind = "pool", .detail = WORD_OF(words, event), .look = TRUE});
 }
 
 static void on_pool_refresh(virConnectPtr conn G_GNUC_UNUSED, virStoragePoolPtr pool, void *data) {
-  tell(data, (HostEvent){.kind = "pool-refresh", .look = TRUE}, "pool", virStoragePoolGetName(pool));
+  tell_pool(data, pool, (HostEvent){.kind = "pool-refresh", .look = TRUE});
 }
 
 static void on_network(virConnectPtr conn G_GNUC_UNUSED, virNetworkPtr network, int event, int detail G_GNUC_UNUSED, void *data) {

@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 #include <sys/statvfs.h>
 
+#include "state/helper.h"
 #include "state/host_facts.h"
 #include "state/libvirt/reading.h"
 #include "state/libvirt/volume_file.h"
@@ -158,6 +159,10 @@ static ActualPool *add_pool(Reading *reading, virStoragePoolPtr handle) {
   return pool;
 }
 
+static gboolean is_aside(virStoragePoolPtr handle) {
+  return g_str_equal(virStoragePoolGetName(handle), ASIDE_POOL_NAME) && virStoragePoolIsPersistent(handle) == 0;
+}
+
 static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
   Reading *reading = data;
   virStoragePoolPtr *pools = NULL;
@@ -167,6 +172,10 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
   else if (n < 0)
     reading_fail_libvirt(reading, "cannot list the storage pools");
   for (int i = 0; i < n; i++) {
+    if (is_aside(pools[i])) {
+      virStoragePoolFree(pools[i]);
+      continue;
+    }
     PoolReading *each = g_new(PoolReading, 1);
     *each = (PoolReading){pools[i], add_pool(reading, pools[i]), file_evidence_new()};
     g_ptr_array_add(reading->pools, each);

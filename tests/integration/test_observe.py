@@ -65,6 +65,8 @@ class ObserveTest(lab.TestCase):
         return self.observe()["domains"][name]
 
     def test_empty_host(self):
+        """Also with a pool of a moment that a run left."""
+        self.hv.conn.storagePoolCreateXML(POOL.format(name="reconcile-aside", path=self.hv.make_directory("pools", "aside")))
         seen = self.observe()
         self.assertEqual((seen["domains"], seen["pools"], seen["networks"]), ({}, {}, {}))
         self.assertEqual(seen["hostname"], self.hv.conn.getHostname())
