@@ -179,5 +179,6 @@ StopCause actual_stop_cause(const ActualDomain *domain);
 gboolean actual_is_starting(const ActualDomain *domain);
 /* Paused because it is being, or was being, moved by libvirt: here it doesn't execute any more, or not yet. */
 gboolean actual_is_migrating(const ActualDomain *domain);
+gboolean actual_is_paused(const ActualDomain *domain); /* for whatever reason */
 gboolean actual_executes(const ActualDomain *domain);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

@@ -49,8 +49,8 @@ static gboolean did_not_converge(const Migration *migration, GError **error) {
 }
 
 static gboolean failed(const ActionContext *context, const Action *action, virDomainPtr domain, const Migration *migration, GError *failure, GError **error) {
-  if (move_take_back(context, action))
-    move_note(domain, act_arg(action, "to"), FALSE, NULL);
+  if (move_take_back(context, action) && move_note(domain, act_arg(action, "to"), FALSE, NULL))
+    move_give_autostart(domain, NULL);
   if (act_cancelled(context, error))
     return FALSE;
   if (migration->gave_up)
@@ -65,7 +65,7 @@ gboolean act_domain_migrate(const ActionContext *context, const Action *action, 
   g_auto(Migration) migration = {.peer = NULL};
   if (!domain || !migration_prepare(context, action, domain, &migration, error) || act_cancelled(context, error))
     return FALSE;
-  if (!move_note(domain, act_arg(action, "to"), TRUE, error))
+  if (!move_note(domain, act_arg(action, "to"), TRUE, error) || !move_take_autostart(domain, error))
     return FALSE;
   FAULT("migrate: prepared");
   MigrationWatch watch = {.context = context, .action = action, .migration = &migration};

@@ -71,6 +71,21 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
   return TRUE;
 }
 
+/* Neither its host starts it, nor a run that can't see the newer one. */
+static gboolean keep_off(const Action *action, const Copies *copies, GError **error) {
+  if (virDomainSetAutostart(copies->older, 0) < 0)
+    return libvirt_fail(error, "the older copy on %s can't be kept from starting with its host", act_arg(action, "from"));
+  if (!move_note(copies->older, act_arg(action, "to"), TRUE, error))
+    return FALSE;
+  FAULT("move: older copy kept");
+  return TRUE;
+}
+
+gboolean act_domain_keep(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Copies) copies = {0};
+  return copies_find(context, action, &copies, error) && (!copies.older || keep_off(action, &copies, error));
+}
+
 /* What it wrote since may be wanted: its volumes are deleted by nobody but people. */
 gboolean act_domain_yield(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
@@ -79,12 +94,8 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (!copies.older)
     return TRUE;
-  if (!check_executes(copies.newer, act_arg(action, "to"), error) || !move_forget_left(copies.newer, error))
-    return FALSE;
-  if (virDomainSetAutostart(copies.older, 0) < 0)
-    return libvirt_fail(error, "the older copy on %s can't be kept from starting with its host", act_arg(action, "from"));
-  FAULT("move: older copy kept");
-  return act_domain_shutdown(&there, action, error);
+  return check_executes(copies.newer, act_arg(action, "to"), error) && move_forget_left(copies.newer, error) && keep_off(action, &copies, error) &&
+         act_domain_shutdown(&there, action, error);
 }
 
 /* --- taking a move back --- */

@@ -16,7 +16,8 @@ static void comparison_free(gpointer data) {
 
 /* Only a run that asks that host too can tell whether a copy of it runs there (placement.c). */
 static gboolean may_be_elsewhere(const PlanInput *input, const ActualDomain *found) {
-  return input->placed == NULL && found->owner != NULL && given(&found->owner->facts, FactsSpec, arriving) && !found->active;
+  return input->placed == NULL && found->owner != NULL && given(&found->owner->facts, FactsSpec, arriving) &&
+         (!found->active || actual_is_paused(found));
 }
 
 static char *refuse_existing(const PlanInput *input, const Object *declared, const ActualDomain *found) {

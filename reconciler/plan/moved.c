@@ -102,6 +102,17 @@ static char *undo(Rest *rest, const char *wanted) {
 
 /* --- an older copy --- */
 
+/* One that is off: neither its host nor a run that sees it alone starts it then. */
+static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
+  const char *newest = rest->placed->now->name;
+  const FactsSpec *facts = &older->owner->facts;
+  gboolean noted = given(facts, FactsSpec, arriving) && given(facts, FactsSpec, movingTo) && g_str_equal(facts->movingTo, newest);
+  if (!noted || older->autostart)
+    act(rest, ACTION_DOMAIN_KEEP, host->name, newest, g_strdup_printf("note in the older copy on %s that it isn't to be started", host->name));
+  build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
+                                           "there ('virsh undefine %s')", host->name, rest->object->name));
+}
+
 /* One that ran on while the machine was made elsewhere: it is stopped, and kept with what it wrote. One that a move
  * of ours left goes. */
 static void older_copy(Rest *rest) {
@@ -119,8 +130,7 @@ static void older_copy(Rest *rest) {
     act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
     g_free(finish(rest));
   } else {
-    build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
-                                             "there ('virsh undefine %s')", host->name, rest->object->name));
+    keep(rest, host, older);
   }
 }
 

@@ -83,17 +83,17 @@ static const FleetHost *silent(const Fleet *fleet) {
   return NULL;
 }
 
-/* An interrupted move was to make a copy there, which may run: until that host says otherwise, this one isn't
- * touched. Not where that copy is seen: then this one is stale. */
+/* A newer copy is there, or an interrupted move was to make one, which may run: until that host says otherwise, this one
+ * isn't touched. Not where that copy is seen: then this one is stale. */
 static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
   const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
   const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
-  if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || domain->active)
+  if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || (domain->active && !actual_is_paused(domain)))
     return NULL;
   const FleetHost *there = fleet_host(fleet, facts->movingTo);
   if (there != NULL && (there->actual != NULL || fleet_host_is_fenced(there)))
     return NULL;
-  return g_strdup_printf("it was being moved to %s when that was interrupted, and may run there; that host can't be asked%s%s: bring it back, "
+  return g_strdup_printf("a newer copy of it was made on %s, or a move was to make it, and may run there; that host can't be asked%s%s: bring it back, "
                          "or declare it with fenced: true when it is certainly off", facts->movingTo, there != NULL ? ": " : " (it isn't declared)",
                          there != NULL ? there->error->message : "");
 }
@@ -108,7 +108,14 @@ static const StringMap *selector_of(const Object *machine) {
   return placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
 }
 
-/* A copy that is off isn't started while a host that its placement allows can't be asked: the machine may have been made
+/* Whether the file may have it run where it doesn't now: started, restored, resumed, or gone back to a snapshot. */
+static gboolean may_be_started(const VmSpec *vm, const ActualDomain *domain) {
+  if (!given(vm, VmSpec, powerState) || vm->powerState == PowerState_running)
+    return !domain->active || actual_is_paused(domain);
+  return vm->powerState == PowerState_paused && !domain->active;
+}
+
+/* A copy that doesn't run isn't started while a host that its placement allows can't be asked: the machine may have been made
  * anew there while this one's host was given up, and run. What a file places by name is on that host. */
 static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
   const VmSpec *vm = object_vm(placed->machine);
@@ -116,12 +123,12 @@ static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
   const StringMap *selector = selector_of(placed->machine);
   const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
   gboolean named = placement != NULL && given(placement, PlacementSpec, host);
-  if (domain == NULL || domain->active || named || (given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped))
+  if (domain == NULL || named || !may_be_started(vm, domain))
     return NULL;
   for (guint i = 0; i < fleet->hosts->len; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
     if (host->actual == NULL && !fleet_host_is_fenced(host) && (selector == NULL || placement_matches(selector, host)))
-      return g_strdup_printf("it is off on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
+      return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
                              "or declare it with fenced: true when it is certainly off", placed->now->name, host->name, host->error->message);
   }
   return NULL;

@@ -21,6 +21,8 @@ gboolean actual_is_migrating(const ActualDomain *domain) {
                                                 domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED);
 }
 
+gboolean actual_is_paused(const ActualDomain *domain) { return domain->state == VIR_DOMAIN_PAUSED; }
+
 gboolean actual_executes(const ActualDomain *domain) {
   return domain->state == VIR_DOMAIN_RUNNING || domain->state == VIR_DOMAIN_BLOCKED;
 }

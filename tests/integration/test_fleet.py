@@ -205,6 +205,7 @@ class Silence(FleetCase):
         self.assertEqual([len(broken[0]["domains"]), "domains" in broken[1]], [1, False])
 
     def test_not_made_a_second_time(self):
+        """Nor started."""
         self.write(self.machine("b", selector={"disk": "fast"}))
         self.apply()
         home, rest = ("kvm-2", self.hv) if self.names(self.other) else ("kvm-1", self.other)
@@ -219,19 +220,43 @@ class Silence(FleetCase):
         self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
         self.apply()
         self.assertEqual(self.names(rest), ["b", "c"])
-        # It comes back with its copy, which is older, and stays off.
+        # It comes back with its copy, which is older: as long as the newer one can't be seen, nothing that may start it is done.
         self.hosts[home] = {"uri": uri}
+        newest = "kvm-1" if home == "kvm-2" else "kvm-2"
+        older = (self.hv if home == "kvm-1" else self.other).domain("b")
+
+        def refused(**spec):
+            machine = self.machine("b", selector={"disk": "fast"})
+            machine["spec"].update({"powerState": "running", **spec})
+            self.write(machine)
+            before = older.state()
+            self.assertIn("a newer copy of it", self.object(self.apply(status=1), "VirtualMachine", "b")["error"])
+            self.assertEqual(older.state(), before)
+
+        there = dict(self.hosts[newest])
+        self.silence(newest)
+        refused()
+        refused(powerState="paused")
+        older.create()
+        older.suspend()
+        refused()
+        older.resume()
+        older.managedSave()
+        refused()
+        refused(revert={"to": "one", "request": "now"})
+        older.managedSaveRemove()
+        # Where both are seen, the older one is kept off for good: by its host, and where the file places it by name.
+        older.setAutostart(1)
+        self.hosts[newest] = there
         self.write(self.machine("b", selector={"disk": "fast"}), self.machine("c", selector={"disk": "fast"}))
+        document = self.apply()
+        self.assertEqual([action["kind"] for action in document["actions"]], ["domain-keep"])
         document = self.plan(status=0)
-        self.assertEqual(document["actions"], [])
         self.assertIn(f"an older copy of it, which is off, is kept on {home}", str(self.object(document, "VirtualMachine", "b")["notes"]))
-        # It isn't started while the newer one can't be seen.
-        self.silence("kvm-1" if home == "kvm-2" else "kvm-2")
-        machine = self.machine("b", selector={"disk": "fast"})
-        machine["spec"]["powerState"] = "running"
-        self.write(machine)
-        document = self.apply(status=1)
-        self.assertIn("a newer copy of it may run", self.object(document, "VirtualMachine", "b")["error"])
+        self.assertEqual(older.autostart(), 0)
+        self.silence(newest)
+        refused()
+        refused(placement={"host": home})
         self.assertEqual([each.isActive() for host in (self.hv, self.other) for each in host.conn.listAllDomains() if each.name() == "b"], [0, 0])
 
     def test_the_same_wherever_it_is_made(self):

@@ -161,6 +161,7 @@ class Ends(LiveCase):
     def test_each_end(self):
         self.started()
         guest = self.changing(self.hv)
+        self.hv.domain("web").setAutostart(1)
         slow = {"bandwidth": "32MiB/s", "timeout": "1s", "maxDowntime": "20ms"}
         # Given up: it stays, and what was made for it there is gone.
         with guest.keeps_beating(max_gap=20), Shown(self) as shown:
@@ -170,7 +171,7 @@ class Ends(LiveCase):
         self.assertEqual(jobs[0]["operation"], "migration out")
         self.assertGreater(min(jobs[0][key] for key in ("milliseconds", "total", "rate")), 0)
         self.assertRegex(self.told(document), r"changes its memory faster \([\d.]+ [KMG]iB/s\) than it can be sent")
-        self.assertEqual([self.where(), self.files(self.other)], [["lab-a"], []])
+        self.assertEqual([self.where(), self.files(self.other), self.hv.domain("web").autostart()], [["lab-a"], [], 1])
         # The next run tries again; a longer pause lets it end.
         document = self.go("lab-b", migration={**slow, "timeout": "10s", "maxDowntime": "4s"})
         self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")

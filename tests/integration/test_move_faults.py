@@ -30,6 +30,16 @@ class Some(Faults):
         self.assertEqual([status, self.running(), self.listing(target, POOL)], [1, [source.name], []], brief(status, out))
         self.assertEqual([source.domain("web").autostart(), target.conn.listAllDomains()], [1, []])
 
+    def test_it_does_not_start_with_its_host(self):
+        """While a copy of it may run elsewhere, from before that is so."""
+        self.begin("live_shared")
+        source = self.at_home()
+        self.write_at(self.away())
+        self.killed("migrate: prepared")
+        self.settle()
+        self.assertEqual(source.domain("web").autostart(), 0)
+        self.converge("killed")
+
     def test_out_of_reach(self):
         """While several threads wait for the other host's answer."""
         self.begin("cold_stopped")
