@@ -201,7 +201,7 @@ static gboolean load_list(Actual *actual, json_t *root, const char *key, LoadFun
 static gboolean check_version(json_t *root, GError **error) {
   json_t *version = json_object_get(root, "formatVersion");
   const char *program = json_string_value(json_object_get(root, "program"));
-  if (!json_is_integer(version) || !json_is_array(json_object_get(root, "domains")))
+  if (!json_is_integer(version) || !(json_is_array(json_object_get(root, "domains")) || json_is_object(json_object_get(root, "hosts"))))
     return invalid(error, "this isn't an observation: write one with reconcile observe");
   if (json_integer_value(version) == OBSERVATION_VERSION)
     return TRUE;
@@ -212,15 +212,65 @@ static gboolean check_version(json_t *root, GError **error) {
   return FALSE;
 }
 
-static gboolean load(Actual *actual, json_t *root, GError **error) {
-  if (!check_version(root, error) || !load_host(actual, root, error) || !load_list(actual, root, "pools", load_pool, error) ||
-      !load_list(actual, root, "networks", load_network, error))
-    return FALSE;
+/* One host's part. */
+static Actual *load_actual(json_t *part, GError **error) {
+  g_autoptr(Actual) actual = actual_new();
+  if (!load_host(actual, part, error) || !load_list(actual, part, "pools", load_pool, error) ||
+      !load_list(actual, part, "networks", load_network, error))
+    return NULL;
   actual_index_volumes(actual);
-  return load_list(actual, root, "domains", load_domain, error);
+  if (!load_list(actual, part, "domains", load_domain, error))
+    return NULL;
+  actual_set_helpers_aside(actual);
+  return g_steal_pointer(&actual);
 }
 
-Actual *observation_load(const char *json, const char *what, char **ret_taken, GError **error) {
+void observed_host_free(gpointer observed_host) {
+  ObservedHost *host = observed_host;
+  actual_free(host->actual);
+  g_free(host->error);
+  g_free(host);
+}
+
+void observation_free(Observation *observation) {
+  if (!observation)
+    return;
+  actual_free(observation->actual);
+  g_clear_pointer(&observation->hosts, g_hash_table_unref);
+  g_free(observation->taken);
+  g_free(observation);
+}
+
+static gboolean load_hosts(Observation *observation, json_t *parts, GError **error) {
+  const char *name;
+  json_t *part;
+  observation->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, observed_host_free);
+  json_object_foreach(parts, name, part) {
+    const char *told = json_string_value(json_object_get(part, "error"));
+    Actual *actual = told ? NULL : load_actual(part, error);
+    if (!told && !actual) {
+      g_prefix_error(error, "hosts.%s: ", name);
+      return FALSE;
+    }
+    ObservedHost *host = g_new0(ObservedHost, 1);
+    *host = (ObservedHost){.actual = actual, .error = g_strdup(told)};
+    g_hash_table_replace(observation->hosts, g_strdup(name), host);
+  }
+  return TRUE;
+}
+
+static gboolean load(Observation *observation, json_t *root, GError **error) {
+  json_t *parts = json_object_get(root, "hosts");
+  if (!check_version(root, error))
+    return FALSE;
+  observation->taken = g_strdup(json_string_value(json_object_get(root, "taken")));
+  if (parts)
+    return json_is_object(parts) ? load_hosts(observation, parts, error) : invalid(error, "hosts isn't an object");
+  observation->actual = load_actual(root, error);
+  return observation->actual != NULL;
+}
+
+Observation *observation_load(const char *json, const char *what, GError **error) {
   json_error_t syntax;
   json_auto_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &syntax);
   if (!root) {
@@ -228,13 +278,10 @@ Actual *observation_load(const char *json, const char *what, char **ret_taken, G
                 syntax.text);
     return NULL;
   }
-  g_autoptr(Actual) actual = actual_new();
-  if (!load(actual, root, error)) {
+  g_autoptr(Observation) observation = g_new0(Observation, 1);
+  if (!load(observation, root, error)) {
     g_prefix_error(error, "%s: ", what);
     return NULL;
   }
-  actual_set_helpers_aside(actual);
-  if (ret_taken)
-    *ret_taken = g_strdup(json_string_value(json_object_get(root, "taken")));
-  return g_steal_pointer(&actual);
+  return g_steal_pointer(&observation);
 }

@@ -124,19 +124,49 @@ static json_t *save_host(const Actual *actual) {
   return host;
 }
 
-char *observation_save(const Actual *actual, gint64 taken) {
+static void save_actual(json_t *object, const Actual *actual) {
+  json_object_set_new(object, "host", save_host(actual));
+  json_object_set_new(object, "pools", save_table(actual->pools, save_pool));
+  json_object_set_new(object, "networks", save_table(actual->networks, save_network));
+  json_object_set_new(object, "domains", save_table(actual->domains, save_domain));
+}
+
+static json_t *root_new(gint64 taken) {
   g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(taken / G_USEC_PER_SEC);
   g_autofree char *when = g_date_time_format_iso8601(utc);
-  json_auto_t *root = json_object();
+  json_t *root = json_object();
   json_object_set_new(root, "formatVersion", json_integer(OBSERVATION_VERSION));
   set_text(root, "program", "reconcile " RECONCILE_VERSION);
   set_text(root, "taken", when);
-  json_object_set_new(root, "host", save_host(actual));
-  json_object_set_new(root, "pools", save_table(actual->pools, save_pool));
-  json_object_set_new(root, "networks", save_table(actual->networks, save_network));
-  json_object_set_new(root, "domains", save_table(actual->domains, save_domain));
+  return root;
+}
+
+static char *root_text(const json_t *root) {
   char *text = json_dumps(root, JSON_INDENT(1));
   char *copy = g_strconcat(text, "\n", NULL);
   free(text);
   return copy;
+}
+
+char *observation_save(const Actual *actual, gint64 taken) {
+  json_auto_t *root = root_new(taken);
+  save_actual(root, actual);
+  return root_text(root);
+}
+
+char *observation_save_hosts(GHashTable *hosts, gint64 taken) {
+  json_auto_t *root = root_new(taken);
+  json_t *parts = json_object();
+  g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(hosts), (GCompareFunc)strcmp);
+  for (const GList *each = names; each; each = each->next) {
+    const ObservedHost *host = g_hash_table_lookup(hosts, each->data);
+    json_t *part = json_object();
+    if (host->actual)
+      save_actual(part, host->actual);
+    else
+      set_text(part, "error", host->error);
+    json_object_set_new(parts, each->data, part);
+  }
+  json_object_set_new(root, "hosts", parts);
+  return root_text(root);
 }

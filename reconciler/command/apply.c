@@ -118,7 +118,7 @@ static void show_result(Apply *apply, const RunResult *result) {
   cli_print_diagnostics(result->diagnostics);
   if (result->taken && !cli->view.quiet)
     cli_print_warning("planned against %s, observed on %s at %s: the host itself wasn't looked at", cli->options.against,
-                      result->actual->hostname, result->taken);
+                      result->actual ? result->actual->hostname : "several hosts", result->taken);
   if (result->error)
     cli_print_error(result->error->message);
 }

@@ -41,8 +41,7 @@ GPtrArray *domains_named(const Cli *cli, const Actual *actual) {
   return domains;
 }
 
-Fleet *fleet_of_source(const Cli *cli, Desired **ret_desired, Diagnostics *diagnostics, GError **error) {
-  static const ObserveOptions options = {.domains = TRUE, .storage = TRUE, .jobs = TRUE};
+Fleet *fleet_of_source(const Cli *cli, const ObserveOptions *options, Desired **ret_desired, Diagnostics *diagnostics, GError **error) {
   const char *only = cli->options.host;
   g_autofree char *identity = NULL, *revision = NULL;
   SourceRequest request = {.source = cli->options.source};
@@ -59,7 +58,7 @@ Fleet *fleet_of_source(const Cli *cli, Desired **ret_desired, Diagnostics *diagn
                 cli->options.source, only);
     return NULL;
   }
-  fleet_observe(fleet, &options);
+  fleet_observe(fleet, options);
   return g_steal_pointer(&fleet);
 }
 

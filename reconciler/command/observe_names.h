@@ -12,6 +12,6 @@ GPtrArray *observe_named(const Cli *cli, gboolean whole, Actual **ret_actual, GE
 GPtrArray *domains_by_name(const Actual *actual);
 /* Those of them that the arguments name; all without names. */
 GPtrArray *domains_named(const Cli *cli, const Actual *actual);
-/* The hosts that --source declares (only --host, where that is given), each looked at or with an error.
+/* The hosts that --source declares (only --host, where that is given), each looked at as the options say, or with an error.
  * ret_desired owns what they borrow. NULL with error, or with diagnostics alone. */
-Fleet *fleet_of_source(const Cli *cli, Desired **ret_desired, Diagnostics *diagnostics, GError **error);
+Fleet *fleet_of_source(const Cli *cli, const ObserveOptions *options, Desired **ret_desired, Diagnostics *diagnostics, GError **error);

@@ -117,7 +117,8 @@ static int status_of_fleet(const Cli *cli) {
   g_autoptr(GError) error = NULL;
   g_autoptr(Diagnostics) diagnostics = diagnostics_new();
   g_autoptr(Desired) desired = NULL;
-  g_autoptr(Fleet) fleet = fleet_of_source(cli, &desired, diagnostics, &error);
+  static const ObserveOptions options = {.domains = TRUE, .storage = TRUE, .jobs = TRUE};
+  g_autoptr(Fleet) fleet = fleet_of_source(cli, &options, &desired, diagnostics, &error);
   if (!fleet)
     return cli_fail(cli, error, diagnostics);
   json_auto_t *service = cli->options.disks ? NULL : service_ask(cli, "status", NULL);

@@ -99,6 +99,32 @@ static gpointer look(gpointer data) {
   return NULL;
 }
 
+static GError *unreachable(char *why /* taken */) {
+  GError *error = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE, why);
+  g_free(why);
+  return error;
+}
+
+static GError *is_fenced(void) { return unreachable(g_strdup("it is declared to be fenced")); }
+
+static void take_observed(FleetHost *host, ObservedHost *seen, const char *what) {
+  if (fleet_host_is_fenced(host))
+    host->error = is_fenced();
+  else if (seen == NULL)
+    host->error = unreachable(g_strdup_printf("%s has nothing of it", what));
+  else if (seen->actual == NULL)
+    host->error = unreachable(g_strdup_printf("%s says: %s", what, seen->error));
+  else
+    host->actual = g_steal_pointer(&seen->actual);
+}
+
+void fleet_take_observation(Fleet *fleet, Observation *observation, const char *what) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    take_observed(host, g_hash_table_lookup(observation->hosts, host->name), what);
+  }
+}
+
 /* A thread for each: most of the time they wait for their hosts. */
 void fleet_observe(Fleet *fleet, const ObserveOptions *options) {
   guint n = fleet->hosts->len;
@@ -110,7 +136,7 @@ void fleet_observe(Fleet *fleet, const ObserveOptions *options) {
     g_clear_error(&host->error);
     looks[i] = (Look){host, options};
     if (fleet_host_is_fenced(host))
-      g_set_error(&host->error, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE, "it is declared to be fenced");
+      host->error = is_fenced();
     else if (i + 1 < n)
       threads[i] = g_thread_new("observe", look, &looks[i]);
     else

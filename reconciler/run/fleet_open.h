@@ -2,6 +2,7 @@
 #pragma once
 #include "reconciler/plan/fleet.h"
 #include "state/libvirt/connection.h"
+#include "state/observation.h"
 #include "state/observe.h"
 
 /* One host; NULL as known: it is connected to `uri`. */
@@ -12,6 +13,9 @@ Fleet *fleet_new_declared(const Desired *desired, const GPtrArray *known, gboole
 /* The hosts that a saved plan names. */
 Fleet *fleet_new_planned(const Plan *plan, gboolean read_only);
 void fleet_free(Fleet *fleet);
+/* The same from a file, without asking anybody: the observations are taken out of it. One that it has nothing of can't
+ * be asked. `what` names it. */
+void fleet_take_observation(Fleet *fleet, Observation *observation, const char *what);
 /* Those that a service knows get what was seen of them. */
 void fleet_give_back(Fleet *fleet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fleet, fleet_free)

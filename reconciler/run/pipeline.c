@@ -96,6 +96,7 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   pipeline.result->actual = host != NULL ? g_steal_pointer(&host->actual) : NULL;
   g_clear_pointer(&pipeline.placed, g_ptr_array_unref);
   host_locks_free(pipeline.locks);
+  observation_free(pipeline.saved);
   fleet_free(pipeline.fleet);
   if (options->journal == NULL)
     journal_close(pipeline.journal);

@@ -125,7 +125,8 @@ static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *
   return plan != NULL && pipeline_judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
 }
 
-/* Before a machine is planned to move, its new home is asked whether it can take it. */
+/* Before a machine is planned to move, its new home is asked whether it can take it. Against a saved observation nobody is:
+ * the move asks before it begins. */
 static void ask_homes(const Pipeline *pipeline) {
   for (guint i = 0; i < pipeline->placed->len; i++) {
     Placed *placed = pipeline->placed->pdata[i];
@@ -142,7 +143,8 @@ static gboolean plan_fleet(Pipeline *pipeline) {
   Plan *whole = pipeline->result->plan = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source,
                                                         pipeline->revision);
   pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
-  ask_homes(pipeline);
+  if (pipeline->saved == NULL)
+    ask_homes(pipeline);
   fleet_plan_troubles(whole, pipeline->fleet, pipeline->placed);
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
     FleetHost *host = pipeline->fleet->hosts->pdata[i];

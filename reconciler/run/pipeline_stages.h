@@ -12,6 +12,7 @@ typedef struct {
   const RunEvents *events;
   RunResult *result;
   Fleet *fleet;
+  Observation *saved;    /* --against: instead of the hosts; NULL: they are asked */
   SilenceWatch *silence; /* of the only host; NULL: nobody wants to know, or its connection tells */
   HostLocks *locks;       /* on the hosts of a fleet, once there is something to do */
   GPtrArray *placed;      /* where the machines of a fleet belong */

@@ -2,6 +2,7 @@
 """Several hosts from one source: each gets its part, one that can't be asked stops nobody else, and
 no machine is ever made a second time."""
 
+import json
 import os
 import re
 import sys
@@ -203,6 +204,63 @@ class Silence(FleetCase):
         self.assertRegex(text, r"(?s)kvm-1:\n.*\ba\b.*kvm-2:\ncan't be asked: .*/nonexistent")
         broken = status("-o", "json", code=1).json()["hosts"]
         self.assertEqual([len(broken[0]["domains"]), "domains" in broken[1]], [1, False])
+
+    def observe(self, status=0):
+        """A file, and what was said."""
+        saved = self.hv.path("state/fleet.json")
+        result = self.hv.reconcile("observe", "--source", self.hv.path("specs"), env=self.env, check=status)
+        with open(saved, "w", encoding="utf-8") as file:
+            file.write(result.stdout)
+        return saved, result
+
+    def test_against_a_saved_observation(self):
+        def write(title):
+            named = self.machine("a", host="kvm-1")
+            named["spec"]["title"] = title
+            self.write(named, self.machine("b", selector={"zone": "b"}))
+        write("old")
+        self.apply()
+        saved, whole = self.observe()
+        self.assertEqual(sorted(whole.json()["hosts"]), ["kvm-1", "kvm-2"])
+        write("new")
+        here, there = self.run_product("--dry-run", status=2), self.run_product("--dry-run", "--against", saved, status=2)
+        self.assertEqual(here.stdout, there.stdout)
+        self.assertIn("observed on several hosts", there.stderr)
+        self.assertEqual(self.plan("--against", saved, "--host", "kvm-2", status=0)["actions"], [])
+        reviewed = self.hv.path("state/plan.json")
+        self.plan("--against", saved, "--plan-out", reviewed, status=2)
+        self.silence("kvm-1")
+        self.silence()
+        write("new")
+        self.assertEqual([each["kind"] for each in self.plan("--against", saved, status=2)["actions"]], ["domain-redefine"])  # nobody is asked
+        self.hv.reconcile("--plan", reviewed, env=self.env, check=0)
+        self.assertIn("new", self.hv.domain("a").XMLDesc())
+
+        # What couldn't be observed, or isn't in the file, can't be asked: its machines aren't made elsewhere.
+        self.hosts["kvm-1"] = {"uri": self.hv.uri}
+        self.labels["kvm-1"]["zone"] = "b"
+        write("new")
+        saved, part = self.observe(status=1)
+        self.assertIn("host kvm-2 can't be asked: ", part.stderr)
+        self.assertIn("/nonexistent", part.json()["hosts"]["kvm-2"]["error"])
+        told = json.dumps({**part.json(), "hosts": {"kvm-1": part.json()["hosts"]["kvm-1"]}})
+        for why in ("/nonexistent", "has nothing of it"):
+            plan = self.plan("--against", saved, status=1)
+            self.assertIn(why, self.object(plan, "Host", "kvm-2")["error"])
+            self.assertEqual([each["object"] for each in plan["actions"]], [])
+            with open(saved, "w", encoding="utf-8") as file:
+                file.write(told)
+
+    def test_observations_of_the_other_sort(self):
+        self.write()
+        fleet, _ = self.observe()
+        single = self.hv.path("state/single.json")
+        with open(single, "w", encoding="utf-8") as file:
+            file.write(self.hv.reconcile("observe", check=0).stdout)
+        self.assertIn("is of a single one", self.run_product("--dry-run", "--against", single, status=1).stderr)
+        self.hosts = {}
+        self.write(self.pool(self.hv, "one"))
+        self.assertIn("is of several hosts", self.run_product("--dry-run", "--against", fleet, status=1).stderr)
 
     def test_not_made_a_second_time(self):
         """Nor started."""

@@ -148,6 +148,8 @@ class Observation(lab.TestCase):
         self.refused({**good, "host": {}}, "host: ")
         twice = {"name": "n", "uuid": "", "active": False, "persistent": True, "autostart": False, "xml": "<network/>"}
         self.refused({**good, "networks": [twice, twice]}, 'networks[1]: the name "n" is there twice')
+        self.refused({**good, "hosts": []}, "hosts isn't an object")
+        self.refused({"formatVersion": 1, "hosts": {"kvm-1": {**good, "pools": None}}}, "hosts.kvm-1: pools is missing")
 
 
 if __name__ == "__main__":

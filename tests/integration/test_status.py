@@ -61,10 +61,10 @@ class Status(lab.TestCase):
         [qemu] = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.is_qemu_of(pid, "web")]
         os.kill(qemu, signal.SIGSTOP)
         try:
-            told = hv.reconcile("status", "web", env={**hv.env, "RECONCILE_PATIENCE": "1"}, check=0).stdout
+            told = hv.reconcile("status", "web", env={**hv.env, "RECONCILE_PATIENCE": "3"}, check=0).stdout
         finally:
             os.kill(qemu, signal.SIGCONT)
-        self.assertRegex(told, r"no answer for 1 s: its QEMU")
+        self.assertRegex(told, r"no answer for 3 s: its QEMU")
         self.assertRegex(told, r"state +running")
 
     def is_qemu_of(self, pid, name):
