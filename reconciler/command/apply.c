@@ -127,12 +127,15 @@ static void say_unended(void) {
   cli_print_error("what is under way doesn't end in time: it is left as it is, and the next run recognises it");
 }
 
-/* A thread's heap grows by a page with each system call otherwise. What isn't touched is no memory. Not in the service,
- * which shall give back what it doesn't need. */
-static void grow_heaps_at_once(void) { mallopt(M_TOP_PAD, 16 << 20); }
+/* A thread's heap grows by a page with each system call otherwise, and what was freed is gathered again and again. What
+ * isn't touched is no memory. Not in the service, which shall give back what it doesn't need. */
+static void tune_heaps(void) {
+  mallopt(M_TOP_PAD, 16 << 20);
+  mallopt(M_MXFAST, 0);
+}
 
 int command_apply(const Cli *cli) {
-  grow_heaps_at_once();
+  tune_heaps();
   static GCancellable *cancel; /* the signals' thread keeps using it */
   cancel = g_cancellable_new();
   signals_cancel(cancel, say_unended);

@@ -156,11 +156,27 @@ TRANSITIONS = {
 }
 
 
-def probe(*arguments, text=None):
-    done = subprocess.run([PROBE, *arguments], input=text, text=True, capture_output=True)
-    if done.returncode != 0:
-        raise AssertionError(f"xml_probe {' '.join(arguments)}: {done.stderr}")
-    return done.stdout
+class Probe:
+    """The program that answers (tests/tools/xml_probe.c)."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __call__(self, *arguments, text=""):
+        content = text.encode()
+        self.process.stdin.write("\t".join([*arguments, str(len(content))]).encode() + b"\n" + content)
+        self.process.stdin.flush()
+        state, length = self.process.stdout.readline().decode().split() or ("ended", 0)
+        said = self.process.stdout.read(int(length)).decode()
+        if state != "ok":
+            raise AssertionError(f"xml_probe {' '.join(arguments)}: {state}: {said}")
+        return said
+
+    def end(self):
+        """What the sanitizers found ends it with another status."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait() == 0, f"xml_probe ended with {self.process.returncode}"
 
 
 def merge(into, other):
@@ -265,7 +281,9 @@ class RowsRoundTrip(lab.TestCase):
         if not os.access(PROBE, os.X_OK):
             lab.skip_all(f"{PROBE} is not built")
         super().setUpClass()
-        cls.rows = [Row(line) for line in probe("rows").splitlines()]
+        cls.probe = Probe()
+        cls.addClassCleanup(cls.probe.end)
+        cls.rows = [Row(line) for line in cls.probe("rows").splitlines()]
 
     def document(self, name, spec):
         path = self.hv.path("specs", name + ".yaml")
@@ -283,25 +301,25 @@ class RowsRoundTrip(lab.TestCase):
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 
     def expect_read(self, document, canonical, dump):
-        found = json.loads(probe("read", document, text=dump))
+        found = json.loads(self.probe("read", document, text=dump))
         if "machine" in canonical:
             canonical = dict(canonical)
             self.assertIn(canonical.pop("machine"), found["machine"])
         wrong = list(differences(in_xml(canonical, self.rows), found))
         self.assertEqual(wrong, [], dump)
-        state, _, patched = probe("patch", document, document, text=dump).partition("\n")
+        state, _, patched = self.probe("patch", document, document, text=dump).partition("\n")
         self.assertEqual(state, "unchanged", patched)
 
     def check(self, row):
         without, document = self.document("without", row.without()), self.document("with", row.with_row())
-        canonical, _, xml = probe("new", document).partition("\n")
+        canonical, _, xml = self.probe("new", document).partition("\n")
         canonical = json.loads(canonical)
         try:
             made = self.define(xml)
             self.undefine()
             before = None
             if row.path.rpartition(".")[2] not in CONNECTIONS and "key" not in row.flags and row.path != "uuid":
-                before = self.define(probe("new", without).partition("\n")[2])
+                before = self.define(self.probe("new", without).partition("\n")[2])
         except libvirt.libvirtError as error:
             if REFUSED.get(row.path, "nothing") not in str(error):
                 raise
@@ -309,13 +327,13 @@ class RowsRoundTrip(lab.TestCase):
         self.expect_read(document, canonical, made)
         if not before or row.with_row() == row.without():
             return None
-        state, _, patched = probe("patch", document, without, text=before).partition("\n")
+        state, _, patched = self.probe("patch", document, without, text=before).partition("\n")
         self.assertEqual(state, "changed")
         dump = self.define(patched)
         self.expect_read(document, canonical, dump)
         if "unmanage" in row.flags or "required" in row.flags:
             return None
-        _, _, dropped = probe("patch", without, document, text=dump).partition("\n")
+        _, _, dropped = self.probe("patch", without, document, text=dump).partition("\n")
         after = self.define(dropped)
         self.assertEqual("\n".join(difflib.unified_diff(lines(before), lines(after), lineterm="")), "")
         return None
@@ -326,12 +344,12 @@ class RowsRoundTrip(lab.TestCase):
         last, dump = None, None
         for number, spec in enumerate(steps + steps[-2::-1]):
             document = self.document(f"step{number}", spec)
-            canonical, _, xml = probe("new", document).partition("\n")
+            canonical, _, xml = self.probe("new", document).partition("\n")
             if dump:
-                _, _, xml = probe("patch", document, last, text=dump).partition("\n")
+                _, _, xml = self.probe("patch", document, last, text=dump).partition("\n")
             dump = self.define(xml)
             self.expect_read(document, json.loads(canonical), dump)
-            known = json.loads(probe("read", document, text=dump))
+            known = json.loads(self.probe("read", document, text=dump))
             for key in ("disks", "interfaces", "serials", "consoles", "graphics"):
                 self.assertEqual(len(known.get(key, [])), len(spec.get(key, [])), f"{key}: {dump}")
             last = document
