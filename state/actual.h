@@ -147,6 +147,7 @@ ActualPool *actual_pool_new(const char *name, const char *uuid);
 ActualNetwork *actual_network_new(const char *name, const char *uuid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualDomain, actual_domain_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualVolume, actual_volume_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ActualSnapshot, actual_snapshot_free)
 Texts *texts_new(gboolean keep); /* empty ones, or NULL */
 void texts_set(Texts *texts /* or NULL */, const char *persistent, const char *live);
 void texts_free(Texts *texts);

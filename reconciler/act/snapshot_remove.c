@@ -136,17 +136,17 @@ static gboolean retarget_disks(xmlNode *domain, const ActualSnapshotDisk *merged
   return changed;
 }
 
-/* Another snapshot, whose copy of the definition names layers of this one. */
-static gboolean retarget(const Removing *removing, virDomainSnapshotPtr other, GError **error) {
-  const char *name = virDomainSnapshotGetName(other);
-  int current = virDomainSnapshotIsCurrent(other, 0);
-  g_autofree char *xml = virDomainSnapshotGetXMLDesc(other, VIR_DOMAIN_SNAPSHOT_XML_SECURE);
+/* In a snapshot's copy of the definition. */
+static gboolean retarget(const Removing *removing, virDomainSnapshotPtr snapshot, const GPtrArray *merged, GError **error) {
+  const char *name = virDomainSnapshotGetName(snapshot);
+  int current = virDomainSnapshotIsCurrent(snapshot, 0);
+  g_autofree char *xml = virDomainSnapshotGetXMLDesc(snapshot, VIR_DOMAIN_SNAPSHOT_XML_SECURE);
   g_autoptr(xmlDoc) doc = xml ? xml_parse(xml, name, error) : NULL;
   if (!doc)
     return xml ? FALSE : libvirt_fail(error, "cannot read snapshot %s", name);
   gboolean changed = FALSE;
-  for (guint i = 0; i < removing->snapshot->disks->len; i++) {
-    const ActualSnapshotDisk *disk = removing->snapshot->disks->pdata[i];
+  for (guint i = 0; i < merged->len; i++) {
+    const ActualSnapshotDisk *disk = merged->pdata[i];
     if (!disk->path || !disk->base)
       continue;
     changed |= retarget_disks(xml_first_child(xmlDocGetRootElement(doc), "domain"), disk);
@@ -169,11 +169,51 @@ static gboolean retarget_others(const Removing *removing, GError **error) {
   gboolean fine = TRUE;
   for (int i = 0; i < count; i++) {
     gboolean same = g_strcmp0(virDomainSnapshotGetName(others[i]), removing->snapshot->name) == 0;
-    fine = fine && (same || retarget(removing, others[i], error));
+    fine = fine && (same || retarget(removing, others[i], removing->snapshot->disks, error));
     virDomainSnapshotFree(others[i]);
   }
   free(others);
   return fine;
+}
+
+/* What the disk was then may have been merged since, into what the layer is based on now. */
+static gboolean settle_base(const Removing *removing, const ActualSnapshotDisk *disk, ActualSnapshot *renamed, GError **error) {
+  g_auto(VolumeFacts) facts = { 0 };
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(virDomainGetConnect(removing->domain), disk->path);
+  if (!volume)
+    return virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", disk->path);
+  if (!volume_facts(volume, &facts, error))
+    return FALSE;
+  if (!facts.backing_path || g_str_equal(facts.backing_path, disk->base))
+    return TRUE;
+  snapshot_add_disk(renamed, disk->target, FALSE, disk->base);
+  ActualSnapshotDisk *now = renamed->disks->pdata[renamed->disks->len - 1];
+  now->base = g_steal_pointer(&facts.backing_path);
+  now->base_format = g_steal_pointer(&facts.backing_format);
+  return TRUE;
+}
+
+/* Before anything is merged: when the layers have gone, only the snapshot's copy tells where to. */
+static gboolean settle_bases(Removing *removing, GError **error) {
+  ActualSnapshot *snapshot = removing->snapshot;
+  g_autoptr(ActualSnapshot) renamed = snapshot_new(snapshot->name, NULL);
+  for (guint i = 0; i < snapshot->disks->len; i++) {
+    const ActualSnapshotDisk *disk = snapshot->disks->pdata[i];
+    if (disk->path && disk->base && !settle_base(removing, disk, renamed, error))
+      return FALSE;
+  }
+  if (!renamed->disks->len)
+    return TRUE;
+  if (!retarget(removing, removing->handle, renamed->disks, error))
+    return FALSE;
+  FAULT("snapshot: bases settled");
+  g_autofree char *xml = virDomainSnapshotGetXMLDesc(removing->handle, 0);
+  ActualSnapshot *again = xml ? snapshot_xml_read(xml, error) : NULL;
+  if (!again)
+    return xml ? FALSE : libvirt_fail(error, "cannot read snapshot %s", snapshot->name);
+  removing->snapshot = again;
+  actual_snapshot_free(snapshot);
+  return TRUE;
 }
 
 static gboolean is_internal(const ActualSnapshot *snapshot) {
@@ -198,7 +238,9 @@ static gboolean remove_internal(const Removing *removing, GError **error) {
   return drop_metadata(removing, 0, error);
 }
 
-static gboolean remove_external(const Removing *removing, GError **error) {
+static gboolean remove_external(Removing *removing, GError **error) {
+  if (!settle_bases(removing, error))
+    return FALSE;
   for (guint i = 0; i < removing->snapshot->disks->len; i++) {
     const ActualSnapshotDisk *disk = removing->snapshot->disks->pdata[i];
     if (disk->path && !remove_layer(removing, disk, error))

@@ -63,6 +63,26 @@ class CommitRunning(Scenario):
     running = True
 
 
+class AroundSnapshots(Scenario):
+    """Each step has another snapshot: what lies above and below it is merged by the same run, when it has looked again."""
+
+    kept = None
+
+    def documents(self, hv, step):
+        self.kept = f"kept{step}"
+        return [hv.pool(), hv.vm("web", "control", serials=hv.control_port("web"), disks=[DISK], chain=self.policy, powerState=None,
+                                 snapshots=[{"name": self.kept}])]
+
+    def check(self, case):
+        if self.content:
+            case.assertEqual(self.read(case), self.content)
+        case.assertEqual([each.getName() for each in case.hv.domain("web").listAllSnapshots()], [self.kept])
+        case.assertEqual(case.names(), [f"web-vda.{self.kept}.qcow2", "web-vda.qcow2"])
+        case.assertEqual(case.files(), sorted(case.names()))
+        case.assertEqual([each.name() for each in case.hv.conn.listAllDomains()], ["web"])
+        case.assertEqual(case.record().get("disks", []), [])
+
+
 class FlattenRunning(Scenario):
     running = True
     policy = {"maxDepth": 1, "onExceed": "flatten"}
@@ -109,7 +129,7 @@ class Retire(FlattenStopped):
         super().check(case)
 
 
-SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, Retire)
+SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, Retire, AroundSnapshots)
 
 
 class TestCase(faults.TestCase, ChainCase):

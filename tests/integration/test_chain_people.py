@@ -82,6 +82,12 @@ class People(ChainCase):
         self.assertEqual(self.files(), ["web-vda.kept.qcow2", "web-vda.ours.qcow2", "web-vda.qcow2"])
         self.assertEqual(self.seen(), before)
         self.assertIn("3 layers deep", self.notes(self.assert_settled()))
+        # What the disk was when it was taken has been merged: it is removed all the same.
+        self.write(disks=disks, powerState="stopped")
+        self.apply()
+        self.assertEqual(self.names(), ["web-vda.kept.qcow2", "web-vda.qcow2"])
+        self.assertEqual((self.files(), self.seen()), (["web-vda.kept.qcow2", "web-vda.qcow2"], before))
+        self.assert_settled()
 
     def test_job_by_hand(self):
         self.make(disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}])
