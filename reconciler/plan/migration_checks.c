@@ -17,6 +17,15 @@ const char *move_not_live(const ActualDomain *domain) {
   return NULL;
 }
 
+/* What the file has no more is removed where it is, by a run before (placement.c). */
+static char *refuse_snapshots(const ActualDomain *domain) {
+  g_autoptr(GString) names = g_string_new(NULL);
+  for (guint i = 0; i < domain->snapshots->len; i++)
+    g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", ((const ActualSnapshot *)domain->snapshots->pdata[i])->name);
+  return g_strdup_printf("it has snapshots (%s), which libvirt doesn't move: leave snapshots and snapshotPolicy out of the file, and the next run removes "
+                         "those that are ours here, and the one after moves it; remove others by 'virsh snapshot-delete %s NAME'", names->str, domain->name);
+}
+
 static char *refuse_machine(const Move *move) {
   const ActualDomain *domain = move->domain;
   const VmSpec *vm = &domain->persistent;
@@ -25,7 +34,7 @@ static char *refuse_machine(const Move *move) {
   if (domain->has_helper)
     return g_strdup("an interrupted run still holds its disks: run once with it where it is, then move it");
   if (domain->snapshots->len > 0 || domain->has_snapshots)
-    return g_strdup("it has snapshots, which libvirt doesn't move: remove them first (leave them out of the file)");
+    return refuse_snapshots(domain);
   if (has_devices(vm))
     return g_strdup("it has devices of its host: detach them first");
   if (given(vm, VmSpec, type) && vm->type == DomainType_kvm && !move->there->has_kvm)

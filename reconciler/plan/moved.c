@@ -159,6 +159,8 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   if (object->change == CHANGE_ERROR)
     return;
   Rest rest = begin(builder, object, placed);
+  if (placed->later != NULL)
+    build_note(object, g_strdup_printf("it shall be on %s: the next run moves it, when its snapshots are removed", placed->later->name));
   if (placed->stale != NULL) {
     older_copy(&rest);
     return;

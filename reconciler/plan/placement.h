@@ -5,6 +5,7 @@
 typedef struct {
   const Object *machine;
   const FleetHost *home;   /* where it shall be; NULL: see error */
+  const FleetHost *later;  /* … when its snapshots, which the file has no more, are removed where it is; NULL: home is where it shall be */
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
   const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
   const Fleet *fleet;

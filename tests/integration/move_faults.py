@@ -158,6 +158,7 @@ class Faults(MoveCase):
         log, places = self.hv.path("names"), []
         for _ in range(2):
             self.write_at(self.away())
+            self.forget_base(self.at_home())
             status, out = self.run_inside(faults={"RECONCILE_FAULT_LOG": log})
             self.assertEqual(status, 0, out)
             self.wait_runs()
@@ -176,6 +177,13 @@ class Faults(MoveCase):
         os.unlink(log)
         return names
 
+    def forget_base(self, host):
+        """So that each move copies it."""
+        with contextlib.suppress(libvirt.libvirtError):  # no pool yet
+            pool = host.conn.storagePoolLookupByName("moving")
+            host.run("sh", "-c", f"rm -f {POOL}/sha256-*")
+            pool.refresh()
+
     # Interrupting.
 
     def interrupt(self, kill, place):
@@ -183,6 +191,7 @@ class Faults(MoveCase):
         source = self.at_home()
         self.write_at(self.away())
         target = self.at_home()
+        self.forget_base(target)
         log = self.hv.path("passed")
         command = {"source": f"kill -9 {source.daemon.pid}", "target": f"kill -9 {target.daemon.pid}",
                    "link": f"nsenter -t {self.other.keeper.pid} -n ip link set cable down"}.get(kill)

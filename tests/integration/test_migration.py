@@ -58,13 +58,26 @@ class Live(MoveCase):
                 elif name == "file":
                     self.other.conn.storagePoolLookupByName("moving").storageVolLookupByName("web-vdb.qcow2").delete()
 
-    def test_snapshots_stand_in_the_way(self):
-        self.started()
-        self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>",
-                                                libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
-        self.write(self.machine("lab-b"))
-        self.assertIn("snapshots", self.error_of(self.apply(status=1)))
-        self.assertEqual(self.where(), ["lab-a"])
+class Snapshots(MoveCase):
+    def at(self, host, *snapshots):
+        more = {"snapshots": [{"name": name} for name in snapshots]} if snapshots else {}
+        self.write(self.machine(host, powerState="stopped", **more))
+
+    def test_they_stand_in_the_way(self):
+        self.at("lab-a", "one")
+        self.apply()
+        self.at("lab-b", "one")
+        self.assertIn("it has snapshots (one)", self.error_of(self.apply(status=1)))
+        # Those that the file has no more go first, where they are.
+        self.at("lab-b")
+        document = self.apply()
+        self.assertIn("it shall be on lab-b", str(next(each for each in document["objects"] if each["name"] == "web")["notes"]))
+        self.assertEqual([self.where(), self.hv.domain("web").listAllSnapshots()], [["lab-a"], []])
+        by_hand = self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>")
+        self.assertIn("virsh snapshot-delete web", self.error_of(self.apply(status=1)))
+        by_hand.delete()
+        self.apply()
+        self.assert_moved()
 
 
 class Cold(MoveCase):
