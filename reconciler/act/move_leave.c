@@ -131,7 +131,15 @@ static gboolean remove_aside(const ActionContext *there, const char *path, GErro
   return aside_open(there, path, &aside, error) && remove_half_made(there, aside.pool, name, error);
 }
 
+/* The host is certainly off. */
+static gboolean give_up(const ActionContext *context, const Action *action, GError **error) {
+  g_autoptr(VirDomain) here = act_own_domain(context, error);
+  return here && move_give_autostart(here, error) && move_note(here, act_arg(action, "to"), FALSE, error);
+}
+
 gboolean act_move_undo(const ActionContext *context, const Action *action, GError **error) {
+  if (act_arg(action, "lost"))
+    return give_up(context, action, error);
   const char *volumes = act_arg(action, "volumes"), *nvram = act_arg(action, "nvram");
   ActionContext there;
   virConnectPtr peer = move_peer(context, action, "to", error);

@@ -75,6 +75,13 @@ static void add_half_made(const Rest *rest, const FleetHost *there, const Actual
     g_string_append_printf(text, "%s%s\n%s", text->len > 0 ? "\n" : "", pool->name, volume->name);
 }
 
+/* No copy comes back from there; what was made there is dealt with when that host does. */
+static void give_up(Rest *rest, const char *to) {
+  if (given(rest->facts, FactsSpec, arriving) || given(rest->facts, FactsSpec, autostarts))
+    string_map_set(act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to))->args,
+                   "lost", "true");
+}
+
 static char *undo(Rest *rest, const char *wanted) {
   if (!given(rest->facts, FactsSpec, movingTo) || g_strcmp0(rest->facts->movingTo, wanted) == 0)
     return NULL;
@@ -83,6 +90,8 @@ static char *undo(Rest *rest, const char *wanted) {
   if (there == NULL || there->actual == NULL) {
     build_note(rest->object, g_strdup_printf("it was being moved to %s, and something made for it may be left there; that host %s", to,
                                              there == NULL ? "isn't declared" : "can't be asked"));
+    if (there != NULL && is_given_up(there))
+      give_up(rest, to);
     return is_given_up(there) ? NULL : g_strdup_printf("a move to %s was interrupted, and that host can't be asked: bring it back, or declare it "
                                                        "with fenced: true when it is certainly off", to);
   }

@@ -38,6 +38,15 @@ class Some(Faults):
         self.killed("migrate: prepared")
         self.settle()
         self.assertEqual(source.domain("web").autostart(), 0)
+        # It stays where it is, since that host is given up.
+        there = self.home
+        self.host_specs[there]["fenced"] = True
+        self.write_at(source.name)
+        status, out = self.run_inside()
+        self.assertEqual([status, source.domain("web").autostart()], [0, 1], brief(status, out))
+        self.assertEqual(self.run_inside("--dry-run")[0], 0)
+        del self.host_specs[there]["fenced"]
+        self.write_at(there)
         self.converge("killed")
 
     def test_out_of_reach(self):
