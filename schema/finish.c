@@ -28,6 +28,7 @@ static void validate_object(const Check *check) {
     break;
   case KIND_VIRTUAL_MACHINE:
     validate_machine(check);
+    validate_numa(check);
     validate_placement(check);
     validate_migration(check);
     validate_disks(check);

@@ -30,6 +30,7 @@ void validate_host(const Check *check);
 void validate_placement(const Check *check);
 void validate_migration(const Check *check);
 void validate_machine(const Check *check);
+void validate_numa(const Check *check);
 void validate_disks(const Check *check);
 void validate_disk_kind(const Check *check, const VmSpec *vm, const DiskSpec *disk); /* of one of them */
 void validate_snapshots(const Check *check);

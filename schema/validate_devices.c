@@ -115,6 +115,17 @@ static void check_ports(const Check *check, const VmSpec *vm) {
   check_console_numbers(check, vm);
 }
 
+static void check_graphics(const Check *outer, const VmSpec *vm) {
+  for (guint i = 0; vm->graphics && i < vm->graphics->len; i++) {
+    const GraphicsSpec *graphics = vm->graphics->pdata[i];
+    const Check check = check_item(outer, "graphics", GraphicsType_words.words[graphics->type]);
+    if (graphics->type != GraphicsType_spice && given(graphics, GraphicsSpec, clipboard))
+      check_error(&check, "clipboard", "only spice has a clipboard");
+    if (graphics->type != GraphicsType_spice && given(graphics, GraphicsSpec, fileTransfer))
+      check_error(&check, "fileTransfer", "only spice transfers files");
+  }
+}
+
 static void check_filesystems(const Check *outer, const VmSpec *vm) {
   for (guint i = 0; vm->filesystems && i < vm->filesystems->len; i++) {
     const FilesystemSpec *filesystem = vm->filesystems->pdata[i];
@@ -142,6 +153,7 @@ void validate_devices(const Check *check) {
   check_boot_indexes(check, vm);
   if (!check->adopt)
     check_ports(check, vm);
+  check_graphics(check, vm);
   check_filesystems(check, vm);
   check_extra(check, vm->devices.extra);
   check_multiple(check, "video.vram", vm->video.vram, KIB, "KiB");

@@ -101,6 +101,15 @@ static gboolean drop_empty_hyperv(xmlNode *domain, const VmSpec *applied) {
   return TRUE;
 }
 
+/* libvirt adds mode='strict', and refuses it without the nodes that it is about. */
+static gboolean drop_numa_mode(xmlNode *domain, const VmSpec *applied) {
+  xmlNode *memory = xml_path_node(xml_path("numatune/memory"), domain);
+  if (!memory || !applied || !given(&applied->numa, NumaSpec, nodeset) || xml_attribute(memory, "nodeset") || xml_attribute(memory, "placement"))
+    return FALSE;
+  xml_remove_up_to(memory, domain);
+  return TRUE;
+}
+
 /* libvirt refuses a topology that doesn't say all three, and writes down what it adds itself. */
 static gboolean settle_topology(xmlNode *domain, const VmSpec *spec, const VmSpec *applied) {
   xmlNode *topology = xml_path_node(xml_path("cpu/topology"), domain);
@@ -180,6 +189,7 @@ static void complete_balloon(xmlNode *domain) {
 gboolean domain_settle(xmlNode *domain, const VmSpec *spec, const VmSpec *applied) {
   gboolean changed = drop_boot_kinds(domain, spec);
   changed |= drop_empty_hyperv(domain, applied);
+  changed |= drop_numa_mode(domain, applied);
   changed |= settle_topology(domain, spec, applied);
   settle_cpu(domain);
   settle_consoles(domain);

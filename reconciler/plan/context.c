@@ -130,11 +130,12 @@ static void interface_source(const DiffInput *input, FieldChange *change) {
 
 /* libvirt computes it anew from the cells at each definition, whatever it says. */
 static void most_memory(const DiffInput *input, FieldChange *change) {
-  if (!input->has_numa || !change->persistent)
+  const VmSpec *desired = input->desired;
+  if (!input->has_numa || !change->persistent || given(&desired->numa, NumaSpec, cells))
     return;
   change->effect = EFFECT_NEVER;
   g_free(change->why);
-  change->why = g_strdup("the machine has NUMA cells, and its memory is their sum: change the cells in the definition");
+  change->why = g_strdup("the machine has NUMA cells, and its memory is their sum: change numa.cells");
 }
 
 static const GraphicsSpec *display_of(const VmSpec *spec, const char *type) {

@@ -13,7 +13,7 @@ from product import CMDLINE
 # The list's key in its items.
 KEYS = {"disks": "target", "interfaces": "name", "graphics": "type", "serials": "port", "consoles": "port",
         "inputs": "type", "timers": "name", "features": "name", "pinning": "vcpu", "pci": "address", "usb": "id",
-        "filesystems": "tag"}
+        "filesystems": "tag", "cells": "id"}
 
 
 # Editing a document by paths such as disks[vda].ioLimits.read.
@@ -179,6 +179,7 @@ class Untried:
         self.row, self.why = row, why
 
 
+SPICE = {"graphics[vnc]": None, "graphics[spice]": {"listen": "127.0.0.1"}}
 USB = "needs a USB device of the host"
 
 # The machine that has nearly everything.
@@ -305,6 +306,18 @@ FIELDS = [
     later("memory.locked", None, True, "memoryBacking"),
     later("memory.shared", None, True, "memoryBacking"),
     live("memory.statsPeriod", None, "5s", "memballoon"),
+    Group("numa"),
+    later("numa.mode", None, "interleave", "numatune", context={"numa.nodeset": "0"}),
+    later("numa.nodeset", None, "0", "numatune"),
+    later("numa.cells[0]", None, {"cpus": "0-3", "memory": "160MiB"}, "cpu"),
+    later("numa.cells[0].id", Set({"numa.cells[0]": {"cpus": "0-3", "memory": "160MiB"}}),
+          Set({"numa.cells[0]": {"cpus": "0-3", "memory": "64MiB"}, "numa.cells[1]": {"memory": "96MiB"}}), "cpu", removed=None,
+          paths={"numa.cells[0].memory", "numa.cells[1]"}),
+    later("numa.cells[0].cpus", Set({"numa.cells[0]": {"cpus": "0-2", "memory": "96MiB"}, "numa.cells[1]": {"cpus": "3", "memory": "64MiB"}}),
+          Set({"numa.cells[0]": {"cpus": "0-1", "memory": "96MiB"}, "numa.cells[1]": {"cpus": "2-3", "memory": "64MiB"}}), "cpu",
+          removed=None, paths={"numa.cells[0].cpus", "numa.cells[1].cpus"}),
+    later("numa.cells[0].memory", "160MiB", "128MiB", {"cpu", "memory"}, removed=None,
+          context={"memory.max": None, "numa.cells[0]": {"cpus": "0-3"}}),
     later("ioThreads", 2, 3, "iothreads"),
 
     # Features and the clock.
@@ -410,6 +423,8 @@ FIELDS = [
     later("graphics[vnc].listen", "127.0.0.1", "127.0.0.2", "graphics", "stays"),
     later("graphics[vnc].port", None, 5977, "graphics"),
     later("graphics[vnc].keymap", None, "de", "graphics"),
+    later("graphics[spice].clipboard", None, False, "graphics", context=SPICE),
+    later("graphics[spice].fileTransfer", None, False, "graphics", context=SPICE),
     live("graphics[vnc].passwordSecret", "first", "second"),
     later("video", None, {"model": "vga"}, "video", context={"video": None, "graphics": None}, pending=()),
     later("video.model", "vga", "virtio", "video", "stays", context={"video": {"heads": 1}, "video.vram": None}),

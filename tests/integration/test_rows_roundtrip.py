@@ -31,6 +31,8 @@ BASE = {
 TOPOLOGY = {"cpu": {"topology": {"sockets": 1, "dies": 1, "cores": 4, "threads": 2}}}
 NETWORK = {"interfaces": [{"network": "default"}]}
 SERIAL = {"serials": [{"port": 0, "type": "pty"}]}
+SPICE = {"graphics": [{"type": "spice"}]}
+NODES = {"numa": {"cells": [{"id": 0, "cpus": "0-3", "memory": "4GiB"}, {"id": 1, "cpus": "4-7", "memory": "4GiB"}]}}
 
 # What a row needs to make sense to libvirt: before it is added, …
 NEEDS = {
@@ -51,6 +53,8 @@ NEEDS = {
     "interfaces[].inbound.burst": {"interfaces": [{"network": "default", "inbound": {"average": "10MiB/s"}}]},
     "interfaces[].outbound.peak": {"interfaces": [{"network": "default", "outbound": {"average": "10MiB/s"}}]},
     "interfaces[].outbound.burst": {"interfaces": [{"network": "default", "outbound": {"average": "10MiB/s"}}]},
+    "graphics[].clipboard": SPICE, "graphics[].fileTransfer": SPICE,
+    "numa.cells[].cpus": NODES, "numa.cells[].memory": NODES,
     "rng.ratePeriod": {"rng": {"rateBytes": "1KiB"}},
     "serials[].append": {"serials": [{"type": "file", "path": "/x.log"}]},
     "serials[].socketMode": {"serials": [{"type": "socket", "path": "/x.sock"}]},
@@ -66,6 +70,9 @@ TOGETHER = {
     "cpu.model": {"cpu": {"mode": "custom"}},
     "cpu.topology.sockets": {"cpu": {"topology": {"cores": 2}}},
     "cpu.topology.cores": {"cpu": {"topology": {"threads": 1}}},
+    "numa.mode": {"numa": {"nodeset": "0"}},
+    "numa.cells[].cpus": {"numa": {"cells": [{}, {"cpus": "2-7"}]}},
+    "numa.cells[].memory": {"numa": {"cells": [{}, {"memory": "2GiB"}]}},
     "serials[].path": {"serials": [{"type": "file"}]},
     "consoles[].path": {"consoles": [{"type": "file"}]},
     "filesystems[].driver": {"memory": {"shared": True}},
@@ -75,7 +82,7 @@ EXAMPLES = {
     "type": "qemu", "features.acpi": "false", "features.apic": "false", "clock.offset": "localtime",
     "onPoweroff": "restart", "onReboot": "destroy", "interfaces[].model": "rtl8139", "balloon.model": "none",
     "inputs[].bus": "virtio", "disks[].bus": "sata", "serials[].socketMode": "connect", "consoles[].socketMode": "connect",
-    "cpu.topology.sockets": "2", "cpu.topology.cores": "8", "cpu.topology.dies": "1",
+    "numa.mode": "interleave", "numa.cells[].memory": "6GiB", "cpu.topology.sockets": "2", "cpu.topology.cores": "8", "cpu.topology.dies": "1",
 }
 
 # An item of each list as it is without the row that is looked at.
@@ -87,6 +94,7 @@ ITEMS = {
     "consoles": {"port": 1, "type": "pty"},
     "inputs": {"type": "tablet"},
     "cpu.features": {"name": "pcid", "policy": "require"},
+    "numa.cells": {"id": 0, "cpus": "0-7", "memory": "8GiB"},
     "cpu.pinning": {"vcpu": 0, "cpus": "0-1"},
     "clock.timers": {"name": "hpet"},
     "hostDevices.pci": {"address": "0000:03:00.0"},
@@ -186,7 +194,7 @@ def merge(into, other):
             into[key] = merge(into[key], value) if key in into else copy.deepcopy(value)
         return into
     if isinstance(into, list) and isinstance(other, list):
-        return [merge(a, b) for a, b in zip(into, other)] + copy.deepcopy(other[len(into):])
+        return [merge(a, b) for a, b in zip(into, other)] + into[len(other):] + copy.deepcopy(other[len(into):])
     return copy.deepcopy(other)
 
 
