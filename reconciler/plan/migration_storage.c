@@ -39,6 +39,13 @@ static gboolean is_there(const Move *move, const ActualVolume *file) {
   return pool != NULL && g_hash_table_contains(pool->volumes, file->name) && !g_hash_table_contains(pool->volumes, marker);
 }
 
+/* What an earlier move left there, which goes before this one begins (moved.c). */
+static gboolean is_left_there(const Move *move, const ActualVolume *file) {
+  const FactsSpec *facts = &move->domain->owner->facts;
+  return given(facts, FactsSpec, movedFrom) && g_str_equal(facts->movedFrom, move->to) && given(facts, FactsSpec, left) &&
+         g_strv_contains((const char *const *)facts->left, file->path);
+}
+
 /* A file that several machines may bring, and that stays here: the first of them copies it, and each sees to it that
  * what is there is the same. `what`: "base image", as people call it. */
 static Action *bring(Move *move, ActionKind kind, const ActualVolume *file, const char *what) {
@@ -134,7 +141,7 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return move_file(move, top, "its medium");
   if (disk->chain->len > 2)
     return g_strdup("its chain is deeper than an overlay on a base: merge it first (chain.onExceed)");
-  if (is_there(move, top))
+  if (is_there(move, top) && !is_left_there(move, top))
     return g_strdup_printf("there is a file %s on %s already: look what it is, and remove it", top->path, move->to);
   if (disk->chain->len == 2 && (error = move_base(move, disk->chain->pdata[1])) != NULL)
     return error;

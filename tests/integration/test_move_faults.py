@@ -72,6 +72,13 @@ class Some(Faults):
         pool.undefine()
         self.assertEqual(self.listing(self.other, POOL), half)
         self.converge("taken back")
+        # When all but what it left is over: that goes first.
+        self.write_at("lab-b")
+        self.killed("move: undefined here")
+        self.write_at("lab-a")
+        status, out = self.run_inside()
+        self.assertEqual(status, 0, brief(status, out))
+        self.converge("moved back")
 
     def refused(self, reason):
         status, out = self.run_inside()
