@@ -2,6 +2,7 @@
  * them, or deleted, where they lie at the end of a branch that was left; then files of memory and libvirt's
  * metadata go, and our note of it. Each step is passed over when it was done before. */
 #include "reconciler/act/layer_merge.h"
+#include "reconciler/act/layer_remove.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/disk_facts.h"
@@ -93,6 +94,20 @@ static gboolean delete_file(const Removing *removing, const char *path, GError *
   return volume_delete(volume, error);
 }
 
+/* On a branch that was left. What the snapshot held there is noted before, so that it is known when the layer has gone. */
+static gboolean remove_left(const Removing *removing, const ActualSnapshotDisk *disk, GError **error) {
+  g_auto(GStrv) beneath = volume_left_beneath(removing->context, removing->snapshot->name, disk->target, disk->path, disk->base, error);
+  DiskFact leaving = { disk->target, DiskFactSpec_leaving, (const char *const *)beneath };
+  if (!beneath)
+    return FALSE;
+  if (!*beneath)
+    return delete_file(removing, disk->path, error);
+  if (!act_change_facts(removing->domain, disk_facts_set, &leaving, error))
+    return FALSE;
+  FAULT("snapshot: branch noted");
+  return delete_file(removing, disk->path, error) && layers_remove(removing->context, disk->target, error);
+}
+
 static gboolean remove_layer(const Removing *removing, const ActualSnapshotDisk *disk, GError **error) {
   gboolean used = FALSE;
   if (!is_used(removing, disk, &used, error))
@@ -101,7 +116,7 @@ static gboolean remove_layer(const Removing *removing, const ActualSnapshotDisk 
   if (!record)
     return FALSE;
   if (!used && !disk_facts_leaving(&record->facts, disk->target, disk->path))
-    return delete_file(removing, disk->path, error);
+    return remove_left(removing, disk, error);
   if (!disk->base)
     return act_refuse(error, "snapshot %s isn't removed: its copy of the definition doesn't say what disk %s was", removing->snapshot->name,
                       disk->target);

@@ -66,6 +66,9 @@ gboolean volume_find_overlay(const ActionContext *context, const char *path, cha
 /* With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
 gboolean volume_find_user(const ActionContext *context, const char *path, gboolean only_live, char **ret_what, char **ret_doubt,
                           GError **error);
+/* What lies beneath a layer of a branch that was left, made for the disk, and used by nothing but the snapshot that goes with
+ * the layer; top first. `base`: what lies beneath where the layer has gone already. Empty too where that can't be told. */
+GStrv volume_left_beneath(const ActionContext *context, const char *snapshot, const char *target, const char *layer, const char *base, GError **error);
 /* The same for a layer of one disk: this disk and the layer above it there are no others. */
 typedef struct {
   const char *domain, *target;

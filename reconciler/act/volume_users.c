@@ -1,5 +1,6 @@
 /* Who uses a file: a base image or a disk may only be changed or removed when nobody does. */
 #include "reconciler/act/volume.h"
+#include "reconciler/plan/chain.h"
 #include "state/observe.h"
 #include "state/volume_users.h"
 
@@ -130,4 +131,40 @@ gboolean volume_find_user(const ActionContext *context, const char *path, gboole
 gboolean volume_find_other_user(const ActionContext *context, const char *path, const VolumeOwner *owner, char **ret_what, char **ret_doubt,
                                 GError **error) {
   return find_user(context, path, FALSE, owner, ret_what, ret_doubt, error);
+}
+
+/* What goes: the layer above, and the snapshot. */
+static gboolean is_left(const VolumeUsers *users, const char *machine, const char *snapshot, const char *above, const char *path) {
+  const GPtrArray *list = volume_users_of(users, path);
+  g_autoptr(GPtrArray) aliases = volume_users_aliases(users, path);
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeUser *user = list->pdata[i];
+    gboolean goes = user->use == USER_OVERLAY ? g_strcmp0(user->path, above) == 0
+                                              : user->use == USER_SNAPSHOT && g_strcmp0(user->domain, machine) == 0 &&
+                                                    g_strcmp0(user->snapshot, snapshot) == 0;
+    if (!goes)
+      return FALSE;
+  }
+  return aliases->len == 0;
+}
+
+GStrv volume_left_beneath(const ActionContext *context, const char *snapshot, const char *target, const char *layer, const char *base, GError **error) {
+  g_autoptr(Actual) actual = observe_storage(context, error);
+  g_autoptr(VolumeUsers) users = actual ? volume_users_new(actual) : NULL;
+  if (!users)
+    return NULL;
+  g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+  const ActualDomain *machine = g_hash_table_lookup(actual->domains, context->object->name);
+  const ActualVolume *top = volume_users_layer(users, layer);
+  const Chain chain = { machine, machine ? actual_disk(machine->defined_disks, target) : NULL, NULL };
+  const char *above = layer, *path = !chain.disk || volume_users_doubt(users, machine->name) ? NULL : top ? top->backing_path : base;
+  while (path && chain_is_named_for(&chain, path) && is_left(users, machine->name, snapshot, above, path)) {
+    const ActualVolume *volume = volume_users_layer(users, path);
+    if (!volume)
+      break;
+    g_strv_builder_add(paths, path);
+    above = path;
+    path = volume->backing_path;
+  }
+  return g_strv_builder_end(paths);
 }

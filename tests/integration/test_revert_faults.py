@@ -24,6 +24,15 @@ class Some(revert.TestCase, faults.TestCase):
     def test_without_safety(self):
         self.some(revert.Stopped(), self.kill_reconcile, ("revert: gone back", "revert: abandoned layer deleted"))
 
+    def test_what_a_snapshot_held_goes_with_it(self):
+        """On a branch that was left, by the same run, which looks again after the revert."""
+        self.begin(revert.WithMore())
+        names = self.places(2)
+        self.converge("the second time")
+        for step, name in enumerate(("run: looks again", "snapshot: branch noted", "snapshot: layer removed"), 3):
+            with self.subTest(name):
+                self.assertTrue(self.at(step, names.index(name) + 1, self.kill_reconcile, name))
+
     def test_within_the_file(self):
         self.some(revert.Within(), self.kill_reconcile, ("revert: record given", "revert: gone back within the file"))
 

@@ -171,6 +171,20 @@ class KeepingThePresent(Stopped):
         case.assertIn(f"revert-r{self.step}", names)
 
 
+class WithMore(Stopped):
+    """What else differs is done by the same run, when it has looked again: the title, and a snapshot for another one."""
+
+    def documents(self, hv, step):
+        self.spec = {**Stopped.spec, "title": f"step {step}", "snapshots": [{"name": f"own{step}"}] if step else []}
+        return super().documents(hv, step)
+
+    def check_files(self, case):
+        domain = case.hv.domain("web")
+        case.assertEqual(domain.metadata(libvirt.VIR_DOMAIN_METADATA_TITLE, None), f"step {self.step}")
+        case.assertEqual({each.getName() for each in domain.listAllSnapshots()}, {"first", f"own{self.step}"})
+        case.assertEqual(len(TestCase.files(case)), 3)  # the disk, its layer, and that of its own snapshot
+
+
 class Within(Stopped):
     """A snapshot within the disk's file."""
 
