@@ -22,7 +22,7 @@ gboolean desired_has_hosts(const Desired *desired) {
 }
 
 FleetHost *fleet_host(const Fleet *fleet, const char *name) {
-  for (guint i = 0; i < fleet->hosts->len; i++) {
+  for (guint i = 0; fleet != NULL && i < fleet->hosts->len; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
     if (g_strcmp0(host->name, name) == 0)
       return host;

@@ -32,7 +32,7 @@ typedef struct {
 } Fleet;
 
 /* NULL: there is none of this name (NULL: the only one). */
-FleetHost *fleet_host(const Fleet *fleet, const char *name);
+FleetHost *fleet_host(const Fleet *fleet /* may be NULL */, const char *name);
 /* Declared to be off for certain: it can't run anything. */
 gboolean fleet_host_is_fenced(const FleetHost *host);
 /* Whether a pool is declared to be the same one on another host. */

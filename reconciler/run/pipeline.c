@@ -90,7 +90,8 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
     pipeline.silence = silence_watch_new(options->uri, pipeline.events->silent, pipeline.events->data);
   run(&pipeline);
   silence_watch_free(pipeline.silence);
-  fleet_give_back(pipeline.fleet);
+  if (pipeline.fleet != NULL)
+    fleet_give_back(pipeline.fleet);
   FleetHost *host = pipeline_only_host(&pipeline);
   pipeline.result->desired = pipeline.read;
   pipeline.result->actual = host != NULL ? g_steal_pointer(&host->actual) : NULL;

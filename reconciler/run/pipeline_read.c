@@ -5,14 +5,15 @@
 
 const ObserveOptions pipeline_everything = {.domains = TRUE, .storage = TRUE, .networks = TRUE};
 
-static gpointer read_source(gpointer data) {
-  Pipeline *pipeline = data;
+static gboolean read_source(Pipeline *pipeline) {
   GError *error = NULL;
   const RunOptions *options = pipeline->options;
   SourceRequest request = {options->source, options->state_dir, pipeline->journal, options->cancel};
   pipeline->read = source_read(&request, &pipeline->source, &pipeline->revision, pipeline->result->diagnostics, &error);
   pipeline->desired = pipeline->read;
-  return error;
+  if (error != NULL)
+    return pipeline_stop(pipeline, 1, error);
+  return pipeline->result->diagnostics->errors == 0 || pipeline_stop(pipeline, 1, NULL);
 }
 
 static gboolean stop_invalid(Pipeline *pipeline, char *message /* taken */) {
@@ -28,16 +29,6 @@ static Observation *read_saved(Pipeline *pipeline, GError **error) {
   if (saved != NULL)
     pipeline->result->taken = g_strdup(saved->taken);
   return saved;
-}
-
-/* NULL: there is nothing to read; what is known is taken. */
-static GThread *start_reading(Pipeline *pipeline) {
-  const RunOptions *options = pipeline->options;
-  if (options->desired != NULL) {
-    pipeline->desired = options->desired;
-    pipeline->revision = g_strdup(options->revision);
-  }
-  return options->plan_in == NULL && options->desired == NULL ? g_thread_new("source", read_source, pipeline) : NULL;
 }
 
 static char *wrong_options(const Pipeline *pipeline) {
@@ -88,16 +79,61 @@ static void look_at_host(Pipeline *pipeline) {
     fleet_observe(pipeline->fleet, &pipeline_everything);
 }
 
-/* Source and host are read side by side. What is wrong with the source is said first. */
-gboolean pipeline_read(Pipeline *pipeline) {
-  GThread *reader = start_reading(pipeline);
-  if (pipeline->options->desired == NULL || !pipeline_is_fleet(pipeline))
+/* The look at the only host, beside the reading of the source. Nobody waits for it where that turns out to declare others:
+ * the thread may outlive the run. */
+typedef struct {
+  gint refs;
+  Fleet *fleet;
+} Look;
+
+static void look_unref(Look *look) {
+  if (!g_atomic_int_dec_and_test(&look->refs))
+    return;
+  fleet_free(look->fleet);
+  g_free(look);
+}
+
+static gpointer look_in_thread(gpointer data) {
+  Look *look = data;
+  fleet_observe(look->fleet, &pipeline_everything);
+  look_unref(look);
+  return NULL;
+}
+
+static gboolean read_side_by_side(Pipeline *pipeline) {
+  Look *look = g_new0(Look, 1);
+  *look = (Look){.refs = 2, .fleet = g_steal_pointer(&pipeline->fleet)};
+  GThread *thread = g_thread_new("look", look_in_thread, look);
+  gboolean going = read_source(pipeline);
+  if (going && !pipeline_is_fleet(pipeline)) {
+    g_thread_join(thread);
+    pipeline->fleet = g_steal_pointer(&look->fleet);
+  } else {
+    g_thread_unref(thread);
+  }
+  look_unref(look);
+  return going;
+}
+
+static gboolean read_both(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  if (options->plan_in == NULL && options->desired == NULL && options->against == NULL)
+    return read_side_by_side(pipeline);
+  if (options->desired != NULL) { /* what is known is taken */
+    pipeline->desired = options->desired;
+    pipeline->revision = g_strdup(options->revision);
+  } else if (options->plan_in == NULL && !read_source(pipeline)) {
+    return FALSE;
+  }
+  if (options->desired == NULL || !pipeline_is_fleet(pipeline))
     look_at_host(pipeline);
-  GError *source_error = reader != NULL ? g_thread_join(reader) : NULL;
-  if (source_error != NULL)
-    return pipeline_stop(pipeline, 1, source_error);
-  if (pipeline->result->diagnostics->errors > 0)
-    return pipeline_stop(pipeline, 1, NULL);
+  return TRUE;
+}
+
+/* What is wrong with the source is said first. */
+gboolean pipeline_read(Pipeline *pipeline) {
+  if (!read_both(pipeline))
+    return FALSE;
   if (pipeline->options->against != NULL && pipeline->saved == NULL)
     return pipeline_stop(pipeline, 1, g_error_copy(pipeline_only_host(pipeline)->error));
   return pipeline_is_fleet(pipeline) ? look_at_fleet(pipeline) : check_only_host(pipeline);

@@ -11,7 +11,7 @@ typedef struct {
   const RunOptions *options;
   const RunEvents *events;
   RunResult *result;
-  Fleet *fleet;
+  Fleet *fleet;          /* NULL: the run has stopped before it had one */
   Observation *saved;    /* --against: instead of the hosts; NULL: they are asked */
   SilenceWatch *silence; /* of the only host; NULL: nobody wants to know, or its connection tells */
   HostLocks *locks;       /* on the hosts of a fleet, once there is something to do */

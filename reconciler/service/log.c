@@ -110,12 +110,18 @@ void said_free(Said *said) {
   g_free(said);
 }
 
-static gboolean is_other(gpointer topic, gpointer text, gpointer topics) {
-  (void)text;
-  return !g_hash_table_contains(topics, topic);
+GPtrArray *said_retain(Said *said, GHashTable *topics) {
+  GPtrArray *others = g_ptr_array_new_with_free_func(g_free);
+  GHashTableIter iter;
+  gpointer topic;
+  g_hash_table_iter_init(&iter, said->texts);
+  while (g_hash_table_iter_next(&iter, &topic, NULL))
+    if (!g_hash_table_contains(topics, topic)) {
+      g_ptr_array_add(others, g_strdup(topic));
+      g_hash_table_iter_remove(&iter);
+    }
+  return others;
 }
-
-void said_retain(Said *said, GHashTable *topics) { g_hash_table_foreach_remove(said->texts, is_other, topics); }
 
 gboolean said_is_news(Said *said, const char *topic, const char *text) {
   if (!text)

@@ -19,7 +19,7 @@ void service_log(int priority, const LogSubject *subject, const char *format, ..
 typedef struct Said Said;
 Said *said_new(void);
 void said_free(Said *said);
-/* Forgets other topics than these. */
-void said_retain(Said *said, GHashTable *topics);
+/* Forgets other topics than these, and returns them: char *, to be freed. */
+GPtrArray *said_retain(Said *said, GHashTable *topics);
 /* Whether this is news about the topic; text NULL: nothing to say any more, TRUE when there was. */
 gboolean said_is_news(Said *said, const char *topic, const char *text);

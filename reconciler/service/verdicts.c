@@ -78,11 +78,13 @@ static char *joined_notes(const PlanObject *object) {
   return text->len ? g_strdup(text->str) : NULL;
 }
 
+#define NOTES_OF "notes of " /* a topic of its own */
+
 /* Errors, and what waits. A line is told once, until it is another one or over. TRUE: it is news. */
 static gboolean say(Service *service, const Plan *plan, const Outcome *outcome, GHashTable *topics) {
   const PlanObject *object = outcome->object;
   LogSubject subject = {.object = outcome->id, .commit = plan->revision, .place = object->place};
-  g_autofree char *notes = joined_notes(object), *topic = g_strconcat("notes of ", outcome->id, NULL);
+  g_autofree char *notes = joined_notes(object), *topic = g_strconcat(NOTES_OF, outcome->id, NULL);
   g_hash_table_add(topics, g_strdup(outcome->id));
   g_hash_table_add(topics, g_strdup(topic));
   if (object->hold != HOLD_BACKOFF && said_is_news(service->said_of_objects, topic, notes) && notes)
@@ -94,6 +96,16 @@ static gboolean say(Service *service, const Plan *plan, const Outcome *outcome, 
   else if (news)
     service_log(LOG_NOTICE, &subject, "the error is over");
   return news && error;
+}
+
+/* A host is in a plan only while it can't be asked; other objects leave their source. */
+static void say_gone(Service *service, const Plan *plan, GHashTable *topics) {
+  g_autoptr(GPtrArray) gone = said_retain(service->said_of_objects, topics);
+  for (guint i = 0; i < gone->len; i++) {
+    LogSubject subject = {.object = gone->pdata[i], .commit = plan->revision};
+    if (!g_str_has_prefix(gone->pdata[i], NOTES_OF))
+      service_log(LOG_NOTICE, &subject, "the error is over");
+  }
 }
 
 static json_t *result_json(const ActionResult *result) {
@@ -208,7 +220,7 @@ void verdicts_take(Service *service, const RunResult *result, const SourceReadin
     learn(service, outcomes->pdata[i], now);
     news[i] = say(service, result->plan, outcomes->pdata[i], topics);
   }
-  said_retain(service->said_of_objects, topics);
+  say_gone(service, result->plan, topics);
   const char *refusal = say_refusal(service, result);
   Telling telling = {service, result, outcomes, news};
   tell(&telling, NotifyEvent_drift, NULL);

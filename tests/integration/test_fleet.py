@@ -5,6 +5,7 @@ no machine is ever made a second time."""
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -183,6 +184,17 @@ class Silence(FleetCase):
         self.assertIn("/nonexistent", self.object(document, "Host", "kvm-2")["error"])
         self.assertIn("new", self.hv.domain("a").XMLDesc())
         self.assertEqual(self.names(self.other), ["b"])
+
+    def test_a_host_that_is_not_theirs(self):
+        """The default connection is no matter where the source declares hosts."""
+        self.write(self.machine("a", host="kvm-1"))
+        path = self.hv.path("run/silent")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            self.hv.give(path)
+            server.listen()  # and nobody answers, for as long as the test would wait
+            self.env.update(LIBVIRT_DEFAULT_URI=f"qemu:///session?socket={path}", RECONCILE_PATIENCE="600")
+            self.assertEqual(len(self.plan(status=2)["actions"]), 1)
 
     def test_status_shows_who_can_be_asked(self):
         self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))

@@ -93,6 +93,7 @@ class Fleet(TestCase):
             self.comes_back(service, "a")
             self.other.restart_daemon()
             service.wait_state(lambda state: state["hosts"]["kvm-2"]["connected"] and not state["objects"])
+            service.wait_log("host/kvm-2: the error is over")
             self.comes_back(service, "b")  # it is listened to again
             service.settle()
             self.other.kill_daemon()
