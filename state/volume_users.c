@@ -119,8 +119,7 @@ static void use_disks(VolumeUsers *users, const ActualDomain *domain, const GPtr
   }
 }
 
-/* A pool that was read is over the file's directory, and doesn't have it. */
-static gboolean has_gone(const VolumeUsers *users, const char *path) {
+gboolean volume_users_gone(const VolumeUsers *users, const char *path) {
   g_autofree char *directory = path && !volume_users_layer(users, path) ? g_path_get_dirname(path) : NULL;
   GHashTableIter iter;
   const ActualPool *pool;
@@ -136,7 +135,7 @@ static const char *held_at_most(const VolumeUsers *users, const ActualSnapshotDi
   const char *held = volume_users_held(users, disk);
   if (held || disk->internal || !volume_users_layer(users, disk->base))
     return held;
-  return has_gone(users, disk->path) ? disk->base : NULL;
+  return volume_users_gone(users, disk->path) ? disk->base : NULL;
 }
 
 static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const ActualSnapshot *snapshot) {

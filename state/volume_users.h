@@ -48,5 +48,7 @@ const char *volume_users_unread(const VolumeUsers *users);
 GPtrArray *volume_users_unknown(const VolumeUsers *users);
 /* What is known of a file: as a running machine's chain says, else as its pool does; NULL: nothing. */
 const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path);
+/* A pool that was read is over the file's directory, and doesn't have it. */
+gboolean volume_users_gone(const VolumeUsers *users, const char *path);
 /* The file that an external snapshot holds of a disk; NULL: it can't be told. */
 const char *volume_users_held(const VolumeUsers *users, const ActualSnapshotDisk *disk);

@@ -58,6 +58,18 @@ static char *find_pool(const VolumeUsers *users, RevertDisk *disk) {
                                                      "its directory", disk->top);
 }
 
+/* A file beneath it that isn't there, as far as pools tell; NULL: none. */
+static const char *lost_beneath(const VolumeUsers *users, const ActualVolume *held) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+  while (held->backing_path != NULL && g_hash_table_add(seen, (gpointer)held)) {
+    const ActualVolume *next = volume_users_layer(users, held->backing_path);
+    if (next == NULL)
+      return volume_users_gone(users, held->backing_path) ? held->backing_path : NULL;
+    held = next;
+  }
+  return NULL;
+}
+
 static char *check_external(const Actual *actual, const VolumeUsers *users, const ActualSnapshotDisk *of, gboolean resumed, RevertDisk *disk) {
   const ActualVolume *layer = volume_users_layer(users, of->path);
   disk->holds = volume_users_held(users, of);
@@ -67,6 +79,9 @@ static char *check_external(const Actual *actual, const VolumeUsers *users, cons
   const ActualVolume *held = volume_users_layer(users, disk->holds);
   if (held == NULL || held->error != NULL || held->capacity == 0)
     return g_strdup_printf("%s, which the snapshot holds, can't be read: bring it back, or start or refresh its pool", disk->holds);
+  const char *lost = lost_beneath(users, held);
+  if (lost != NULL)
+    return g_strdup_printf("%s, on which what the snapshot holds is based, isn't there: bring it back, or refresh its pool", lost);
   disk->format = layer->backing_format != NULL ? layer->backing_format : held->format;
   disk->bytes = held->capacity;
   g_autofree char *writer = writer_of(users, disk->holds);

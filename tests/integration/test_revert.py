@@ -50,6 +50,20 @@ class Revert(revert.TestCase):
         self.assertEqual(self.snapshots(), {"first": None, "second": "first", "revert-r1": "second", "ours": "first"})
         self.assertEqual(self.hv.domain("web").metadata(libvirt.VIR_DOMAIN_METADATA_TITLE, None), "back")
 
+    def test_a_file_beneath_is_gone(self):
+        """Said before the machine is stopped for it."""
+        self.declare(powerState="stopped")
+        for name in ("first", "second"):
+            self.snapshot(name, EXTERNAL)
+        lowest, away = self.hv.path("pools/lab", "web-vda.qcow2"), self.hv.path("state/away")
+        os.rename(lowest, away)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        result = self.revert(status=1, to="second", request="r1")
+        self.assertIn(f"{lowest}, on which what the snapshot holds is based, isn't there", result.stdout)
+        os.rename(away, lowest)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.revert(to="second", request="r1", boots=False)
+
     def test_saved_plan(self):
         """Is carried out as it was reviewed: what else differs is for the next run."""
         self.declare(powerState="stopped")
