@@ -17,6 +17,8 @@ EXTERNAL = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNA
 class ChainCase(lab.TestCase):
     """A machine "web" whose guest obeys, with a disk vda: an overlay on the image (or what `disks` says)."""
 
+    tiny = True
+
     def write(self, name="web", disks=None, **spec):
         disks = disks or [{"target": "vda", "image": "base", "pool": "lab", "size": "64MiB"}]
         spec.setdefault("serials", self.hv.control_port(name))

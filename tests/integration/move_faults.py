@@ -54,7 +54,7 @@ class Faults(MoveCase):
         cls.hv, cls.other = lab.two_hosts(settings=cls.settings)
         cls.addClassCleanup(cls.hv.stop)
         cls.addClassCleanup(cls.other.stop)
-        cls.kernel = lab.tiny_kernel(cls.hv.path("guest"))
+        cls.kernel = cls.hv.path("guest/tiny-disk")
         cls.hv.run("qemu-img", "create", "-q", "-f", "qcow2", cls.hv.path("guest/small"), "1M")
         lab.share([cls.hv, cls.other], SHARED)
 

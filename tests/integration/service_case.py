@@ -124,6 +124,8 @@ class Service:
 
 
 class TestCase(lab.TestCase):
+    tiny = True
+
     @contextlib.contextmanager
     def service(self, *arguments, **config):
         service = Service(self.hv, *arguments, **config)

@@ -24,6 +24,8 @@ def brief(result):
 class SnapshotCase(lab.TestCase):
     """One machine, web, with a disk vda in pool lab."""
 
+    tiny = True
+
     def setUp(self):
         self.options = {"disks": [{"target": "vda", "pool": "lab", "size": "8MiB"}]}
 

@@ -13,6 +13,8 @@ RUNNING, PAUSED, OFF = libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_PAUSED, li
 
 
 class PowerTest(action_case.ActionCase):
+    tiny = True
+
     def state(self, domain):
         return domain.state()[0]
 

@@ -16,6 +16,8 @@ DISK = {"target": "vda", "image": "base", "pool": "lab"}
 
 
 class BaseCase(lab.TestCase):
+    tiny = True
+
     def specs(self):
         return self.hv.path("specs")
 

@@ -182,6 +182,8 @@ class Validate(unittest.TestCase):
 class Run(lab.TestCase):
     """Exit statuses and output of real runs."""
 
+    tiny = True
+
     def specs(self):
         return self.hv.path("specs")
 

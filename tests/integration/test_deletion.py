@@ -14,6 +14,8 @@ EVERYTHING = ("--prune", "--prune-limit", "100", "--allow", "restart,data-loss")
 
 
 class Deletion(lab.TestCase):
+    tiny = True
+
     def specs(self):
         return self.hv.path("specs", "vms")
 
@@ -22,7 +24,7 @@ class Deletion(lab.TestCase):
         self.hv.write("vms/storage.yaml", self.hv.pool(), self.hv.image())
         for name, spec in machines.items():
             metadata = spec.pop("metadata", {})
-            self.hv.write(f"vms/{name}.yaml", self.hv.vm(name, metadata, **{"powerState": "stopped", **spec}))
+            self.hv.write(f"vms/{name}.yaml", self.hv.vm(name, metadata=metadata, **{"powerState": "stopped", **spec}))
 
     def create(self, **machines):
         self.write(**machines)

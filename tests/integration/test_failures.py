@@ -28,6 +28,8 @@ def digest_of(path):
 class FailureCase(lab.TestCase):
     """After each test: no base image has changed, and nothing half-made is left."""
 
+    tiny = True
+
     def tearDown(self):
         try:
             self.check_pools()

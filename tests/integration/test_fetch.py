@@ -84,6 +84,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Fetch(lab.TestCase):
+    tiny = True
+
     def setUp(self):
         with open(self.hv.path("guest/base.qcow2"), "rb") as file:
             self.content = file.read()

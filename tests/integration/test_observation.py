@@ -23,6 +23,7 @@ def network(name, **spec):
 
 
 class Observation(lab.TestCase):
+    tiny = True
     maxDiff = None
 
     def documents(self):

@@ -12,6 +12,8 @@ STATES = ("stopped", "running", "paused", "hibernated")
 
 
 class PowerStates(lab.TestCase):
+    tiny = True
+
     def settle(self, *arguments, **spec):
         self.hv.write("all.yaml", self.hv.vm("x", shutdown={"timeout": "30s", "retryInterval": "1s"}, **spec))
         specs = self.hv.path("specs")

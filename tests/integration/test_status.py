@@ -15,6 +15,8 @@ import yaml  # noqa: E402
 
 
 class Status(lab.TestCase):
+    tiny = True
+
     def specs(self):
         return self.hv.path("specs")
 
@@ -137,6 +139,8 @@ DEVICES = """
 
 
 class Import(lab.TestCase):
+    tiny = True
+
     def define(self, name, number="00", **options):
         disk = self.hv.path("pools", name)
         subprocess.run(["qemu-img", "create", "-q", "-f", "raw", disk, "8M"], check=True)

@@ -5,20 +5,10 @@ import itertools
 import os
 import re
 import socket
-import subprocess
 import threading
 import time
 
 HEARTBEAT = re.compile(r"^heartbeat (\d+) ([\d.]+)$")
-
-
-def tiny_kernel(directory):
-    """Makes the guest of tiny.S there; its path, for `boot: {kernel: …}` and no initrd."""
-    kernel = os.path.join(directory, "tiny")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny.S")
-    subprocess.run(["as", "--32", "-o", kernel + ".o", source], check=True)
-    subprocess.run(["ld", "-m", "elf_i386", "-Ttext", "0", "-e", "start", "--oformat", "binary", "-o", kernel, kernel + ".o"], check=True)
-    return kernel
 
 
 class Guest:

@@ -40,6 +40,9 @@ UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFI
             libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 
 
+GUEST_FILES = ("kernel", "initrd", "initrd-agent", "tiny", "tiny-deaf", "tiny-disk", "base.qcow2", "base.raw")
+
+
 def guest_files():
     """Builds the guest where that is needed; the directory that holds it."""
     directory = os.environ.get("LAB_GUEST") or os.path.join(BUILD, "guest")
@@ -128,7 +131,7 @@ class Hypervisor(Product):
             if name in os.environ:
                 self.env[name] = os.environ[name]
         source = guest_files()
-        for name in ("kernel", "initrd", "initrd-agent", "base.qcow2", "base.raw"):
+        for name in GUEST_FILES:
             shutil.copyfile(os.path.join(source, name), self.path("guest", name))
             self.give(self.path("guest", name))
 

@@ -13,6 +13,8 @@ import libvirt
 class TestCase(lab.TestCase):
     """The machine "web" boots from files; vda is its only disk."""
 
+    tiny = True
+
     def specs(self):
         return self.hv.path("specs")
 

@@ -1,7 +1,8 @@
 # A guest of 4 KiB that boots at once, in real mode on the BIOS, and uses next to no time of the processor: a machine's "kernel"
 # of the oldest kind, which is loaded at 0x90000 and begun at 0x9020:0. It says what guest-init says: "ready", then
-# "heartbeat N 0" three times a second, and turns itself off when the power button is pressed. N is what the first sector of
-# the disk with bootIndex 1 holds; each beat first writes one more, so that it shows what the disk holds wherever it goes.
+# "heartbeat N 0" three times a second, and turns itself off when the power button is pressed. Assembled with DISK, N is what the
+# first sector of the disk with bootIndex 1 holds; each beat first writes one more, so that it shows what the disk holds
+# wherever it goes. Else it touches no disk. With DEAF it takes no notice of the button.
         .code16
         .text
         .globl start
@@ -22,13 +23,18 @@ begin:  cli
         out     %ax, %dx
         mov     $hello, %si
         call    say
+        movw    $0, sector
+        .ifdef DISK
         mov     $0x42, %ah              # what was there before
         call    disk
+        .endif
 beat:   incw    sector
+        .ifdef DISK
         mov     $0x43, %ah
         xor     %al, %al
         call    disk
         jc      failed
+        .endif
         mov     $text, %si
         call    say
         mov     sector, %ax
@@ -49,15 +55,23 @@ beat:   incw    sector
 2:      mov     $0x600, %dx
         in      %dx, %ax
         test    $0x100, %ax
-        jnz     off
-        test    %cx, %cx
+        jnz     button
+3:      test    %cx, %cx
         jnz     1b
         jmp     beat
-off:    mov     $0x604, %dx             # PM1_CNT: sleep, of the deepest kind
+button: out     %ax, %dx                # it is noticed
+        mov     $pressed, %si
+        push    %cx
+        call    say
+        pop     %cx
+        .ifdef DEAF
+        jmp     3b
+        .endif
+        mov     $0x604, %dx             # PM1_CNT: sleep, of the deepest kind
         mov     $0x2000, %ax
         out     %ax, %dx
-3:      hlt
-        jmp     3b
+9:      hlt
+        jmp     9b
 failed: mov     $broken, %si
         call    say
 4:      hlt
@@ -100,6 +114,11 @@ number: mov     $10, %bx                # of ax, in decimal digits
 hello:  .asciz  "ready\n"
 text:   .asciz  "heartbeat "
 end:    .asciz  " 0\n"
+        .ifdef DEAF
+pressed: .asciz "power button: ignored\n"
+        .else
+pressed: .asciz "power button: powering off\n"
+        .endif
 broken: .asciz  "the disk can't be written\n"
         .balign 16
 packet: .byte   16, 0
