@@ -102,3 +102,10 @@ char *derive_mac(const char *vm, const char *interface) {
   g_autofree char *hash = digest_of_data(named, strlen(named));
   return g_strdup_printf("52:%.2s:%.2s:%.2s:%.2s:%.2s", hash, hash + 2, hash + 4, hash + 6, hash + 8);
 }
+
+guint64 numa_memory(const NumaSpec *numa) {
+  guint64 sum = 0;
+  for (guint i = 0; given(numa, NumaSpec, cells) && i < numa->cells->len; i++)
+    sum += ((const NumaCellSpec *)numa->cells->pdata[i])->memory;
+  return sum;
+}

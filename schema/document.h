@@ -42,6 +42,7 @@ Object *object_ref(const Object *object);
 void object_free(Object *object); /* by the last owner */
 char *object_id(Kind kind, const char *name); /* "vm/web-1" */
 static inline VmSpec *object_vm(const Object *object) { return object->spec; }
+guint64 numa_memory(const NumaSpec *numa); /* bytes of all its cells; 0: none are given */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Object, object_free)
 
 /* The desired state: objects ordered by kind, then name; no two of one kind and name. */

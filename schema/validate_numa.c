@@ -68,14 +68,10 @@ void validate_numa(const Check *check) {
   if (cells == NULL || cells->len == 0)
     return;
   g_autoptr(GArray) held = g_array_new(FALSE, TRUE, sizeof(guint));
-  guint64 sum = 0;
-  for (guint i = 0; i < cells->len; i++) {
-    const NumaCellSpec *cell = cells->pdata[i];
-    check_cell(check, cell, cells->len, held);
-    sum += cell->memory;
-  }
+  for (guint i = 0; i < cells->len; i++)
+    check_cell(check, cells->pdata[i], cells->len, held);
   if (check->adopt) /* libvirt has made it so, and there may be memory in modules beside it */
     return;
   check_cpus(check, held, &vm->cpu);
-  check_sum(check, sum, &vm->memory);
+  check_sum(check, numa_memory(numa), &vm->memory);
 }

@@ -128,10 +128,10 @@ static void interface_source(const DiffInput *input, FieldChange *change) {
     change->effect = EFFECT_LIVE_REPLUG;
 }
 
-/* libvirt computes it anew from the cells at each definition, whatever it says. */
+/* libvirt computes it anew from the cells at each definition, whatever it says: it can only follow them. */
 static void most_memory(const DiffInput *input, FieldChange *change) {
   const VmSpec *desired = input->desired;
-  if (!input->has_numa || !change->persistent || given(&desired->numa, NumaSpec, cells))
+  if (!input->has_numa || !change->persistent || desired->memory.max == numa_memory(&desired->numa))
     return;
   change->effect = EFFECT_NEVER;
   g_free(change->why);

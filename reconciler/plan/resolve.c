@@ -345,14 +345,6 @@ static gboolean memory_goes_down(const ActualDomain *existing, const MemorySpec 
          !given(applied, MemorySpec, max) && memory->size < max;
 }
 
-/* What libvirt makes of it where the file gives NUMA nodes: their sum. */
-static guint64 most_memory(const VmSpec *vm) {
-  guint64 sum = 0;
-  for (guint i = 0; given(&vm->numa, NumaSpec, cells) && i < vm->numa.cells->len; i++)
-    sum += ((const NumaCellSpec *)vm->numa.cells->pdata[i])->memory;
-  return sum > 0 ? sum : vm->memory.size;
-}
-
 /* max follows size (and count upwards) when the file leaves it open. */
 static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
   const VmSpec *found = existing != NULL ? &existing->persistent : NULL;
@@ -365,7 +357,8 @@ static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
   MemorySpec *memory = &vm->memory;
   if (given(vm, VmSpec, memory) && given(memory, MemorySpec, size) && !given(memory, MemorySpec, max) &&
       (found == NULL || found->memory.max < memory->size || memory_goes_down(existing, memory))) {
-    memory->max = most_memory(vm);
+    guint64 cells = numa_memory(&vm->numa); /* libvirt makes it their sum */
+    memory->max = cells > 0 ? cells : memory->size;
     set_given(memory, MemorySpec, max);
   }
 }

@@ -17,6 +17,7 @@ class MoveCase(lab.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.hv, cls.other = lab.two_hosts()
+        cls.hv.tiny = cls.tiny
         cls.addClassCleanup(cls.hv.stop)
         cls.addClassCleanup(cls.other.stop)
 
@@ -43,7 +44,8 @@ class MoveCase(lab.TestCase):
         guest.control = host.path("var/lib/libvirt/web.control")
         return guest
 
-    def machine(self, host, cmdline="control", **spec):
+    def machine(self, host, cmdline=None, **spec):
+        cmdline = cmdline if cmdline is not None else "" if self.hv.tiny else "control"
         ports = [{"port": 0, "type": "file", "path": self.hv.console_path("web"), "append": True},
                  {"port": 1, "type": "socket", "path": "/var/lib/libvirt/web.control", "socketMode": "bind"}]
         disks = [{"target": "vda", "image": "base", "pool": "moving"}, {"target": "vdb", "size": "16MiB", "pool": "moving"}]

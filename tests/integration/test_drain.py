@@ -10,6 +10,7 @@ class Three(MoveCase):
     @classmethod
     def setUpClass(cls):
         cls.hv, cls.other, cls.third = lab.joined_hosts(3)
+        cls.hv.tiny = True
         for host in (cls.hv, cls.other, cls.third):
             cls.addClassCleanup(host.stop)
 

@@ -19,10 +19,13 @@ from product import document  # noqa: E402
 class FleetCase(lab.TestCase):
     """self.hv is kvm-1 and holds the specifications; self.other is kvm-2."""
 
+    tiny = True
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.other = cls.hypervisor()
+        cls.other.tiny = cls.tiny
         cls.addClassCleanup(cls.other.stop)
 
     def setUp(self):

@@ -10,6 +10,8 @@ from move_case import POOL, MoveCase, document, lab, libvirt
 
 
 class Refused(MoveCase):
+    tiny = True
+
     def setUp(self):
         super().setUp()
         self.volumes = {}
