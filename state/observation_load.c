@@ -14,9 +14,8 @@ G_DEFINE_QUARK(reconcile-observation-error, observation_error)
 static gboolean G_GNUC_PRINTF(2, 3) invalid(GError **error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  g_autofree char *message = g_strdup_vprintf(format, arguments);
+  g_propagate_error(error, g_error_new_valist(OBSERVATION_ERROR, OBSERVATION_ERROR_INVALID, format, arguments));
   va_end(arguments);
-  g_set_error_literal(error, OBSERVATION_ERROR, OBSERVATION_ERROR_INVALID, message);
   return FALSE;
 }
 

@@ -27,9 +27,8 @@ typedef struct {
 static gboolean G_GNUC_PRINTF(2, 3) invalid(GError **error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  g_autofree char *message = g_strdup_vprintf(format, arguments);
+  g_propagate_error(error, g_error_new_valist(PLAN_ERROR, PLAN_ERROR_INVALID, format, arguments));
   va_end(arguments);
-  g_set_error_literal(error, PLAN_ERROR, PLAN_ERROR_INVALID, message);
   return FALSE;
 }
 

@@ -12,9 +12,8 @@
 gboolean git_url_wrong(GError **error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  g_autofree char *message = g_strdup_vprintf(format, arguments);
+  g_propagate_error(error, g_error_new_valist(GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, format, arguments));
   va_end(arguments);
-  g_set_error_literal(error, GIT_SOURCE_ERROR, GIT_SOURCE_ERROR_INVALID, message);
   return FALSE;
 }
 
