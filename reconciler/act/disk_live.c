@@ -92,6 +92,24 @@ static gboolean check_removable(xmlNode *disk, const char *target, GError **erro
   return act_refuse(error, "disk %s is no drive with a medium", target);
 }
 
+enum { TRAY_TRIES = 4 }; /* in each libvirt waits 5 s */
+
+/* A guest locks the tray while it reads. libvirt asks it once to open, and waits; but a guest without a program that
+ * listens for that doesn't open it when it is done: so it is asked again. */
+static gboolean put_into_drive(const ActionContext *context, const Action *action, virDomainPtr domain, const char *text, GError **error) {
+  const char *target = act_arg(action, "target"), *path = act_arg(action, "path");
+  for (guint tries = 1;; tries++) {
+    if (act_cancelled(context, error))
+      return FALSE;
+    if (virDomainUpdateDeviceFlags(domain, text, VIR_DOMAIN_AFFECT_LIVE) == 0)
+      return TRUE;
+    if (virGetLastErrorCode() != VIR_ERR_OPERATION_FAILED || tries == TRAY_TRIES)
+      return libvirt_fail(error, "cannot %s drive %s of domain %s (has the guest locked it?)",
+                          path ? "change the medium in" : "eject", target, context->object->name);
+    act_progress(context, action, 0, 0, "waiting for the guest to unlock the drive");
+  }
+}
+
 gboolean act_change_media(const ActionContext *context, const Action *action, GError **error) {
   const char *target = act_need(action, "target", error), *path = act_arg(action, "path");
   const VmSpec *vm = target ? act_vm(context, error) : NULL;
@@ -111,8 +129,5 @@ gboolean act_change_media(const ActionContext *context, const Action *action, GE
     ? list_find(&DiskSpec_table, vm->disks, table_match_field(&DiskSpec_table), target) : NULL;
   put_medium(disk, spec, path);
   g_autofree char *text = xml_node_text(disk);
-  if (virDomainUpdateDeviceFlags(domain, text, VIR_DOMAIN_AFFECT_LIVE) < 0)
-    return libvirt_fail(error, "cannot %s drive %s of domain %s (has the guest locked it?)",
-                        path ? "change the medium in" : "eject", target, context->object->name);
-  return TRUE;
+  return put_into_drive(context, action, domain, text, error);
 }

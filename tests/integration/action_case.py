@@ -80,12 +80,12 @@ class ActionCase(lab.TestCase):
 
     # Machines.
 
-    def vm_spec(self, name, **more):
-        return self.hv.vm(name, **more)["spec"]
+    def vm_spec(self, name, *words, **more):
+        return self.hv.vm(name, *words, **more)["spec"]
 
-    def make_vm(self, name, start=False, metadata=None, **more):
+    def make_vm(self, name, *words, start=False, metadata=None, **more):
         """Defined, perhaps started and ready: the domain, its spec."""
-        spec = self.vm_spec(name, **more)
+        spec = self.vm_spec(name, *words, **more)
         self.act("domain-define", name, spec=spec, metadata=metadata)
         domain = self.hv.domain(name)
         if start:

@@ -163,6 +163,21 @@ class DiskTest(LiveCase):
         self.assertEqual(medium().get("file"), one)
         self.act("change-media", "web", spec=spec, target="sdz", path=one, code="stale")
 
+    def test_media_of_a_locked_drive(self):
+        """A guest that reads has locked the tray, and no program in it listens for who wants it open."""
+        one = self.make_iso("ONE")
+
+        def drive(path):
+            return {"disks": [{"target": "hdc", "device": "cdrom", "bus": "ide", **({"path": path, "format": "raw"} if path else {})}]}
+        control = {"machine": "pc", "serials": self.hv.control_port("web")}
+        domain, spec = self.make_vm("web", "control", start=True, **control, **drive(one))
+        guest = self.hv.guest("web")
+        guest.wait_fact("cd", "ONE")
+        guest.do("run", "echo 1 >/proc/sys/dev/cdrom/lock; sleep 4 </dev/sr0 & sleep 0.2")
+        spec = self.redefine(spec, **drive(None))
+        self.act("change-media", "web", spec=spec, target="hdc")
+        self.assertEqual([source.get("file") for source in self.live(domain).findall("devices/disk/source")], [None])
+
     def test_media_of_a_disk(self):
         _, spec = self.make_vm("web", start=True, disks=self.disks)
         self.act("change-media", "web", spec=spec, target="vda", path="/x", code="refused", saying="no drive")
