@@ -57,12 +57,25 @@ static void go_cold(Move *move) {
   string_map_set(move_act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"))->args, "from", move->placed->now->name);
 }
 
+static int mode_of(const VmSpec *vm) {
+  return given(vm, VmSpec, migration) && given(&vm->migration, MigrationSpec, mode) ? vm->migration.mode : MigrationMode_automatic;
+}
+
+gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain) {
+  int mode = mode_of(vm);
+  return domain->active && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(domain) == NULL);
+}
+
 /* Stopping it is permitted by asking for it, by its policy, or by the run. */
-static char *stop_first(Move *move, gboolean asked) {
-  const UpdatePolicySpec *policy = &move->vm->updatePolicy;
-  gboolean stated = given(move->vm, VmSpec, updatePolicy) && given(policy, UpdatePolicySpec, restart);
-  gboolean allowed = stated ? policy->restart == RestartPolicy_allowed : (move->builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
-  if (!asked && !allowed)
+gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm) {
+  const UpdatePolicySpec *policy = &vm->updatePolicy;
+  gboolean stated = given(vm, VmSpec, updatePolicy) && given(policy, UpdatePolicySpec, restart);
+  gboolean allowed = stated ? policy->restart == RestartPolicy_allowed : (builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
+  return allowed || mode_of(vm) == MigrationMode_cold;
+}
+
+static char *stop_first(Move *move) {
+  if (!move_may_stop(move->builder, move->vm))
     return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", move_not_live(move->domain));
   Action *action = move_act(move, ACTION_DOMAIN_SHUTDOWN, NULL);
   action->description = plan_shutdown(move->vm, action);
@@ -93,11 +106,9 @@ static void describe(Move *move, Action *check) {
 }
 
 static char *plan_way(Move *move) {
-  const MigrationSpec *policy = &move->vm->migration;
-  int mode = given(move->vm, VmSpec, migration) && given(policy, MigrationSpec, mode) ? policy->mode : MigrationMode_automatic;
   gboolean runs = move->domain->active, interrupted = given(&move->domain->owner->facts, FactsSpec, restarting);
   move->starts = (runs || interrupted) && !(given(move->vm, VmSpec, powerState) && move->vm->powerState == PowerState_stopped);
-  move->live = runs && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(move->domain) == NULL);
+  move->live = move_goes_live(move->vm, move->domain);
   if (move->live && move_not_live(move->domain) != NULL)
     return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain));
   char *error = move_refusal(move);
@@ -106,7 +117,7 @@ static char *plan_way(Move *move) {
   Action *check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
   if ((error = move_storage(move)) != NULL)
     return error;
-  if (!move->live && runs && (error = stop_first(move, mode == MigrationMode_cold)) != NULL)
+  if (!move->live && runs && (error = stop_first(move)) != NULL)
     return error;
   move_disks(move);
   move_state(move);

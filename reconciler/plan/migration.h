@@ -28,6 +28,9 @@ const VmSpec *move_spec(const Move *move);
 
 /* Why it can't go while it runs; NULL: it can. */
 const char *move_not_live(const ActualDomain *domain);
+/* Whether it goes while it runs, as far as its devices and its file say; else, whether it may be stopped for that. */
+gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain);
+gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm);
 /* Why it can't go that way; NULL: nothing that can be known beforehand. Free it. */
 char *move_refusal(const Move *move);
 

@@ -3,6 +3,7 @@
 #include "reconciler/plan/moved.h"
 
 #include "reconciler/image/base_volume.h"
+#include "reconciler/plan/migration.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -123,12 +124,13 @@ static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
 }
 
 /* One that ran on while the machine was made elsewhere: it is stopped, and kept with what it wrote. One that a move
- * of ours left goes. */
-static void older_copy(Rest *rest) {
+ * of ours left goes: TRUE. */
+static gboolean older_copy(Rest *rest) {
   const FleetHost *host = rest->placed->stale;
   const ActualDomain *older = g_hash_table_lookup(host->actual->domains, rest->object->name);
   gboolean left = given(rest->facts, FactsSpec, movedFrom) && g_str_equal(rest->facts->movedFrom, host->name);
-  if (older->active && !(left && actual_is_migrating(older))) {
+  gboolean runs = older->active && !(left && actual_is_migrating(older));
+  if (runs) {
     Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
                          g_strdup_printf("stop the older copy on %s", host->name));
     g_free(plan_shutdown(object_vm(rest->placed->machine), action));
@@ -141,6 +143,32 @@ static void older_copy(Rest *rest) {
   } else {
     keep(rest, host, older);
   }
+  return left && !runs;
+}
+
+/* --- what comes after it: the move that the file asks for now --- */
+
+static Action *last_action(const Rest *rest) {
+  g_autofree char *id = plan_object_id(rest->object);
+  for (guint i = rest->builder->plan->actions->len; i-- > 0;) {
+    Action *action = rest->builder->plan->actions->pdata[i];
+    if (g_str_equal(action->object, id))
+      return action;
+  }
+  return NULL;
+}
+
+/* By the same run: what that stops is shown by what comes before. */
+static void go_on(const Rest *rest, const FleetHost *to, const char *when) {
+  const VmSpec *vm = object_vm(rest->placed->machine);
+  gboolean runs = rest->domain->active || given(rest->facts, FactsSpec, restarting), live = move_goes_live(vm, rest->domain);
+  Action *last = last_action(rest);
+  rest->object->follows = TRUE;
+  if (last != NULL && runs && !live && move_may_stop(rest->builder, vm)) {
+    last->impact = MAX(last->impact, IMPACT_RESTART);
+    last->permitted = TRUE;
+  }
+  build_note(rest->object, g_strdup_printf("it shall be on %s: it is moved%s when %s, in the same run", to->name, runs && !live ? ", shut down," : "", when));
 }
 
 /* --- where they are planned --- */
@@ -159,7 +187,6 @@ static PlanObject *object_of(PlanBuilder *builder, const Placed *placed) {
   object = build_object(builder, KIND_VIRTUAL_MACHINE, name, CHANGE_UPDATE, placed->machine);
   object->desired = object_copy(placed->machine);
   object->fingerprint = g_strdup(domain->fingerprint);
-  build_note(object, g_strdup_printf("it shall be on %s: the next run moves it, when what was interrupted is over", placed->home->name));
   return object;
 }
 
@@ -168,14 +195,17 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   if (object->change == CHANGE_ERROR)
     return;
   Rest rest = begin(builder, object, placed);
-  if (placed->later != NULL)
-    build_note(object, g_strdup_printf("it shall be on %s: the next run moves it, when its snapshots are removed", placed->later->name));
-  if (placed->stale != NULL) {
-    older_copy(&rest);
-    return;
+  gboolean goes = placed->stale != NULL && older_copy(&rest);
+  if (placed->stale == NULL) {
+    g_free(undo(&rest, NULL));
+    g_free(finish(&rest));
   }
-  g_free(undo(&rest, NULL));
-  g_free(finish(&rest));
+  if (goes && placed->home != placed->now)
+    go_on(&rest, placed->home, "what was interrupted is over");
+  else if (placed->home != placed->now)
+    build_note(object, g_strdup_printf("it shall be on %s: it is moved when no older copy is left on %s", placed->home->name, placed->stale->name));
+  else if (placed->later != NULL)
+    go_on(&rest, placed->later, "its snapshots are removed");
 }
 
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {

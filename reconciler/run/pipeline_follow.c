@@ -1,5 +1,5 @@
-/* What only a plan's execution brings to light of a machine (PlanObject.follows): the hosts are looked at again, and what
- * differs then is planned and done in the same run, by the same rules. It restarts or loses nothing where the plan hasn't
+/* What only a plan's execution brings to light of a machine (PlanObject.follows), or has to come after it: the hosts are looked at
+ * again, and what differs then is planned and done in the same run, by the same rules. It restarts or loses nothing where the plan hasn't
  * shown that of the machine, and a saved plan is applied as it is: the rest is then the next run's. */
 #include "reconciler/run/pipeline_stages.h"
 #include "reconciler/plan/planner.h"
@@ -23,15 +23,24 @@ static gboolean all_done(const GPtrArray *results, const char *id, Impact *ret_m
   return TRUE;
 }
 
-/* Object id → the most that may be done to it, plus one. */
+/* What is the same object from plan to plan: a machine may be on another host then. */
+static char *key_of(const PlanObject *object) { return g_strconcat(kinds[object->kind].word, "/", object->name, NULL); }
+
+static guint most_of(GHashTable *follows, const PlanObject *object) {
+  g_autofree char *key = key_of(object);
+  return GPOINTER_TO_UINT(g_hash_table_lookup(follows, key));
+}
+
+/* Key → the most that may be done to it, plus one. Each is looked at once for each time that it is asked for. */
 static GHashTable *what_follows(const Plan *plan, const GPtrArray *results) {
   GHashTable *follows = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   for (guint i = 0; i < plan->objects->len; i++) {
-    const PlanObject *object = plan->objects->pdata[i];
+    PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
     Impact most;
     if (object->follows && object->hold == HOLD_NONE && object->change != CHANGE_ERROR && all_done(results, id, &most))
-      g_hash_table_insert(follows, g_steal_pointer(&id), GUINT_TO_POINTER(most + 1));
+      g_hash_table_insert(follows, key_of(object), GUINT_TO_POINTER(most + 1));
+    object->follows = FALSE;
   }
   return follows;
 }
@@ -54,9 +63,13 @@ static char *why_later(const Plan *next, const char *id, Impact most, const GHas
 /* Ids of the actions on what follows: nothing else is done. */
 static GHashTable *own_actions(const Plan *next, GHashTable *follows) {
   GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr(GHashTable) objects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < next->objects->len; i++)
+    if (most_of(follows, next->objects->pdata[i]) > 0)
+      g_hash_table_add(objects, plan_object_id(next->objects->pdata[i]));
   for (guint i = 0; i < next->actions->len; i++) {
     const Action *action = next->actions->pdata[i];
-    if (g_hash_table_contains(follows, action->object))
+    if (g_hash_table_contains(objects, action->object))
       g_hash_table_add(ids, g_strdup(action->id));
   }
   return ids;
@@ -67,7 +80,7 @@ static void leave_others(Plan *next, GHashTable *follows) {
   for (guint i = next->objects->len; i-- > 0;) {
     PlanObject *object = next->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
-    guint most = GPOINTER_TO_UINT(g_hash_table_lookup(follows, id));
+    guint most = most_of(follows, object);
     char *later = most > 0 ? why_later(next, id, most - 1, ids) : NULL;
     if (most == 0 || later != NULL)
       plan_drop_actions(next, id);
@@ -109,12 +122,25 @@ static void join_object(PlanObject *object, PlanObject *next) {
   }
 }
 
+/* Beside what it was before it moved. */
+static void join_moved(Plan *plan, PlanObject *next /* taken */) {
+  guint place = 0;
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *each = plan->objects->pdata[i];
+    if (each->kind == next->kind && g_str_equal(each->name, next->name))
+      place = i + 1;
+  }
+  g_ptr_array_insert(plan->objects, place > 0 ? (gint)place : -1, next);
+}
+
 /* The report is of one plan. */
 static void join(Plan *plan, Plan *next) {
-  for (guint i = 0; i < next->objects->len; i++) {
-    PlanObject *object = find(plan, next->objects->pdata[i]);
+  for (guint i = next->objects->len; i-- > 0;) {
+    PlanObject *each = next->objects->pdata[i], *object = find(plan, each);
     if (object != NULL)
-      join_object(object, next->objects->pdata[i]);
+      join_object(object, each);
+    else
+      join_moved(plan, g_ptr_array_steal_index(next->objects, i));
   }
   while (next->actions->len > 0)
     g_ptr_array_add(plan->actions, g_ptr_array_steal_index(next->actions, 0));

@@ -269,6 +269,16 @@ class Faults(MoveCase):
         self.wait_unlocked(told)
         self.check(told)
 
+    def assert_one_run(self):
+        """Nothing is left to a second one."""
+        status, out = self.run_inside()
+        told = brief(status, out)
+        self.assertEqual(status, 0, told)
+        status, out = self.run_inside("--dry-run")
+        self.assertEqual(status, 0, f"{told}\nthe second run: {brief(status, out)}")
+        self.wait_unlocked(told)
+        self.check(told)
+
     def check(self, told):
         host = self.at_home()
         states = [(host.name, libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF)]

@@ -79,6 +79,12 @@ class Some(Faults):
         status, out = self.run_inside()
         self.assertEqual(status, 0, brief(status, out))
         self.converge("moved back")
+        # Its copy is elsewhere already: one run ends that, and brings it back.
+        self.write_at("lab-b")
+        self.killed("move: defined there")
+        self.assertEqual(len(self.copies()), 2)
+        self.write_at("lab-a")
+        self.assert_one_run()
 
     def refused(self, reason):
         status, out = self.run_inside()
