@@ -5,53 +5,78 @@ typedef struct {
   gpointer data, item;
 } Task;
 
+typedef enum { WAITING, LOCAL, N_LANES } LaneKind;
+
+typedef struct {
+  GArray *tasks; /* of Task; those before `next` are taken */
+  guint next;
+} Lane;
+
 struct Work {
   GMutex lock;
   GCond changed;
-  GArray *tasks; /* of Task; those before `next` are taken */
-  guint next, running;
+  Lane lanes[N_LANES];
+  guint running, idle; /* threads with a task, and those that wait for one */
 };
 
 Work *work_new(void) {
   Work *work = g_new0(Work, 1);
   g_mutex_init(&work->lock);
   g_cond_init(&work->changed);
-  work->tasks = g_array_new(FALSE, FALSE, sizeof(Task));
+  for (LaneKind kind = 0; kind < N_LANES; kind++)
+    work->lanes[kind].tasks = g_array_new(FALSE, FALSE, sizeof(Task));
   return work;
 }
 
 void work_free(Work *work) {
   if (!work)
     return;
-  g_array_unref(work->tasks);
+  for (LaneKind kind = 0; kind < N_LANES; kind++)
+    g_array_unref(work->lanes[kind].tasks);
   g_cond_clear(&work->changed);
   g_mutex_clear(&work->lock);
   g_free(work);
 }
 
-void work_push(Work *work, WorkFunction function, gpointer data, gpointer item) {
-  Task task = {function, data, item};
+static void push(Work *work, LaneKind kind, Task task) {
   g_mutex_lock(&work->lock);
-  g_array_append_val(work->tasks, task);
-  g_cond_signal(&work->changed);
+  g_array_append_val(work->lanes[kind].tasks, task);
+  if (work->idle > 0)
+    g_cond_signal(&work->changed);
   g_mutex_unlock(&work->lock);
 }
 
-/* FALSE: nothing is left, and nobody runs who could add something. */
-static gboolean take(Work *work, Task *ret_task) {
-  while (work->next == work->tasks->len && work->running > 0)
-    g_cond_wait(&work->changed, &work->lock);
-  if (work->next == work->tasks->len)
+void work_push(Work *work, WorkFunction function, gpointer data, gpointer item) {
+  push(work, WAITING, (Task){function, data, item});
+}
+
+void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer item) {
+  push(work, LOCAL, (Task){function, data, item});
+}
+
+static gboolean take_from(Lane *lane, Task *ret_task) {
+  if (lane->next == lane->tasks->len)
     return FALSE;
-  *ret_task = g_array_index(work->tasks, Task, work->next++);
+  *ret_task = g_array_index(lane->tasks, Task, lane->next++);
+  return TRUE;
+}
+
+/* FALSE: nothing is left, and nobody runs who could add something. */
+static gboolean take(Work *work, LaneKind first, Task *ret_task) {
+  while (!take_from(&work->lanes[first], ret_task) && !take_from(&work->lanes[!first], ret_task)) {
+    if (work->running == 0)
+      return FALSE;
+    work->idle++;
+    g_cond_wait(&work->changed, &work->lock);
+    work->idle--;
+  }
   work->running++;
   return TRUE;
 }
 
-static gpointer run(gpointer data) {
-  Work *work = data;
+static void run(Work *work, LaneKind first) {
   g_mutex_lock(&work->lock);
-  for (Task task; take(work, &task);) {
+  for (Task task; take(work, first, &task);) {
     g_mutex_unlock(&work->lock);
     task.function(task.data, task.item);
     g_mutex_lock(&work->lock);
@@ -59,16 +84,22 @@ static gpointer run(gpointer data) {
   }
   g_cond_broadcast(&work->changed);
   g_mutex_unlock(&work->lock);
+}
+
+static gpointer run_waiting(gpointer work) {
+  run(work, WAITING);
   return NULL;
 }
 
 void work_run(Work *work, guint threads) {
   g_autoptr(GPtrArray) others = g_ptr_array_new();
   for (guint i = 1; i < threads; i++)
-    g_ptr_array_add(others, g_thread_new("work", run, work));
-  run(work);
+    g_ptr_array_add(others, g_thread_new("work", run_waiting, work));
+  run(work, LOCAL);
   for (guint i = 0; i < others->len; i++)
     g_thread_join(others->pdata[i]);
-  g_array_set_size(work->tasks, 0);
-  work->next = 0;
+  for (LaneKind kind = 0; kind < N_LANES; kind++) {
+    g_array_set_size(work->lanes[kind].tasks, 0);
+    work->lanes[kind].next = 0;
+  }
 }

@@ -1,5 +1,6 @@
 /* A queue of small tasks for a few threads, where tasks may add tasks: for many round trips
- * that wait, mixed with what is computed from their answers. */
+ * that wait, mixed with what is computed from their answers. Tasks that wait for nobody have a lane
+ * of their own, so that they fill the time in which the others wait. */
 #pragma once
 #include <glib.h>
 
@@ -11,5 +12,6 @@ void work_free(Work *work);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Work, work_free)
 /* From any thread, also before work_run. `item` isn't owned. */
 void work_push(Work *work, WorkFunction function, gpointer data, gpointer item);
+void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer item); /* one that waits for nobody */
 /* Runs all tasks and those that they add; returns when none is left. Can be used again. */
 void work_run(Work *work, guint threads);

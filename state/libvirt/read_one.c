@@ -27,7 +27,8 @@ typedef struct {
  * error is set. */
 static gboolean read_volume(const Search *search, virStorageVolPtr handle, ActualVolume *volume, GError **error) {
   const ActualVolume *before = search->before ? g_hash_table_lookup(search->before->volumes_by_path, volume->path) : NULL;
-  if (before && before->from_file && volume_file_read(volume, NULL))
+  FileAccess access;
+  if (before && before->from_file && volume_file_read(volume, &access))
     return TRUE;
   g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
   if (xml)

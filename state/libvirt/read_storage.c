@@ -1,6 +1,6 @@
 /* Pools and their volumes. libvirt opens a volume's file for each XML, so sizes are those of
- * now; which volumes there are is what the last refresh of the pool saw. Volumes come after
- * everything else, because definitions tell which of them to read only through libvirt. */
+ * now; which volumes there are is what the last refresh of the pool saw. Files are read while others wait for
+ * libvirt; volumes come after everything else, because definitions tell which of them to read only through libvirt. */
 #include <libvirt/virterror.h>
 #include <sys/statvfs.h>
 
@@ -18,6 +18,8 @@ typedef struct {
 typedef struct {
   virStorageVolPtr handle;
   PoolReading *pool;
+  ActualVolume *from_file; /* NULL: it couldn't be read so */
+  FileAccess access;       /* of that file */
 } VolumeReading;
 
 void pool_reading_free(gpointer pool_reading) {
@@ -30,6 +32,7 @@ void pool_reading_free(gpointer pool_reading) {
 void volume_reading_free(gpointer volume_reading) {
   VolumeReading *each = volume_reading;
   vir_vol_release(each->handle);
+  actual_volume_free(each->from_file);
   g_free(each);
 }
 
@@ -57,16 +60,33 @@ static ActualVolume *ask_libvirt(Reading *reading, const VolumeReading *each, Ac
   return volume;
 }
 
-static void read_volume(gpointer data, gpointer item) {
-  Reading *reading = data;
-  VolumeReading *each = item;
+static ActualVolume *new_volume(const VolumeReading *each) {
   ActualVolume *volume = g_new0(ActualVolume, 1);
   volume->name = g_strdup(virStorageVolGetName(each->handle));
   volume->pool = g_strdup(each->pool->pool->name);
   volume->path = g_strdup(virStorageVolGetKey(each->handle)); /* of files and devices it is the path */
-  gboolean short_cut = reading->by_files && !g_hash_table_contains(reading->not_qcow2, volume->path);
-  if (!(short_cut && volume_file_read(volume, each->pool->evidence)))
-    volume = ask_libvirt(reading, each, volume);
+  return volume;
+}
+
+static void read_file(gpointer data G_GNUC_UNUSED, gpointer item) {
+  VolumeReading *each = item;
+  ActualVolume *volume = new_volume(each);
+  if (volume_file_read(volume, &each->access))
+    each->from_file = volume;
+  else
+    actual_volume_free(volume);
+}
+
+static gboolean is_file_enough(const Reading *reading, const VolumeReading *each) {
+  return each->from_file && !g_hash_table_contains(reading->not_qcow2, each->from_file->path) &&
+         file_evidence_covers(each->pool->evidence, &each->access);
+}
+
+static void read_volume(gpointer data, gpointer item) {
+  Reading *reading = data;
+  VolumeReading *each = item;
+  ActualVolume *volume = is_file_enough(reading, each) ? g_steal_pointer(&each->from_file)
+                                                       : ask_libvirt(reading, each, new_volume(each));
   g_clear_pointer(&each->handle, virStorageVolFree);
   if (volume)
     keep_volume(reading, each->pool->pool, volume);
@@ -112,8 +132,10 @@ static void list_volumes(Reading *reading, PoolReading *into) {
   g_mutex_lock(&reading->lock);
   for (int i = 0; i < n; i++) {
     VolumeReading *each = g_new(VolumeReading, 1);
-    *each = (VolumeReading){volumes[i], into};
+    *each = (VolumeReading){.handle = volumes[i], .pool = into};
     g_ptr_array_add(reading->volumes, each);
+    if (reading->by_files)
+      work_push_local(reading->work, read_file, NULL, each);
   }
   g_mutex_unlock(&reading->lock);
   free(volumes);

@@ -9,21 +9,15 @@
 
 enum { HEAD = 4096 }; /* QEMU writes header, extensions and the backing file's name within it */
 
-typedef struct {
-  uid_t owner;
-  gid_t group;
-  mode_t mode;
-} Access;
-
 struct FileEvidence {
   GMutex lock;
-  GArray *readable; /* of Access: of files that are ours, and that the daemon could read */
+  GArray *readable; /* of FileAccess: of files that are ours, and that the daemon could read */
 };
 
 FileEvidence *file_evidence_new(void) {
   FileEvidence *evidence = g_new0(FileEvidence, 1);
   g_mutex_init(&evidence->lock);
-  evidence->readable = g_array_new(FALSE, FALSE, sizeof(Access));
+  evidence->readable = g_array_new(FALSE, FALSE, sizeof(FileAccess));
   return evidence;
 }
 
@@ -44,22 +38,28 @@ static gboolean is_same_file(const ActualVolume *volume, const struct stat *seen
          nanoseconds(&seen->st_ctim) == volume->ctime_ns;
 }
 
-static gboolean may_be_read(FileEvidence *evidence, const struct stat *seen) {
+gboolean file_evidence_covers(FileEvidence *evidence, const FileAccess *access) {
   gboolean found = FALSE;
   g_mutex_lock(&evidence->lock);
   for (guint i = 0; i < evidence->readable->len && !found; i++) {
-    const Access *access = &g_array_index(evidence->readable, Access, i);
-    found = access->owner == seen->st_uid && access->group == seen->st_gid && access->mode == seen->st_mode;
+    const FileAccess *known = &g_array_index(evidence->readable, FileAccess, i);
+    found = known->owner == access->owner && known->group == access->group && known->mode == access->mode;
   }
   g_mutex_unlock(&evidence->lock);
   return found;
 }
 
+static FileAccess access_of(const struct stat *seen) {
+  return (FileAccess){.owner = seen->st_uid, .group = seen->st_gid, .mode = seen->st_mode};
+}
+
 void file_evidence_add(FileEvidence *evidence, const ActualVolume *volume) {
   struct stat seen;
-  if (!volume->path || lstat(volume->path, &seen) < 0 || !is_same_file(volume, &seen) || may_be_read(evidence, &seen))
+  if (!volume->path || lstat(volume->path, &seen) < 0 || !is_same_file(volume, &seen))
     return;
-  Access access = {seen.st_uid, seen.st_gid, seen.st_mode};
+  FileAccess access = access_of(&seen);
+  if (file_evidence_covers(evidence, &access))
+    return;
   g_mutex_lock(&evidence->lock);
   g_array_append_val(evidence->readable, access);
   g_mutex_unlock(&evidence->lock);
@@ -74,8 +74,8 @@ gboolean file_evidence_found(FileEvidence *evidence) {
 
 /* Of a regular file; -1 for anything else, which isn't opened: that could wake somebody at the
  * other end of a pipe, or move a tape. */
-static int open_regular(const char *path, FileEvidence *evidence, struct stat *ret_status) {
-  if (lstat(path, ret_status) < 0 || !S_ISREG(ret_status->st_mode) || (evidence && !may_be_read(evidence, ret_status)))
+static int open_regular(const char *path, struct stat *ret_status) {
+  if (lstat(path, ret_status) < 0 || !S_ISREG(ret_status->st_mode))
     return -1;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0 && fstat(fd, ret_status) == 0 && S_ISREG(ret_status->st_mode))
@@ -87,7 +87,7 @@ static int open_regular(const char *path, FileEvidence *evidence, struct stat *r
 
 int volume_file_open(const ActualVolume *volume) {
   struct stat status;
-  int fd = volume->path ? open_regular(volume->path, NULL, &status) : -1;
+  int fd = volume->path ? open_regular(volume->path, &status) : -1;
   if (fd >= 0 && !volume->from_file && is_same_file(volume, &status))
     return fd;
   if (fd >= 0)
@@ -125,9 +125,9 @@ static gboolean read_head(const guint8 *head, gsize length, ActualVolume *volume
   return TRUE;
 }
 
-gboolean volume_file_read(ActualVolume *volume, FileEvidence *evidence) {
+gboolean volume_file_read(ActualVolume *volume, FileAccess *ret_access) {
   struct stat status;
-  int fd = volume->path && is_plain(volume->path) ? open_regular(volume->path, evidence, &status) : -1;
+  int fd = volume->path && is_plain(volume->path) ? open_regular(volume->path, &status) : -1;
   if (fd < 0)
     return FALSE;
   guint8 head[HEAD];
@@ -135,6 +135,7 @@ gboolean volume_file_read(ActualVolume *volume, FileEvidence *evidence) {
   close(fd);
   if (length <= 0 || !read_head(head, (gsize)length, volume))
     return FALSE;
+  *ret_access = access_of(&status);
   volume->from_file = TRUE;
   volume->allocation = (guint64)status.st_blocks * 512;
   volume->physical = (guint64)status.st_size;

@@ -13,7 +13,15 @@
  * Where format or backing file were changed behind libvirt's back, libvirt tells what it saw when
  * the pool was refreshed, and the file what a refresh would see. */
 #pragma once
+#include <sys/types.h>
+
 #include "state/actual.h"
+
+typedef struct {
+  uid_t owner;
+  gid_t group;
+  mode_t mode;
+} FileAccess;
 
 /* What is known of one pool's files. Thread-safe. */
 typedef struct FileEvidence FileEvidence;
@@ -21,11 +29,12 @@ FileEvidence *file_evidence_new(void);
 void file_evidence_free(FileEvidence *evidence);
 /* Takes notice of what libvirt said of a volume. */
 void file_evidence_add(FileEvidence *evidence, const ActualVolume *volume);
+/* Whether what was read of a file with this access is what libvirt would say of it. */
+gboolean file_evidence_covers(FileEvidence *evidence, const FileAccess *access);
 gboolean file_evidence_found(FileEvidence *evidence); /* the pool's directory is the one that we see */
 
-/* Fills in everything but name, pool and path. FALSE: libvirt has to be asked. evidence NULL: the
- * volume was read so before. */
-gboolean volume_file_read(ActualVolume *volume, FileEvidence *evidence);
+/* Fills in everything but name, pool and path. FALSE: libvirt has to be asked. */
+gboolean volume_file_read(ActualVolume *volume, FileAccess *ret_access);
 
 /* Opens the file of a volume that libvirt has just told of, for reading. -1: it can't be told to be the same one, or
  * we can't open it. */

@@ -297,7 +297,7 @@ static void count_leaf(gpointer data, gpointer item G_GNUC_UNUSED) { g_atomic_in
 static void count_branch(gpointer data, gpointer item G_GNUC_UNUSED) {
   Count *count = data;
   for (guint i = 0; i < 100; i++)
-    work_push(count->work, count_leaf, count, NULL);
+    (i % 2 ? work_push : work_push_local)(count->work, count_leaf, count, NULL);
   g_atomic_int_inc(&count->done);
 }
 
