@@ -14,6 +14,7 @@ Actual *actual_new(void) {
   actual->pools = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_pool);
   actual->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_network);
   actual->volumes_by_path = g_hash_table_new(g_str_hash, g_str_equal);
+  actual->same_files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return actual;
 }
 
@@ -38,6 +39,7 @@ void actual_free(Actual *actual) {
   g_clear_pointer(&actual->images, g_hash_table_unref);
   g_hash_table_unref(actual->domains);
   g_hash_table_unref(actual->volumes_by_path);
+  g_hash_table_unref(actual->same_files);
   g_hash_table_unref(actual->pools);
   g_hash_table_unref(actual->networks);
   g_free(actual->uri);
@@ -208,6 +210,11 @@ void actual_index_volumes(Actual *actual) {
     while (g_hash_table_iter_next(&volumes, NULL, (gpointer *)&volume))
       index_volume(actual->volumes_by_path, volume);
   }
+}
+
+const char *actual_file(const Actual *actual, const char *path) {
+  const char *same = path ? g_hash_table_lookup(actual->same_files, path) : NULL;
+  return same ? same : path;
 }
 
 GPtrArray *actual_chain(const Actual *actual, const char *path) {

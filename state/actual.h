@@ -125,6 +125,7 @@ typedef struct {
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
+  GHashTable *same_files; /* path → another path under which the same file counts: see state/same_files.h */
   GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image/facts.h; NULL until gathered */
   /* The host offers no storage pools or no networks (no such driver or daemon): why; NULL: it does. The
    * tables are empty then, and nothing is concluded from it. */
@@ -153,6 +154,8 @@ void texts_set(Texts *texts /* or NULL */, const char *persistent, const char *l
 void texts_free(Texts *texts);
 /* Fills volumes_by_path from the pools. */
 void actual_index_volumes(Actual *actual);
+/* The path under which a file counts where several lead to it; mostly the same. */
+const char *actual_file(const Actual *actual, const char *path /* may be NULL */);
 /* The chain of a path, top first, from volumes_by_path: ActualVolume * (not owned). Ends where
  * a backing file isn't in any pool; loops end too. */
 GPtrArray *actual_chain(const Actual *actual, const char *path);

@@ -211,6 +211,19 @@ static gboolean check_version(json_t *root, GError **error) {
   return FALSE;
 }
 
+static gboolean load_same_files(Actual *actual, json_t *part, GError **error) {
+  json_t *pairs = json_object_get(part, "sameFiles"), *value;
+  const char *path;
+  if (pairs && !json_is_object(pairs))
+    return invalid(error, "sameFiles isn't an object");
+  json_object_foreach(pairs, path, value) {
+    if (!json_is_string(value))
+      return invalid(error, "sameFiles: %s isn't a string", path);
+    g_hash_table_replace(actual->same_files, g_strdup(path), g_strdup(json_string_value(value)));
+  }
+  return TRUE;
+}
+
 /* One host's part. */
 static Actual *load_actual(json_t *part, GError **error) {
   g_autoptr(Actual) actual = actual_new();
@@ -221,7 +234,7 @@ static Actual *load_actual(json_t *part, GError **error) {
   if (!load_list(actual, part, "domains", load_domain, error))
     return NULL;
   actual_set_helpers_aside(actual);
-  return g_steal_pointer(&actual);
+  return load_same_files(actual, part, error) ? g_steal_pointer(&actual) : NULL;
 }
 
 void observed_host_free(gpointer observed_host) {

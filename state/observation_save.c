@@ -36,6 +36,15 @@ static json_t *save_table(GHashTable *table, SaveFunction save) {
   return list;
 }
 
+static json_t *save_pairs(GHashTable *table) {
+  g_autoptr(GList) keys = g_list_sort(g_hash_table_get_keys(table), (GCompareFunc)strcmp);
+  json_t *pairs = json_object();
+  for (const GList *each = keys; each; each = each->next)
+    if (g_utf8_validate(each->data, -1, NULL))
+      set_text(pairs, each->data, g_hash_table_lookup(table, each->data));
+  return pairs;
+}
+
 static json_t *save_volume(gconstpointer object) {
   const ActualVolume *volume = object;
   json_t *entry = json_object();
@@ -129,6 +138,7 @@ static void save_actual(json_t *object, const Actual *actual) {
   json_object_set_new(object, "pools", save_table(actual->pools, save_pool));
   json_object_set_new(object, "networks", save_table(actual->networks, save_network));
   json_object_set_new(object, "domains", save_table(actual->domains, save_domain));
+  json_object_set_new(object, "sameFiles", save_pairs(actual->same_files));
 }
 
 static json_t *root_new(gint64 taken) {

@@ -2,6 +2,7 @@
  * follows from all answers together. */
 #include "state/fault.h"
 #include "state/libvirt/reading.h"
+#include "state/same_files.h"
 
 enum { DEFAULT_THREADS = 5 }; /* so many requests of a client libvirt serves at once */
 
@@ -61,8 +62,10 @@ Actual *observe(Connection *connection, const ObserveOptions *options, GError **
   if (!reading.error && reading.had_trouble)
     reading_check_alive(&reading);
   Actual *actual = reading.error ? NULL : g_steal_pointer(&reading.actual);
-  if (actual)
+  if (actual) {
     actual_set_helpers_aside(actual);
+    same_files_find(actual);
+  }
   if (reading.error)
     g_propagate_error(error, g_steal_pointer(&reading.error));
   reading_release(&reading);
@@ -90,5 +93,6 @@ gboolean observe_again(Connection *connection, Actual *actual, GHashTable *names
     else
       g_hash_table_remove(actual->domains, name);
   }
+  same_files_find(actual);
   return TRUE;
 }

@@ -38,6 +38,7 @@ static void unread(VolumeUsers *users, const char *format, ...) {
 }
 
 static void add(VolumeUsers *users, const char *path, VolumeUser user) {
+  path = actual_file(users->actual, path);
   GPtrArray *list = path ? g_hash_table_lookup(users->by_path, path) : NULL;
   if (!path)
     return;
@@ -70,8 +71,10 @@ static void know_pool(VolumeUsers *users, const ActualPool *pool) {
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume)) {
     if (volume->error)
       unread(users, "%s", volume->error);
-    if (volume->path && !g_hash_table_contains(users->layers, volume->path))
-      g_hash_table_insert(users->layers, volume->path, volume);
+    const char *path = actual_file(users->actual, volume->path);
+    const ActualVolume *other = path ? g_hash_table_lookup(users->layers, path) : NULL;
+    if (path && (!other || (!g_str_equal(other->path, path) && g_str_equal(volume->path, path))))
+      g_hash_table_replace(users->layers, (gpointer)path, volume);
   }
 }
 
@@ -82,7 +85,7 @@ static void know_chains(VolumeUsers *users, const ActualDomain *domain) {
     const ActualDisk *disk = domain->disks->pdata[i];
     for (guint j = 0; j < disk->chain->len; j++) {
       ActualVolume *layer = disk->chain->pdata[j];
-      g_hash_table_replace(users->layers, layer->path, layer);
+      g_hash_table_replace(users->layers, (gpointer)actual_file(users->actual, layer->path), layer);
     }
   }
 }
@@ -222,7 +225,7 @@ void volume_users_free(VolumeUsers *users) {
 }
 
 const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path) {
-  const GPtrArray *list = path ? g_hash_table_lookup(users->by_path, path) : NULL;
+  const GPtrArray *list = path ? g_hash_table_lookup(users->by_path, actual_file(users->actual, path)) : NULL;
   return list ? list : users->nobody;
 }
 
@@ -240,12 +243,13 @@ static gboolean may_be_same(const VolumeUsers *users, const char *path, const ch
 GPtrArray *volume_users_aliases(const VolumeUsers *users, const char *path) {
   GPtrArray *aliases = g_ptr_array_new();
   g_autofree char *name = g_path_get_basename(path);
+  const char *counted = actual_file(users->actual, path); /* what is known to be the same isn't another */
   GHashTableIter iter;
   const char *other;
   g_hash_table_iter_init(&iter, users->by_path);
   while (g_hash_table_iter_next(&iter, (gpointer *)&other, NULL)) {
     const char *slash = strrchr(other, '/');
-    if (g_str_equal(slash ? slash + 1 : other, name) && !g_str_equal(other, path) && may_be_same(users, path, other))
+    if (g_str_equal(slash ? slash + 1 : other, name) && !g_str_equal(other, counted) && may_be_same(users, path, other))
       g_ptr_array_add(aliases, (gpointer)other);
   }
   return aliases;
@@ -278,7 +282,7 @@ const char *volume_users_doubt(const VolumeUsers *users, const char *but) {
 }
 
 const ActualVolume *volume_users_layer(const VolumeUsers *users, const char *path) {
-  return path ? g_hash_table_lookup(users->layers, path) : NULL;
+  return path ? g_hash_table_lookup(users->layers, actual_file(users->actual, path)) : NULL;
 }
 
 const char *volume_users_held(const VolumeUsers *users, const ActualSnapshotDisk *disk) {

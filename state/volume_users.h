@@ -1,7 +1,7 @@
 /* Who uses a file: an index of an observation by path. Pure.
  *
- * Paths are compared as they are spelled: one file under two names (links) is two files here, see
- * volume_users_aliases. What couldn't be read may use anything: see volume_users_doubt. */
+ * Of this host's files one under two names (links) is one file. Those of another host are compared as they are spelled:
+ * see volume_users_aliases. What couldn't be read may use anything: see volume_users_doubt. */
 #pragma once
 #include "state/actual.h"
 

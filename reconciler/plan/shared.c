@@ -1,4 +1,4 @@
-/* What a machine would newly share with one that no file declares: disks and addresses. Of those that files declare,
+/* What a machine would newly share with another: disks and addresses. Where files declare both in the same words,
  * validation has spoken. */
 #include "reconciler/plan/build.h"
 
@@ -7,15 +7,19 @@ static gboolean is_declared(const PlanBuilder *builder, const char *machine) {
   return desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, machine) != NULL;
 }
 
-static gboolean is_written(const DiskSpec *disk) {
+static gboolean may_be_written(const DiskSpec *disk) {
   gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-  return given(disk, DiskSpec, path) && !drive && !disk->readOnly && !disk->shareable;
+  return !drive && !disk->readOnly && !disk->shareable;
+}
+
+static gboolean is_written(const DiskSpec *disk) { return given(disk, DiskSpec, path) && may_be_written(disk); }
+
+static const DiskSpec *disk_by_target(const VmSpec *vm, const char *target) {
+  return given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
 }
 
 static gboolean has_disk(const ActualDomain *found, const DiskSpec *disk) {
-  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
-  const DiskSpec *now = found != NULL && given(&found->persistent, VmSpec, disks)
-                            ? list_find(&DiskSpec_table, found->persistent.disks, key, disk->target) : NULL;
+  const DiskSpec *now = found != NULL ? disk_by_target(&found->persistent, disk->target) : NULL;
   return now != NULL && g_strcmp0(now->path, disk->path) == 0;
 }
 
@@ -24,17 +28,77 @@ static gboolean will_run(const VmSpec *vm, const ActualDomain *found) {
   return told ? vm->powerState == PowerState_running || vm->powerState == PowerState_paused : found != NULL && found->active;
 }
 
+static gboolean same_file(const PlanBuilder *builder, const char *path, const char *other) {
+  const Actual *actual = builder->input->actual;
+  return g_strcmp0(actual_file(actual, path), actual_file(actual, other)) == 0;
+}
+
+/* The machine has the file now, and goes on declaring that disk, in other words: as what was made for it, or by another name. */
+static gboolean goes_on_with(const PlanBuilder *builder, const DiskSpec *disk, const char *machine) {
+  const Object *declared = desired_find(builder->input->desired, KIND_VIRTUAL_MACHINE, machine);
+  const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, machine);
+  const GPtrArray *disks = declared != NULL && domain != NULL && given(&domain->persistent, VmSpec, disks) ? domain->persistent.disks : NULL;
+  for (guint i = 0; disks != NULL && i < disks->len; i++) {
+    const DiskSpec *now = disks->pdata[i];
+    const DiskSpec *goes_on = same_file(builder, now->path, disk->path) ? disk_by_target(object_vm(declared), now->target) : NULL;
+    if (goes_on == NULL || !may_be_written(goes_on))
+      continue;
+    gboolean in_other_words = given(goes_on, DiskSpec, volume) != given(disk, DiskSpec, volume) || !given(goes_on, DiskSpec, path);
+    if (given(goes_on, DiskSpec, path) ? same_file(builder, goes_on->path, disk->path) && !g_str_equal(goes_on->path, disk->path) : in_other_words)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Of two names of a file at least one isn't that under which it counts: the disk of that name looks for the other. */
+static const char *declared_by_another_name(const PlanBuilder *builder, const DiskSpec *disk) {
+  const GPtrArray *objects = builder->input->desired->objects;
+  if (g_str_equal(actual_file(builder->input->actual, disk->path), disk->path))
+    return NULL;
+  for (guint i = 0; i < objects->len; i++) {
+    const Object *object = objects->pdata[i];
+    const VmSpec *vm = object->kind == KIND_VIRTUAL_MACHINE ? object_vm(object) : NULL;
+    for (guint n = 0; vm != NULL && given(vm, VmSpec, disks) && n < vm->disks->len; n++) {
+      const DiskSpec *other = vm->disks->pdata[n];
+      if (is_written(other) && !g_str_equal(other->path, disk->path) && same_file(builder, other->path, disk->path))
+        return object->metadata.name;
+    }
+  }
+  return NULL;
+}
+
+/* QEMU's lock doesn't help: an overlay that nobody runs at the moment holds none. */
+static char *lies_beneath(const PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk) {
+  const GPtrArray *users = volume_users_of(uses_volumes(builder->uses), disk->path);
+  for (guint i = 0; i < users->len; i++) {
+    const VolumeUser *user = users->pdata[i];
+    if ((user->use == USER_DISK || user->use == USER_DEFINITION) && user->depth > 0 && g_strcmp0(user->domain, object->name) != 0)
+      return g_strdup_printf("disk %s: disk %s of the machine %s is based on %s, and would be destroyed by who writes to that: give readOnly, "
+                             "or a copy of it", disk->target, user->target, user->domain, disk->path);
+  }
+  return NULL;
+}
+
 /* QEMU's lock lets one machine at a time write to a disk. */
 static char *share_disk(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const ActualDomain *found) {
   const char *running = uses_domain(builder->uses, disk->path, object->name, TRUE);
   const char *user = running != NULL ? running : uses_domain(builder->uses, disk->path, object->name, FALSE);
-  if (user == NULL || is_declared(builder, user))
-    return NULL;
-  if (running != NULL && will_run(object_vm(object->desired), found))
+  gboolean declared = user != NULL && is_declared(builder, user);
+  char *beneath = lies_beneath(builder, object, disk);
+  if (beneath != NULL)
+    return beneath;
+  if (user != NULL && !declared && running != NULL && will_run(object_vm(object->desired), found))
     return g_strdup_printf("disk %s: %s is a disk of the machine %s, which runs: stop that one, or give shareable or readOnly", disk->target,
                            disk->path, user);
-  build_note(object, g_strdup_printf("disk %s: %s is also a disk of the machine %s, which no file declares: only one of them can run",
-                                     disk->target, disk->path, user));
+  if (user != NULL && !declared) {
+    build_note(object, g_strdup_printf("disk %s: %s is also a disk of the machine %s, which no file declares: only one of them can run",
+                                       disk->target, disk->path, user));
+    return NULL;
+  }
+  const char *other = user != NULL && goes_on_with(builder, disk, user) ? user : declared_by_another_name(builder, disk);
+  if (other != NULL)
+    build_note(object, g_strdup_printf("disk %s: %s is also a disk of the machine %s, which may write to it at the same time: give shareable or "
+                                       "readOnly", disk->target, disk->path, other));
   return NULL;
 }
 

@@ -36,11 +36,12 @@ static gboolean goes(const Removal *removal, const SnapshotFactSpec *fact) {
 
 /* Another volume on the path than the layer, and than what the plan removes before; NULL: none. */
 static const char *other_overlay(const Removal *removal, const char *path, const char *layer) {
+  const Actual *actual = removal->builder->input->actual;
   GHashTableIter iter;
   ActualVolume *volume;
-  g_hash_table_iter_init(&iter, removal->builder->input->actual->volumes_by_path);
+  g_hash_table_iter_init(&iter, actual->volumes_by_path);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
-    if (g_strcmp0(volume->backing_path, path) == 0 && g_strcmp0(volume->path, layer) != 0 &&
+    if (g_strcmp0(actual_file(actual, volume->backing_path), actual_file(actual, path)) == 0 && g_strcmp0(volume->path, layer) != 0 &&
         !g_hash_table_contains(removal->gone, volume->path))
       return volume->path;
   return NULL;

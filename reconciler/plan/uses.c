@@ -34,11 +34,20 @@ static GHashTable *users_new(void) {
   return g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
 }
 
-static void add_user(GHashTable *users, char *path, gpointer user) {
-  GPtrArray *all = g_hash_table_lookup(users, path);
+static void add_user(GHashTable *users, const char *key, gpointer user) {
+  GPtrArray *all = g_hash_table_lookup(users, key);
   if (all == NULL)
-    g_hash_table_insert(users, path, all = g_ptr_array_new());
+    g_hash_table_insert(users, (gpointer)key, all = g_ptr_array_new());
   g_ptr_array_add(all, user);
+}
+
+/* By the path under which the file counts. */
+static void add_file(const Uses *uses, GHashTable *users, const char *path, gpointer user) {
+  add_user(users, actual_file(uses->actual, path), user);
+}
+
+static const GPtrArray *users_of(const Uses *uses, GHashTable *users, const char *path) {
+  return path != NULL ? g_hash_table_lookup(users, actual_file(uses->actual, path)) : NULL;
 }
 
 const char *uses_overlay(Uses *uses, const char *path, const char *except) {
@@ -49,9 +58,9 @@ const char *uses_overlay(Uses *uses, const char *path, const char *except) {
     g_hash_table_iter_init(&iter, uses->actual->volumes_by_path);
     while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&volume))
       if (volume->backing_path != NULL)
-        add_user(uses->overlays, volume->backing_path, volume);
+        add_file(uses, uses->overlays, volume->backing_path, volume);
   }
-  const GPtrArray *overlays = g_hash_table_lookup(uses->overlays, path);
+  const GPtrArray *overlays = users_of(uses, uses->overlays, path);
   for (guint i = 0; overlays != NULL && i < overlays->len; i++) {
     const ActualVolume *overlay = overlays->pdata[i];
     if (g_strcmp0(overlay->path, except) != 0)
@@ -65,11 +74,11 @@ static void add_chains(Uses *uses, const GPtrArray *disks, ActualDomain *domain)
     ActualDisk *disk = disks->pdata[i];
     g_hash_table_insert(uses->owners, disk, domain);
     if (disk->path != NULL)
-      add_user(uses->chains, disk->path, disk);
+      add_file(uses, uses->chains, disk->path, disk);
     for (guint j = 0; j < disk->chain->len; j++) {
       const ActualVolume *layer = disk->chain->pdata[j];
       if (layer->path != NULL)
-        add_user(uses->chains, layer->path, disk);
+        add_file(uses, uses->chains, layer->path, disk);
     }
   }
 }
@@ -90,7 +99,7 @@ static void index_chains(Uses *uses) {
 gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except, const char *except_target) {
   if (uses->chains == NULL)
     index_chains(uses);
-  const GPtrArray *disks = g_hash_table_lookup(uses->chains, path);
+  const GPtrArray *disks = users_of(uses, uses->chains, path);
   for (guint i = 0; disks != NULL && i < disks->len; i++) {
     const ActualDisk *disk = disks->pdata[i];
     if (g_hash_table_lookup(uses->owners, disk) != except || g_strcmp0(disk->target, except_target) != 0)
@@ -99,11 +108,11 @@ gboolean uses_in_chain(Uses *uses, const char *path, const ActualDomain *except,
   return FALSE;
 }
 
-static void add_disks(GHashTable *users, const VmSpec *spec, ActualDomain *domain) {
+static void add_disks(const Uses *uses, GHashTable *users, const VmSpec *spec, ActualDomain *domain) {
   for (guint i = 0; given(spec, VmSpec, disks) && i < spec->disks->len; i++) {
     const DiskSpec *disk = spec->disks->pdata[i];
     if (given(disk, DiskSpec, path))
-      add_user(users, disk->path, domain);
+      add_file(uses, users, disk->path, domain);
   }
 }
 
@@ -114,9 +123,9 @@ static void index_disks(Uses *uses) {
   ActualDomain *domain;
   g_hash_table_iter_init(&iter, uses->actual->domains);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
-    add_disks(uses->defined, &domain->persistent, domain);
+    add_disks(uses, uses->defined, &domain->persistent, domain);
     if (domain->active)
-      add_disks(uses->active, &domain->live, domain);
+      add_disks(uses, uses->active, &domain->live, domain);
   }
 }
 
@@ -132,8 +141,8 @@ static const char *first_but(const GPtrArray *domains, const char *except) {
 const char *uses_domain(Uses *uses, const char *path, const char *except, gboolean only_active) {
   if (uses->active == NULL)
     index_disks(uses);
-  const char *user = first_but(g_hash_table_lookup(uses->active, path), except);
-  return user != NULL || only_active ? user : first_but(g_hash_table_lookup(uses->defined, path), except);
+  const char *user = first_but(users_of(uses, uses->active, path), except);
+  return user != NULL || only_active ? user : first_but(users_of(uses, uses->defined, path), except);
 }
 
 static void index_macs(Uses *uses) {

@@ -9,6 +9,7 @@
 #include "state/fault.h"
 #include "state/libvirt/host_fits.h"
 #include "state/real_path.h"
+#include "state/same_files.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
 
@@ -72,6 +73,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
     pipeline_stop(pipeline, 1, error);
     return NULL;
   }
+  same_files_add(host->actual, desired);
   gint64 now = fault_now(g_get_real_time() / G_USEC_PER_SEC);
   PlanInput input = {
       .desired = desired,
