@@ -54,7 +54,7 @@ Actual *observe(Connection *connection, const ObserveOptions *options, GError **
   virConnectPtr conn = connection_get(connection, error);
   if (!conn)
     return NULL;
-  FAULT("observe: connected");
+  FAULT_IN("observe: connected", connection_uri(connection));
   Reading reading;
   reading_init(&reading, conn, options);
   read_everything(&reading);

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "state/fault.h"
+#include "state/libvirt/event_loop.h"
 #include "state/libvirt/socket_timeout.h"
 
 /* A hanging daemon accepts connections and never answers, and libvirt waits for ever: connections are opened
@@ -69,14 +70,15 @@ void connection_register_events(void) {
   initialize();
   static gsize done;
   if (g_once_init_enter(&done)) {
-    g_atomic_int_set(&events_registered, virEventRegisterDefaultImpl() == 0);
+    event_loop_register();
+    g_atomic_int_set(&events_registered, TRUE);
     g_once_init_leave(&done, 1);
   }
 }
 
 static gpointer run_events(gpointer data G_GNUC_UNUSED) {
-  while (virEventRunDefaultImpl() == 0)
-    ;
+  for (;;)
+    g_main_context_iteration(NULL, TRUE);
   return NULL;
 }
 
@@ -154,7 +156,9 @@ static const char *spoken_uri(const Connection *connection) {
 
 static virConnectPtr open_handle(const Connection *connection, GError **error) {
   virConnectAuth auth = {.cb = no_credentials};
+  event_loop_opening(TRUE);
   virConnectPtr handle = virConnectOpenAuth(connection->uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
+  event_loop_opening(FALSE);
   if (!handle) {
     libvirt_fail(error, "cannot connect to %s", spoken_uri(connection));
     return NULL;

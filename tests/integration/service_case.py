@@ -28,6 +28,15 @@ def wait_for(condition, what, timeout=120):
     raise AssertionError(f"{what()} (within {timeout} s)" if callable(what) else f"{what} (within {timeout} s)")
 
 
+def threads(process):
+    """Their names."""
+    names = []
+    for task in os.listdir(f"/proc/{process.pid}/task"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
+            names.append(file.read().strip())
+    return names
+
+
 JOURNAL = """\
 set -e
 mount -t tmpfs tmpfs /run

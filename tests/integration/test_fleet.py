@@ -5,6 +5,7 @@ no machine is ever made a second time."""
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -14,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lab  # noqa: E402
 import libvirt  # noqa: E402
 from product import document  # noqa: E402
+from service_case import wait_for  # noqa: E402
 
 
 class FleetCase(lab.TestCase):
@@ -219,6 +221,41 @@ class Silence(FleetCase):
         self.assertRegex(text, r"(?s)kvm-1:\n.*\ba\b.*kvm-2:\ncan't be asked: .*/nonexistent")
         broken = status("-o", "json", code=1).json()["hosts"]
         self.assertEqual([len(broken[0]["domains"]), "domains" in broken[1]], [1, False])
+
+    def test_one_that_stops_to_answer_in_the_middle(self):
+        """While several calls wait on its connection. All kinds of run at once, since each waits until the silence is noticed."""
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        self.apply()
+        new = self.machine("a", host="kvm-1")
+        new["spec"]["title"] = "new"
+        self.write(new, self.machine("b", host="kvm-2"))
+        for n in range(20):
+            self.other.define(f"more{n}")
+        specs, at, go = self.hv.path("specs"), self.hv.path("state/at"), self.hv.path("state/go")
+        held = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": f"observe: connected: {self.other.uri}",
+                "RECONCILE_FAULT_COMMAND": f"echo >> {at}; while [ ! -e {go} ]; do sleep 0.05; done"}
+        commands = (("status", "--source", specs, "-o", "json"), ("observe", "--source", specs), ("--dry-run", specs, "-o", "json"), (specs, "-o", "json"))
+        runs = [self.hv.start_reconcile(*command, env={**self.env, **held}) for command in commands]
+        wait_for(lambda: os.path.exists(at) and os.path.getsize(at) == len(runs), "they look")
+        os.kill(self.other.daemon.pid, signal.SIGSTOP)
+        try:
+            with open(go, "w", encoding="utf-8"):
+                pass
+            begun = time.monotonic()
+            told = [run.communicate(timeout=120) for run in runs]
+            lab.figure(f"patience 1 s, four runs at a host that hangs in the middle of a look: {time.monotonic() - begun:.1f} s")
+        finally:
+            os.kill(self.other.daemon.pid, signal.SIGCONT)
+        self.assertEqual([run.returncode for run in runs], [1] * len(runs), told)
+        status, observed, planned, applied = [json.loads(out) for out, _ in told]
+        silent = "keepalive timeout|no answer since"
+        self.assertRegex(status["hosts"][1]["error"], silent)
+        self.assertRegex(observed["hosts"]["kvm-2"]["error"], silent)
+        for document in (planned, applied):
+            self.assertRegex(self.object(document, "Host", "kvm-2")["error"], silent)
+            self.assertEqual({(each["name"], bool(each.get("error"))) for each in document["objects"]}, {("a", False), ("b", True), ("kvm-2", True)}, document)
+        self.assertIn("new", self.hv.domain("a").XMLDesc())
+        self.apply()
 
     def observe(self, status=0):
         """A file, and what was said."""

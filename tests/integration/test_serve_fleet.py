@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from service_case import TestCase, lab, wait_for  # noqa: E402
+from service_case import TestCase, lab, threads, wait_for  # noqa: E402
 
 
 class Fleet(TestCase):
@@ -119,6 +119,27 @@ class Fleet(TestCase):
             self.assertFalse(self.runs("b"))
             self.write(title="new")
             wait_for(lambda: self.runs("b"), service.log)
+
+    def test_one_that_stops_to_answer_in_the_middle(self):
+        """While several calls wait on its connection: the pass goes on without it."""
+        self.write()
+        self.hv.reconcile(self.hv.path("specs"), check=0)
+        for n in range(20):
+            self.other.define(f"more{n}")
+        silent = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": f"observe: connected: {self.other.uri}#1",
+                  "RECONCILE_FAULT_COMMAND": f"kill -STOP {self.other.daemon.pid}"}
+        try:
+            with self.fleet_service(env=silent) as service:
+                state = service.wait_state(lambda state: state["passes"] and not state["hosts"]["kvm-2"]["connected"] and "host/kvm-2" in state["objects"])
+                self.assertRegex(state["objects"]["host/kvm-2"]["text"], "keepalive timeout|no answer since")
+                service.wait_state(lambda state: "kvm-2/vm/b" in state["objects"])
+                self.assertEqual([name for name in threads(service.process) if name in ("work", "observe")], [], "they wait on")
+                self.comes_back(service, "a")
+                os.kill(self.other.daemon.pid, signal.SIGCONT)
+                service.wait_state(lambda state: state["hosts"]["kvm-2"]["connected"] and not state["objects"])
+                self.comes_back(service, "b")
+        finally:
+            os.kill(self.other.daemon.pid, signal.SIGCONT)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from service_case import TestCase, lab, wait_for  # noqa: E402
+from service_case import TestCase, lab, threads, wait_for  # noqa: E402
 
 PROMPTLY = 20  # 4.5 s, on a machine that has other things to do
-
-
-def threads(process):
-    """Their names."""
-    names = []
-    for task in os.listdir(f"/proc/{process.pid}/task"):
-        with open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
-            names.append(file.read().strip())
-    return names
 
 
 def used(process):
@@ -101,10 +92,10 @@ class Hang(TestCase):
         """What was begun is written down, and the next run goes on from there."""
         hv = self.hv
         hv.write("all.yaml", hv.vm("web"))
-        hang = {"RECONCILE_FAULT_AT": "domain: defined", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}; touch {hv.path('state/held')}"}
+        hang = {"RECONCILE_FAULT_AT": "domain: defined", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}"}
         try:
             with self.service(env=hang) as service:
-                wait_for(lambda: os.path.exists(hv.path("state/held")), service.log)
+                service.wait_log("vm/web: start ...")
                 self.assertEqual(service.stop(PROMPTLY), 0)
                 self.assertIn("is left to the next run", service.log())
         finally:

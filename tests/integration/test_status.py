@@ -81,7 +81,7 @@ class Status(lab.TestCase):
         """While it is asked: commands that only read end too, and say who is silent."""
         hv = self.hv
         hv.define("web")
-        stop = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": "observe: connected", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}"}
+        stop = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": "observe: connected: ", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}"}
         for arguments in (("status",), ("observe",), ("import", "web"), ("graph",)):
             try:
                 result = hv.reconcile(*arguments, env={**hv.env, **stop}, check=1)

@@ -1,0 +1,141 @@
+#include "state/libvirt/event_loop.h"
+
+#include <glib-unix.h>
+#include <libvirt/libvirt.h>
+#include <sys/socket.h>
+
+/* A file descriptor that is watched, or a timer. */
+typedef struct {
+  int id;
+  int fd;              /* borrowed, open until the watch is removed; -1: a timer */
+  gboolean connection; /* … is a connection's socket */
+  int wanted;          /* events; or milliseconds, -1: never */
+  GSource *source;     /* NULL: nothing is wanted */
+  virEventHandleCallback ready;
+  virEventTimeoutCallback over;
+  void *opaque;
+  virFreeCallback release;
+} Watch;
+
+static GMutex lock;
+static GHashTable *watches; /* id → Watch *, owned: those that aren't removed */
+static int last_id;
+static __thread gboolean is_opening;
+
+void event_loop_opening(gboolean opening) { is_opening = opening; }
+
+static const struct {
+  int event;
+  GIOCondition condition;
+} conditions[] = {
+    {.event = VIR_EVENT_HANDLE_READABLE, .condition = G_IO_IN}, {.event = VIR_EVENT_HANDLE_WRITABLE, .condition = G_IO_OUT},
+    {.event = VIR_EVENT_HANDLE_ERROR, .condition = G_IO_ERR},   {.event = VIR_EVENT_HANDLE_ERROR, .condition = G_IO_NVAL},
+    {.event = VIR_EVENT_HANDLE_HANGUP, .condition = G_IO_HUP},
+};
+
+static GIOCondition condition_of(int events) {
+  GIOCondition condition = 0;
+  for (gsize i = 0; i < G_N_ELEMENTS(conditions); i++)
+    condition |= events & conditions[i].event ? conditions[i].condition : 0;
+  return condition;
+}
+
+static int events_of(GIOCondition condition) {
+  int events = 0;
+  for (gsize i = 0; i < G_N_ELEMENTS(conditions); i++)
+    events |= condition & conditions[i].condition ? conditions[i].event : 0;
+  return events;
+}
+
+static gboolean on_ready(int fd, GIOCondition condition, gpointer data) {
+  const Watch *watch = data;
+  watch->ready(watch->id, fd, events_of(condition), watch->opaque);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_over(gpointer data) {
+  const Watch *watch = data;
+  watch->over(watch->id, watch->opaque);
+  return G_SOURCE_CONTINUE;
+}
+
+static void ask_for_nothing(Watch *watch) {
+  if (watch->source == NULL)
+    return;
+  g_source_destroy(watch->source);
+  g_clear_pointer(&watch->source, g_source_unref);
+}
+
+static void ask_for(Watch *watch, int wanted) {
+  gboolean timer = watch->fd < 0;
+  ask_for_nothing(watch);
+  watch->wanted = wanted;
+  if (timer ? wanted < 0 : wanted == 0)
+    return;
+  watch->source = timer ? g_timeout_source_new((guint)wanted) : g_unix_fd_source_new(watch->fd, condition_of(wanted));
+  g_source_set_callback(watch->source, timer ? on_over : G_SOURCE_FUNC(on_ready), watch, NULL);
+  g_source_attach(watch->source, NULL);
+}
+
+static int add(Watch *watch, int wanted) {
+  g_mutex_lock(&lock);
+  int id = watch->id = ++last_id;
+  g_hash_table_insert(watches, &watch->id, watch);
+  ask_for(watch, wanted);
+  g_mutex_unlock(&lock);
+  return id;
+}
+
+static void update(int id, int wanted) {
+  g_mutex_lock(&lock);
+  Watch *watch = g_hash_table_lookup(watches, &id);
+  if (watch != NULL && (watch->fd < 0 || watch->wanted != wanted)) /* a timer begins anew */
+    ask_for(watch, wanted);
+  g_mutex_unlock(&lock);
+}
+
+/* By the loop itself: whoever removes a watch may hold what this asks for, and the loop may be in its callback. */
+static gboolean release_removed(gpointer data) {
+  Watch *watch = data;
+  if (watch->release != NULL)
+    watch->release(watch->opaque);
+  g_free(watch);
+  return G_SOURCE_REMOVE;
+}
+
+static int remove_watch(int id) {
+  g_mutex_lock(&lock);
+  Watch *watch = g_hash_table_lookup(watches, &id);
+  if (watch != NULL) {
+    g_hash_table_remove(watches, &id);
+    ask_for_nothing(watch);
+    if (watch->connection)
+      shutdown(watch->fd, SHUT_RDWR);
+    g_idle_add_full(G_PRIORITY_HIGH, release_removed, watch, NULL);
+  }
+  g_mutex_unlock(&lock);
+  return watch != NULL ? 0 : -1;
+}
+
+static gboolean is_stream(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+static int add_handle(int fd, int events, virEventHandleCallback ready, void *opaque, virFreeCallback release) {
+  Watch *watch = g_new0(Watch, 1);
+  *watch = (Watch){.fd = fd, .connection = is_opening && is_stream(fd), .ready = ready, .opaque = opaque, .release = release};
+  return add(watch, events);
+}
+
+static int add_timeout(int milliseconds, virEventTimeoutCallback over, void *opaque, virFreeCallback release) {
+  Watch *watch = g_new0(Watch, 1);
+  *watch = (Watch){.fd = -1, .over = over, .opaque = opaque, .release = release};
+  return add(watch, milliseconds);
+}
+
+void event_loop_register(void) {
+  watches = g_hash_table_new(g_int_hash, g_int_equal);
+  virEventRegisterImpl(add_handle, update, remove_watch, add_timeout, update, remove_watch);
+}
