@@ -99,6 +99,8 @@ static void take_config(RunOptions *options, const Config *config, const SourceR
     options->state_dir = config->state_dir;
   options->allow |= config->allow;
   options->prune |= given(&spec->prune, PruneSpec, enabled) && spec->prune.enabled;
+  if (options->formerly == NULL)
+    options->formerly = config_formerly(config);
   if (options->prune_percent == 0)
     options->prune_percent = (guint)spec->prune.limit;
   if (options->jobs == 0)
@@ -154,6 +156,8 @@ int command_apply(const Cli *cli) {
   }
   Apply apply = {.cli = cli, .progress = make_progress(cli)};
   RunOptions options = run_options(cli, cancel);
+  const char *const formerly[] = {cli->options.formerly, NULL};
+  options.formerly = *formerly ? formerly : NULL;
   Rules rules;
   if (config)
     take_config(&options, config, reading, &rules);

@@ -54,6 +54,8 @@ static const Option options[] = {
     {"prune", 0, G_OPTION_ARG_NONE, OPTION(prune), FOR(APPLY) | FOR(GRAPH), NULL, "Delete what is ours and has left the source"},
     {"prune-limit", 0, G_OPTION_ARG_INT, OPTION(prune_limit), FOR(APPLY) | FOR(GRAPH), "PERCENT",
      "Most of what is ours that a run may delete (default: 30)"},
+    {"formerly", 0, G_OPTION_ARG_FILENAME, OPTION(formerly), FOR(APPLY) | FOR(GRAPH), "SOURCE",
+     "What the source was before it moved: take over its machines, and count them as this one's"},
     {"prune-images", 0, G_OPTION_ARG_FILENAME, OPTION(prune_images), FOR(APPLY), "AGE",
      "Delete base images that nothing uses and nobody touched for so long (such as 30d)"},
     {"forbid-extra", 0, G_OPTION_ARG_NONE, OPTION(forbid_extra), FOR(APPLY), NULL,

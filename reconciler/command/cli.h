@@ -5,7 +5,7 @@
 
 typedef struct {
   char *connect, *output, *plan_in, *plan_out, *against, *allow, *state_dir, *color, *config;
-  char *host, *prune_images, *source;
+  char *host, *prune_images, *source, *formerly;
   guint64 prune_images_age; /* milliseconds */
   gboolean once, dry_run, preflight, prune, forbid_extra, disks, events, verbose, quiet, help, version;
   int prune_limit, jobs; /* 0: not given */

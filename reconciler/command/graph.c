@@ -27,12 +27,14 @@ static int graph_host(const Cli *cli) {
 }
 
 static int graph_plan(const Cli *cli) {
+  const char *const formerly[] = {cli->options.formerly, NULL};
   RunOptions options = {
       .source = cli->args[0],
       .uri = cli->options.connect,
       .state_dir = cli->options.state_dir,
       .dry_run = TRUE,
       .prune = cli->options.prune,
+      .formerly = formerly[0] ? formerly : NULL,
       .allow = cli->view.allow,
       .prune_percent = (guint)cli->options.prune_limit,
   };

@@ -38,8 +38,13 @@ static GPtrArray *differences(const Object *desired, const ActualDomain *found) 
   return diff_spec(&diff);
 }
 
-static gboolean record_differs(const Object *declared, const ActualDomain *found) {
-  return found->owner == NULL || !spec_equal(&VmSpec_table, declared->spec, &found->owner->spec) ||
+/* Of a source that moved all is written anew; of another one, only what changes. */
+static gboolean is_from_before(const PlanInput *input, const Ownership *owner) {
+  return g_strcmp0(owner->source, input->source) != 0 && input_owns(input, owner->source);
+}
+
+static gboolean record_differs(const PlanInput *input, const Object *declared, const ActualDomain *found) {
+  return found->owner == NULL || is_from_before(input, found->owner) || !spec_equal(&VmSpec_table, declared->spec, &found->owner->spec) ||
          !spec_equal(&MetadataSpec_table, &declared->metadata, &found->owner->metadata) ||
          leaving_is_over(&found->leaving, &found->live);
 }
@@ -55,7 +60,7 @@ static void compare(gpointer data, gpointer item) {
   if (each->error != NULL || each->found == NULL)
     return;
   each->fields = differences(each->resolved->desired, each->found);
-  each->record_differs = record_differs(each->declared, each->found);
+  each->record_differs = record_differs(input, each->declared, each->found);
 }
 
 GHashTable *compare_machines(const PlanInput *input) {

@@ -11,6 +11,7 @@ typedef struct {
   const GPtrArray *placed;       /* of Placed *: where the machines of the fleet are and belong; NULL: no fleet */
   const Desired *everywhere;     /* what all hosts of the fleet shall have; NULL: `desired` is all */
   const char *source, *revision; /* identity of the source; revision may be NULL */
+  const char *const *formerly;   /* what it was called before it moved; NULL: it hasn't */
   guint allow;                   /* bits of Impact allowed for this run beyond the harmless ones */
   gboolean prune;
   gboolean collect;              /* delete base images that nothing uses … */
@@ -21,6 +22,11 @@ typedef struct {
   guint prune_percent;           /* most of what we own that one run may delete … */
   guint deleted_lately;          /* … together with what others deleted that count as one with it */
 } PlanInput;
+
+/* Whether a record that names `source` is of this source, or was before it moved. */
+static inline gboolean input_owns(const PlanInput *input, const char *source) {
+  return g_strcmp0(source, input->source) == 0 || (input->formerly != NULL && source != NULL && g_strv_contains(input->formerly, source));
+}
 
 #define ALLOW(impact) (1u << (impact))
 #define ALLOW_OVERCOMMIT (1u << IMPACT_N) /* write more into a pool than it has available */

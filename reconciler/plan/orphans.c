@@ -1,5 +1,6 @@
 /* Machines that are ours and that no file declares any more: reported, and deleted only when
- * asked for, with guards. Those of another source are its matter; a run that prunes says so. */
+ * asked for, with guards. Those of another source are its matter: a run that prunes says so, and one that declares
+ * machines of that source, since it may have moved here. */
 #include "reconciler/plan/chain.h"
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/disk_facts.h"
@@ -8,6 +9,7 @@
 typedef struct {
   const ActualDomain *domain;
   PlanObject *object;
+  gboolean moved; /* it is of another source, of which files here declare machines */
 } Orphan;
 
 static gboolean is_protected(const Ownership *owner) {
@@ -21,17 +23,25 @@ static gboolean has_other_name(const ActualDomain *domain) {
 }
 
 /* Why this orphan stays although deletion was asked for; NULL: it may go. */
-static char *reason_to_keep(const PlanBuilder *builder, const ActualDomain *domain) {
+static char *reason_to_keep(const PlanBuilder *builder, const Orphan *orphan) {
+  const ActualDomain *domain = orphan->domain;
   if (has_other_name(domain))
     return g_strdup_printf("kept: its record is of the machine %s: it was renamed, or copied, by a person; declare it under its name, or remove "
                            "it with virsh", domain->owner->metadata.name);
-  if (g_strcmp0(domain->owner->source, builder->input->source) != 0)
-    return g_strdup_printf("kept: it was declared by another source, %s", domain->owner->source);
+  if (!input_owns(builder->input, domain->owner->source))
+    return g_strdup_printf("kept: it was declared by another source, %s%s", domain->owner->source,
+                           orphan->moved ? ", of which other machines are declared here: if that has moved here, say so (--formerly, or source.formerly)" : "");
   if (is_protected(domain->owner))
     return g_strdup("kept: deletionProtection is set");
   if (!domain->is_persistent)
     return g_strdup("kept: it runs without a definition");
   return NULL;
+}
+
+static char *why_orphan(const PlanInput *input, const ActualDomain *domain) {
+  if (g_strcmp0(domain->owner->source, input->source) == 0)
+    return g_strdup("no file declares it any more; --prune deletes it");
+  return g_strdup_printf("no file declares it any more since this source was %s; --prune deletes it, where that is said too", domain->owner->source);
 }
 
 static Action *delete_file(PlanBuilder *builder, const Orphan *orphan, const char *what, const char *path, const Action *after) {
@@ -162,9 +172,26 @@ static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
                          deletions, owned, percent);
 }
 
+static gboolean is_declared(const PlanInput *input, const ActualDomain *domain) {
+  return desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, domain->name) != NULL;
+}
+
+/* Other sources whose machines are declared here. */
+static GHashTable *sources_declared_here(const PlanInput *input) {
+  GHashTable *sources = g_hash_table_new(g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  const ActualDomain *domain;
+  g_hash_table_iter_init(&iter, input->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (domain->owner != NULL && domain->owner->source != NULL && !input_owns(input, domain->owner->source) && is_declared(input, domain))
+      g_hash_table_add(sources, domain->owner->source);
+  return sources;
+}
+
 void plan_orphans(PlanBuilder *builder) {
   const PlanInput *input = builder->input;
   g_autoptr(GArray) orphans = g_array_new(FALSE, FALSE, sizeof(Orphan));
+  g_autoptr(GHashTable) others = sources_declared_here(input);
   guint owned = 0, deletions = 0;
   GHashTableIter iter;
   ActualDomain *domain;
@@ -172,10 +199,10 @@ void plan_orphans(PlanBuilder *builder) {
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
     if (domain->owner == NULL)
       continue;
-    gboolean other = g_strcmp0(domain->owner->source, input->source) != 0;
+    gboolean other = !input_owns(input, domain->owner->source);
     owned += !other;
-    Orphan orphan = {.domain = domain};
-    if ((!other || input->prune) && desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, domain->name) == NULL)
+    Orphan orphan = {.domain = domain, .moved = other && domain->owner->source != NULL && g_hash_table_contains(others, domain->owner->source)};
+    if ((!other || orphan.moved || input->prune) && !is_declared(input, domain))
       g_array_append_val(orphans, orphan);
   }
   g_array_sort(orphans, by_name);
@@ -184,9 +211,9 @@ void plan_orphans(PlanBuilder *builder) {
     orphan->object = build_object(builder, KIND_VIRTUAL_MACHINE, orphan->domain->name, CHANGE_ORPHAN, NULL);
     orphan->object->fingerprint = g_strdup(orphan->domain->fingerprint);
     orphan->object->place = g_strdup(orphan->domain->owner->place);
-    g_autofree char *keep = reason_to_keep(builder, orphan->domain);
+    g_autofree char *keep = reason_to_keep(builder, orphan);
     if (keep != NULL || !input->prune) {
-      build_note(orphan->object, keep != NULL ? g_steal_pointer(&keep) : g_strdup("no file declares it any more; --prune deletes it"));
+      build_note(orphan->object, keep != NULL ? g_steal_pointer(&keep) : why_orphan(input, orphan->domain));
       continue;
     }
     delete_orphan(builder, orphan);

@@ -75,6 +75,11 @@ const char *config_identity(const Config *config) {
   return given(source, ServiceSourceSpec, name) ? source->name : NULL;
 }
 
+const char *const *config_formerly(const Config *config) {
+  const ServiceSourceSpec *source = &config->spec.source;
+  return given(source, ServiceSourceSpec, formerly) ? (const char *const *)source->formerly : NULL;
+}
+
 Rules config_rules(const Config *config) {
   const ServiceSpec *spec = &config->spec;
   return (Rules){

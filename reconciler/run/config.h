@@ -22,6 +22,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
 /* The name under which machines remember it, where one is given; NULL: the source's own. Borrowed. */
 const char *config_identity(const Config *config);
+/* What it was before it moved; NULL: it hasn't. Borrowed. */
+const char *const *config_formerly(const Config *config);
 /* Rules for now, without patience; borrowed from the configuration. */
 Rules config_rules(const Config *config);
 /* Whether the notifications' command is to be told of this. */

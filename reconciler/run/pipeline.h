@@ -32,6 +32,7 @@ typedef struct {
   const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL */
   const char *revision;
   const char *cause;        /* why a service makes this run; NULL: somebody runs it */
+  const char *const *formerly; /* names and addresses that the source had before it moved; NULL: it hasn't */
   const char *identity;     /* name under which machines remember the source; NULL: what the source says */
 } RunOptions;
 

@@ -82,6 +82,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
       .actual = host->actual,
       .host = host->name,
       .source = options->identity != NULL ? options->identity : pipeline->source,
+      .formerly = options->formerly,
       .revision = pipeline->revision,
       .allow = options->allow,
       .prune = options->prune && !pipeline->desired->rewritten,

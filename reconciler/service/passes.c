@@ -93,6 +93,7 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .journal = service->journal,
       .desired = pass->reading->desired,
       .identity = pass->reading->identity,
+      .formerly = config_formerly(pass->config),
       .revision = pass->reading->revision,
       .cause = pass->cause,
   };

@@ -238,6 +238,27 @@ class Clashes(OddCase):
         self.assertEqual([each["name"] for each in plan["objects"]], ["y"], "orphans of another source are its matter")
 
 
+    def test_a_source_that_moved(self):
+        """Nobody but the administrator knows that the old place isn't applied any more."""
+        old = self.specs(self.stopped(), self.stopped("gone"), self.stopped("stays"))
+        self.hv.apply(old)
+        new = os.path.dirname(self.hv.write("others/all.yaml", self.stopped(), self.stopped("stays")))
+        for arguments in ((), ("--prune", "--prune-limit", "100")):
+            plan = self.hv.plan(*arguments, new, status=0)
+            self.assertIn(f"declared by another source, {old}, of which", self.object(plan, "VirtualMachine", "gone")["notes"][0])
+            self.hv.apply(*arguments, new)
+        moved = ("--formerly", old)
+        plan = self.hv.plan(*moved, new, status=2)
+        self.assertEqual([(each["kind"], each["object"]) for each in plan["actions"]], [("domain-record", "vm/stays"), ("domain-record", "vm/x")])
+        self.assertIn(f"{old}: this run takes it over", self.object(plan, "VirtualMachine", "x")["notes"][0])
+        self.assertIn("since this source was", self.object(plan, "VirtualMachine", "gone")["notes"][0])
+        self.hv.apply(*moved, new)
+        self.assertEqual(self.hv.plan(*moved, new, status=0)["summary"]["orphans"], 1)
+        self.hv.apply(*moved, "--prune", "--prune-limit", "50", new)
+        self.assertEqual(sorted(domain.name() for domain in self.hv.conn.listAllDomains()), ["stays", "x"])
+        self.assertEqual(self.hv.plan(new, status=0)["summary"]["orphans"], 0)
+
+
 class HalfMade(OddCase):
     """Runs that broke off, at places that can be told from outside."""
 
