@@ -197,6 +197,15 @@ static gboolean carry_autostart(const ActionContext *context, virDomainPtr domai
   return TRUE;
 }
 
+/* Until libvirt there knows them, nobody does anything to it. */
+static void set_snapshots(FactsSpec *facts, const char *names) {
+  unset(facts, FactsSpec_snapshotsComing);
+  if (!names)
+    return;
+  facts->snapshotsComing = g_strsplit(names, "\n", -1);
+  set_given(facts, FactsSpec, snapshotsComing);
+}
+
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error) {
   const char *left = act_arg(action, "left"), *to = act_need(action, "to", error);
   g_autoptr(xmlDoc) doc = to ? act_domain_doc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, error) : NULL;
@@ -231,6 +240,7 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   set_text(facts, FactsSpec_home, &facts->home, to);
   set_text(facts, FactsSpec_movedFrom, &facts->movedFrom, context->object->host);
   set_left(facts, left);
+  set_snapshots(facts, act_arg(action, "snapshots"));
   ownership_write(xmlDocGetRootElement(doc), record);
   return xml_text(doc);
 }

@@ -21,6 +21,11 @@ gboolean move_started(virDomainPtr domain, GError **error);
 gboolean move_take_autostart(virDomainPtr domain, GError **error);
 /* Where it has arrived, or stays, it starts with its host as before. */
 gboolean move_give_autostart(virDomainPtr domain, GError **error);
+/* Tells the newer copy's libvirt of the snapshots that it is to have, as the older one has them, and notes that it has. */
+gboolean move_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
+gboolean move_forget_coming(virDomainPtr domain, GError **error);
+/* Whether the newer copy has all snapshots of the older one: else an error that names one. */
+gboolean move_has_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
 /* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. */
 void move_go_on(const ActionContext *context, const Action *action);
 /* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */

@@ -23,7 +23,7 @@ static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name
   g_autoptr(VirDomain) left = NULL;
   if (there) {
     virDomainDestroy(there);
-    virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM);
+    virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA);
   }
   return move_find_there(peer, name, &left, NULL) && !left;
 }
@@ -39,9 +39,11 @@ static void go_back(const ActionContext *context, const Action *action, virDomai
   move_give_autostart(here, NULL);
 }
 
-static gboolean arrive(const Action *action, virDomainPtr there, GError **error) {
+static gboolean arrive(const Action *action, virDomainPtr here, virDomainPtr there, GError **error) {
   if (!there)
     return libvirt_fail(error, "cannot define it on the other host");
+  if (act_arg(action, "snapshots") && !move_snapshots(here, there, error))
+    return FALSE;
   if (act_arg(action, "start") && (!start_there(there, error) || !move_started(there, error)))
     return FALSE;
   return move_give_autostart(there, error);
@@ -74,7 +76,7 @@ static gboolean go(const ActionContext *context, const Action *action, GError **
   there = virDomainDefineXMLFlags(peer, text, 0);
   explicit_bzero(text, strlen(text));
   FAULT("move: defined there");
-  gboolean fine = arrive(action, there, error);
+  gboolean fine = arrive(action, here, there, error);
   if (!fine)
     go_back(context, action, here, there, peer, error);
   return fine;

@@ -65,10 +65,25 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
     return libvirt_fail(error, "cannot see whether the copy on %s is running", act_arg(action, "from"));
   if (active && !end_paused(action, &copies, error))
     return FALSE;
-  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)
+  if (!move_has_snapshots(copies.older, copies.newer, error))
+    return FALSE;
+  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA) < 0)
     return libvirt_fail(error, "cannot undefine domain %s on %s", context->object->name, act_arg(action, "from"));
   FAULT("move: undefined here");
   return TRUE;
+}
+
+gboolean act_move_snapshots(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(Copies) copies = {0};
+  if (act_arg(action, "told")) {
+    g_autoptr(VirDomain) here = act_own_domain(context, error);
+    return here && move_forget_coming(here, error);
+  }
+  if (!copies_find(context, action, &copies, error))
+    return FALSE;
+  if (!copies.older)
+    return act_stale(error, "the copy on %s, which had its snapshots, has gone", act_arg(action, "from"));
+  return move_snapshots(copies.older, copies.newer, error);
 }
 
 /* Neither its host starts it, nor a run that can't see the newer one. */

@@ -1,6 +1,7 @@
 #include "reconciler/plan/compare.h"
 
 #include "reconciler/plan/diff.h"
+#include "reconciler/plan/migration.h"
 #include "state/leaving.h"
 #include "state/work.h"
 
@@ -28,6 +29,10 @@ static char *refuse_existing(const PlanInput *input, const Object *declared, con
     return g_strdup("a transient machine of this name runs, which has no definition to manage: stop it, or define it ('virsh dumpxml', 'virsh define')");
   if (found->owner == NULL && !adopt)
     return g_strdup("a machine of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name");
+  if (input->placed == NULL && move_awaits_notes(found)) {
+    g_autofree char *lacks = move_notes_text(found);
+    return g_strdup_printf("%s: use the source that declares both hosts", lacks);
+  }
   if (may_be_elsewhere(input, found))
     return g_strdup_printf("it was being moved to %s, and may run there: use the source that declares both hosts", found->owner->facts.movingTo);
   return NULL;

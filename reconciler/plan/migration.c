@@ -52,6 +52,9 @@ static void go_cold(Move *move) {
     string_map_set(action->args, "start", "true");
   if (move->left->len > 0)
     string_map_set(action->args, "left", move->left->str);
+  g_autofree char *snapshots = move->domain->snapshots->len > 0 ? move_snapshot_names(move->domain, "\n") : NULL;
+  if (snapshots != NULL)
+    string_map_set(action->args, "snapshots", snapshots);
   move_state_note(move, action);
   set_changes(move, action);
   string_map_set(move_act(move, ACTION_DOMAIN_LEAVE, g_strdup("undefine it here"))->args, "from", move->placed->now->name);
@@ -61,9 +64,9 @@ static int mode_of(const VmSpec *vm) {
   return given(vm, VmSpec, migration) && given(&vm->migration, MigrationSpec, mode) ? vm->migration.mode : MigrationMode_automatic;
 }
 
-gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain) {
+gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain, gboolean bare) {
   int mode = mode_of(vm);
-  return domain->active && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(domain) == NULL);
+  return domain->active && mode != MigrationMode_cold && (mode == MigrationMode_live || move_not_live(domain, bare) == NULL);
 }
 
 /* Stopping it is permitted by asking for it, by its policy, or by the run. */
@@ -76,7 +79,7 @@ gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm) {
 
 static char *stop_first(Move *move) {
   if (!move_may_stop(move->builder, move->vm))
-    return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", move_not_live(move->domain));
+    return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", move_not_live(move->domain, FALSE));
   Action *action = move_act(move, ACTION_DOMAIN_SHUTDOWN, NULL);
   action->description = plan_shutdown(move->vm, action);
   if (!given(&move->vm->shutdown, ShutdownSpec, force)) { /* for a move nothing is powered off, unless the file says so */
@@ -95,12 +98,19 @@ static void describe(Move *move, Action *check) {
   const MemorySpec *memory = &move->domain->live.memory;
   g_autofree char *sent = move->live && given(memory, MemorySpec, size) ? bytes_format_short(memory->size) : NULL;
   g_autofree char *state = sent != NULL ? g_strdup_printf(" and %s of memory", sent) : g_strdup("");
+  g_autofree char *snapshots = move_snapshot_names(move->domain, ", ");
   const char *way = move->live ? "live" : move->starts ? "cold" : "stopped";
   string_map_set(check->args, "way", way);
   move_set_number(check, "bytes", move->bytes);
   build_note(move->object, g_strdup_printf("it moves %s: %s of files%s to copy", move->live ? "while it runs" : move->starts ? "shut down, and is started there"
                                                                         : move->domain->active ? "shut down, and stays so" : "as it is, stopped",
                                            size, state));
+  if (*snapshots != '\0')
+    build_note(move->object, g_strdup_printf("its snapshots come along: %s", snapshots));
+  if (move->live && move_awaits_snapshots(move->vm, move->domain)) {
+    move->object->follows = TRUE;
+    build_note(move->object, g_strdup("the snapshots that are declared are taken when it has moved, in the same run"));
+  }
   build_note(move->object, g_strdup_printf("checked on %s: libvirt's version, machine type, CPU, bridges, networks, pools and their space, and that no "
                                            "machine or file stands in the way", move->to));
 }
@@ -108,9 +118,9 @@ static void describe(Move *move, Action *check) {
 static char *plan_way(Move *move) {
   gboolean runs = move->domain->active, interrupted = given(&move->domain->owner->facts, FactsSpec, restarting);
   move->starts = (runs || interrupted) && !(given(move->vm, VmSpec, powerState) && move->vm->powerState == PowerState_stopped);
-  move->live = move_goes_live(move->vm, move->domain);
-  if (move->live && move_not_live(move->domain) != NULL)
-    return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain));
+  move->live = move_goes_live(move->vm, move->domain, FALSE);
+  if (move->live && move_not_live(move->domain, FALSE) != NULL)
+    return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain, FALSE));
   char *error = move_refusal(move);
   if (error != NULL)
     return error;
@@ -149,7 +159,9 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
   PlanObject *object = build_object(builder, KIND_VIRTUAL_MACHINE, machine->metadata.name, CHANGE_UPDATE, machine);
   const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, machine->metadata.name);
   g_autoptr(GString) disks = g_string_new(NULL), left = g_string_new(NULL), shared = g_string_new(NULL);
-  Move move = {builder, object, placed, domain, object_vm(machine), placed->home->actual, placed->home->name, .disks = disks, .left = left, .shared = shared};
+  g_autoptr(GPtrArray) files = g_ptr_array_new();
+  Move move = {builder, object, placed, domain, object_vm(machine), placed->home->actual, placed->home->name, .disks = disks, .left = left, .files = files,
+               .shared = shared};
   object->desired = object_copy(machine);
   object->fingerprint = g_strdup(domain->fingerprint);
   char *error = domain->error != NULL ? g_strdup_printf("it can't be read: %s", domain->error) : NULL;
@@ -176,7 +188,8 @@ void plan_migrations(PlanBuilder *builder) {
       continue;
     if (each->now == NULL || !g_str_equal(each->now->name, host))
       continue;
-    if (each->now == each->home || each->stale != NULL)
+    const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, each->machine->metadata.name);
+    if (each->now == each->home || each->stale != NULL || move_awaits_notes(domain))
       plan_moved(builder, each);
     else
       plan_move(builder, each);

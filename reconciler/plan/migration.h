@@ -15,6 +15,7 @@ typedef struct {
   gboolean live;
   gboolean starts;        /* one that moves cold is started there */
   GString *disks, *left;  /* targets that are copied; paths that stay behind, one a line */
+  GPtrArray *files;       /* of const ActualVolume *: those of the machine that are copied */
   GString *shared;        /* pools that are relied on to be shared, one a line */
   guint64 bytes;          /* that are copied */
   const char *last;       /* id of the last action */
@@ -26,10 +27,10 @@ void move_set_number(Action *action, const char *key, guint64 value);
 /* What the machine is now: as it runs, or as it is defined. */
 const VmSpec *move_spec(const Move *move);
 
-/* Why it can't go while it runs; NULL: it can. */
-const char *move_not_live(const ActualDomain *domain);
+/* Why it can't go while it runs; NULL: it can. bare: its snapshots are gone then. */
+const char *move_not_live(const ActualDomain *domain, gboolean bare);
 /* Whether it goes while it runs, as far as its devices and its file say; else, whether it may be stopped for that. */
-gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain);
+gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain, gboolean bare);
 gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm);
 /* Why it can't go that way; NULL: nothing that can be known beforehand. Free it. */
 char *move_refusal(const Move *move);
@@ -47,9 +48,33 @@ void move_state(Move *move);
 /* Tells an action where they are. */
 void move_state_note(const Move *move, Action *action);
 
+/* Its snapshots (migration_snapshots.c). Why they can't go that way; NULL: they can, or there are none. */
+char *move_snapshots_refusal(const Move *move);
+/* All files of its disks and snapshots, each once: const ActualVolume *, borrowed. ret_unknown (may be NULL): one of a
+ * snapshot, of which nothing is known. */
+GPtrArray *move_files(const Actual *actual, const ActualDomain *domain, char **ret_unknown);
+/* Puts each before what it lies on, and keeps their order else. */
+void move_files_from_the_top(GPtrArray *files);
+/* Whether a snapshot of the machine names or holds the file, or what it holds lies on that. */
+gboolean move_is_kept(const Move *move, const char *path);
+/* Who uses a file, that isn't the machine nor one of `files`, as a reason; NULL: nobody. */
+char *move_other_user(const Move *move, const GPtrArray *files, const char *path);
+char *move_snapshot_names(const ActualDomain *domain, const char *separator);
+/* The file declares a snapshot that was never taken. */
+gboolean move_awaits_snapshots(const VmSpec *vm, const ActualDomain *domain);
+/* It arrived, and libvirt there is still to be told of the snapshots that came along; that, in words; and whether it knows
+ * all of them already, so that this has only to be noted. */
+gboolean move_awaits_notes(const ActualDomain *domain);
+char *move_notes_text(const ActualDomain *domain);
+gboolean move_has_notes(const ActualDomain *domain);
+
 /* What differs beside the host (migration_changes.c), once its storage is planned: shows what is done on the way.
  * ret_resize: CPU or memory; ret_rest: there is more, which the record must not call applied. */
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest);
+
+/* What is to be true of it where it is before it moves, by this run, which then moves it ("its snapshots are removed"); NULL:
+ * nothing. ret_bare: it has no snapshots then. */
+const char *move_first(const VmSpec *vm, const ActualDomain *domain, gboolean *ret_bare);
 
 /* What all machines together bring to a host's pool must fit: those that don't become errors. */
 void moves_check_space(Plan *plan, const Fleet *fleet);

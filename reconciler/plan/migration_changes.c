@@ -1,5 +1,5 @@
 /* What a file asks for beside another host. A machine that moves stopped gets its new size there, in the same plan,
- * is started there or not, and with its host or not; what else differs is the next run's, which sees the machine where it is then. */
+ * is started there or not, and with its host or not; what else differs is looked at when the machine is there. */
 #include "reconciler/plan/diff.h"
 #include "reconciler/plan/migration.h"
 
@@ -14,7 +14,7 @@ static gboolean is_disk_size(const FieldChange *change) { return g_str_has_prefi
 /* Disks that are copied can grow where they arrive. */
 static gboolean grows(Move *move, const Resolved *resolved, const FieldChange *change) {
   g_auto(GStrv) copied = g_strsplit(move->disks->str, ",", -1);
-  if (change->effect == EFFECT_NEVER || !g_strv_contains((const char *const *)copied, change->match))
+  if (change->effect == EFFECT_NEVER || move->domain->snapshots->len > 0 /* what they hold stays as it is */ || !g_strv_contains((const char *const *)copied, change->match))
     return FALSE;
   const DiskSpec *disk = list_find(&DiskSpec_table, object_vm(resolved->desired)->disks, &DiskSpec_table.fields[DiskSpec_target], change->match);
   const ActualDisk *now = actual_disk(move->domain->disks, change->match);
@@ -62,8 +62,10 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
     field_change_free(change);
   }
   *ret_rest = rest->len > 0;
-  if (rest->len > 0)
-    build_note(move->object, g_strdup_printf("when it has moved, the next run looks at the rest: %s", rest->str));
+  if (rest->len > 0) {
+    move->object->follows = TRUE;
+    build_note(move->object, g_strdup_printf("the rest is looked at and done when it has moved, in the same run: %s", rest->str));
+  }
   object_free(move->object->desired);
   move->object->desired = g_steal_pointer(&resolved->desired);
 }

@@ -9,21 +9,14 @@ static gboolean has_devices(const VmSpec *vm) {
                                             (given(devices, HostDevicesSpec, usb) && devices->usb->len > 0));
 }
 
-const char *move_not_live(const ActualDomain *domain) {
+const char *move_not_live(const ActualDomain *domain, gboolean bare) {
+  if (!bare && domain->snapshots->len > 0)
+    return "libvirt migrates no machine that has snapshots";
   if (has_devices(&domain->live))
     return "it has devices of its host";
   if (given(&domain->live, VmSpec, filesystems) && domain->live.filesystems->len > 0)
     return "it shares directories of its host";
   return NULL;
-}
-
-/* What the file has no more is removed where it is, by a run before (placement.c). */
-static char *refuse_snapshots(const ActualDomain *domain) {
-  g_autoptr(GString) names = g_string_new(NULL);
-  for (guint i = 0; i < domain->snapshots->len; i++)
-    g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", ((const ActualSnapshot *)domain->snapshots->pdata[i])->name);
-  return g_strdup_printf("it has snapshots (%s), which libvirt doesn't move: leave snapshots and snapshotPolicy out of the file, and the next run removes "
-                         "those that are ours here, and the one after moves it; remove others by 'virsh snapshot-delete %s NAME'", names->str, domain->name);
 }
 
 static char *refuse_machine(const Move *move) {
@@ -33,8 +26,6 @@ static char *refuse_machine(const Move *move) {
     return g_strdup("it is hibernated, and its saved memory can't be moved: start it, or discard the memory");
   if (domain->has_helper)
     return g_strdup("an interrupted run still holds its disks: run once with it where it is, then move it");
-  if (domain->snapshots->len > 0 || domain->has_snapshots)
-    return refuse_snapshots(domain);
   if (has_devices(vm))
     return g_strdup("it has devices of its host: detach them first");
   if (given(vm, VmSpec, type) && vm->type == DomainType_kvm && !move->there->has_kvm)
@@ -71,6 +62,8 @@ static void need_networks(const Move *move) {
 
 char *move_refusal(const Move *move) {
   char *error = refuse_machine(move);
+  if (error == NULL)
+    error = move_snapshots_refusal(move);
   if (error == NULL)
     error = move_state_refusal(move);
   if (error == NULL)

@@ -8,6 +8,12 @@ static void add_line(GString *text, const char *line) { g_string_append_printf(t
 
 static gboolean is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
 
+static void rely_on(const Move *move, const char *pool) {
+  g_auto(GStrv) pools = g_strsplit(move->shared->str, "\n", -1);
+  if (!g_strv_contains((const char *const *)pools, pool))
+    add_line(move->shared, pool);
+}
+
 static gboolean is_layer_shared(const Move *move, const ActualVolume *layer) { return layer->pool != NULL && is_shared(move, layer->pool); }
 
 /* Whether the pool of a layer is on the other host too: of the same name, at the same path. It may be made by this
@@ -74,7 +80,7 @@ static char *move_base(Move *move, const ActualVolume *base) {
   if (!has_pool(move, base, &error))
     return error;
   if (is_shared(move, base->pool))
-    add_line(move->shared, base->pool);
+    rely_on(move, base->pool);
   else
     string_map_set(bring(move, ACTION_MOVE_BASE, base, "its base image")->args, "sha256", sha256);
   return NULL;
@@ -88,28 +94,39 @@ static char *move_file(Move *move, const ActualVolume *file, const char *what) {
   if (file->backing_path != NULL)
     return g_strdup_printf("%s has a backing store, and only whole files are taken along", file->path);
   if (is_shared(move, file->pool))
-    add_line(move->shared, file->pool);
+    rely_on(move, file->pool);
   else
     bring(move, ACTION_MOVE_FILE, file, what);
   return NULL;
 }
 
-static void move_volume(Move *move, const ActualDisk *disk) {
-  const ActualVolume *top = disk->chain->pdata[0];
-  g_autofree char *shown = bytes_format_short(top->allocation);
-  Action *action = move->live ? move_act(move, ACTION_MOVE_PREPARE, g_strdup_printf("make room for disk %s on %s", disk->target, move->to))
-                              : move_act(move, ACTION_MOVE_VOLUME, g_strdup_printf("copy disk %s (%s) to %s", disk->target, shown, move->to));
-  string_map_set(action->args, "toPool", top->pool);
-  string_map_set(action->args, "path", top->path);
-  move_set_number(action, "bytes", top->allocation);
-  move_set_number(action, move->live ? "capacity" : "size", move->live ? top->capacity : top->physical);
-  move->bytes += top->allocation;
+/* The disk whose present layer the file is; NULL: it is another layer, or memory. */
+static const ActualDisk *disk_on(const Move *move, const ActualVolume *file) {
+  for (guint i = 0; i < move->domain->disks->len; i++) {
+    const ActualDisk *disk = move->domain->disks->pdata[i];
+    if (disk->chain->len > 0 && g_str_equal(((const ActualVolume *)disk->chain->pdata[0])->path, file->path))
+      return disk;
+  }
+  return NULL;
+}
+
+static void move_volume(Move *move, const ActualVolume *file) {
+  g_autofree char *shown = bytes_format_short(file->allocation);
+  const ActualDisk *disk = disk_on(move, file);
+  g_autofree char *what = disk != NULL ? g_strdup_printf("disk %s", disk->target) : g_strdup_printf("its snapshots' %s", file->name);
+  Action *action = move->live ? move_act(move, ACTION_MOVE_PREPARE, g_strdup_printf("make room for %s on %s", what, move->to))
+                              : move_act(move, ACTION_MOVE_VOLUME, g_strdup_printf("copy %s (%s) to %s", what, shown, move->to));
+  string_map_set(action->args, "toPool", file->pool);
+  string_map_set(action->args, "path", file->path);
+  move_set_number(action, "bytes", file->allocation);
+  move_set_number(action, move->live ? "capacity" : "size", move->live ? file->capacity : file->physical);
+  move->bytes += file->allocation;
   if (!move->live)
     return;
-  string_map_set(action->args, "format", top->format);
-  if (top->backing_path != NULL) {
-    string_map_set(action->args, "backingPath", top->backing_path);
-    string_map_set(action->args, "backingFormat", top->backing_format);
+  string_map_set(action->args, "format", file->format);
+  if (file->backing_path != NULL) {
+    string_map_set(action->args, "backingPath", file->backing_path);
+    string_map_set(action->args, "backingFormat", file->backing_format);
   }
 }
 
@@ -117,6 +134,25 @@ static gboolean is_medium(const Move *move, const char *target) {
   const VmSpec *vm = move_spec(move);
   const DiskSpec *disk = given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
   return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
+}
+
+/* One that is copied, is there, or is a base. */
+static char *move_layer(Move *move, const ActualVolume *layer, gboolean top) {
+  g_autofree char *base = base_volume_digest(layer->path);
+  char *error = NULL;
+  if (is_layer_shared(move, layer)) {
+    rely_on(move, layer->pool);
+    return has_pool(move, layer, &error) ? NULL : error;
+  }
+  if (!top && (base != NULL || !move_is_kept(move, layer->path)))
+    return base == NULL && layer->backing_path != NULL ? g_strdup("its chain is deeper than an overlay on a base: merge it first (chain.onExceed)")
+                                                       : move_base(move, layer);
+  if (!has_pool(move, layer, &error))
+    return error;
+  if (is_there(move, layer) && !is_left_there(move, layer))
+    return g_strdup_printf("there is a file %s on %s already: look what it is, and remove it", layer->path, move->to);
+  g_ptr_array_add(move->files, (gpointer)layer);
+  return NULL;
 }
 
 static char *move_disk(Move *move, const ActualDisk *disk) {
@@ -130,26 +166,44 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", disk->path);
   if (!has_pool(move, top, &error))
     return error;
-  if (is_shared(move, top->pool)) {
-    add_line(move->shared, top->pool);
-    for (guint i = 1; error == NULL && i < disk->chain->len; i++)
-      if (!is_layer_shared(move, disk->chain->pdata[i]))
-        error = move_base(move, disk->chain->pdata[i]);
-    return error;
-  }
-  if (is_medium(move, disk->target))
+  if (is_medium(move, disk->target) && !is_shared(move, top->pool))
     return move_file(move, top, "its medium");
-  if (disk->chain->len > 2)
-    return g_strdup("its chain is deeper than an overlay on a base: merge it first (chain.onExceed)");
-  if (is_there(move, top) && !is_left_there(move, top))
-    return g_strdup_printf("there is a file %s on %s already: look what it is, and remove it", top->path, move->to);
-  if (disk->chain->len == 2 && (error = move_base(move, disk->chain->pdata[1])) != NULL)
-    return error;
-  if (disk->chain->len == 1 && top->backing_path != NULL)
-    return g_strdup_printf("it lies on %s, which is in no storage pool: put its directory into one on both hosts", top->backing_path);
-  g_string_append_printf(move->disks, "%s%s", move->disks->len > 0 ? "," : "", disk->target);
-  add_line(move->left, top->path);
-  return NULL;
+  const ActualVolume *last = disk->chain->pdata[disk->chain->len - 1];
+  for (guint i = 0; error == NULL && i < disk->chain->len; i++)
+    error = move_layer(move, disk->chain->pdata[i], i == 0);
+  if (error == NULL && last->backing_path != NULL && !is_shared(move, top->pool))
+    error = g_strdup_printf("it lies on %s, which is in no storage pool: put its directory into one on both hosts", last->backing_path);
+  if (error == NULL && !is_shared(move, top->pool))
+    g_string_append_printf(move->disks, "%s%s", move->disks->len > 0 ? "," : "", disk->target);
+  return error;
+}
+
+static gboolean is_in_chain(const Move *move, const ActualVolume *file) {
+  for (guint i = 0; i < move->domain->disks->len; i++) {
+    const ActualDisk *disk = move->domain->disks->pdata[i];
+    for (guint j = 0; j < disk->chain->len; j++)
+      if (g_str_equal(((const ActualVolume *)disk->chain->pdata[j])->path, file->path))
+        return TRUE;
+  }
+  return FALSE;
+}
+
+/* What no disk has in its chain now: other branches, memory. */
+static char *move_snapshot_files(Move *move) {
+  char *unknown = NULL, *error = NULL;
+  if (move->domain->snapshots->len == 0)
+    return NULL;
+  g_autoptr(GPtrArray) all = move_files(move->builder->input->actual, move->domain, &unknown);
+  if (unknown != NULL)
+    error = g_strdup_printf("what its snapshots hold can't be told: nothing is known of %s; put its directory into a storage pool on both hosts, or look "
+                            "at that again ('virsh pool-refresh')", unknown);
+  g_free(unknown);
+  for (guint i = 0; error == NULL && i < all->len; i++)
+    if (!is_in_chain(move, all->pdata[i]))
+      error = move_layer(move, all->pdata[i], FALSE);
+  for (guint i = 0; error == NULL && i < move->files->len; i++)
+    error = move_other_user(move, all, ((const ActualVolume *)move->files->pdata[i])->path);
+  return error;
 }
 
 /* Where it is in no pool, only the action can look: it compares them. */
@@ -174,11 +228,18 @@ char *move_storage(Move *move) {
     g_autofree char *trouble = move_disk(move, disk);
     error = trouble != NULL ? g_strdup_printf("disk %s: %s", disk->target, trouble) : NULL;
   }
-  return error;
+  return error != NULL ? error : move_snapshot_files(move);
 }
 
+/* Copied from the bottom, so that each layer finds what it lies on, and deleted from the top; else in the order of the disks. */
 void move_disks(Move *move) {
-  g_auto(GStrv) targets = g_strsplit(move->disks->str, ",", -1);
-  for (char **target = targets; *target != NULL; target++)
-    move_volume(move, actual_disk(move->domain->disks, *target));
+  g_autoptr(GPtrArray) copied = g_ptr_array_new();
+  for (guint i = move->files->len; i-- > 0;)
+    g_ptr_array_add(copied, move->files->pdata[i]);
+  move_files_from_the_top(copied);
+  for (guint i = copied->len; i-- > 0;)
+    move_volume(move, copied->pdata[i]);
+  move_files_from_the_top(move->files);
+  for (guint i = 0; i < move->files->len; i++)
+    add_line(move->left, ((const ActualVolume *)move->files->pdata[i])->path);
 }

@@ -97,11 +97,10 @@ static char *undo(Rest *rest, const char *wanted) {
                                                        "with fenced: true when it is certainly off", to);
   }
   g_autoptr(GString) volumes = g_string_new(NULL);
-  for (guint i = 0; i < rest->domain->disks->len; i++) {
-    const ActualDisk *disk = rest->domain->disks->pdata[i];
-    for (guint j = 0; j < disk->chain->len; j++)
-      add_half_made(rest, there, disk->chain->pdata[j], volumes);
-  }
+  g_autoptr(GPtrArray) files = move_files(rest->builder->input->actual, rest->domain, NULL);
+  move_files_from_the_top(files);
+  for (guint i = 0; i < files->len; i++)
+    add_half_made(rest, there, files->pdata[i], volumes);
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
@@ -146,6 +145,24 @@ static gboolean older_copy(Rest *rest) {
   return left && !runs;
 }
 
+/* --- snapshots that came along, and that libvirt here doesn't know yet --- */
+
+static char *bring_snapshots(Rest *rest) {
+  const FleetHost *from = rest->placed->stale;
+  gboolean told = move_has_notes(rest->domain);
+  g_autofree char *lacks = move_notes_text(rest->domain);
+  if (from == NULL && !told)
+    return g_strdup_printf("%s: nothing is done to it until that host can be asked, or libvirt here has been told ('virsh snapshot-create %s --redefine')",
+                           lacks, rest->object->name);
+  Action *action = act(rest, ACTION_MOVE_SNAPSHOTS, told ? rest->placed->now->name : from->name, rest->placed->now->name,
+                       g_strdup(told ? "note that its snapshots are known here" : "tell libvirt here of the snapshots that came along"));
+  if (told)
+    string_map_set(action->args, "told", "true");
+  rest->object->follows = TRUE;
+  build_note(rest->object, g_strdup("the rest is looked at and done when its snapshots are known here, in the same run"));
+  return NULL;
+}
+
 /* --- what comes after it: the move that the file asks for now --- */
 
 static Action *last_action(const Rest *rest) {
@@ -161,7 +178,7 @@ static Action *last_action(const Rest *rest) {
 /* By the same run: what that stops is shown by what comes before. */
 static void go_on(const Rest *rest, const FleetHost *to, const char *when) {
   const VmSpec *vm = object_vm(rest->placed->machine);
-  gboolean runs = rest->domain->active || given(rest->facts, FactsSpec, restarting), live = move_goes_live(vm, rest->domain);
+  gboolean runs = rest->domain->active || given(rest->facts, FactsSpec, restarting), live = move_goes_live(vm, rest->domain, rest->placed->bare);
   Action *last = last_action(rest);
   rest->object->follows = TRUE;
   if (last != NULL && runs && !live && move_may_stop(rest->builder, vm)) {
@@ -195,6 +212,12 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   if (object->change == CHANGE_ERROR)
     return;
   Rest rest = begin(builder, object, placed);
+  if (move_awaits_notes(rest.domain)) {
+    char *error = bring_snapshots(&rest);
+    if (error != NULL)
+      build_error(builder, object, error);
+    return;
+  }
   gboolean goes = placed->stale != NULL && older_copy(&rest);
   if (placed->stale == NULL) {
     g_free(undo(&rest, NULL));
@@ -205,7 +228,7 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   else if (placed->home != placed->now)
     build_note(object, g_strdup_printf("it shall be on %s: it is moved when no older copy is left on %s", placed->home->name, placed->stale->name));
   else if (placed->later != NULL)
-    go_on(&rest, placed->later, "its snapshots are removed");
+    go_on(&rest, placed->later, placed->first);
 }
 
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {

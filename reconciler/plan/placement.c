@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "reconciler/plan/capacity.h"
-#include "reconciler/plan/snapshot_rules.h"
+#include "reconciler/plan/migration.h"
 #include "schema/digest.h"
 
 static void placed_free(gpointer data) {
@@ -236,22 +236,12 @@ static void place_by_choice(const Fleet *fleet, Placed *placed, Capacity *capaci
     capacity_add(capacity, takes, placed->machine, domain_of(placed));
 }
 
-/* Snapshots don't move. Those of ours that the file doesn't have any more are removed where they are, so that it can. */
-static gboolean has_snapshots_to_remove(const Placed *placed) {
-  const VmSpec *vm = object_vm(placed->machine);
+static void stay_first(Placed *placed) {
   const ActualDomain *domain = domain_of(placed);
-  if (domain == NULL || domain->snapshots->len == 0 || (given(vm, VmSpec, snapshots) && vm->snapshots->len > 0) || given(vm, VmSpec, snapshotPolicy))
-    return FALSE;
-  for (guint i = 0; i < domain->snapshots->len; i++) {
-    const SnapshotFactSpec *fact = snapshot_fact(&domain->owner->facts, ((const ActualSnapshot *)domain->snapshots->pdata[i])->name);
-    if (fact == NULL || fact->origin == SnapshotOrigin_safety)
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static void stay_for_snapshots(Placed *placed) {
-  if (placed->error != NULL || placed->now == NULL || placed->home == placed->now || !has_snapshots_to_remove(placed))
+  if (placed->error != NULL || domain == NULL || placed->home == placed->now)
+    return;
+  placed->first = move_first(object_vm(placed->machine), domain, &placed->bare);
+  if (placed->first == NULL)
     return;
   placed->later = placed->home;
   placed->home = placed->now;
@@ -276,7 +266,7 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
       place_by_choice(fleet, placed, capacity);
     if (placed->error == NULL && placed->now == NULL)
       check_new(fleet, placed);
-    stay_for_snapshots(placed);
+    stay_first(placed);
   }
   return all;
 }

@@ -5,7 +5,9 @@
 typedef struct {
   const Object *machine;
   const FleetHost *home;   /* where it shall be; NULL: see error */
-  const FleetHost *later;  /* … when its snapshots, which the file has no more, are removed where it is; NULL: home is where it shall be */
+  const FleetHost *later;  /* … when something is done where it is: NULL: home is where it shall be */
+  const char *first;       /* … that this is over, in words */
+  gboolean bare;           /* … and it has no snapshots then */
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
   const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
   const Fleet *fleet;

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+import xml.etree.ElementTree as ET
 
 import lab
 import libvirt
@@ -13,6 +14,7 @@ from product import document
 from move_case import MoveCase, POOL  # noqa: E402
 
 SHARED = "/var/lib/libvirt/shared"
+SNAPSHOTS = [{"name": "one", "disks": ["vdb"]}, {"name": "within", "mode": "internal"}, {"name": "two"}]
 # The spec of the machine, and whether its disks are on storage that both hosts have.
 WAYS = {
     "live_shared": ({}, True),
@@ -21,6 +23,9 @@ WAYS = {
     "cold_running": ({"migration": {"mode": "cold"}}, False),
     "cold_unsaid": ({"migration": {"mode": "cold"}, "powerState": None}, False),
     "cold_shared": ({"migration": {"mode": "cold"}}, True),
+    "snapshots_stopped": ({"powerState": "stopped", "snapshots": SNAPSHOTS}, False),
+    "snapshots_running": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, False),
+    "snapshots_shared": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, True),
 }
 KILLS = ["reconcile", "source", "target", "link"]
 
@@ -117,7 +122,8 @@ class Faults(MoveCase):
         self.beats = 0
         self.write_at("lab-a", powerState="stopped")
         self.assertEqual(self.run_inside()[0], 0)
-        self.hv.run("qemu-io", "-c", "write -P 90 3M 1M", f"{self.directory}/web-vdb.qcow2")
+        self.top = self.path_of("vdb", self.hv)
+        self.hv.run("qemu-io", "-c", "write -P 90 3M 1M", self.top)
         self.write_at("lab-a")
         self.assertEqual(self.run_inside()[0], 0)
         if WAYS[way][0].get("powerState", "running") is None:
@@ -126,6 +132,15 @@ class Faults(MoveCase):
             self.guest(self.hv).wait_heartbeat()
         self.hv.domain("web").setAutostart(1)
         self.content = self.on_disk(self.hv)
+        self.own, self.notes = self.listing(self.hv, self.directory), self.snapshots(self.hv)
+
+    def path_of(self, target, host):
+        disks = ET.fromstring(host.domain("web").XMLDesc(0)).findall("devices/disk")
+        return next(disk.find("source").get("file") for disk in disks if disk.find("target").get("dev") == target)
+
+    def snapshots(self, host):
+        """All that libvirt there knows of them."""
+        return sorted((each.getName(), each.isCurrent(), each.getXMLDesc(0)) for each in host.domain("web").listAllSnapshots())
 
     @property
     def directory(self):
@@ -133,7 +148,7 @@ class Faults(MoveCase):
 
     def disk(self, host):
         """What the guest has counted on it, and what else it holds."""
-        said = host.run("sh", "-c", f"cd {host.directory} && qemu-img convert -U -O raw {self.directory}/web-vdb.qcow2 disk && "
+        said = host.run("sh", "-c", f"cd {host.directory} && qemu-img convert -U -O raw {self.top} disk && "
                         "od -An -tu2 -N2 disk && tail -c +1048577 disk | sha256sum && rm disk").split()
         return int(said[0]), said[1]
 
@@ -284,7 +299,7 @@ class Faults(MoveCase):
         states = [(host.name, libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF)]
         self.assertEqual(self.copies(), states, told)
         self.assertEqual(host.domain("web").autostart(), 1, told)
-        own = ["web-vda.qcow2", "web-vdb.qcow2"]
+        own = self.own
         shared = WAYS[self.way][1]
         self.assertEqual(self.listing(self.hv, SHARED), own if shared else [], told)
         self.assertEqual(self.listing(host, POOL), [] if shared else own, told)
@@ -293,6 +308,7 @@ class Faults(MoveCase):
             listening = each.run("ss", "-Hltn").split("\n")
             self.assertEqual([line for line in listening if ":491" in line], [], told)
         self.assertEqual(self.on_disk(host), self.content, told)
+        self.assertEqual(self.snapshots(host), self.notes, told)
         self.wait_runs()
 
     def listing(self, host, directory):

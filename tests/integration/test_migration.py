@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402
-from move_case import MoveCase  # noqa: E402
+from move_case import MoveCase, POOL  # noqa: E402
 
 
 class Live(MoveCase):
@@ -59,28 +59,72 @@ class Live(MoveCase):
                     self.other.conn.storagePoolLookupByName("moving").storageVolLookupByName("web-vdb.qcow2").delete()
 
 class Snapshots(MoveCase):
-    def at(self, host, *snapshots):
-        more = {"snapshots": [{"name": name} for name in snapshots]} if snapshots else {}
-        self.write(self.machine(host, powerState="stopped", **more))
+    """Machines that have some: they come along where the machine is off, with the files of every branch."""
 
-    def test_they_stand_in_the_way(self):
-        self.at("lab-a", "one")
+    def at(self, host, *snapshots, **more):
+        if snapshots:
+            more["snapshots"] = [each if isinstance(each, dict) else {"name": each} for each in snapshots]
+        disks = [{"target": "vda", "image": "base", "pool": "moving"}, {"target": "vdb", "size": "16MiB", "pool": "moving"}]
+        self.write(self.machine(host, **{"powerState": "stopped", "serials": None, "disks": disks, **more}))
+
+    def fill(self, name, seed):
+        """Something that only this layer has."""
+        self.hv.run("qemu-io", "-f", "qcow2", "-c", f"write -P {seed} {seed}M 64k", f"{POOL}/{name}")
+
+    def sums(self, host):
+        return host.run("sh", "-c", f"cd {POOL} && sha256sum web*").splitlines()
+
+    def notes(self, host):
+        """What libvirt there knows of the snapshots."""
+        return sorted((each.getName(), each.isCurrent(), each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+                      for each in host.domain("web").listAllSnapshots())
+
+    def branches(self):
+        """On lab-a: two snapshots, gone back to the first one, and what went before kept; and one that a person made."""
+        self.at("lab-a", "one", "two")
         self.apply()
-        self.at("lab-b", "one")
-        self.assertIn("it has snapshots (one)", self.error_of(self.apply(status=1)))
-        # Those that the file has no more go first, where they are; then it is moved.
-        self.at("lab-b")
-        document = self.apply()
-        self.assertIn("it shall be on lab-b", str([each["notes"] for each in document["objects"] if each["name"] == "web"]))
-        self.assert_moved()
+        for seed, name in enumerate(("web-vdb.one.qcow2", "web-vdb.two.qcow2"), 1):
+            self.fill(name, seed)
+        self.at("lab-a", "one", "two", revert={"to": "one", "request": "r1"})
+        self.apply()
+        self.fill("web-vdb.r1.qcow2", 3)
+        self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>")  # within the top layers
+
+    def test_every_branch_comes_along(self):
+        self.branches()
+        sums, notes = self.sums(self.hv), self.notes(self.hv)
+        self.assertEqual([len(notes), len(sums)], [4, 8 + 2])
+        want = {"revert": {"to": "one", "request": "r1"}}
+        self.at("lab-b", "one", "two", **want)
+        self.apply()
+        self.assertEqual(self.where(), ["lab-b"])
+        self.assertEqual([self.sums(self.other), self.notes(self.other), self.files(self.hv)], [sums, notes, []])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        # It can go back there, and one that is declared no more is merged there.
+        self.other.domain("web").snapshotLookupByName("by-hand").delete()
+        self.at("lab-b", "two", revert={"to": "two", "request": "r2"})
+        self.apply()
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        holds = ["-c", "read -P 1 1M 64k", "-c", "read -P 0 2M 64k", "-c", "read -P 0 3M 64k"]
+        self.other.run("qemu-io", "-f", "qcow2", *holds, f"{POOL}/web-vdb.r2.qcow2")  # fails where it isn't so
+    def test_what_comes_first(self):
+        """What is to be done where it is, before it moves, is done by the same run."""
         self.at("lab-a")
         self.apply()
-        self.at("lab-b")
-        by_hand = self.hv.domain("web").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>")
-        self.assertIn("virsh snapshot-delete web", self.error_of(self.apply(status=1)))
-        by_hand.delete()
-        self.apply()
-        self.assert_moved()
+        self.at("lab-b", "before", cpu={"count": 2})
+        document = self.apply()
+        self.assertIn("it shall be on lab-b: it is moved when the snapshots that are declared are taken", self.notes_of(document))
+        self.assertEqual([self.where(), [name for name, _, _ in self.notes(self.other)]], [["lab-b"], ["before"]])
+        self.assertIn("<vcpu placement='static'>1<", self.notes(self.other)[0][2])
+        self.assertIn("<vcpu placement='static'>2<", self.other.domain("web").XMLDesc())
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.at("lab-a", cpu={"count": 2})
+        self.assertIn("it is moved when its snapshots are removed", self.notes_of(self.apply()))
+        self.assertEqual([self.where(), self.files(self.other), self.files(self.hv), self.notes(self.hv)],
+                         [["lab-a"], [], ["web-vda.qcow2", "web-vdb.qcow2"], []])
+
+    def notes_of(self, document):
+        return str([each["notes"] for each in document["objects"] if each["name"] == "web"])
 
 
 class Cold(MoveCase):

@@ -108,9 +108,12 @@ class Refused(MoveCase):
             domain.attachDeviceFlags("<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/var/lib/libvirt/aside/vdc'/>"
                                      "<target dev='vdc' bus='virtio'/></disk>", 2)
         domain.detachDeviceFlags("<disk type='file' device='disk'><source file='/var/lib/libvirt/aside/vdc'/><target dev='vdc' bus='virtio'/></disk>", 2)
-        with self.refused("snapshots"):  # within the disks
-            domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)
+        with self.refused(f"{POOL}/clone.qcow2 lies on {POOL}/web-vda.qcow2, which the machine's snapshots hold"):
+            domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)  # within the disks
+            self.hv.run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", f"{POOL}/web-vda.qcow2", f"{POOL}/clone.qcow2")
+            self.hv.conn.storagePoolLookupByName("moving").refresh()
         domain.snapshotLookupByName("by-hand").delete()
+        self.hv.conn.storageVolLookupByPath(f"{POOL}/clone.qcow2").delete()
         # A layer, and nothing that says so any more; where libvirt knows it: test_migration.
         with self.refused("its chain is deeper than an overlay on a base"):
             self.hv.run("sh", "-c", f"cd {POOL} && mv web-vda.qcow2 web-vda.below.qcow2 && qemu-img create -q -f qcow2 -F qcow2 "
