@@ -73,9 +73,11 @@ static gboolean tell_again(const Settling *settling, GError **error) {
 
 /* --- it is on none of them: what was made is put away --- */
 
-/* QEMU's lock on an image keeps anybody else from changing it: growing it by nothing is refused while it is open. */
-static gboolean check_closed(virStorageVolPtr volume, const char *path, guint64 capacity, GError **error) {
-  return virStorageVolResize(volume, capacity, 0) == 0 ||
+/* QEMU's lock on an image keeps anybody else from changing it: growing it by nothing is refused while it is open. One that
+ * libvirtd died making holds nothing yet: it is grown by something, or has nothing that could be lost. */
+static gboolean check_closed(virStorageVolPtr volume, const char *path, const VolumeFacts *facts, GError **error) {
+  guint64 capacity = facts->capacity ? facts->capacity : facts->physical + (1 << 20);
+  return !facts->physical || virStorageVolResize(volume, capacity, 0) == 0 ||
          libvirt_fail(error, "%s was left by a run that was interrupted, and seems to be in use: stop the machine, or choose another name "
                       "for the snapshot", path);
 }
@@ -99,7 +101,7 @@ static gboolean delete_left(const Settling *settling, const char *path, const ch
   if (base && facts.backing_path && g_strcmp0(facts.backing_path, base) != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't based on %s: move it away, or choose another name", path,
                       settling->wanted->name, base);
-  return (!base || check_closed(volume, path, facts.capacity, error)) && volume_delete(volume, error);
+  return (!base || check_closed(volume, path, &facts, error)) && volume_delete(volume, error);
 }
 
 static gboolean put_away(const Settling *settling, const GPtrArray *disks, GError **error) {

@@ -2,10 +2,11 @@
 """A few of the places where taking and removing snapshots may be interrupted (all: tests/soak/test_faults.py)."""
 
 import os
+import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-import lab  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from snapshot_case import SnapshotCase, lab  # noqa: E402
 import faults  # noqa: E402
 
 
@@ -23,6 +24,24 @@ class Some(faults.TestCase):
             last = max(number for number, name in enumerate(names, 1) if name == place)
             self.places(step - 1)
             self.assertTrue(self.at(step, last, self.kill_reconcile, place))
+
+
+class HalfMade(SnapshotCase):
+    def test_layer(self):
+        """libvirtd died while it made the layer: the file is empty, or says that it holds nothing."""
+        self.apply(powerState="stopped")
+        for number, make in enumerate((["truncate", "-s", "0"], ["qemu-img", "create", "-q", "-f", "qcow2"])):
+            name = f"s{number}"
+            self.declare(name)
+            process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: begun"})
+            process.communicate()
+            self.assertEqual(process.returncode, -9)
+            path = self.path(f"web-vda.{name}.qcow2")
+            subprocess.run([*make, path, *(["0"] if number else [])], check=True)
+            self.hv.give(path)
+            self.apply(name)
+            self.assertEqual(self.sources(), {"vda": f"web-vda.{name}.qcow2"})
+            self.apply()
 
 
 if __name__ == "__main__":
