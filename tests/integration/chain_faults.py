@@ -3,6 +3,7 @@
 import subprocess
 
 from chain_case import ChainCase, lab  # noqa: F401  (sets the path)
+import counting
 import faults
 
 DISK = {"target": "vda", "pool": "lab", "size": "8MiB"}
@@ -16,8 +17,7 @@ class Scenario(faults.Scenario):
     policy = {"maxDepth": 1, "onExceed": "commit"}
 
     def documents(self, hv, step):
-        return [hv.pool(), hv.image(), hv.vm("web", "control", serials=hv.control_port("web"), disks=[DISK], chain=self.policy,
-                                             powerState="running" if self.running else None)]
+        return [hv.pool(), counting.machine(hv, "web", [DISK], chain=self.policy, powerState="running" if self.running else None)]
 
     def prepare(self, case, step):
         self.content = None
@@ -30,14 +30,14 @@ class Scenario(faults.Scenario):
 
     def fill(self, case, step, layer):
         if self.running:
-            case.assertEqual(case.hv.guest("web").do("write", "vda", 1 + step % 5, layer), "0")
+            counting.write(case.hv, "web", "vda", 1 + step % 5, 1 + (step * 2 + (layer == "y")) % 250)
         else:
             value = 1 + (step * 2 + (layer == "y")) % 250
             subprocess.run(["qemu-io", "-c", f"write -q -P {value} {(step % 60) * 65536} 131072", case.defined()], check=True,
                            stdout=subprocess.DEVNULL)
 
     def read(self, case):
-        return case.hv.guest("web").do("sum", "vda") if self.running else case.seen()
+        return counting.digest(case.hv, "web") if self.running else case.seen()
 
     def check(self, case):
         if self.content:
@@ -70,8 +70,7 @@ class AroundSnapshots(Scenario):
 
     def documents(self, hv, step):
         self.kept = f"kept{step}"
-        return [hv.pool(), hv.vm("web", "control", serials=hv.control_port("web"), disks=[DISK], chain=self.policy, powerState=None,
-                                 snapshots=[{"name": self.kept}])]
+        return [hv.pool(), counting.machine(hv, "web", [DISK], chain=self.policy, powerState=None, snapshots=[{"name": self.kept}])]
 
     def check(self, case):
         if self.content:

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 
 import lab
 import libvirt
+from faults import COMMON
 from product import document
 from move_case import MoveCase, POOL  # noqa: E402
 
@@ -45,8 +46,6 @@ def brief(status, out):
     return "\n".join(lines)
 
 
-# The executor passes these at each action: they say nothing that its own places don't.
-COMMON = (": begun in the journal", ": verified", ": ended in the journal")
 QUICK = "keepalive_interval = 1\nkeepalive_count = 3\n"
 
 

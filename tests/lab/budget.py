@@ -59,19 +59,27 @@ class Budget:
                 break
             yield number
 
-    def draw(self, things):
-        """All in their order, or some in another one."""
+    def shuffled(self, things):
+        """In their order where all are done."""
         things = list(things)
         if not self.whole:
             self.random.shuffle(things)
+        return things
+
+    def as_far(self, things):
+        """Of the list as many as the time permits."""
         for number in self.rounds(len(things)):
             yield things[number]
 
-    def draw_of(self, lists):
-        """Tuples with a place (from 1) of each list, until all of all have been drawn: the shorter ones again."""
-        orders = [self.random.sample(range(1, len(each) + 1), len(each)) for each in lists]
-        for number in self.rounds(max(map(len, orders))):
-            yield tuple(order[number % len(order)] for order in orders)
+    def draw(self, things):
+        """All in their order, or some in another one."""
+        return self.as_far(self.shuffled(things))
+
+    def side_by_side(self, lists):
+        """Tuples with a thing of each list, until all of all have been met: of the shorter ones again."""
+        lists = list(lists)
+        for number in self.rounds(max(map(len, lists))):
+            yield tuple(each[number % len(each)] for each in lists)
 
     def told(self):
         """For the figure."""

@@ -16,8 +16,11 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 
+import counting
 import lab
 
+# The executor passes these at each action: nothing has been done in between.
+COMMON = (": begun in the journal", ": verified", ": ended in the journal")
 SEED = "written-before-the-kill"
 RAW = b"written by the host before the kill\n" * 4096
 
@@ -114,22 +117,25 @@ class Snapshots(Scenario):
     def documents(self, hv, step):
         taken = [{"name": "one"}, {"name": "two", "memory": True}] if step % 2 else []
         return [hv.pool(),
-                hv.vm("web", "control", serials=hv.control_port("web"), snapshots=taken,
-                      disks=[{"target": "vda", "pool": "lab", "size": "8MiB"}, {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"}]),
+                counting.machine(hv, "web", [{"target": "vda", "pool": "lab", "size": "8MiB"},
+                                             {"target": "vdb", "pool": "lab", "size": "8MiB", "format": "raw"}], snapshots=taken),
                 hv.vm("off", powerState="stopped", snapshots=taken, disks=[{"target": "vda", "pool": "lab", "size": "8MiB", "format": "raw"}])]
 
     def started(self, case):
-        guest = case.hv.guest("web")
-        for disk in ("vda", "vdb"):
-            case.assertEqual(guest.do("write", disk, 1, SEED), "0")
-        self.sums = {disk: guest.do("sum", disk) for disk in ("vda", "vdb")}
-        self.starts = guest.starts()
+        self.starts = counting.came_up(case.hv, "web")
+        for value, disk in enumerate(("vda", "vdb"), 7):
+            counting.write(case.hv, "web", disk, 1, value)
+        self.sums = self.read(case)
         with open(case.hv.path("pools/lab/off-vda.raw"), "r+b") as file:
             file.write(RAW)
 
+    def read(self, case):
+        return {disk: counting.digest(case.hv, "web", disk) for disk in ("vda", "vdb")}
+
     def check(self, case):
         guest = case.hv.guest("web")
-        case.assertEqual({disk: guest.do("sum", disk) for disk in ("vda", "vdb")}, self.sums)
+        case.assertEqual(self.read(case), self.sums)
+        guest.wait_heartbeat()
         case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
         for name in ("web", "off"):
             taken = sorted(each.getName() for each in case.hv.domain(name).listAllSnapshots())
@@ -142,6 +148,7 @@ class Snapshots(Scenario):
 
 
 class TestCase(lab.TestCase):
+    tiny = True
     budget = None  # for a sweep of less than all places
 
     def kill_reconcile(self, number):
@@ -231,16 +238,23 @@ class TestCase(lab.TestCase):
         self.converge(f"{kill.__name__} at {number} ({name})")
         return reached
 
+    def order(self, names):
+        """Numbers of places as the budget draws them: first those that say most."""
+        common = [number for number, name in enumerate(names, 1) if name.endswith(COMMON)]
+        own = [number for number in range(1, len(names) + 1) if number not in common]
+        return [*self.budget.shuffled(own), *self.budget.shuffled(common)]
+
     def everywhere(self, scenario, kill):
         """At all places, or those that the budget has time for. Where steps lead there and back, at those of both, by turns."""
-        there = self.begin(scenario)
-        ways, step = [there], 2
-        if not scenario.fresh:
-            ways.append(self.places(step))
+        ways, step = [self.begin(scenario)], 2
+        if not scenario.fresh:  # the first time may pass others than every later one
+            back = self.places(step)
             self.converge("the way back")
-            step += 1
+            ways = [back, self.places(step + 1)]
+            self.converge("the way there again")
+            step += 2
         whole, killed = not self.budget or self.budget.whole, set()
-        for numbers in itertools.count(1) if whole else self.budget.draw_of(ways):
+        for numbers in itertools.count(1) if whole else self.budget.side_by_side(map(self.order, ways)):
             reached = False
             for way, names in enumerate(ways):
                 number = numbers if whole else numbers[way]
@@ -256,10 +270,13 @@ class TestCase(lab.TestCase):
 
     def at_places(self, scenario, kill, wanted=lambda number, names: True):
         """Where all steps are alike: interrupted at each place that is wanted, as far as the budget has time."""
-        names = self.begin(scenario)
+        self.begin(scenario)
+        names = self.places(2)
+        self.converge("the third run")
         numbers = [number for number in range(1, len(names) + 1) if wanted(number, names)]
         killed = 0
-        for step, number in enumerate(self.budget.draw(numbers) if self.budget else numbers, 2):
+        order = [number for number in self.order(names) if number in numbers] if self.budget else numbers
+        for step, number in enumerate(self.budget.as_far(order) if self.budget else numbers, 3):
             self.assertTrue(self.at(step, number, kill, names[number - 1]), names[number - 1])
             killed += 1
         return killed, len(numbers)

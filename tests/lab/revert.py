@@ -5,6 +5,7 @@ import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
+import counting
 import faults
 import lab
 import libvirt
@@ -112,6 +113,7 @@ class TestCase(lab.TestCase):
 class Stopped(faults.Scenario):
     """A stopped machine goes back again and again, to an external snapshot or one within the file."""
 
+    alike = True
     flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
     spec = {"powerState": "stopped"}
     safety = False
@@ -119,11 +121,11 @@ class Stopped(faults.Scenario):
 
     def documents(self, hv, step):
         self.step = step
-        spec = {"disks": [{"target": "vda", "pool": "lab", "size": "4MiB"}], "serials": hv.control_port("web"),
-                "shutdown": {"timeout": "20s", "retryInterval": "1s"}, **self.spec}
-        if step:
-            spec["revert"] = {"to": "first", "request": f"r{step}", "safety": self.safety}
-        return [hv.pool(), hv.vm("web", "control", **spec)]
+        asked = {"revert": {"to": "first", "request": f"r{step}", "safety": self.safety}} if step else {}
+        return [hv.pool(), self.machine(hv, [{"target": "vda", "pool": "lab", "size": "4MiB"}], **self.spec, **asked)]
+
+    def machine(self, hv, disks, **spec):
+        return hv.vm("web", disks=disks, **spec)
 
     def started(self, case):
         self.write(case, "a")
@@ -198,20 +200,40 @@ class Running(Stopped):
 
     spec = {"powerState": None}
     runs = 1
+    starts = 0
+
+    def machine(self, hv, disks, **spec):
+        return counting.machine(hv, "web", disks, **spec)
 
     def started(self, case):
         case.hv.domain("web").create()
+        self.starts = counting.came_up(case.hv, "web")
         super().started(case)
 
     def write(self, case, seed):
-        TestCase.fill(case, seed)
+        counting.write(case.hv, "web", "vda", 1, ord(seed))
 
     def content(self, case):
-        return TestCase.sum(case)
+        return counting.content(case.hv, "web")
+
+    def check(self, case):
+        super().check(case)
+        if self.step:
+            self.check_guest(case)
+
+    def check_guest(self, case):
+        starts = counting.came_up(case.hv, "web")
+        case.assertGreater(starts, self.starts, "the machine wasn't started again")
+        self.starts = starts
 
 
 class Resumed(Running):
-    """With the memory."""
+    """With the memory: the guest goes on where it was."""
 
     def snapshot(self, case):
         TestCase.snapshot_memory(case, "first")
+
+    def check_guest(self, case):
+        guest = case.hv.guest("web")
+        case.assertEqual(guest.starts(), 1, "the guest started anew")
+        guest.wait_heartbeat()

@@ -2,6 +2,7 @@
 """Reconcile, and libvirtd, killed at each numbered place of runs that format, convert and export disks: the next run
 ends in the wanted state, with the content that there was, and the pool's directory holds nothing else."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 from chain_case import ChainCase, lab  # noqa: E402
+import counting  # noqa: E402
 import faults  # noqa: E402
 
 DISK = {"target": "vda", "pool": "lab", "size": "8MiB"}
@@ -51,7 +53,7 @@ class Convert(faults.Scenario):
 
     def documents(self, hv, step):
         disk = {**DISK, "format": "qcow2" if step % 2 else "raw"}
-        return [hv.pool(), hv.vm("web", "control", serials=hv.control_port("web"), powerState=None, disks=[disk])]
+        return [hv.pool(), counting.machine(hv, "web", [disk], powerState=None)]
 
     def prepare(self, case, step):
         if step == 0:
@@ -84,7 +86,7 @@ class ExportStopped(faults.Scenario):
     wanted = None
 
     def machine(self, hv, exports):
-        return hv.vm("web", "control", serials=hv.control_port("web"), powerState=self.power, disks=[DISK], exports=exports)
+        return counting.machine(hv, "web", [DISK], powerState=self.power, exports=exports)
 
     def documents(self, hv, step):
         return [hv.pool(), self.machine(hv, [{"name": f"e{step}", "disk": "vda", "to": "lab", **self.form(step)}] if step else None)]
@@ -107,6 +109,10 @@ class ExportStopped(faults.Scenario):
     def read(self, case):
         return case.seen()
 
+    def digest(self, raw):
+        with open(raw, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+
     def without_record(self, case):
         before, _, after = case.hv.domain("web").XMLDesc(2).partition("<metadata>")
         return before + after.partition("</metadata>")[2]
@@ -117,7 +123,7 @@ class ExportStopped(faults.Scenario):
         case.assertEqual(case.files(), [self.wanted, *self.disks()])
         path, raw = case.hv.path("pools/lab", self.wanted), case.hv.path("state/exported.raw")
         subprocess.run(["qemu-img", "convert", "-O", "raw", path, raw], check=True)  # takes QEMU's lock: nobody writes to it
-        case.assertEqual(case.digest(raw), self.read(case))
+        case.assertEqual(self.digest(raw), self.read(case))
         case.assertNotIn("backing", subprocess.run(["qemu-img", "info", path], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout)
         case.assertEqual(self.without_record(case), self.definition)
         case.assertEqual([each.name() for each in case.hv.conn.listAllDomains()], ["web"])
@@ -148,16 +154,19 @@ class ExportRunning(ExportStopped):
     power = "running"
 
     def started(self, case):
-        self.guest = case.hv.guest("web")
-        self.guest.wait_heartbeat()
-        self.starts = self.guest.starts()
+        self.starts = counting.came_up(case.hv, "web")
 
     def write(self, case, step):
-        case.assertEqual(self.guest.do("write", "vda", step % 8, f"step{step}"), "0")
+        counting.write(case.hv, "web", "vda", 1 + step % 7, step % 250)
 
     def read(self, case):
-        case.assertEqual(self.guest.starts(), self.starts, "the machine was restarted")
-        return self.guest.do("sum", "vda")
+        guest = case.hv.guest("web")
+        guest.wait_heartbeat()
+        case.assertEqual(guest.starts(), self.starts, "the machine was restarted")
+        return counting.digest(case.hv, "web")
+
+    def digest(self, raw):
+        return counting.digest_of(raw)
 
 
 class CompressedRunning(ExportRunning, CompressedStopped):
@@ -173,10 +182,11 @@ class ExportQuiesced(ExportRunning):
 
     def started(self, case):
         super().started(case)
+        self.guest = case.hv.guest("web")
         self.guest.do("run", "until mount | grep -q /mnt; do sleep 0.1; done")
 
     def write(self, case, step):
-        super().write(case, step)
+        case.assertEqual(self.guest.do("write", "vda", step % 8, f"step{step}"), "0")
         deadline = time.monotonic() + 60
         while "state='connected'" not in case.hv.domain("web").XMLDesc():
             case.assertLess(time.monotonic(), deadline, "the agent's channel doesn't connect")

@@ -1,0 +1,77 @@
+"""A running machine whose guest is tiny-disk, which counts in the first sector of its disk: what is on its disks is written
+through its QEMU and read from its files, so that no Linux has to boot for it."""
+
+import hashlib
+import os
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import libvirt_qemu
+
+SECTOR = 512
+BACKEND = "/machine/peripheral/{}/virtio-backend"
+
+
+def machine(hv, name, disks, **spec):
+    """A document. The first disk is the one that the guest counts on."""
+    disks = [{**disks[0], "bootIndex": 1}, *disks[1:]]
+    whole = {"disks": disks, "boot": {"kernel": hv.path("guest/tiny-disk")}, "memory": {"size": "16MiB"},
+             "shutdown": {"timeout": "20s", "retryInterval": "500ms"}}
+    return hv.vm(name, **{**whole, **spec})
+
+
+def write(hv, name, target, mib, value):
+    """64 KiB of a value, as the guest would: by its disk, which a block job watches and a snapshot switches."""
+    disk = _disk(hv, name, target)
+    backend = BACKEND.format(disk.find("alias").get("name"))
+    for command in (f"write -q -P {value} {mib}M 64k", "flush"):
+        said = libvirt_qemu.qemuMonitorCommand(hv.domain(name), f'qemu-io -d {backend} "{command}"',
+                                               libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        assert not said.strip(), said
+    assert content(hv, name, target)[mib << 20] == value, f"nothing was written to {target}"
+
+
+def content(hv, name, target="vda", most=None):
+    """What a disk holds beyond the guest's count. A machine that runs is paused for a moment: then QEMU has written all it has."""
+    domain = hv.domain(name)
+    raw = hv.path(f"state/{name}-{target}.raw")
+    running = domain.state()[0] == 1
+    if running:
+        domain.suspend()
+    try:
+        disk = _disk(hv, name, target)
+        subprocess.run(["qemu-img", "convert", "-U", "-f", disk.find("driver").get("type"), "-O", "raw", disk.find("source").get("file"), raw],
+                       check=True)
+    finally:
+        if running:
+            domain.resume()
+    data = beyond(raw, most)
+    os.unlink(raw)
+    return data
+
+
+def beyond(raw, most=None):
+    """The content of a raw image, without the count."""
+    with open(raw, "rb") as file:
+        data = file.read(most)
+    return bytes(SECTOR) + data[SECTOR:]
+
+
+def digest(hv, name, target="vda"):
+    return hashlib.sha256(content(hv, name, target)).hexdigest()
+
+
+def digest_of(raw):
+    return hashlib.sha256(beyond(raw)).hexdigest()
+
+
+def came_up(hv, name):
+    """Until the guest beats that was started last; how often it has been started."""
+    guest = hv.guest(name)
+    guest.wait(lambda each: each.heartbeats(), "a heartbeat")
+    return guest.starts()
+
+
+def _disk(hv, name, target):
+    root = ElementTree.fromstring(hv.domain(name).XMLDesc())
+    return next(disk for disk in root.findall("devices/disk") if disk.find("target").get("dev") == target)
