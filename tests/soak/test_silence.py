@@ -10,6 +10,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 from service_case import TestCase, lab, libvirt, wait_for  # noqa: E402
+from test_fleet import FleetCase  # noqa: E402
 
 
 class Silence(TestCase):
@@ -107,6 +108,29 @@ class SilenceOfOne(TestCase):
             finally:
                 os.kill(other.daemon.pid, signal.SIGCONT)
             wait_for(lambda: title_is(other, "b", "two"), service.log, 30)
+
+
+class SilenceWhileActing(FleetCase):
+    def test_one_that_stops_to_answer_while_it_is_acted_on(self):
+        """By several threads: the run ends, and what was for the other host is done."""
+        names = [f"b{n}" for n in range(8)]
+        self.write(self.machine("a", host="kvm-1"))
+        self.apply()
+        new = self.machine("a", host="kvm-1")
+        new["spec"]["title"] = "new"
+        self.write(new, *[self.machine(name, host="kvm-2") for name in names])
+        silent = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": "domain: defined#3", "RECONCILE_FAULT_COMMAND": f"kill -STOP {self.other.daemon.pid}"}
+        begun = time.monotonic()
+        try:
+            result = self.hv.reconcile(self.hv.path("specs"), env={**self.env, **silent}, timeout=120)
+        finally:
+            os.kill(self.other.daemon.pid, signal.SIGCONT)
+        lab.figure(f"patience 1 s, a run whose second host hangs while it acts: {time.monotonic() - begun:.1f} s")
+        self.assertEqual(result.status, 1, str(result))
+        self.assertRegex(str(result), "keepalive timeout|no answer since|was lost")
+        self.assertIn("new", self.hv.domain("a").XMLDesc())
+        self.apply()
+        self.assertEqual(self.names(self.other), names)
 
 
 if __name__ == "__main__":
