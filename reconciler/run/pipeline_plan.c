@@ -5,6 +5,7 @@
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/migration.h"
 #include "reconciler/plan/planner.h"
+#include "reconciler/plan/space.h"
 #include "reconciler/run/pipeline_stages.h"
 #include "state/fault.h"
 #include "state/libvirt/host_fits.h"
@@ -97,17 +98,27 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
   return planner_plan(&input);
 }
 
-static gboolean is_measured(const FleetHost *host, const char *name) {
-  const ActualPool *pool = g_hash_table_lookup(host->actual->pools, name);
-  return pool != NULL && pool->measured;
+/* Whether somebody would take of it who doesn't wait after failures. */
+static gboolean is_wanted(const Pipeline *pipeline, const Plan *plan, const ActualPool *pool) {
+  const Rules *rules = pipeline->options->rules;
+  if (rules == NULL || rules->patience == NULL)
+    return TRUE;
+  for (guint i = 0; i < plan->actions->len; i++) {
+    const Action *action = plan->actions->pdata[i];
+    g_autofree char *waits = space_taken(action, pool) > 0 ? rules->patience(rules->patience_data, action->object) : NULL;
+    if (space_taken(action, pool) > 0 && waits == NULL)
+      return TRUE;
+  }
+  return FALSE;
 }
 
 /* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
- * it looks again; a dry run can't ask it to. */
+ * it looks again; a dry run can't ask it to. A service hears of that, and plans again: then nobody wants to know. */
 static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
   g_autoptr(Plan) plan = plan_host(pipeline, host, desired);
   GError *error = NULL;
-  if (plan == NULL || plan->short_pool == NULL || pipeline->options->dry_run || is_measured(host, plan->short_pool))
+  const ActualPool *pool = plan != NULL && plan->short_pool != NULL ? g_hash_table_lookup(host->actual->pools, plan->short_pool) : NULL;
+  if (pool == NULL || pool->measured || pipeline->options->dry_run || !is_wanted(pipeline, plan, pool))
     return g_steal_pointer(&plan);
   if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, &error)) {
     pipeline_stop(pipeline, 1, error);

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import Service, TestCase, lab, wait_for  # noqa: E402
@@ -121,6 +122,27 @@ class Reload(TestCase):
             self.assertNotIn("unheard", hv.domain("web").XMLDesc())
             service.reload()
             wait_for(lambda: "unheard" in hv.domain("web").XMLDesc(), service.log)
+
+
+class NoRoom(TestCase):
+    def test_what_is_refused_for_it_waits(self):
+        """libvirt is asked to look at the pool again, and tells of that: no reason to plan again at once."""
+        hv = self.hv
+        small = hv.small_disk("small", "1M")
+        with open(hv.path("guest/some.raw"), "wb") as file:
+            file.write(os.urandom(3 << 20))
+        target = hv.make_directory("pools/small/lab")  # empty: its room is what libvirt remembers
+        hv.write("all.yaml", hv.pool(target=target), hv.image(source=hv.path("guest/some.raw")),
+                 hv.vm("web", powerState="stopped", disks=[{"target": "vda", "pool": "lab", "image": "base"}]))
+        hv.reconcile(hv.path("specs"))
+        with self.service() as service:
+            service.wait_log("make room")
+            time.sleep(3)
+            state = service.state()
+            self.assertLess(state["passes"], 10, f"{state}\n{service.log()}")
+            subprocess.run(["mount", "-o", "remount,size=16M", small], check=True)
+            service.ask("trigger")
+            wait_for(lambda: [each.name() for each in hv.conn.listAllDomains()] == ["web"], service.log)
 
 
 class Tokens(TestCase):
