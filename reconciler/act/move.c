@@ -51,13 +51,19 @@ static void set_left(FactsSpec *facts, const char *left) {
 typedef struct {
   const char *to; /* NULL: nowhere */
   gboolean arriving;
+  gint64 epoch;   /* at least */
 } Note;
 
 static gboolean set_note(FactsSpec *facts, gconstpointer data) {
   const Note *note = data;
   const char *before = given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL;
-  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving)
+  gint64 epoch = given(facts, FactsSpec, epoch) ? facts->epoch : 0;
+  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving && epoch >= note->epoch)
     return FALSE;
+  if (epoch < note->epoch) {
+    facts->epoch = note->epoch;
+    set_given(facts, FactsSpec, epoch);
+  }
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);
   if (note->to)
@@ -72,7 +78,11 @@ static gboolean set_note(FactsSpec *facts, gconstpointer data) {
 }
 
 gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error) {
-  return act_change_facts(domain, set_note, &(Note){to, arriving}, error);
+  return act_change_facts(domain, set_note, &(Note){.to = to, .arriving = arriving}, error);
+}
+
+gboolean move_stays(virDomainPtr domain, const char *to, gint64 epoch, GError **error) {
+  return act_change_facts(domain, set_note, &(Note){.to = to, .epoch = epoch}, error);
 }
 
 static gboolean set_nvram(FactsSpec *facts, gconstpointer data) {

@@ -149,7 +149,9 @@ static gboolean remove_aside(const ActionContext *there, const char *path, GErro
 /* The host is certainly off. */
 static gboolean give_up(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) here = act_own_domain(context, error);
-  return here && move_give_autostart(here, error) && move_note(here, act_arg(action, "to"), FALSE, error);
+  guint64 epoch = 0;
+  return here && act_arg_optional(action, "epoch", &epoch, error) && move_give_autostart(here, error) &&
+         move_stays(here, act_arg(action, "to"), (gint64)epoch, error);
 }
 
 gboolean act_move_undo(const ActionContext *context, const Action *action, GError **error) {

@@ -76,11 +76,31 @@ static void add_half_made(const Rest *rest, const FleetHost *there, const Actual
     g_string_append_printf(text, "%s%s\n%s", text->len > 0 ? "\n" : "", pool->name, volume->name);
 }
 
-/* No copy comes back from there; what was made there is dealt with when that host does. */
+/* Before what is planned for it already. */
+static void put_first(const Rest *rest, Action *action) {
+  GPtrArray *actions = rest->builder->plan->actions;
+  for (guint i = 0; i < actions->len; i++) {
+    Action *each = actions->pdata[i];
+    if (each == action)
+      return;
+    if (!g_str_equal(each->object, action->object))
+      continue;
+    for (guint n = i; n + 1 < actions->len; n++)
+      build_wait(actions->pdata[n], g_str_equal(((const Action *)actions->pdata[n])->object, action->object) ? action->id : NULL);
+    g_ptr_array_insert(actions, (gint)i, g_ptr_array_steal_index(actions, actions->len - 1));
+    return;
+  }
+}
+
+/* What was made there is dealt with when that host comes back. A copy that comes with it is older than this one, which is
+ * what counts from now on: it gets the time as its epoch, as one that is made anew. */
 static void give_up(Rest *rest, const char *to) {
-  if (given(rest->facts, FactsSpec, arriving) || given(rest->facts, FactsSpec, autostarts))
-    string_map_set(act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to))->args,
-                   "lost", "true");
+  if (!given(rest->facts, FactsSpec, arriving) && !given(rest->facts, FactsSpec, autostarts))
+    return;
+  Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to));
+  string_map_set(action->args, "lost", "true");
+  move_set_number(action, "epoch", (guint64)rest->builder->input->now);
+  put_first(rest, action);
 }
 
 static char *undo(Rest *rest, const char *wanted) {
