@@ -13,7 +13,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import lab  # noqa: E402
-from move_faults import brief, Faults, KILLS, WAYS  # noqa: E402
+import libvirt  # noqa: E402
+from move_faults import brief, COMMON, Faults, KILLS, POOL, WAYS  # noqa: E402
 
 
 class All(Faults):
@@ -64,6 +65,120 @@ class Meanwhile(Faults):
                 with self.subTest(way=way, place=place):
                     self.assert_one_run()
             self.tearDown()
+
+    def test_its_snapshots_are_still_to_come(self):
+        """libvirt doesn't know them yet where it arrived: until then nothing is done to it there."""
+        self.begin("snapshots_running")
+        self.write_at("lab-b", chain={"maxDepth": 1})
+        self.killed("move: snapshot told there#2")
+        uri = self.host_specs["lab-a"]["uri"]
+        self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.write_at("lab-b", chain={"maxDepth": 1})
+        status, out = self.run_inside()
+        self.assertIn("libvirt here doesn't know all of its snapshots yet (one, two, within)", brief(status, out))
+        self.assertEqual(self.running(), [])
+        self.host_specs["lab-a"]["uri"] = uri
+        self.write_at("lab-b")
+        self.assert_one_run()
+
+    def test_given_up(self):
+        """Which wasn't off. What the machine was here since counts, and nothing of it goes for what comes back."""
+        self.begin("cold_running")
+        self.write_at("lab-b")
+        self.killed("move: started there")
+        self.assertEqual(self.running(), ["lab-b"])
+        self.host_specs["lab-b"]["fenced"] = True
+        self.write_at("lab-a")
+        status, out = self.run_inside()
+        self.assertEqual([status, sorted(self.running())], [0, ["lab-a", "lab-b"]], brief(status, out))
+        self.assertEqual(self.run_inside("--dry-run")[0], 0)
+        # Off here when that host is seen again, and running there: nobody chooses.
+        self.on_disk(self.hv)
+        self.hv.domain("web").destroy()
+        del self.host_specs["lab-b"]["fenced"]
+        self.write_at("lab-a")
+        status, out = self.run_inside()
+        self.assertEqual([status, self.listing(self.hv, POOL), self.running()], [1, self.own, ["lab-b"]], brief(status, out))
+        self.assertIn("it is on lab-a and on lab-b", brief(status, out))
+        # Off there too, the older one stays so.
+        self.other.domain("web").destroy()
+        status, out = self.run_inside()
+        self.assertEqual([status, self.running(), self.listing(self.hv, POOL)], [0, ["lab-a"], self.own], brief(status, out))
+        self.assertIn("an older copy of it, which is off, is kept on lab-b", brief(status, out))
+        self.on_disk(self.hv)
+
+
+class GivenUp(Faults):
+    """A host that was given up comes back with its older copy, which runs, or is off: it is kept, and never runs again."""
+
+    def come_back(self, runs):
+        """The next run sees both copies."""
+        self.begin("cold_running" if runs else "cold_stopped")
+        self.host_specs["lab-a"]["fenced"] = True
+        self.write_at("lab-b")
+        status, out = self.run_inside()
+        self.assertEqual(status, 0, brief(status, out))
+        del self.host_specs["lab-a"]["fenced"]
+        self.write_at("lab-b")
+
+    def end(self):
+        self.host_specs["lab-a"].pop("fenced", None)
+        self.tearDown()
+
+    def kept(self, place, kill):
+        command = {"RECONCILE_FAULT_COMMAND": f"kill -9 {self.hv.daemon.pid} || true"} if kill == "older" else {}
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": place, **command})
+        told = f"after {kill} at {place}: {brief(status, out)}"
+        if self.hv.daemon.poll() is not None:
+            self.hv.restart_daemon()
+        for _ in range(4):
+            status, out = self.run_inside()
+            told += f"\nthen {brief(status, out)}"
+            if status == 0:
+                break
+            time.sleep(1)
+        self.assertEqual(status, 0, told)
+        status, out = self.run_inside("--dry-run")
+        self.assertEqual(status, 0, f"{told}\nthe second run: {brief(status, out)}")
+        newest = libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF
+        self.assertEqual(self.copies(), [("lab-a", libvirt.VIR_DOMAIN_SHUTOFF), ("lab-b", newest)], told)
+        self.assertEqual(self.hv.domain("web").autostart(), 0, told)
+        self.assertEqual([self.listing(self.hv, POOL), self.on_disk(self.hv)], [self.own, self.content], told)
+        # Its host alone doesn't start it either.
+        uri, self.host_specs["lab-b"]["uri"] = self.host_specs["lab-b"]["uri"], "qemu+unix:///system?socket=/nonexistent"
+        self.write_at("lab-a", powerState="running")
+        status, out = self.run_inside()
+        self.host_specs["lab-b"]["uri"] = uri
+        self.assertEqual([status, self.hv.domain("web").isActive()], [1, 0], brief(status, out))
+
+    def everywhere(self, runs, kill):
+        budget, log = lab.Budget(), self.hv.path("names")
+        self.come_back(runs)
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_LOG": log})
+        self.assertEqual(status, 0, brief(status, out))
+        places = list(dict.fromkeys(name for name in self.passed(log) if not name.endswith(COMMON)))
+        self.assertIn("move: older copy kept", places)
+        self.end()
+        done = 0
+        for place in budget.draw(places):
+            with self.subTest(runs=runs, kill=kill, place=place):
+                self.come_back(runs)
+                self.kept(place, kill)
+                done += 1
+            self.end()
+        lab.figure(f"older copy {'runs' if runs else 'is off'}, {kill}: {done} of {len(places)} places{budget.told()}")
+
+    def test_runs(self):
+        self.everywhere(True, "reconcile")
+
+    def test_runs_daemon(self):
+        self.everywhere(True, "older")
+
+    def test_off(self):
+        self.everywhere(False, "reconcile")
+
+    def test_off_daemon(self):
+        self.everywhere(False, "older")
 
 
 def add(way, kill):
