@@ -14,6 +14,7 @@ Actual *actual_new(void) {
   actual->pools = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_pool);
   actual->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_network);
   actual->volumes_by_path = g_hash_table_new(g_str_hash, g_str_equal);
+  actual->vanished = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   actual->same_files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return actual;
 }
@@ -39,6 +40,7 @@ void actual_free(Actual *actual) {
   g_clear_pointer(&actual->images, g_hash_table_unref);
   g_hash_table_unref(actual->domains);
   g_hash_table_unref(actual->volumes_by_path);
+  g_hash_table_unref(actual->vanished);
   g_hash_table_unref(actual->same_files);
   g_hash_table_unref(actual->pools);
   g_hash_table_unref(actual->networks);
@@ -172,6 +174,7 @@ void actual_disk_free(ActualDisk *disk) {
   g_free(disk->format);
   g_free(disk->pool);
   g_free(disk->volume);
+  g_free(disk->lost);
   g_free(disk);
 }
 

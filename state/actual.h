@@ -73,6 +73,7 @@ typedef struct {
   char *pool, *volume; /* of a <disk type='volume'>; path is then looked up */
   GPtrArray *chain;    /* of ActualVolume *, top first, borrowed from a pool or from ActualDomain.volumes.
                           What runs: as the live XML says. Else from the volumes: ends where none is known */
+  char *lost;          /* a file of the running machine's chain that isn't there any more; NULL: none that is known */
   guint64 told_bytes;  /* size that only the hypervisor could tell; 0: not asked */
 } ActualDisk;
 
@@ -125,6 +126,8 @@ typedef struct {
   GHashTable *pools;    /* name → ActualPool * */
   GHashTable *networks; /* name → ActualNetwork * */
   GHashTable *volumes_by_path; /* path → ActualVolume *, not owned */
+  GHashTable *vanished;   /* a set of paths: volumes that a pool lists, and that aren't there */
+  gboolean sees_files;    /* the files that libvirt tells of are seen by ourselves, as a pool has shown */
   GHashTable *same_files; /* path → another path under which the same file counts: see state/same_files.h */
   GHashTable *images;   /* Image name → ImageFacts *, see reconciler/image/facts.h; NULL until gathered */
   /* The host offers no storage pools or no networks (no such driver or daemon): why; NULL: it does. The

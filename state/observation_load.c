@@ -108,13 +108,14 @@ static gboolean load_network(Actual *actual, json_t *entry, GError **error) {
 }
 
 /* As domain_complete does with a host, from the answers that it got. */
-static void complete_domain(ActualDomain *domain, const Actual *actual, json_t *sizes) {
+static void complete_domain(ActualDomain *domain, const Actual *actual, json_t *sizes, json_t *lost) {
   domain_facts_resolve(domain, actual);
   for (guint i = 0; i < domain->disks->len; i++) {
     ActualDisk *disk = domain->disks->pdata[i];
     json_t *bytes = json_object_get(sizes, disk->target);
     if (json_integer_value(bytes) > 0 && domain_facts_lack_size(domain, disk))
       domain_facts_set_size(domain, disk, (guint64)json_integer_value(bytes));
+    disk->lost = g_strdup(json_string_value(json_object_get(lost, disk->target)));
   }
 }
 
@@ -161,7 +162,7 @@ static gboolean load_domain(Actual *actual, json_t *entry, GError **error) {
   gboolean readable = common.xml && domain_facts_read(domain, common.xml, common.live, &trouble);
   set_error(&domain->error, common.error, trouble);
   if (readable) {
-    complete_domain(domain, actual, sizes);
+    complete_domain(domain, actual, sizes, json_object_get(entry, "lostFiles"));
     domain_facts_finish(domain, TRUE);
   }
   return TRUE;

@@ -92,6 +92,15 @@ static json_t *save_sizes(const ActualDomain *domain) {
   return sizes;
 }
 
+static json_t *save_lost(const ActualDomain *domain) {
+  json_t *lost = json_object();
+  for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    set_text(lost, disk->target, disk->lost);
+  }
+  return lost;
+}
+
 static json_t *save_snapshots(const ActualDomain *domain) {
   json_t *list = json_array();
   for (guint i = 0; i < domain->snapshots->len; i++) {
@@ -117,6 +126,7 @@ static json_t *save_domain(gconstpointer object) {
   set_flag(entry, "hasSnapshots", domain->has_snapshots);
   json_object_set_new(entry, "snapshots", save_snapshots(domain));
   json_object_set_new(entry, "diskBytes", save_sizes(domain));
+  json_object_set_new(entry, "lostFiles", save_lost(domain));
   set_text(entry, "error", domain->error);
   set_texts(entry, domain->texts);
   return entry;

@@ -1,6 +1,7 @@
 #include "reconciler/plan/compare.h"
 
 #include "reconciler/plan/diff.h"
+#include "reconciler/plan/lost.h"
 #include "reconciler/plan/migration.h"
 #include "state/leaving.h"
 #include "state/work.h"
@@ -33,6 +34,9 @@ static char *refuse_existing(const PlanInput *input, const Object *declared, con
     g_autofree char *lacks = move_notes_text(found);
     return g_strdup_printf("%s: use the source that declares both hosts", lacks);
   }
+  char *lost = lost_text(found);
+  if (lost != NULL)
+    return lost;
   if (may_be_elsewhere(input, found))
     return g_strdup_printf("it was being moved to %s, and may run there: use the source that declares both hosts", found->owner->facts.movingTo);
   return NULL;

@@ -4,6 +4,7 @@
 #include "reconciler/plan/chain.h"
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/disk_facts.h"
+#include "reconciler/plan/lost.h"
 #include "reconciler/plan/snapshot_rules.h"
 
 typedef struct {
@@ -35,7 +36,8 @@ static char *reason_to_keep(const PlanBuilder *builder, const Orphan *orphan) {
     return g_strdup("kept: deletionProtection is set");
   if (!domain->is_persistent)
     return g_strdup("kept: it runs without a definition");
-  return NULL;
+  g_autofree char *lost = lost_text(domain);
+  return lost != NULL ? g_strdup_printf("kept: %s", lost) : NULL;
 }
 
 static char *why_orphan(const PlanInput *input, const ActualDomain *domain) {

@@ -1,6 +1,7 @@
 #include "reconciler/status/status.h"
 
 #include "reconciler/plan/diff.h"
+#include "reconciler/plan/lost.h"
 #include "reconciler/plan/resolve.h"
 #include "state/job_text.h"
 #include "state/libvirt/reason.h"
@@ -54,7 +55,8 @@ static void compare_all(DomainStatus *status, const Actual *actual) {
     compare(status, &domain->persistent, NULL);
     return;
   }
-  g_autoptr(Object) applied = applied_object(actual, domain, &status->unknown);
+  status->unknown = lost_text(domain);
+  g_autoptr(Object) applied = status->unknown ? NULL : applied_object(actual, domain, &status->unknown);
   if (applied)
     compare(status, applied->spec, &domain->owner->spec);
 }

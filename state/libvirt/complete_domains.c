@@ -77,6 +77,7 @@ void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *ac
     domain_facts_resolve(domain, actual);
     complete_sizes(handle, domain);
     complete_jobs(handle, domain);
+    domain_find_lost(handle, domain, actual);
   }
   domain_facts_finish(domain, storage);
 }

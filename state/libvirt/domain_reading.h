@@ -13,6 +13,8 @@ ActualDomain *domain_of_handle(virDomainPtr handle); /* name, whether it runs */
 gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *ret_vanished, GError **error);
 /* Fills domain->snapshots. */
 gboolean domain_read_snapshots(virDomainPtr handle, ActualDomain *domain, GError **error);
+/* Fills disk->lost of a machine that runs, when its volumes are known. */
+void domain_find_lost(virDomainPtr handle, ActualDomain *domain, const Actual *actual);
 /* What is left once flags and volumes are known: state, number of snapshots, sizes that no
  * volume tells, and the facts that follow from all. */
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage);

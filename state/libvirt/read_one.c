@@ -33,6 +33,8 @@ static gboolean read_volume(const Search *search, virStorageVolPtr handle, Actua
   g_autofree char *xml = virStorageVolGetXMLDesc(handle, 0);
   if (xml)
     return volume_facts_read(volume, xml, error);
+  if (virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL)
+    g_hash_table_add(search->found->vanished, g_strdup(volume->path));
   if (is_absent())
     return FALSE;
   volume->error = g_strdup_printf("volume %s of pool %s: %s", volume->name, volume->pool, virGetLastErrorMessage());
@@ -125,6 +127,7 @@ ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const ch
   }
   g_autoptr(ActualDomain) domain = domain_of_handle(handle);
   g_autoptr(Actual) found = actual_new();
+  found->sees_files = actual && actual->sees_files;
   gboolean vanished = FALSE;
   if (!domain_read_texts(handle, domain, &vanished, error)) {
     if (!vanished)

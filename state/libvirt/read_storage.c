@@ -46,6 +46,10 @@ static void keep_volume(Reading *reading, ActualPool *pool, ActualVolume *volume
 static ActualVolume *ask_libvirt(Reading *reading, const VolumeReading *each, ActualVolume *volume /* taken */) {
   g_autofree char *xml = virStorageVolGetXMLDesc(each->handle, 0);
   if (!xml && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL) {
+    g_mutex_lock(&reading->lock);
+    if (volume->path)
+      g_hash_table_add(reading->actual->vanished, g_strdup(volume->path));
+    g_mutex_unlock(&reading->lock);
     actual_volume_free(volume);
     return NULL;
   }
@@ -208,21 +212,23 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
 
 void read_storage(Reading *reading) { work_push(reading->work, list_pools, reading, NULL); }
 
-/* libvirt remembers what room there was when it refreshed the pool; guests and others have written since. */
-static void measure(const PoolReading *each) {
+/* libvirt remembers what room there was when it refreshed the pool; guests and others have written since. FALSE: its files
+ * aren't known to be those that we see. */
+static gboolean measure(const PoolReading *each) {
   struct statvfs found;
   if (!file_evidence_found(each->evidence))
-    return; /* one that vanished while it was read, too */
+    return FALSE; /* one that vanished while it was read, too */
   ActualPool *pool = each->pool;
   if (!pool->target || statvfs(pool->target, &found) < 0)
-    return;
+    return FALSE;
   pool->capacity = (guint64)found.f_blocks * found.f_frsize;
   pool->available = (guint64)found.f_bavail * found.f_frsize;
   pool->measured = TRUE;
+  return TRUE;
 }
 
 void read_storage_finish(Reading *reading) {
   for (guint i = 0; i < reading->pools->len; i++)
-    measure(reading->pools->pdata[i]);
+    reading->actual->sees_files |= measure(reading->pools->pdata[i]);
   actual_index_volumes(reading->actual);
 }

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -496,6 +497,36 @@ class Volumes(OddCase):
             result = self.hv.apply(self.specs(self.hv.pool(), vm), status=1)
             self.assertIn(self.hv.path("pools/lab/x-vda.qcow2"), result.stdout)
         self.assertEqual(os.listdir(self.hv.path("pools/lab")), [], "nothing blank in its place")
+
+    def test_a_disk_file_that_is_gone_while_the_machine_runs(self):
+        """As long as it runs, nothing is lost: it isn't stopped, not even for who wants that, and can be written out again."""
+        disks = [{"target": target, "size": "16MiB", "pool": "lab"} for target in ("vda", "vdb")]
+        running = self.specs(self.hv.pool(), self.hv.vm("x", disks=disks))
+        self.hv.apply(running)
+        path = self.hv.path("pools/lab/x-vda.qcow2")
+        os.remove(path)
+        saved = self.hv.path("observation.json")
+        with open(saved, "w", encoding="utf-8") as file:
+            file.write(self.hv.reconcile("observe", check=0).stdout)
+        for pool_knows in (True, False):
+            errors = {self.object(self.hv.reconcile("--dry-run", "-o", "json", *arguments, running).check(1).json(), "VirtualMachine", "x")["error"]
+                      for arguments in ((), *([("--against", saved)] if pool_knows else []))}
+            self.assertEqual(len(errors), 1)
+            self.hv.conn.storagePoolLookupByName("lab").refresh()
+        (error,) = errors
+        self.assertIn(f"{path} is gone", error)
+        status = self.hv.reconcile("status", "-o", "json", "x").json()["domains"][0]
+        self.assertEqual(status["driftUnknown"], error)
+        with lab.EventRecorder(self.hv.uri) as recorder:
+            for vm in (self.stopped(disks=disks), self.hv.vm("y", powerState="stopped")):
+                result = self.hv.reconcile("--prune", "--prune-limit", "100", "--allow", "restart,data-loss", self.specs(self.hv.pool(), vm))
+                self.assertIn(f"{path} is gone", result.stdout)
+            recorder.settle()
+            self.assertEqual(recorder.stopped_events("x"), [])
+        command = error.split("'")[1].split()
+        subprocess.run(["virsh", "-c", self.hv.uri, *command[1:]], env=self.hv.env, check=True, stdout=subprocess.DEVNULL)
+        self.assertTrue(os.path.exists(path))
+        self.settle(self.hv.pool(), self.hv.vm("x", disks=disks), self.hv.vm("y", powerState="stopped"))
 
 
 if __name__ == "__main__":
