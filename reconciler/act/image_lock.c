@@ -3,10 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "state/host_facts.h"
 #include "state/libvirt/volume_file.h"
 
 /* QEMU's permissions. */
-enum { READ = 0, WRITE = 1, RESIZE = 3 };
+enum { READ = 0, WRITE = 1, RESIZE = 3, PERMISSIONS = 4 };
 enum { USED = 100, DENIED = 200 };
 
 struct ImageLocks {
@@ -55,6 +56,56 @@ static gboolean lock_file(int fd, gboolean *ret_used) {
     return FALSE;
   *ret_used = writes || resizes || unreadable;
   return TRUE;
+}
+
+/* Whatever permission it is that they use. */
+static gboolean is_open(int fd, gboolean *ret_open) {
+  *ret_open = FALSE;
+  for (int permission = READ; permission < PERMISSIONS && !*ret_open; permission++)
+    if (!is_locked_by_others(fd, USED + permission, ret_open))
+      return FALSE;
+  return TRUE;
+}
+
+static ImageUse use_of_file(int fd) {
+  gboolean open, written;
+  if (!is_open(fd, &open) || !is_locked_by_others(fd, USED + WRITE, &written))
+    return IMAGE_UNKNOWN;
+  return written ? IMAGE_WRITTEN : open ? IMAGE_OPEN : IMAGE_CLOSED;
+}
+
+/* -1: it can't be told. */
+static int open_volume(virStorageVolPtr volume, char **ret_backing) {
+  g_autofree char *text = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : virStorageVolGetXMLDesc(volume, 0);
+  g_autoptr(ActualVolume) told = g_new0(ActualVolume, 1);
+  if (!text || !volume_facts_read(told, text, NULL))
+    return -1;
+  *ret_backing = g_strdup(told->backing_path);
+  return volume_file_open(told);
+}
+
+ImageUse image_use(virStorageVolPtr volume) {
+  g_autofree char *backing = NULL;
+  int fd = open_volume(volume, &backing);
+  if (fd < 0)
+    return IMAGE_UNKNOWN;
+  ImageUse use = use_of_file(fd);
+  close(fd);
+  return use;
+}
+
+ImageUse image_use_of_backing(virStorageVolPtr volume) {
+  g_autofree char *backing = NULL;
+  int fd = open_volume(volume, &backing);
+  if (fd < 0)
+    return IMAGE_UNKNOWN;
+  close(fd);
+  fd = backing ? open(backing, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY) : -1;
+  if (fd < 0)
+    return IMAGE_UNKNOWN;
+  ImageUse use = use_of_file(fd);
+  close(fd);
+  return use;
 }
 
 gboolean image_locks_take(const DiskLayers *layers, ImageLocks **ret_locks, GError **error) {

@@ -16,3 +16,9 @@ typedef struct ImageLocks ImageLocks;
 gboolean image_locks_take(const DiskLayers *layers, ImageLocks **ret_locks, GError **error);
 void image_locks_free(ImageLocks *locks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageLocks, image_locks_free)
+
+/* What others do with a file, by their locks: nobody has it open, somebody has, somebody writes to it. */
+typedef enum { IMAGE_UNKNOWN, IMAGE_CLOSED, IMAGE_OPEN, IMAGE_WRITTEN } ImageUse;
+/* Of the file that libvirt tells of, and of one that its backing file is (which changes all the time, where it is written to). */
+ImageUse image_use(virStorageVolPtr volume);
+ImageUse image_use_of_backing(virStorageVolPtr volume);

@@ -30,6 +30,7 @@ gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **
     .backing_format = xml_path_get(xml_path("backingStore/format/@type"), root),
     .capacity = number_at("capacity", root),
     .physical = number_at("physical", root),
+    .cluster = number_at("target/clusterSize", root),
   };
   return TRUE;
 }

@@ -12,7 +12,7 @@
 typedef struct {
   char *path, *format;
   char *backing_path, *backing_format; /* NULL: no backing store */
-  guint64 capacity, physical;          /* bytes */
+  guint64 capacity, physical, cluster; /* bytes; cluster 0: libvirt doesn't say */
 } VolumeFacts;
 void volume_facts_clear(VolumeFacts *facts);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeFacts, volume_facts_clear)

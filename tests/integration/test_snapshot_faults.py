@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """A few of the places where taking and removing snapshots may be interrupted (all: tests/soak/test_faults.py)."""
 
+import json
 import os
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from snapshot_case import SnapshotCase, lab  # noqa: E402
+from snapshot_case import INACTIVE, SnapshotCase, lab  # noqa: E402
+import libvirt_qemu  # noqa: E402
+import counting  # noqa: E402
 import faults  # noqa: E402
 
 
@@ -27,21 +30,76 @@ class Some(faults.TestCase):
 
 
 class HalfMade(SnapshotCase):
-    def test_layer(self):
-        """libvirtd died while it made the layer: the file is empty, or says that it holds nothing."""
+    """libvirtd died while it took a snapshot, a moment before or after QEMU did it."""
+
+    def begin(self, name):
+        self.declare(name)
+        process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: begun"})
+        process.communicate()
+        self.assertEqual(process.returncode, -9)
+        return self.path(f"web-vda.{name}.qcow2")
+
+    def create(self, path, *arguments):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *arguments], check=True)
+        self.hv.give(path)
+
+    def overlay(self, path):
+        """On the disk, which the machine writes to."""
+        self.create(path, "-u", "-F", "qcow2", "-b", self.path(self.sources()["vda"]), path, "8M")
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+
+    def monitor(self, command, **arguments):
+        said = json.loads(libvirt_qemu.qemuMonitorCommand(self.domain, json.dumps({"execute": command, "arguments": arguments}), 0))
+        self.assertIn("return", said, said)
+        return said["return"]
+
+    def told_to_qemu(self, path, node):
+        self.monitor("blockdev-add", driver="qcow2", backing=None, **{"node-name": node, "file": {"driver": "file", "filename": path}})
+
+    def test_empty(self):
+        """The file is empty, or says that it holds nothing."""
         self.apply(powerState="stopped")
-        for number, make in enumerate((["truncate", "-s", "0"], ["qemu-img", "create", "-q", "-f", "qcow2"])):
-            name = f"s{number}"
-            self.declare(name)
-            process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: begun"})
-            process.communicate()
-            self.assertEqual(process.returncode, -9)
-            path = self.path(f"web-vda.{name}.qcow2")
-            subprocess.run([*make, path, *(["0"] if number else [])], check=True)
-            self.hv.give(path)
-            self.apply(name)
-            self.assertEqual(self.sources(), {"vda": f"web-vda.{name}.qcow2"})
-            self.apply()
+        path = self.begin("empty")
+        open(path, "wb").close()
+        self.hv.give(path)
+        self.apply("empty")
+        self.apply()
+        path = self.begin("nothing")
+        self.create(path, path, "0")
+        self.apply("nothing")
+        self.assertEqual(self.sources(), {"vda": "web-vda.nothing.qcow2"})
+
+    def test_before_the_switch(self):
+        """The layer is whole, and QEMU, which runs on the disk, knows it or not."""
+        self.apply(powerState=None)
+        self.domain.create()
+        self.overlay(self.begin("whole"))
+        self.apply("whole")
+        self.apply()
+        path = self.begin("known")
+        self.overlay(path)
+        self.told_to_qemu(path, "known")
+        self.apply("known")
+        self.assertEqual(self.sources(), {"vda": "web-vda.known.qcow2"})
+
+    def test_after_the_switch(self):
+        """The machine runs on the layer, and libvirt thinks that it doesn't: what the guest wrote since is kept."""
+        self.apply(powerState=None, memory={"size": "16MiB"})
+        self.domain.create()
+        path = self.begin("one")
+        self.overlay(path)
+        self.told_to_qemu(path, "one")
+        nodes = self.monitor("query-named-block-nodes")
+        disk = next(node["node-name"] for node in nodes if node["drv"] == "qcow2" and node["file"] == self.path("web-vda.qcow2"))
+        self.monitor("blockdev-snapshot", node=disk, overlay="one")
+        self.assertIn("runs on", str(self.apply("one", status=3)["results"]))
+        counting.through_qemu(self.hv, "web", "vda", "write -q -P 7 1M 64k", "flush")
+        self.domain.destroy()
+        self.assertIn("holds something", str(self.apply("one", status=3)["results"]))
+        self.hv.conn.defineXML(self.domain.XMLDesc(INACTIVE).replace(self.path("web-vda.qcow2"), path))
+        self.apply("one")
+        self.assertEqual(self.sources(), {"vda": "web-vda.one.qcow2"})
+        self.assertEqual(counting.content(self.hv, "web")[1 << 20], 7)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,17 @@ def machine(hv, name, disks, **spec):
 
 def write(hv, name, target, mib, value):
     """64 KiB of a value, as the guest would: by its disk, which a block job watches and a snapshot switches."""
-    disk = _disk(hv, name, target)
-    backend = BACKEND.format(disk.find("alias").get("name"))
-    for command in (f"write -q -P {value} {mib}M 64k", "flush"):
+    through_qemu(hv, name, target, f"write -q -P {value} {mib}M 64k", "flush")
+    assert content(hv, name, target)[mib << 20] == value, f"nothing was written to {target}"
+
+
+def through_qemu(hv, name, target, *commands):
+    """Commands of qemu-io, which says in QEMU's log how they went."""
+    backend = BACKEND.format(_disk(hv, name, target).find("alias").get("name"))
+    for command in commands:
         said = libvirt_qemu.qemuMonitorCommand(hv.domain(name), f'qemu-io -d {backend} "{command}"',
                                                libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
         assert not said.strip(), said
-    assert content(hv, name, target)[mib << 20] == value, f"nothing was written to {target}"
 
 
 def content(hv, name, target="vda", most=None):
