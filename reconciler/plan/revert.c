@@ -74,7 +74,10 @@ static char *check_safety(const Stage *stage, const RevertPlan *plan, const char
 static void add_disk(const Stage *stage, Action *action, const RevertPlan *plan, const RevertDisk *disk, gboolean safety, gboolean memory) {
   if (plan->internal)
     return;
-  g_autoptr(GPtrArray) abandoned = safety ? g_ptr_array_new() : revert_abandoned(stage->users, stage->found, plan, disk);
+  g_autoptr(GPtrArray) abandoned = revert_abandoned(stage->users, stage->found, plan, disk, safety);
+  for (guint i = 0; safety && i < abandoned->len; i++) /* nothing is lost where the present is kept */
+    build_note(stage->object, g_strdup_printf("%s, of a branch that was left before, stays, and no snapshot names it any more: delete it when you "
+                                              "don't need what is in it", (char *)abandoned->pdata[i]));
   g_ptr_array_add(abandoned, NULL);
   g_autofree char *leaving = g_strjoinv("\n", (char **)abandoned->pdata);
   set_of_disk(action, "holds", disk->target, disk->holds);
@@ -83,7 +86,7 @@ static void add_disk(const Stage *stage, Action *action, const RevertPlan *plan,
   set_of_disk(action, "from", disk->target, disk->top);
   /* What is resumed must find the disk as large as it knew it; it is grown then. */
   set_bytes(action, disk->target, memory ? disk->bytes : MAX(disk->bytes, declared_size(stage, disk->target)));
-  if (*leaving)
+  if (*leaving && !safety)
     set_of_disk(action, "leaving", disk->target, leaving);
 }
 

@@ -179,8 +179,25 @@ RevertPlan *revert_plan_new(const Actual *actual, const VolumeUsers *users, cons
   return error == NULL ? g_steal_pointer(&plan) : NULL;
 }
 
-/* A use that remains: not as a layer of this disk, nor as the layer of the snapshot gone back to, which names the new
- * one then. */
+/* Those that name the layers of the new branch afterwards: the snapshot gone back to, and those before it. */
+static gboolean names_another(const ActualDomain *domain, const RevertPlan *plan, const char *snapshot) {
+  guint limit = domain->snapshots->len;
+  for (const ActualSnapshot *each = plan->snapshot; each != NULL && snapshot != NULL; each = actual_snapshot(domain, each->parent)) {
+    if (g_str_equal(each->name, snapshot))
+      return TRUE;
+    if (each->parent == NULL || limit-- == 0)
+      break;
+  }
+  return FALSE;
+}
+
+static gboolean is_in_chain(const VolumeUsers *users, const char *each, const char *path) {
+  for (const ActualVolume *layer; each != NULL && !g_str_equal(each, path); each = layer != NULL ? layer->backing_path : NULL)
+    layer = volume_users_layer(users, each);
+  return each != NULL;
+}
+
+/* A use that remains: not as a layer of this disk, nor as that of a snapshot which names another one then. */
 static gboolean is_needed(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk, const char *path,
                           const GPtrArray *abandoned) {
   const GPtrArray *list = volume_users_of(users, path);
@@ -189,21 +206,39 @@ static gboolean is_needed(const VolumeUsers *users, const ActualDomain *domain, 
     gboolean own = g_strcmp0(user->domain, domain->name) == 0 && g_strcmp0(user->target, disk->target) == 0;
     gboolean goes = user->use == USER_OVERLAY ? g_ptr_array_find_with_equal_func((GPtrArray *)abandoned, user->path, g_str_equal, NULL)
                     : own && (user->use == USER_DISK || user->use == USER_DEFINITION ||
-                              (user->use == USER_SNAPSHOT_LAYER && g_strcmp0(user->snapshot, plan->snapshot->name) == 0));
+                              (user->use == USER_SNAPSHOT_LAYER && names_another(domain, plan, user->snapshot)));
     if (!goes)
       return TRUE;
   }
   return FALSE;
 }
 
-GPtrArray *revert_abandoned(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk) {
-  GPtrArray *abandoned = g_ptr_array_new();
-  const char *path = plan->internal ? NULL : disk->top;
+/* From a layer down, as far as nothing needs it. */
+static void abandon(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk, const char *path,
+                    GPtrArray *abandoned) {
   for (const ActualVolume *layer; path != NULL && !is_needed(users, domain, plan, disk, path, abandoned); path = layer->backing_path) {
     layer = volume_users_layer(users, path);
-    if (layer == NULL || layer->pool == NULL || g_strcmp0(path, disk->holds) == 0)
+    if (layer == NULL || layer->pool == NULL || is_in_chain(users, disk->holds, path) ||
+        g_ptr_array_find_with_equal_func(abandoned, path, g_str_equal, NULL))
       break;
     g_ptr_array_add(abandoned, (gpointer)path);
+  }
+}
+
+/* Beside the disk's own, unless they are kept: what an earlier revert left to the snapshot that named it. */
+GPtrArray *revert_abandoned(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk, gboolean kept) {
+  GPtrArray *abandoned = g_ptr_array_new();
+  if (plan->internal)
+    return abandoned;
+  if (!kept)
+    abandon(users, domain, plan, disk, disk->top, abandoned);
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = domain->snapshots->pdata[i];
+    for (guint j = 0; names_another(domain, plan, snapshot->name) && j < snapshot->disks->len; j++) {
+      const ActualSnapshotDisk *of = snapshot->disks->pdata[j];
+      if (g_str_equal(of->target, disk->target) && of->path != NULL && !(kept && is_in_chain(users, disk->top, of->path)))
+        abandon(users, domain, plan, disk, of->path, abandoned);
+    }
   }
   return abandoned;
 }

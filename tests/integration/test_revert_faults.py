@@ -24,6 +24,14 @@ class Some(revert.TestCase, faults.TestCase):
     def test_without_safety(self):
         self.some(revert.Stopped(), self.kill_reconcile, ("revert: gone back", "revert: abandoned layer deleted"))
 
+    def test_between_two_snapshots(self):
+        """What was abandoned there the last time, and what is now."""
+        self.begin(revert.Between())
+        for step in (2, 3):
+            names = self.places(step)
+            self.converge(f"going back the time {step}")
+        self.assertEqual(names.count("revert: abandoned layer deleted"), 2)
+
     def test_what_a_snapshot_held_goes_with_it(self):
         """On a branch that was left, by the same run, which looks again after the revert."""
         self.begin(revert.WithMore())

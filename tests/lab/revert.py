@@ -118,11 +118,15 @@ class Stopped(faults.Scenario):
     spec = {"powerState": "stopped"}
     safety = False
     runs = 0
+    names = ["first"]
 
     def documents(self, hv, step):
         self.step = step
-        asked = {"revert": {"to": "first", "request": f"r{step}", "safety": self.safety}} if step else {}
+        asked = {"revert": {"to": self.to(), "request": f"r{step}", "safety": self.safety}} if step else {}
         return [hv.pool(), self.machine(hv, [{"target": "vda", "pool": "lab", "size": "4MiB"}], **self.spec, **asked)]
+
+    def to(self):
+        return "first"
 
     def machine(self, hv, disks, **spec):
         return hv.vm("web", disks=disks, **spec)
@@ -159,9 +163,32 @@ class Stopped(faults.Scenario):
         layers = [layer for disk in domain[0]["disks"] for layer in disk["layers"]] + domain[0]["branches"]
         known = {layer["path"] for layer in layers} | {each["memoryPath"] for each in domain[0]["snapshots"]}
         case.assertEqual(set(glob.glob(case.hv.path("pools/lab/*"))) - known, set(), "left over")
-        case.assertEqual([each["name"] for each in domain[0]["snapshots"] if each["current"]], ["first"])
+        case.assertEqual([each["name"] for each in domain[0]["snapshots"] if each["current"]], [self.to()])
         if not self.safety:
-            case.assertEqual([each["name"] for each in domain[0]["snapshots"]], ["first"])
+            case.assertEqual([each["name"] for each in domain[0]["snapshots"]], self.names)
+
+
+class Between(Stopped):
+    """To the one and to the other of two snapshots: what was abandoned the last time was named by one of them."""
+
+    alike = False
+    names = ["first", "second"]
+
+    def to(self):
+        return self.names[self.step % 2]
+
+    def started(self, case):
+        contents = []
+        for seed, name in zip("ab", self.names):
+            self.write(case, seed)
+            contents.append(self.content(case))
+            TestCase.snapshot(case, name, self.flags)
+        self.write(case, "c")
+        self.contents = contents
+
+    @property
+    def wanted(self):
+        return self.contents[self.step % 2]
 
 
 class KeepingThePresent(Stopped):

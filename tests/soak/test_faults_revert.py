@@ -10,7 +10,7 @@ import lab  # noqa: E402
 import faults  # noqa: E402
 import revert  # noqa: E402
 
-SCENARIOS = (revert.Stopped, revert.KeepingThePresent, revert.WithMore, revert.Within, revert.Running, revert.Resumed)
+SCENARIOS = (revert.Stopped, revert.Between, revert.KeepingThePresent, revert.WithMore, revert.Within, revert.Running, revert.Resumed)
 
 
 class Everywhere(revert.TestCase, faults.TestCase):

@@ -32,6 +32,7 @@ class Property(lab.TestCase):
         self.chain, self.format, self.exports = {}, "qcow2", []
         self.number = 0
         self.said = []
+        self.left = set()
 
     def name(self, prefix):
         self.number += 1
@@ -75,22 +76,35 @@ class Property(lab.TestCase):
     def settle(self, before):
         """Until a dry run is empty. A refused change is taken back: then all must be as before it."""
         self.declare()
+        self.note_left()
         if self.random.random() < 0.5:
             self.said.append("  killed " + self.run_killed())
         for _ in range(4):
             result = self.run_whole()
             if result.status == 0:
                 break
-            self.said.append(f"  status {result.status}: {result.stdout[-1500:] if result.status == 1 else ''}{result.stderr[-300:]}")
+            self.said.append(f"  status {result.status}: {self.brief(result)} {result.stderr[-300:]}")
         else:
             self.said.append("  refused")
             self.restore(before)
             self.declare()
             self.run_whole().check(0)
-        self.assertEqual(self.actions(), [])
+        self.assertEqual(self.actions(), [], f"after {self.brief(result)}")
+
+    def note_left(self):
+        """Layers that a plan says nobody names any more, and that stay since the present is kept."""
+        plan = self.hv.reconcile("--dry-run", "-o", "json", self.hv.path("specs")).json()
+        self.left |= {note.split(",")[0] for each in plan["objects"] for note in each.get("notes", []) if "of a branch that was left before" in note}
+
+    def brief(self, result):
+        """What a run did, and what it couldn't do."""
+        told = result.json()
+        results = {each["id"]: f"{each['result']} {each['message'] or ''}" for each in told.get("results", [])}
+        return [f"{each['description']}: {results.get(each['id'])}" for each in told["actions"]] + [
+            f"{each['name']}: {each['error']}" for each in told["objects"] if each.get("error")]
 
     def actions(self):
-        return [action["kind"] for action in self.hv.plan(self.hv.path("specs"))["actions"]]
+        return [action["description"] for action in self.hv.plan(self.hv.path("specs"))["actions"]]
 
     # --- what the disk holds ---
 
@@ -123,7 +137,7 @@ class Property(lab.TestCase):
         for disk in json.loads(ET.fromstring(record).text).get("facts", {}).get("disks", []):
             known |= set(self.chain_of(disk["retired"])) if "retired" in disk else set()
         known |= {self.hv.path("pools/lab", f"{name}.qcow2") for name in self.exports}
-        return sorted(set(glob.glob(self.hv.path("pools/lab/*"))) - known)
+        return sorted(set(glob.glob(self.hv.path("pools/lab/*"))) - known - self.left)
 
     # --- steps: each changes what is declared or done, and what is expected ---
 
