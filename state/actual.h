@@ -17,6 +17,7 @@ typedef struct {
   char *backing_path, *backing_format;    /* NULL: no backing store */
   gint64 mtime_ns, ctime_ns;              /* of the file, since 1970; 0: unknown */
   gboolean from_file; /* read from the file itself, see state/libvirt/volume_file.h */
+  guint64 device, inode; /* of that file; inode 0: it wasn't */
   char *error; /* it is there (name and path), but couldn't be read: why */
 } ActualVolume;
 

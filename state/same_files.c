@@ -22,7 +22,12 @@ static gboolean id_equal(gconstpointer a, gconstpointer b) {
   return left->device == right->device && left->inode == right->inode;
 }
 
-static gboolean id_of(const char *path, FileId *ret_id) {
+static gboolean id_of(const Actual *actual, const char *path, FileId *ret_id) {
+  const ActualVolume *volume = g_hash_table_lookup(actual->volumes_by_path, path);
+  if (volume && volume->inode) {
+    *ret_id = (FileId){.device = volume->device, .inode = volume->inode};
+    return TRUE;
+  }
   struct stat found;
   if (stat(path, &found) < 0 || !(S_ISREG(found.st_mode) || S_ISBLK(found.st_mode)))
     return FALSE;
@@ -35,12 +40,9 @@ static void add(Names *names, const char *path) {
     g_hash_table_add(names->paths, (gpointer)path);
 }
 
-static void add_volumes(Names *names, const GPtrArray *volumes) {
-  for (guint i = 0; volumes && i < volumes->len; i++) {
-    const ActualVolume *volume = volumes->pdata[i];
-    add(names, volume->path);
-    add(names, volume->backing_path);
-  }
+static void add_volume(Names *names, const ActualVolume *volume) {
+  add(names, volume->path);
+  add(names, volume->backing_path);
 }
 
 static void add_disks(Names *names, const GPtrArray *disks) {
@@ -48,7 +50,11 @@ static void add_disks(Names *names, const GPtrArray *disks) {
     const ActualDisk *disk = disks->pdata[i];
     add(names, disk->path);
     add(names, disk->job_path);
-    add_volumes(names, disk->chain);
+    for (guint n = 0; disk->chain && n < disk->chain->len; n++) {
+      const ActualVolume *layer = disk->chain->pdata[n];
+      if (!layer->pool) /* else it is among the pools' */
+        add_volume(names, layer);
+    }
   }
 }
 
@@ -77,7 +83,8 @@ static void add_facts(Names *names, const Ownership *owner) {
 
 static void add_domain(Names *names, const ActualDomain *domain) {
   add_disks(names, domain->disks);
-  add_disks(names, domain->defined_disks);
+  if (domain->defined_disks != domain->disks)
+    add_disks(names, domain->defined_disks);
   add_snapshots(names, domain->snapshots);
   add_facts(names, domain->owner);
   for (guint i = 0; i < domain->boot_files->len; i++)
@@ -97,11 +104,8 @@ static void add_all(Names *names, const Actual *actual, const Desired *desired) 
   GHashTableIter iter;
   gpointer each;
   g_hash_table_iter_init(&iter, actual->volumes_by_path);
-  while (g_hash_table_iter_next(&iter, NULL, &each)) {
-    const ActualVolume *volume = each;
-    add(names, volume->path);
-    add(names, volume->backing_path);
-  }
+  while (g_hash_table_iter_next(&iter, NULL, &each))
+    add_volume(names, each);
   g_hash_table_iter_init(&iter, actual->domains);
   while (g_hash_table_iter_next(&iter, NULL, &each))
     add_domain(names, each);
@@ -127,7 +131,7 @@ static void look(Actual *actual, const Desired *desired) {
   g_hash_table_iter_init(&iter, paths);
   while (g_hash_table_iter_next(&iter, &path, NULL)) {
     FileId found;
-    if (!id_of(path, &found))
+    if (!id_of(actual, path, &found))
       continue;
     g_hash_table_replace(ids, path, id = g_memdup2(&found, sizeof found));
     const char *first = g_hash_table_lookup(firsts, id);

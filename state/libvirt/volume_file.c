@@ -137,6 +137,8 @@ gboolean volume_file_read(ActualVolume *volume, FileAccess *ret_access) {
     return FALSE;
   *ret_access = access_of(&status);
   volume->from_file = TRUE;
+  volume->device = status.st_dev;
+  volume->inode = status.st_ino;
   volume->allocation = (guint64)status.st_blocks * 512;
   volume->physical = (guint64)status.st_size;
   volume->mtime_ns = nanoseconds(&status.st_mtim);
