@@ -11,7 +11,7 @@ static gboolean has_devices(const VmSpec *vm) {
 
 const char *move_not_live(const ActualDomain *domain, gboolean bare) {
   if (!bare && domain->snapshots->len > 0)
-    return "libvirt migrates no machine that has snapshots";
+    return "libvirt migrates none that has snapshots; shut down, it goes with them";
   if (has_devices(&domain->live))
     return "it has devices of its host";
   if (given(&domain->live, VmSpec, filesystems) && domain->live.filesystems->len > 0)

@@ -133,11 +133,6 @@ char *move_snapshots_refusal(const Move *move) {
   const ActualDomain *domain = move->domain;
   if (domain->snapshots->len == 0)
     return domain->has_snapshots ? g_strdup("it has snapshots, which can't be read") : NULL;
-  if (move->live) {
-    g_autofree char *names = move_snapshot_names(domain, ", ");
-    return g_strdup_printf("it has snapshots (%s), and libvirt migrates no machine that has any: migration.mode automatic or cold moves it shut down, "
-                           "with its snapshots", names);
-  }
   char *error = snapshot_obstacle(domain);
   for (guint i = 0; error == NULL && i < domain->snapshots->len; i++)
     error = refuse_snapshot(move, domain->snapshots->pdata[i]);

@@ -122,9 +122,15 @@ class Snapshots(MoveCase):
         self.assertIn("it is moved when its snapshots are removed", self.notes_of(self.apply()))
         self.assertEqual([self.where(), self.files(self.other), self.files(self.hv), self.notes(self.hv)],
                          [["lab-a"], [], ["web-vda.qcow2", "web-vdb.qcow2"], []])
+        # … and what comes after it, where it is then.
+        self.at("lab-b", cpu={"count": 2}, title="new")
+        document = self.apply()
+        self.assertIn("done when it has moved, in the same run: title", self.notes_of(document))
+        self.assertEqual([each["host"] for each in document["objects"] if each["name"] == "web"], ["lab-a", "lab-b"])
+        self.assertEqual(self.plan(status=0)["actions"], [])
 
     def notes_of(self, document):
-        return str([each["notes"] for each in document["objects"] if each["name"] == "web"])
+        return str([each.get("notes") for each in document["objects"] if each["name"] == "web"])
 
 
 class Cold(MoveCase):

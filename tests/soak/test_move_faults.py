@@ -81,6 +81,38 @@ class Meanwhile(Faults):
         self.write_at("lab-b")
         self.assert_one_run()
 
+    def test_memory_comes_along(self):
+        """Live it is refused; it goes back to its memory where it arrived."""
+        self.begin("cold_running")
+        first = [{"name": "first", "memory": True}]
+        self.write_at("lab-a", snapshots=first)
+        self.assertEqual(self.run_inside()[0], 0)
+        for mode in ("live", "auto"):
+            self.write_at("lab-b", snapshots=first, migration={"mode": mode})
+            self.assertIn("libvirt migrates none that has snapshots", brief(*self.run_inside("--dry-run")))
+        self.write_at("lab-b", snapshots=first)
+        self.assert_quiet_run()
+        guest = self.guest(self.other)
+        guest.wait(lambda g: g.starts() == 2, "second start")
+        guest.wait_heartbeat()
+        self.write_at("lab-b", snapshots=first, revert={"to": "first", "request": "r1"})
+        self.assert_quiet_run()
+        guest.wait_heartbeat(2)
+        self.assertEqual([guest.starts(), self.other.domain("web").isActive()], [2, 1])
+
+    def test_declared_while_it_moves_live(self):
+        """Taken when it has moved, by the same run: it would keep it from that."""
+        self.begin("live_copy")
+        self.write_at("lab-b", snapshots=[{"name": "first"}])
+        self.assert_quiet_run()
+        self.assertEqual([[each.getName() for each in self.other.domain("web").listAllSnapshots()], self.running()], [["first"], ["lab-b"]])
+        self.assertEqual(self.guest(self.other).starts(), 1)
+
+    def assert_quiet_run(self):
+        for arguments in ((), ("--dry-run",)):
+            status, out = self.run_inside(*arguments)
+            self.assertEqual(status, 0, brief(status, out))
+
     def test_given_up(self):
         """Which wasn't off. What the machine was here since counts, and nothing of it goes for what comes back."""
         self.begin("cold_running")
