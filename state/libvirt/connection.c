@@ -6,7 +6,6 @@
 
 #include "state/fault.h"
 #include "state/libvirt/event_loop.h"
-#include "state/libvirt/socket_timeout.h"
 
 /* A hanging daemon accepts connections and never answers, and libvirt waits for ever: connections are opened
  * in a thread of their own, one for each Connection at a time, which may outlive who waits for it. */
@@ -165,11 +164,8 @@ static virConnectPtr open_handle(const Connection *connection, GError **error) {
   }
   /* A daemon of this host can hang too. Drivers in this process have no keepalive; there is nothing to do
    * about a failure. */
-  guint interval = fault_patience(KEEPALIVE_SECONDS);
   if (g_atomic_int_get(&events_registered))
-    virConnectSetKeepAlive(handle, (int)interval, KEEPALIVE_COUNT);
-  if (connection_is_remote(handle))
-    socket_timeout_set(interval * KEEPALIVE_COUNT * 1000);
+    virConnectSetKeepAlive(handle, (int)fault_patience(KEEPALIVE_SECONDS), KEEPALIVE_COUNT);
   return handle;
 }
 

@@ -3,11 +3,13 @@
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import lab  # noqa: E402
 from move_case import MoveCase  # noqa: E402
+from move_faults import Faults, brief  # noqa: E402
 
 
 class Silence(MoveCase):
@@ -35,6 +37,26 @@ class Silence(MoveCase):
         self.assertTrue(self.other.domain("web").isActive())
         self.apply()
         self.assert_moved()
+
+
+class OutOfReach(Faults):
+    def test_in_the_middle_of_a_look(self):
+        """The cable is cut while several calls wait on one TCP connection: the run ends, and not only when the kernel gives up."""
+        self.begin("cold_stopped")
+        for n in range(20):
+            self.other.define(f"more{n}")
+        self.write_at("lab-a", title="new")
+        cut = f"nsenter -t {self.other.keeper.pid} -n ip link set cable down"
+        begun = time.monotonic()
+        try:
+            status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "observe: connected: qemu+tcp://lab-b/system#1", "RECONCILE_FAULT_COMMAND": cut})
+        finally:
+            self.restore("link")
+        lab.figure(f"patience 1 s, a run whose second host is out of reach in the middle of a look: {time.monotonic() - begun:.1f} s")
+        self.assertEqual(status, 1, brief(status, out))
+        self.assertRegex(out[0], "keepalive timeout|no answer since")
+        self.assertIn("new", self.hv.domain("web").XMLDesc())
+        self.assertEqual(self.run_inside()[0], 0)
 
 
 if __name__ == "__main__":
