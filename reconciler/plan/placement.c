@@ -236,6 +236,28 @@ static void place_by_choice(const Fleet *fleet, Placed *placed, Capacity *capaci
     capacity_add(capacity, takes, placed->machine, domain_of(placed));
 }
 
+/* Gladly, but not at any price. */
+static gboolean goes_easily(const VmSpec *vm, const ActualDomain *domain) {
+  gboolean cold = given(vm, VmSpec, migration) && given(&vm->migration, MigrationSpec, mode) && vm->migration.mode == MigrationMode_cold;
+  return !domain->active || cold || move_goes_live(vm, domain, FALSE);
+}
+
+/* The host of its first choice is the highest of those that fit. What it takes where it is stays counted: that isn't free yet. */
+static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+  const PlacementSpec *placement = placement_for(placed->machine);
+  const ActualDomain *domain = domain_of(placed);
+  if (placement == NULL || !given(placement, PlacementSpec, failBack) || !placement->failBack || domain == NULL || placed->error != NULL ||
+      placed->home != placed->now || placed->stale != NULL || !goes_easily(object_vm(placed->machine), domain))
+    return;
+  g_autofree char *error = NULL, *mine = rank(placed->machine->metadata.name, placed->now);
+  const FleetHost *best = choose(fleet, placed, capacity, &error);
+  g_autofree char *highest = best != NULL ? rank(placed->machine->metadata.name, best) : NULL;
+  if (best == NULL || strcmp(highest, mine) <= 0)
+    return;
+  placed->home = best;
+  capacity_add(capacity, best, placed->machine, domain);
+}
+
 static void stay_first(Placed *placed) {
   const ActualDomain *domain = domain_of(placed);
   if (placed->error != NULL || domain == NULL || placed->home == placed->now)
@@ -264,6 +286,7 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
     Placed *placed = all->pdata[i];
     if (placed->error == NULL && placed->home == NULL)
       place_by_choice(fleet, placed, capacity);
+    fail_back(fleet, placed, capacity);
     if (placed->error == NULL && placed->now == NULL)
       check_new(fleet, placed);
     stay_first(placed);

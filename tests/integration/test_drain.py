@@ -92,6 +92,42 @@ class Drain(Three):
         self.assertEqual(self.where(), where)
 
 
+class FailBack(Three):
+    def test_to_the_first_choice(self):
+        """When that host takes machines again; one that would have to be stopped for it stays."""
+        names = ["one", "three", "two"]
+
+        def write(*running, back=True):
+            placement = {"selector": {"zone": "x"}, **({"failBack": True} if back else {})}
+            runs = {"powerState": "running", "snapshots": [{"name": "s"}]}
+            at_once = {"timeout": "1s", "retryInterval": "1s", "force": True}  # there is no guest in it
+            self.write(*[self.stopped(name, placement, shutdown=at_once, **(runs if name in running else {})) for name in names])
+        write()
+        self.apply()
+        chosen = self.where()
+        self.maintain(chosen["one"])
+        write()
+        self.apply()
+        write("one")
+        self.apply()
+        away = self.where()
+        self.assertNotEqual(away["one"], chosen["one"])
+        self.assertEqual({name: away[name] for name in names if chosen[name] != chosen["one"]},
+                         {name: chosen[name] for name in names if chosen[name] != chosen["one"]})
+        self.maintain()
+        write("one", back=False)
+        self.apply()
+        self.assertEqual([self.where(), self.plan(status=0)["actions"]], [away, []])
+        write("one")
+        self.apply()
+        self.assertEqual([self.where()["one"], self.plan(status=0)["actions"]], [away["one"], []])
+        write()
+        self.apply()  # off, and without its snapshot
+        self.apply()
+        self.assertEqual(self.where(), chosen)
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+
 class Together(Three):
     def begun(self):
         """The last run's machines in the order in which work on one began after that on another."""
