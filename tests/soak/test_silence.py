@@ -9,7 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
-from service_case import TestCase, lab, libvirt, wait_for  # noqa: E402
+from service_case import TestCase, lab, libvirt, threads, wait_for  # noqa: E402
 from test_fleet import FleetCase  # noqa: E402
 
 
@@ -41,6 +41,27 @@ class Silence(TestCase):
             self.assertEqual(after["lastApplied"], before["lastApplied"])
             service.wait_log("the hypervisor answers again")
 
+    def test_in_each_pass(self):
+        """While several calls wait, again and again: each pass ends, and nothing is left of it."""
+        hv = self.hv
+        for n in range(20):
+            hv.define(f"more{n}")
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        hang = {"RECONCILE_PATIENCE": "1", "RECONCILE_FAULT_AT": f"observe: connected: {hv.uri}", "RECONCILE_FAULT_COMMAND": f"kill -STOP {hv.daemon.pid}"}
+        counts = []
+        try:
+            with self.service(env=hang) as service:
+                for n in range(6):
+                    state = service.wait_state(lambda state, n=n: state["passes"] > n and not state["connected"] and state["noAnswerSince"])
+                    names = threads(service.process)
+                    self.assertEqual([name for name in names if name in ("work", "observe")], [])
+                    counts.append(len(names))
+                    self.assertRegex(str(state["hostError"]), "keepalive timeout|no answer since|was lost")
+                    os.kill(hv.daemon.pid, signal.SIGCONT)
+                self.assertLessEqual(counts[-1], counts[0] + 1, counts)
+        finally:
+            os.kill(hv.daemon.pid, signal.SIGCONT)
+        hv.apply(hv.path("specs"))
 
     def test_a_single_run(self):
         specs = os.path.dirname(self.hv.write("all.yaml", self.hv.vm("web", powerState="stopped")))
