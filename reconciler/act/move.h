@@ -23,6 +23,8 @@ gboolean move_started(virDomainPtr domain, GError **error);
 gboolean move_take_autostart(virDomainPtr domain, GError **error);
 /* Where it has arrived, or stays, it starts with its host as before. */
 gboolean move_give_autostart(virDomainPtr domain, GError **error);
+/* Whether the machine's snapshots are those (names, one a line; NULL: none): files of others weren't copied. */
+gboolean move_same_snapshots(virDomainPtr domain, const char *names, GError **error);
 /* Tells the newer copy's libvirt of the snapshots that it is to have, as the older one has them, and notes that it has. */
 gboolean move_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
 gboolean move_forget_coming(virDomainPtr domain, GError **error);

@@ -67,6 +67,8 @@ static gboolean go(const ActionContext *context, const Action *action, GError **
   g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, there = NULL;
   if (!here || !check_absent(context, here, peer, error))
     return FALSE;
+  if (!move_same_snapshots(here, act_arg(action, "snapshots"), error))
+    return FALSE;
   g_autofree char *text = move_definition(context, action, here, error);
   if (!text || !move_note(here, to, TRUE, error))
     return FALSE;

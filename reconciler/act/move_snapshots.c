@@ -50,6 +50,12 @@ static gboolean check_names(const Snapshots *found, char **names, GError **error
   return known == (names ? g_strv_length(names) : 0) || act_stale(error, "a snapshot was removed since this was planned");
 }
 
+gboolean move_same_snapshots(virDomainPtr domain, const char *names, GError **error) {
+  g_auto(Snapshots) found = {0};
+  g_auto(GStrv) each = names ? g_strsplit(names, "\n", -1) : NULL;
+  return snapshots_list(domain, &found, error) && check_names(&found, each, error);
+}
+
 static gboolean forget_coming(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
   gboolean any = given(facts, FactsSpec, snapshotsComing);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_snapshotsComing]);

@@ -100,6 +100,20 @@ class Meanwhile(Faults):
         guest.wait_heartbeat(2)
         self.assertEqual([guest.starts(), self.other.domain("web").isActive()], [2, 1])
 
+    def test_one_that_a_person_makes_meanwhile(self):
+        """After the disks were copied: it isn't moved without that, and then with it."""
+        for way in ("cold_stopped", "snapshots_stopped"):
+            self.begin(way)
+            self.write_at("lab-b")
+            status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "move-volume: acted#2",
+                                                  "RECONCILE_FAULT_COMMAND": f"virsh -c '{self.hv.uri}' snapshot-create-as web late >/dev/null"})
+            self.assertIn("snapshot late was made since this was planned", brief(status, out))
+            self.assertEqual([self.copies(), self.listing(self.other, POOL)], [[("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)], []])
+            self.notes = self.snapshots(self.hv)
+            self.assertIn("late", [name for name, _, _ in self.notes])
+            self.assert_one_run()
+            self.tearDown()
+
     def test_declared_while_it_moves_live(self):
         """Taken when it has moved, by the same run: it would keep it from that."""
         self.begin("live_copy")
