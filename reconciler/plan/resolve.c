@@ -345,12 +345,20 @@ static gboolean memory_goes_down(const ActualDomain *existing, const MemorySpec 
          !given(applied, MemorySpec, max) && memory->size < max;
 }
 
-/* max follows size (and count upwards) when the file leaves it open. */
+/* The same of CPUs, where nothing else in the definition counts them. */
+static gboolean cpus_go_down(const ActualDomain *existing, const CpuSpec *cpu) {
+  const CpuSpec *applied = existing->owner != NULL ? &existing->owner->spec.cpu : NULL, *found = &existing->persistent.cpu;
+  gboolean counted = existing->has_numa || given(found, CpuSpec, topology) || given(found, CpuSpec, pinning);
+  return !existing->active && !existing->has_managed_save && !counted && applied != NULL && applied->count == found->max &&
+         !given(applied, CpuSpec, max) && cpu->count < found->max;
+}
+
+/* max follows size and count when the file leaves it open. */
 static void resolve_maxima(const ActualDomain *existing, VmSpec *vm) {
   const VmSpec *found = existing != NULL ? &existing->persistent : NULL;
   CpuSpec *cpu = &vm->cpu;
   if (given(vm, VmSpec, cpu) && given(cpu, CpuSpec, count) && !given(cpu, CpuSpec, max) &&
-      (found == NULL || found->cpu.max < cpu->count)) {
+      (found == NULL || found->cpu.max < cpu->count || cpus_go_down(existing, cpu))) {
     cpu->max = cpu->count;
     set_given(cpu, CpuSpec, max);
   }

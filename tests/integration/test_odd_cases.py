@@ -163,6 +163,22 @@ class Pending(OddCase):
         self.assertEqual([e.event for e in recorder.stopped_events("x")].count("stopped"), 1)
         self.assertNotIn("<sound", self.hv.domain("x").XMLDesc())
 
+    def test_fewer_cpus_of_a_machine_that_is_off(self):
+        """It becomes what it would have been made as; a maximum of a person's, or that other parts count on, stays."""
+        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM
+
+        def maximum():
+            return self.hv.domain("x").vcpusFlags(flags)
+        self.settle(self.stopped(cpu={"count": 4}))
+        self.settle(self.stopped(cpu={"count": 2}))
+        self.assertEqual(maximum(), 2)
+        self.settle(self.stopped(cpu={"count": 3, "topology": {"sockets": 1, "cores": 3, "threads": 1}}))
+        self.settle(self.stopped(cpu={"count": 2}))
+        self.assertEqual(maximum(), 3)
+        self.hv.domain("x").setVcpusFlags(4, flags)
+        self.settle(self.stopped(cpu={"count": 1}))
+        self.assertEqual(maximum(), 4)
+
     def test_what_a_person_plugs_in_where_a_device_left_is_theirs(self):
         """Of one that couldn't leave yet, see test_faults."""
         disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}, {"target": "vdb", "size": "1MiB", "pool": "lab"}]
