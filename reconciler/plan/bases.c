@@ -25,10 +25,19 @@ static void add_source(GPtrArray *paths, const DiskSource *source) {
     add(paths, source->base_path);
 }
 
-void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources) {
+/* One that has gone is brought back by this plan, where an Image has its content: not before that is done. */
+static void wait_for(const PlanBuilder *builder, Action *action, const char *path) {
+  g_autofree char *volume = g_path_get_basename(path);
+  if (!g_hash_table_contains(builder->input->actual->volumes_by_path, path))
+    build_wait(action, build_needs(builder, KIND_IMAGE, volume));
+}
+
+void plan_bases(const PlanBuilder *builder, Action *action, const GPtrArray *disks, const GPtrArray *sources) {
   g_autoptr(GPtrArray) paths = g_ptr_array_new();
   for (guint i = 0; disks != NULL && i < disks->len; i++)
     add_chain(paths, disks->pdata[i]);
+  for (guint i = 0; i < paths->len; i++)
+    wait_for(builder, action, paths->pdata[i]);
   for (guint i = 0; sources != NULL && i < sources->len; i++)
     add_source(paths, sources->pdata[i]);
   if (paths->len == 0)

@@ -62,7 +62,7 @@ void plan_collect(PlanBuilder *builder);
 /* Gives an action that starts a machine or grows a disk the base images that must be what they were: those in
  * the chains of `disks` (of ActualDisk *; may be NULL), and those that `sources` (of DiskSource *; may be NULL)
  * are made on. */
-void plan_bases(Action *action, const GPtrArray *disks, const GPtrArray *sources);
+void plan_bases(const PlanBuilder *builder, Action *action, const GPtrArray *disks, const GPtrArray *sources);
 
 /* What a machine needs of the other objects (vm_needs.c). Why one of its networks can't be used, or NULL; found:
  * NULL when it is to be created. */

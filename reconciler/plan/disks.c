@@ -147,7 +147,7 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
   if (found->active && given(now, DiskSpec, stateless) && now->stateless)
     return g_strdup_printf("disk %s is stateless and can't grow while the machine runs: what it runs on is dropped when it stops", change->match);
   Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
-  plan_bases(grow, found->disks, NULL);
+  plan_bases(builder, grow, found->disks, NULL);
   g_ptr_array_add(actions, grow);
   return NULL;
 }

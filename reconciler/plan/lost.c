@@ -1,5 +1,7 @@
 #include "reconciler/plan/lost.h"
 
+#include "reconciler/image/base_volume.h"
+
 /* What was deleted can be written to its place again, as long as it is the top layer: the copy is based on the same layers. */
 static char *rescue(const ActualDomain *domain, const ActualDisk *disk) {
   if (g_strcmp0(disk->lost, disk->path) == 0)
@@ -14,7 +16,10 @@ char *lost_text(const ActualDomain *domain) {
     const ActualDisk *disk = domain->disks->pdata[i];
     if (disk->lost == NULL)
       continue;
-    g_autofree char *how = rescue(domain, disk);
+    g_autofree char *how = rescue(domain, disk), *base = base_volume_digest(disk->lost);
+    if (base != NULL)
+      return g_strdup_printf("disk %s: its base image %s is gone: keep the machine running until an Image of that content has brought it back, or write "
+                             "out %s", disk->target, disk->lost, how);
     return g_strdup_printf("disk %s: %s is gone, and what it holds is lost when the machine stops: keep it running, and write it out again: %s",
                            disk->target, disk->lost, how);
   }

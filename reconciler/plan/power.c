@@ -21,7 +21,7 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
   wait_for_all(power, action);
   action->permitted = TRUE;
   if (kind == ACTION_DOMAIN_START)
-    plan_bases(action, power->domain != NULL ? power->domain->defined_disks : NULL, power->sources);
+    plan_bases(power->builder, action, power->domain != NULL ? power->domain->defined_disks : NULL, power->sources);
   g_ptr_array_add(power->before, action);
   return action;
 }
@@ -162,7 +162,7 @@ static void pending(Power *power, PowerState now) {
   }
   /* What couldn't be started again isn't stopped. */
   Action *stop = shut_down(power);
-  plan_bases(stop, power->domain->defined_disks, power->sources);
+  plan_bases(power->builder, stop, power->domain->defined_disks, power->sources);
   string_map_set(stop->args, "again", "true");
   convert_disks(power);
   start_again(power, "start again");

@@ -130,7 +130,7 @@ static Action *finish(const Stage *stage, const char *request, PowerState power,
   string_map_set(action->args, "disks", disks);
   action->impact = power == PowerState_stopped && stage->found->active ? IMPACT_RESTART : IMPACT_NONE;
   action->permitted = TRUE;
-  plan_bases(action, stage->found->defined_disks, stage->sources);
+  plan_bases(stage->builder, action, stage->found->defined_disks, stage->sources);
   return action;
 }
 

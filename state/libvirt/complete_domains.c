@@ -1,6 +1,7 @@
 /* What is known of a domain only when flags, states and volumes have been read. */
 #include <errno.h>
 #include <libvirt/virterror.h>
+#include <sys/stat.h>
 
 #include "state/disk_chain.h"
 #include "state/domain_facts.h"
@@ -26,13 +27,23 @@ static void complete_state(virDomainPtr handle, ActualDomain *domain) {
     domain->error = g_strdup(error->message);
 }
 
+/* libvirt would open it, and wait for somebody at the other end. */
+static gboolean never_ends(const char *path) {
+  struct stat found;
+  return stat(path, &found) == 0 && S_ISFIFO(found.st_mode);
+}
+
 /* One call for each disk whose top layer no pool knows: one outside the pools, or an overlay
  * made behind their back. The file may give its size now, if it didn't before. */
-static void complete_sizes(virDomainPtr handle, ActualDomain *domain) {
+static void complete_sizes(virDomainPtr handle, ActualDomain *domain, const Actual *actual) {
   for (guint i = 0; i < domain->disks->len; i++) {
     ActualDisk *disk = domain->disks->pdata[i];
     if (!domain_facts_lack_size(domain, disk))
       continue;
+    if (actual->local && never_ends(disk->path)) {
+      domain->error = g_strdup_printf("disk %s: %s is neither a file nor a block device", disk->target, disk->path);
+      continue;
+    }
     virDomainBlockInfo info;
     if (virDomainGetBlockInfo(handle, disk->target, &info, 0) == 0) {
       domain_facts_set_size(domain, disk, info.capacity);
@@ -75,7 +86,7 @@ void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *ac
   complete_state(handle, domain);
   if (storage && !domain->error) {
     domain_facts_resolve(domain, actual);
-    complete_sizes(handle, domain);
+    complete_sizes(handle, domain, actual);
     complete_jobs(handle, domain);
     domain_find_lost(handle, domain, actual);
   }

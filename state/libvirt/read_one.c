@@ -127,6 +127,7 @@ ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const ch
   }
   g_autoptr(ActualDomain) domain = domain_of_handle(handle);
   g_autoptr(Actual) found = actual_new();
+  found->local = !connection_is_remote(conn);
   found->sees_files = actual && actual->sees_files;
   gboolean vanished = FALSE;
   if (!domain_read_texts(handle, domain, &vanished, error)) {

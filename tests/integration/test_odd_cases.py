@@ -514,6 +514,29 @@ class Volumes(OddCase):
             self.assertIn(self.hv.path("pools/lab/x-vda.qcow2"), result.stdout)
         self.assertEqual(os.listdir(self.hv.path("pools/lab")), [], "nothing blank in its place")
 
+    def test_a_base_that_is_gone(self):
+        """Its Image brings it back, in the same run that needs it."""
+        disks = [{"target": "vda", "image": "base", "pool": "lab"}]
+        self.settle(self.hv.pool(), self.hv.image(), self.hv.vm("x", disks=disks), self.stopped("y", disks=disks))
+        (base,) = [name for name in os.listdir(self.hv.path("pools/lab")) if name.startswith("sha256-")]
+        os.remove(self.hv.path("pools/lab", base))
+        specs = self.specs(self.hv.pool(), self.hv.image(), self.hv.vm("x", disks=disks), self.hv.vm("y", disks=disks))
+        result = self.hv.apply(specs, status=1)
+        self.assertIn("keep the machine running until an Image", result.stdout)
+        self.assertTrue(self.hv.domain("y").isActive())
+        self.hv.plan(specs, status=0)
+
+    def test_a_pipe_where_a_disk_was(self):
+        """Whoever opens one waits for the other end."""
+        self.settle(self.hv.pool(), self.stopped(disks=[{"target": "vda", "size": "1MiB", "pool": "lab"}]))
+        path = self.hv.path("pools/lab/x-vda.qcow2")
+        os.remove(path)
+        os.mkfifo(path)
+        for _ in range(2):
+            result = self.hv.reconcile("--dry-run", self.hv.path("specs"), timeout=60).check(1)
+            self.assertRegex(result.stdout, "is a FIFO|is neither a file nor")
+            self.hv.conn.storagePoolLookupByName("lab").refresh()
+
     def test_a_disk_file_that_is_gone_while_the_machine_runs(self):
         """As long as it runs, nothing is lost: it isn't stopped, not even for who wants that, and can be written out again."""
         disks = [{"target": target, "size": "16MiB", "pool": "lab"} for target in ("vda", "vdb")]
