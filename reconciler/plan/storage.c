@@ -33,11 +33,32 @@ static Action *pool_define(PlanBuilder *builder, PlanObject *object, const Stora
                       g_strdup_printf("define the %s pool", PoolType_words.words[spec->type]), NULL);
 }
 
+static gboolean is_within(const GPtrArray *disks, const char *directory) {
+  for (guint i = 0; disks != NULL && i < disks->len; i++) {
+    const char *path = ((const ActualDisk *)disks->pdata[i])->path;
+    if (path != NULL && g_str_has_prefix(path, directory) && path[strlen(directory)] == '/')
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Its directory has been there then: when it isn't now (a file system that isn't mounted, say), an empty one doesn't replace it. */
+static gboolean was_in_use(const PlanBuilder *builder, const ActualPool *found) {
+  GHashTableIter iter;
+  const ActualDomain *domain;
+  g_hash_table_iter_init(&iter, builder->input->actual->domains);
+  while (found != NULL && found->target != NULL && g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (is_within(domain->disks, found->target) || is_within(domain->defined_disks, found->target))
+      return TRUE;
+  return FALSE;
+}
+
 /* What has been defined and not built can't start: a run may have been interrupted between. */
 static Action *pool_build(PlanBuilder *builder, PlanObject *object, const StoragePoolSpec *spec, const Activity *activity, Action *last) {
   gboolean build = given(spec, StoragePoolSpec, build) ? spec->build : spec->type == PoolType_dir;
   gboolean starts = activity->state_given && activity->state == PoolState_active && !activity->active;
-  if (!build || !(activity_is_new(activity) || (activity->ours && starts)))
+  const ActualPool *found = g_hash_table_lookup(builder->input->actual->pools, object->name);
+  if (!build || was_in_use(builder, found) || !(activity_is_new(activity) || (activity->ours && starts)))
     return last;
   return build_action(builder, object, ACTION_POOL_BUILD, last != NULL ? last->id : NULL, g_strdup("make the pool's directory"), NULL);
 }

@@ -514,6 +514,19 @@ class Volumes(OddCase):
             self.assertIn(self.hv.path("pools/lab/x-vda.qcow2"), result.stdout)
         self.assertEqual(os.listdir(self.hv.path("pools/lab")), [], "nothing blank in its place")
 
+    def test_a_pools_directory_that_is_gone(self):
+        """As of a file system that isn't mounted: an empty one in its place would get what belongs there."""
+        disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}]
+        self.settle(self.hv.pool(state="active"), self.stopped(disks=disks))
+        directory = self.hv.path("pools/lab")
+        self.hv.conn.storagePoolLookupByName("lab").destroy()
+        os.rename(directory, directory + "-away")
+        result = self.hv.apply(self.specs(self.hv.pool(state="active"), self.stopped(disks=disks), self.stopped("new", disks=disks)), status=1)
+        self.assertIn(f"'{directory}': No such file or directory", result.stdout)
+        self.assertFalse(os.path.exists(directory))
+        os.rename(directory + "-away", directory)
+        self.settle(self.hv.pool(state="active"), self.stopped(disks=disks), self.stopped("new", disks=disks))
+
     def test_a_base_that_is_gone(self):
         """Its Image brings it back, in the same run that needs it."""
         disks = [{"target": "vda", "image": "base", "pool": "lab"}]
