@@ -228,6 +228,7 @@ static void merge_hand_made(const Stage *stage) {
     Action *remove = add(stage, ACTION_SNAPSHOT_REMOVE, NULL, g_strdup_printf("merge snapshot %s away", snapshot->name));
     string_map_set(remove->args, "name", snapshot->name);
     plan_snapshot_gone(stage->found, snapshot, remove, gone);
+    stage->object->follows = TRUE; /* ours may have stayed for it */
   }
 }
 

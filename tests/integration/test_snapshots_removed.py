@@ -156,6 +156,21 @@ class Removing(SnapshotCase):
         self.assertEqual(self.chain("web-vda.ours.mine"), ["web-vda.ours.mine", "web-vda.qcow2"])
 
 
+class HandMade(SnapshotCase):
+    def test_ours_goes_when_a_persons_has_gone(self):
+        """What a person's snapshot needed on a branch that was left is free when that is merged: ours goes in the same run."""
+        self.apply("ours", powerState="stopped")
+        self.domain.snapshotCreateXML("<domainsnapshot><name>theirs</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+        back = {"to": "ours", "request": "r1", "safety": False}
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        self.apply("ours", revert=back)
+        self.declare()
+        self.hv.apply(self.hv.path("specs"))
+        self.assertEqual(self.snapshots(), ["ours", "theirs"])
+        self.apply(chain={"handMade": "merge"})
+        self.assertEqual((self.snapshots(), len(self.files())), ([], 1))
+
+
 if __name__ == "__main__":
     lab.need_binary()
     lab.main()
