@@ -154,8 +154,9 @@ static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const A
     add_downwards(users, held, user);
     if (!disk->internal && !held)
       doubt(users, (Doubt){.snapshots_of = domain->name, .path = disk->path,
-                           .text = g_strdup_printf("what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read",
-                                                   snapshot->name, domain->name, disk->target, disk->path ? disk->path : "its layer")});
+                           .text = g_strdup_printf("what snapshot %s of machine %s holds of disk %s can't be told: %s can't be read; bring it back, "
+                                                   "or have libvirt forget the snapshot ('virsh snapshot-delete %s %s --metadata')", snapshot->name,
+                                                   domain->name, disk->target, disk->path ? disk->path : "its layer", domain->name, snapshot->name)});
   }
 }
 

@@ -90,13 +90,19 @@ static gboolean check_closed(virStorageVolPtr volume, const char *path, const Vo
 /* The machine runs, on what the layer is based on: so libvirt says, which may have died at the moment of the switch. QEMU knows
  * of the layer before it switches, and lets go of the right to write to what is beneath when it does. */
 static gboolean check_not_switched(const Settling *settling, virStorageVolPtr volume, const char *path, const VolumeFacts *facts, GError **error) {
+  const char *name = settling->context->object->name;
   ImageUse use = image_use(volume);
-  if (use == IMAGE_CLOSED || (use != IMAGE_UNKNOWN && image_use_of_backing(volume) == IMAGE_WRITTEN))
+  if (use == IMAGE_CLOSED)
     return TRUE;
-  return use == IMAGE_UNKNOWN
-    ? check_closed(volume, path, facts, error)
-    : act_refuse(error, "domain %s runs on %s, and libvirt, which died at that moment, doesn't know it: shut its guest down from within, make that "
-                 "file the disk ('virsh edit %s'), and start it again", settling->context->object->name, path, settling->context->object->name);
+  if (use == IMAGE_UNKNOWN)
+    return check_closed(volume, path, facts, error);
+  if (image_use_of_backing(volume) != IMAGE_WRITTEN)
+    return act_refuse(error, "domain %s runs on %s, and libvirt, which died at that moment, doesn't know it: shut its guest down from within, make that "
+                      "file the disk ('virsh edit %s'), and start it again", name, path, name);
+  /* QEMU's migration, which that is, fails then, or leaves the machine paused for good. */
+  return !settling->wanted->memory ||
+         act_refuse(error, "QEMU of domain %s has %s open, which libvirt has forgotten since it died at that moment, and can't save its memory as long as "
+                    "it has: restart the machine, or take the snapshot without its memory", name, path);
 }
 
 /* No guest's data is lost with it. An empty file is one that libvirtd died making. */

@@ -79,6 +79,10 @@ class HalfMade(SnapshotCase):
         path = self.begin("known")
         self.overlay(path)
         self.told_to_qemu(path, "known")
+        memory = {"name": "known", "memory": True}
+        self.assertIn("can't save its memory", str(self.apply(memory, status=3)["results"]))
+        self.guest.wait_heartbeat()
+        self.assertIn("web-vda.known.qcow2", self.files())
         self.apply("known")
         self.assertEqual(self.sources(), {"vda": "web-vda.known.qcow2"})
 
