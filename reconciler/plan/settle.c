@@ -87,6 +87,9 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
     else if ((begun || is_back(found, fact)) && !is_worked_on(actions, fact->target))
       add(&stage, fact->target, begun ? g_strdup_printf("put away what an interrupted run left of disk %s", fact->target)
                                       : g_strdup_printf("forget that disk %s was replaced: it is %s again", fact->target, fact->retired));
+    else
+      continue;
+    object->follows |= begun; /* what was begun stood in the way of a snapshot's removal, or of a merge */
   }
 }
 
