@@ -13,7 +13,7 @@ import unittest
 import uuid
 
 import guard
-from hypervisor import BUILD, Hypervisor
+from hypervisor import BUILD, CPU_AT_ONCE, Hypervisor
 
 LIBVIRTD_CONF = """\
 listen_tls = 0
@@ -32,7 +32,7 @@ namespaces = []
 cgroup_controllers = [{controllers}]
 hugetlbfs_mount = "{hugepages}"
 stdio_handler = "file"
-"""
+""" + CPU_AT_ONCE
 
 # Runs inside the new namespaces: private places, then wait for the end.
 # /sys has to show the new network namespace's interfaces, and of the control
