@@ -4,6 +4,7 @@
 #include "reconciler/act/layer_merge.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/snapshot.h"
+#include "reconciler/act/snapshot_settle.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/snapshot_rules.h"
@@ -285,6 +286,12 @@ static gboolean remove_found(const ActionContext *context, const Action *action,
   return fine;
 }
 
+/* An earlier run began it: what that made is put away, or libvirt is told of it, for it to be removed like any other. */
+static gboolean take_up_begun(const ActionContext *context, virDomainPtr domain, const char *name, virDomainSnapshotPtr *ret_handle, GError **error) {
+  gboolean taken = FALSE;
+  return snapshot_settle_unwanted(context, domain, name, &taken, error) && (!taken || snapshot_find(domain, name, ret_handle, error));
+}
+
 gboolean act_snapshot_remove(const ActionContext *context, const Action *action, GError **error) {
   const char *name = act_need(action, "name", error);
   g_autoptr(VirDomain) domain = name ? act_own_domain(context, error) : NULL;
@@ -295,6 +302,8 @@ gboolean act_snapshot_remove(const ActionContext *context, const Action *action,
   const SnapshotFactSpec *fact = snapshot_fact(&record->facts, name);
   if (!fact)
     return !handle || act_refuse(error, "snapshot %s of domain %s isn't ours: it stays", name, context->object->name);
+  if (!handle && !given(fact, SnapshotFactSpec, consistency) && !take_up_begun(context, domain, name, &handle, error))
+    return FALSE;
   if (handle && !remove_found(context, action, domain, handle, error))
     return FALSE;
   return snapshot_forget(domain, name, error);

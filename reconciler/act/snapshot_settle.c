@@ -4,6 +4,7 @@
 #include "reconciler/act/image_lock.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/plan/snapshot_rules.h"
 #include "state/disk_chain.h"
 #include "state/fault.h"
 #include "state/snapshot_xml.h"
@@ -191,4 +192,58 @@ gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboo
   }
   FAULT("snapshot: settled");
   return tell_again(&settling, error);
+}
+
+/* --- nobody wants it any more --- */
+
+static char *layer_of(const ActionContext *context, const ActualDisk *disk, const char *snapshot) {
+  return disk->path ? snapshot_layer_path(context->object->name, disk->target, snapshot, disk->path) : NULL;
+}
+
+static gboolean is_on_layer(const ActionContext *context, const ActualDisk *disk, const char *snapshot) {
+  g_autofree char *layer = layer_of(context, disk, snapshot);
+  return layer && g_str_equal(disk->path, layer);
+}
+
+static gboolean find_memory(const ActionContext *context, virDomainPtr domain, const char *path, ActualSnapshot *begun, GError **error) {
+  if (begun->memory_path)
+    return TRUE;
+  if (!volume_refresh_around(context, path, NULL, error))
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(virDomainGetConnect(domain), path);
+  begun->memory = volume != NULL;
+  begun->memory_path = volume ? g_strdup(path) : NULL;
+  return volume || virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
+}
+
+/* All disks that are on a layer of it; where none is, all that may have got one. */
+static gboolean find_begun(const ActionContext *context, virDomainPtr domain, const GPtrArray *disks, ActualSnapshot *begun, GError **error) {
+  gboolean switched = FALSE;
+  for (guint i = 0; i < disks->len; i++)
+    switched |= is_on_layer(context, disks->pdata[i], begun->name);
+  for (guint i = 0; i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    g_autofree char *layer = layer_of(context, disk, begun->name);
+    if (!layer || switched != g_str_equal(disk->path, layer))
+      continue;
+    g_autofree char *memory = snapshot_memory_path(context->object->name, begun->name, disk->path);
+    snapshot_add_disk(begun, disk->target, FALSE, layer);
+    if (!find_memory(context, domain, memory, begun, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean snapshot_settle_unwanted(const ActionContext *context, virDomainPtr domain, const char *name, gboolean *ret_taken, GError **error) {
+  int active = virDomainIsActive(domain);
+  if (active < 0)
+    return libvirt_fail(error, "cannot see whether domain %s is running", context->object->name);
+  g_autoptr(xmlDoc) doc = act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
+  if (!doc)
+    return FALSE;
+  g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(doc), FALSE, NULL);
+  ActualSnapshot *begun = snapshot_new(name, NULL);
+  gboolean fine = find_begun(context, domain, disks, begun, error) && snapshot_settle(context, domain, active, begun, ret_taken, error);
+  actual_snapshot_free(begun);
+  return fine;
 }

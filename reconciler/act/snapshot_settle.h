@@ -8,3 +8,5 @@
  * each only when it is based on the disk as it is now and nobody has it open. Refused in any other case. */
 gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
                          gboolean *ret_taken, GError **error);
+/* The same of one that no file declares any more: what was begun shows by the files that it would have made. */
+gboolean snapshot_settle_unwanted(const ActionContext *context, virDomainPtr domain, const char *name, gboolean *ret_taken, GError **error);

@@ -69,6 +69,21 @@ class HalfMade(SnapshotCase):
         self.apply("nothing")
         self.assertEqual(self.sources(), {"vda": "web-vda.nothing.qcow2"})
 
+    def test_wanted_no_more(self):
+        """Begun, and then the file is changed back: nothing of it is left, and its name is free."""
+        self.apply(powerState="stopped")
+        path, memory = self.begin("gone"), self.path("web.gone.memory")
+        self.overlay(path)
+        self.create(memory, memory, "1M")
+        self.apply()
+        self.assertFalse({"web-vda.gone.qcow2", "web.gone.memory"} & set(self.files()))
+        self.overlay(self.begin("gone"))
+        self.hv.conn.defineXML(self.domain.XMLDesc(INACTIVE).replace(self.path("web-vda.qcow2"), path))
+        self.apply()
+        self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
+        self.assertNotIn("web-vda.gone.qcow2", self.files())
+        self.apply("gone")
+
     def test_before_the_switch(self):
         """The layer is whole, and QEMU, which runs on the disk, knows it or not."""
         self.apply(powerState=None)
