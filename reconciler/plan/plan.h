@@ -59,6 +59,7 @@ typedef struct {
   char *host;             /* of the fleet; NULL: the only one */
   ChangeKind change;
   HoldKind hold;          /* not saved */
+  gboolean passing;       /* the error is over by itself, and libvirt tells when; not saved */
   gboolean follows;       /* what this brings to light is looked at and done in the same run; not saved */
   gboolean adopt;         /* it is taken over: only our record is written for that */
   GPtrArray *fields;      /* of FieldChange * */

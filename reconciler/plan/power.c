@@ -195,6 +195,7 @@ void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *ex
     if (!given(&existing->persistent, VmSpec, powerState)) {
       if (given(vm, VmSpec, powerState))
         build_error(builder, object, g_strdup_printf("it is %s: not touched until that is over", power_state_word(existing->state, existing->has_managed_save)));
+      object->passing = TRUE;
       return;
     }
     now = existing->persistent.powerState;

@@ -59,7 +59,7 @@ static guint find_drift(Service *service, const GPtrArray *outcomes) {
 static void learn(Service *service, const Outcome *outcome, gint64 now) {
   const PlanObject *object = outcome->object;
   gboolean waits = backoff_until(service->backoff, outcome->id, now, NULL) != 0;
-  if (object->change == CHANGE_ERROR && !waits && object->hold != HOLD_FORBIDDEN)
+  if (object->change == CHANGE_ERROR && !waits && !object->passing && object->hold != HOLD_FORBIDDEN)
     backoff_failed(service->backoff, outcome->id, now, object->error);
   else if (outcome->failed)
     backoff_failed(service->backoff, outcome->id, now, outcome->why);
