@@ -19,8 +19,9 @@ static void snapshots_clear(Snapshots *snapshots) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Snapshots, snapshots_clear)
 
 static gboolean snapshots_list(virDomainPtr domain, Snapshots *ret_snapshots, GError **error) {
+  const char *name = virDomainGetName(domain);
   ret_snapshots->n = virDomainListAllSnapshots(domain, &ret_snapshots->all, VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL);
-  return ret_snapshots->n >= 0 || libvirt_fail(error, "cannot list the snapshots of domain %s", virDomainGetName(domain));
+  return ret_snapshots->n >= 0 || libvirt_fail(error, "cannot list the snapshots of domain %s", name);
 }
 
 /* As it is, with its secrets; one that is there already is written again. */

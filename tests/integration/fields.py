@@ -509,6 +509,7 @@ FIELDS = [
     Untried("migration.zeroCopy", "see test_migration_live.py"),
     Untried("migration.synchronousWrites", "see test_migration_live.py"),
     Group("placement"),
+    Untried("placement.failBack", "see test_drain.py"),
     Untried("placement.host", "see test_fleet.py"),
     Untried("placement.selector", "see test_fleet.py"),
     # What is done to chains and snapshots has tests of its own, with guests that know their content.
