@@ -85,6 +85,7 @@ static char *plan_declared(const Stage *stage, const SnapshotSpec *wanted, Actio
                                               "declare another one, or leave it out", wanted->name));
     return NULL;
   }
+  stage->object->follows |= begun; /* its layers are seen once its completion has refreshed their pools */
   *ret_action = take(stage, wanted, fact != NULL ? (SnapshotOrigin)fact->origin : SnapshotOrigin_declared, begun, &error);
   return error;
 }
