@@ -104,6 +104,15 @@ static gboolean mirrors_elsewhere(virDomainPtr domain, const BlockJob *job, gboo
   return TRUE;
 }
 
+/* libvirtd died while it began one, and believes its own note of it rather than QEMU, which has none. Only another QEMU helps. */
+static gboolean check_believed(virDomainPtr domain, const BlockJob *job, GError **error) {
+  g_auto(LiveDisk) live = { 0 };
+  if (!read_live(domain, job->target, &live, error))
+    return FALSE;
+  return !live.disk->job || act_refuse(error, "libvirt takes disk %s of domain %s for one with a block job (%s), and has none: it died when one was begun. "
+                                       "Shut the machine down and start it again", job->target, virDomainGetName(domain), live.disk->job);
+}
+
 /* A job that runs already, of an interrupted run: with the bandwidth of today it goes on. */
 static gboolean take_up(virDomainPtr domain, const BlockJob *job, gboolean *ret_runs, GError **error) {
   const char *name = virDomainGetName(domain);
@@ -112,7 +121,7 @@ static gboolean take_up(virDomainPtr domain, const BlockJob *job, gboolean *ret_
   if (!job_info(domain, job->target, ret_runs, &info, error))
     return FALSE;
   if (!*ret_runs)
-    return TRUE;
+    return check_believed(domain, job, error);
   if (!is_of_kind(job, info.type))
     return act_refuse(error, "a block job (%s) runs on disk %s of domain %s: wait for it, or end it ('virsh blockjob %s %s --abort')",
                       kind_words[(guint)info.type < G_N_ELEMENTS(kind_words) ? info.type : 0], job->target, name, name, job->target);

@@ -32,11 +32,14 @@ class Some(faults.TestCase):
 class HalfMade(SnapshotCase):
     """libvirtd died while it took a snapshot, a moment before or after QEMU did it."""
 
-    def begin(self, name):
-        self.declare(name)
-        process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: begun"})
+    def die_at(self, place):
+        process = self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": place})
         process.communicate()
         self.assertEqual(process.returncode, -9)
+
+    def begin(self, name):
+        self.declare(name)
+        self.die_at("snapshot: begun")
         return self.path(f"web-vda.{name}.qcow2")
 
     def create(self, path, *arguments):
@@ -83,6 +86,26 @@ class HalfMade(SnapshotCase):
         self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
         self.assertNotIn("web-vda.gone.qcow2", self.files())
         self.apply("gone")
+
+    def test_a_job_that_libvirt_only_believes_in(self):
+        """libvirtd died between its note of a merge and the merge: it refuses any other until the machine is another one."""
+        self.apply("one", powerState=None)
+        self.domain.create()
+        self.declare(powerState=None)
+        self.die_at("layers: noted")
+        self.hv.kill_daemon()
+        path = self.hv.path("run/libvirt/qemu/run/web.xml")
+        with open(path, encoding="utf-8") as file:
+            status = file.read()
+        mirror = f"<mirror type='file' job='active-commit'><format type='qcow2'/><source file='{self.path('web-vda.qcow2')}'/></mirror>"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(status.replace("<target dev='vda'", mirror + "<target dev='vda'"))
+        self.hv.restart_daemon()
+        self.assertIn("start it again", str(self.apply(status=3, powerState=None)["results"]))
+        self.domain.destroy()
+        self.domain.create()
+        self.apply(powerState=None)
+        self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
 
     def test_before_the_switch(self):
         """The layer is whole, and QEMU, which runs on the disk, knows it or not."""
