@@ -244,14 +244,14 @@ static const Stage update[] = {snapshots_to_come, helper_end,   revert,       re
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
                                retired,      NULL};
 
-/* FALSE: the machine is in error. */
+/* FALSE: the machine is in error, and its actions are no more. */
 static gboolean go(Course *course, const Stage *stages) {
-  char *error = NULL;
-  for (; *stages != NULL && error == NULL && !course->complete; stages++)
-    error = (*stages)(course);
-  if (error != NULL)
-    build_error(course->builder, course->object, error);
-  return error == NULL;
+  for (; *stages != NULL && !course->complete && course->object->change != CHANGE_ERROR; stages++) {
+    char *error = (*stages)(course);
+    if (error != NULL)
+      build_error(course->builder, course->object, error);
+  }
+  return course->object->change != CHANGE_ERROR;
 }
 
 static void plan_create(Course *course) {
@@ -276,7 +276,7 @@ static void plan_update(Course *course, GPtrArray *fields /* taken */) {
   object->fingerprint = g_strdup(course->found->fingerprint);
   g_ptr_array_unref(object->fields);
   object->fields = fields;
-  if (!go(course, update) || course->complete || object->change == CHANGE_ERROR || (course->actions->len == 0 && course->due == NULL))
+  if (!go(course, update) || course->complete || (course->actions->len == 0 && course->due == NULL))
     return;
   const char *source = course->found->owner != NULL ? course->found->owner->source : NULL;
   if (source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && writes_record(course))
