@@ -193,9 +193,9 @@ void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *ex
   PowerState now = PowerState_stopped;
   if (existing != NULL) {
     if (!given(&existing->persistent, VmSpec, powerState)) {
-      if (given(vm, VmSpec, powerState))
+      object->passing = given(vm, VmSpec, powerState);
+      if (object->passing)
         build_error(builder, object, g_strdup_printf("it is %s: not touched until that is over", power_state_word(existing->state, existing->has_managed_save)));
-      object->passing = TRUE;
       return;
     }
     now = existing->persistent.powerState;
