@@ -269,17 +269,22 @@ class Faults(MoveCase):
                 return
             time.sleep(0.1)
 
-    def converge(self, told):
-        for attempt in range(4):
+    def run_until_quiet(self, told, watch=lambda told: None):
+        """Runs until one ends well, and a dry run that has nothing to do; watch is called after each."""
+        for _ in range(4):
             status, out = self.run_inside()
             told += f"\nthen {brief(status, out)}"
-            self.assertLessEqual(len(self.running()), 1, told)
+            watch(told)
             if status == 0:
                 break
             time.sleep(1)
         self.assertEqual(status, 0, told)
         status, out = self.run_inside("--dry-run")
         self.assertEqual(status, 0, f"{told}\nthe second run: {brief(status, out)}")
+        return told
+
+    def converge(self, told):
+        told = self.run_until_quiet(told, lambda told: self.assertLessEqual(len(self.running()), 1, told))
         self.wait_unlocked(told)
         self.check(told)
 
