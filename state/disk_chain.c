@@ -1,5 +1,6 @@
 #include "state/disk_chain.h"
 
+#include "state/base_volume.h"
 #include "state/xml_tree.h"
 
 static char *child_attribute(xmlNode *element, const char *name, const char *attribute) {
@@ -134,8 +135,8 @@ void disk_resolve(ActualDisk *disk, const Actual *actual) {
 gboolean disk_is_deep(const ActualDisk *disk) {
   guint n = disk->chain->len;
   const ActualVolume *lowest = n ? disk->chain->pdata[n - 1] : NULL;
-  g_autofree char *name = lowest ? g_path_get_basename(lowest->path) : NULL;
-  return n > 2 || (n == 2 && !g_str_has_prefix(name, "sha256-"));
+  g_autofree char *base = lowest ? base_volume_digest(lowest->path) : NULL;
+  return n > 2 || (n == 2 && !base);
 }
 
 void disks_fill(const GPtrArray *disks, VmSpec *spec) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "schema/digest.h"
+#include "state/base_volume.h"
 
 /* Control characters that XML text can't contain keep the parts apart. */
 enum { MARK_ELEMENT = 1, MARK_ATTRIBUTE, MARK_VALUE, MARK_TEXT, MARK_END, MARK_PART };
@@ -91,6 +92,19 @@ char *fingerprint_text(const char *persistent) {
   return digest_of_data(persistent, strlen(persistent));
 }
 
+/* A base image's name says its content, which is checked before it is used: whether its file is there just now, as when
+ * it is being brought back, isn't a change of the machine. */
+static void put_layer(GString *out, const ActualVolume *layer) {
+  g_autofree char *base = base_volume_digest(layer->path);
+  if (base)
+    return;
+  put(out, MARK_TEXT, layer->path);
+  put(out, MARK_VALUE, layer->format);
+  put(out, MARK_VALUE, layer->backing_path);
+  put(out, MARK_VALUE, layer->backing_format);
+  g_string_append_printf(out, "%c%" G_GUINT64_FORMAT, MARK_VALUE, layer->capacity);
+}
+
 char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
   g_autoptr(GString) text = g_string_sized_new(512);
   put(text, MARK_PART, xml_part);
@@ -104,14 +118,8 @@ char *fingerprint_domain(const char *xml_part, const ActualDomain *domain) {
   for (guint i = 0; domain->disks && i < domain->disks->len; i++) {
     const ActualDisk *disk = domain->disks->pdata[i];
     put(text, MARK_ELEMENT, disk->target);
-    for (guint j = 0; disk->chain && j < disk->chain->len; j++) {
-      const ActualVolume *layer = disk->chain->pdata[j];
-      put(text, MARK_TEXT, layer->path);
-      put(text, MARK_VALUE, layer->format);
-      put(text, MARK_VALUE, layer->backing_path);
-      put(text, MARK_VALUE, layer->backing_format);
-      g_string_append_printf(text, "%c%" G_GUINT64_FORMAT, MARK_VALUE, layer->capacity);
-    }
+    for (guint j = 0; disk->chain && j < disk->chain->len; j++)
+      put_layer(text, disk->chain->pdata[j]);
   }
   return digest(text);
 }

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "reconciler/act/download.h"
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "state/fault.h"
 #include "state/host_facts.h"
 #include "state/journal.h"

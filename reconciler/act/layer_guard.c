@@ -2,8 +2,8 @@
 
 #include "reconciler/act/block_job.h"
 #include "reconciler/act/volume.h"
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/disk_facts.h"
+#include "state/base_volume.h"
 #include "state/observe.h"
 
 void disk_layers_clear(DiskLayers *layers) {

@@ -4,8 +4,8 @@
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/disk_facts.h"
+#include "state/base_volume.h"
 #include "state/fault.h"
 
 static gboolean in_chain(const ActualDisk *disk, const char *path) {

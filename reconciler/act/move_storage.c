@@ -4,8 +4,8 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
 #include "reconciler/act/sparse_write.h"
-#include "reconciler/image/base_volume.h"
 #include "schema/digest.h"
+#include "state/base_volume.h"
 #include "state/fault.h"
 
 #define BLOCK (256 << 10)

@@ -1,6 +1,6 @@
 /* Volumes: found, described, removed, marked. */
 #include "reconciler/act/volume.h"
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 
 void volume_facts_clear(VolumeFacts *facts) {
   g_clear_pointer(&facts->path, g_free);

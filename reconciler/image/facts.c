@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/image/fetch.h"
 #include "reconciler/image/qcow2.h"
 #include "reconciler/image/seed.h"
 #include "schema/digest.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 #include "state/journal.h"
 #include "state/qcow2_header.h"
 

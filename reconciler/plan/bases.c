@@ -1,5 +1,5 @@
 /* Which base images an action relies on. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 
 static void add(GPtrArray *paths, const char *path) {

@@ -1,6 +1,6 @@
 #include "reconciler/plan/chain.h"
 
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 
 const ActualVolume *chain_layer(const Chain *chain, guint i) { return chain->disk->chain->pdata[i]; }
 

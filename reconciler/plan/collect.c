@@ -1,6 +1,6 @@
 /* Base images that nothing uses any more: deleted when that is asked for, when they are old enough, and
  * when it is certain. The action looks again, under the lock, before it deletes. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "schema/value.h"
 

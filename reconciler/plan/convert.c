@@ -1,6 +1,6 @@
 /* Disks that shall have another format: while the machine is off, a new volume with the same content takes the old
  * one's place (reconciler/act/replace_disk.h). A running machine waits for its next stop. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/merged_layers.h"

@@ -1,5 +1,5 @@
 /* The volumes of a machine's disks: made, used as they are, or grown. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "schema/value.h"
 

@@ -1,5 +1,5 @@
 /* Stand-alone images of disks: each declared export is written once, and noted in the machine's record. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/facts.h"
 #include "reconciler/plan/space.h"

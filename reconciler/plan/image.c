@@ -1,10 +1,10 @@
 /* Base images: imported once per content, and what machines are still on an older one. */
 #include <string.h>
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "schema/url_mask.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 
 /* The digest of the base that a disk was made on; NULL: none of ours. */
 static char *base_of(const ActualDisk *disk) {

@@ -1,6 +1,6 @@
 #include "reconciler/plan/locate.h"
 
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 
 static const Object *declared_pool(const PlanInput *input, const char *pool) {
   return desired_find(input->desired, KIND_STORAGE_POOL, pool);

@@ -1,6 +1,6 @@
 #include "reconciler/plan/lost.h"
 
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 
 /* What was deleted can be written to its place again, as long as it is the top layer: the copy is based on the same layers. */
 static char *rescue(const ActualDomain *domain, const ActualDisk *disk) {

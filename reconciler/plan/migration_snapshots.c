@@ -2,8 +2,8 @@
  * follow once the machine is defined there (act/move_snapshots.c). */
 #include "reconciler/plan/migration.h"
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/snapshot_rules.h"
+#include "state/base_volume.h"
 
 /* --- files --- */
 

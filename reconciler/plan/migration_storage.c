@@ -1,5 +1,5 @@
 /* What travels with a machine: disks, the bases that they lie on, media, kernel and initrd. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/locate.h"
 #include "reconciler/plan/migration.h"
 #include "schema/value.h"

@@ -2,8 +2,8 @@
  * is now, so that it is done in order: the newest copy runs before an older one goes. */
 #include "reconciler/plan/moved.h"
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/migration.h"
+#include "state/base_volume.h"
 
 typedef struct {
   PlanBuilder *builder;

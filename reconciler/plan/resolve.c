@@ -1,7 +1,7 @@
 #include "reconciler/plan/resolve.h"
 
-#include "reconciler/image/base_volume.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 
 static void source_free(gpointer data) {
   DiskSource *source = data;

@@ -1,7 +1,7 @@
 #include "reconciler/plan/space.h"
 
-#include "reconciler/image/base_volume.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 
 static guint64 number(const Action *action, const char *key) {
   const char *text = string_map_get(action->args, key);

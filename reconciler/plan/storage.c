@@ -1,10 +1,10 @@
 /* Pools and volumes. */
 #include <string.h>
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/diff.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 #include "state/fingerprint.h"
 
 /* Returns whether a change is refused. */

@@ -1,6 +1,6 @@
 /* Whether the hosts are still what a plan was made on. */
 #include "reconciler/run/execute.h"
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "state/fingerprint.h"
 
 /* What the object would be planned on now; NULL when that can't be told. */

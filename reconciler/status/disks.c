@@ -3,10 +3,10 @@
 #include "reconciler/plan/snapshot_rules.h"
 #include "reconciler/status/disks.h"
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/report/escape.h"
 #include "reconciler/report/paint.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 
 typedef struct {
   GString *out;

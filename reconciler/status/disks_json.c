@@ -1,5 +1,5 @@
 /* Disks for programs. */
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/json.h"
 #include "reconciler/plan/snapshot_rules.h"

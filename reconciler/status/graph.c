@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "reconciler/image/base_volume.h"
 #include "reconciler/report/escape.h"
 #include "schema/value.h"
+#include "state/base_volume.h"
 
 typedef struct {
   GString *out;

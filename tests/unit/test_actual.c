@@ -166,6 +166,19 @@ static void a_stopped_domain_has_the_chain_of_its_volumes(void **state G_GNUC_UN
   assert_int_equal(saved->persistent.powerState, PowerState_hibernated);
 }
 
+/* It is gone, half there and back while an Image brings it: nothing is refused over that. */
+static void the_file_of_a_content_is_no_part_of_the_fingerprint(void **state G_GNUC_UNUSED) {
+#define BASE "/p/sha256-dd55069b8b1003ac34a3fd08321f2e4925b951090eaaffa6e97fd3e654ecb20c.qcow2"
+  g_autoptr(Actual) without = actual_new(), with = actual_new();
+  add_volume(without, "p", "/p/web.qcow2", BASE, 20 << 20);
+  add_volume(with, "p", "/p/web.qcow2", BASE, 20 << 20);
+  add_volume(with, "p", BASE, NULL, 10 << 20);
+  g_autoptr(ActualDomain) gone = read_domain(DOMAIN("", DISK("/p/web.qcow2", "")), NULL);
+  g_autoptr(ActualDomain) there = read_domain(DOMAIN("", DISK("/p/web.qcow2", "")), NULL);
+  assert_string_equal(finish(gone, without), finish(there, with));
+  assert_int_equal(actual_disk(there->disks, "vda")->chain->len, 2);
+}
+
 static void a_running_domain_has_the_chain_of_its_xml(void **state G_GNUC_UNUSED) {
   g_autoptr(Actual) actual = actual_new();
   /* The pool doesn't know the snapshot, and of the middle layer an older backing store. */
@@ -321,6 +334,7 @@ int main(void) {
     cmocka_unit_test(fingerprints_leave_out_what_moves_by_itself),
     cmocka_unit_test(fingerprints_hold_everything_else),
     cmocka_unit_test(a_stopped_domain_has_the_chain_of_its_volumes),
+    cmocka_unit_test(the_file_of_a_content_is_no_part_of_the_fingerprint),
     cmocka_unit_test(a_running_domain_has_the_chain_of_its_xml),
     cmocka_unit_test(a_disk_by_volume_gets_its_path),
     cmocka_unit_test(empty_drives_and_odd_disks_have_no_chain),

@@ -1,4 +1,4 @@
-#include "reconciler/image/base_volume.h"
+#include "state/base_volume.h"
 
 #include <string.h>
 
