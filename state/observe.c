@@ -4,7 +4,9 @@
 #include "state/libvirt/reading.h"
 #include "state/same_files.h"
 
-enum { DEFAULT_THREADS = 5 }; /* so many requests of a client libvirt serves at once */
+/* So many requests of a client libvirt serves at once. Of what comes over a link, more are on their way meanwhile, so that
+ * not each five of them cost a round trip. */
+enum { LOCAL_THREADS = 5, REMOTE_THREADS = 32 };
 
 static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOptions *options) {
   *reading = (Reading){.conn = conn, .options = options};
@@ -13,6 +15,7 @@ static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOpti
   reading->work = work_new();
   reading->domains = g_ptr_array_new_with_free_func(domain_reading_free);
   reading->pools = g_ptr_array_new_with_free_func(pool_reading_free);
+  reading->networks = g_ptr_array_new_with_free_func(network_reading_free);
   reading->volumes = g_ptr_array_new_with_free_func(volume_reading_free);
   reading->not_qcow2 = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_mutex_init(&reading->lock);
@@ -22,6 +25,7 @@ static void reading_release(Reading *reading) {
   g_ptr_array_unref(reading->domains);
   g_ptr_array_unref(reading->volumes);
   g_ptr_array_unref(reading->pools);
+  g_ptr_array_unref(reading->networks);
   g_hash_table_unref(reading->not_qcow2);
   work_free(reading->work);
   actual_free(reading->actual);
@@ -32,7 +36,8 @@ static void reading_release(Reading *reading) {
 /* The long work first: it is in the queue while the answers about the host are waited for. */
 static void read_everything(Reading *reading) {
   const ObserveOptions *options = reading->options;
-  guint threads = options->threads ? options->threads : DEFAULT_THREADS;
+  guint usual = connection_is_remote(reading->conn) ? REMOTE_THREADS : LOCAL_THREADS;
+  guint threads = options->threads ? options->threads : usual;
   if (options->domains)
     read_domains(reading);
   if (options->storage)
@@ -46,6 +51,7 @@ static void read_everything(Reading *reading) {
   if (reading->error)
     return;
   read_storage_finish(reading);
+  read_networks_finish(reading);
   read_domains_finish(reading);
   work_run(reading->work, threads);
 }

@@ -13,7 +13,7 @@ typedef struct Connection Connection; /* state/libvirt/connection.h */
 typedef struct {
   gboolean domains, storage, networks; /* what is wanted; all TRUE for a plan */
   const char *const *names;            /* only these domains; NULL: all */
-  guint threads;                       /* 0: default 5 */
+  guint threads;                       /* 0: as the connection is */
   gboolean jobs;                       /* what is done with domains that run; for people, not for plans */
   gboolean keep_texts;                 /* for observation_save (state/observation.h); no short cut through files then */
 } ObserveOptions;

@@ -17,12 +17,15 @@ struct Work {
   GCond changed;
   Lane lanes[N_LANES];
   guint running, idle; /* threads with a task, and those that wait for one */
+  GPtrArray *others;   /* of GThread *, beside the one that called work_run */
+  guint most;          /* threads; 0: it doesn't run */
 };
 
 Work *work_new(void) {
   Work *work = g_new0(Work, 1);
   g_mutex_init(&work->lock);
   g_cond_init(&work->changed);
+  work->others = g_ptr_array_new();
   for (LaneKind kind = 0; kind < N_LANES; kind++)
     work->lanes[kind].tasks = g_array_new(FALSE, FALSE, sizeof(Task));
   return work;
@@ -33,25 +36,10 @@ void work_free(Work *work) {
     return;
   for (LaneKind kind = 0; kind < N_LANES; kind++)
     g_array_unref(work->lanes[kind].tasks);
+  g_ptr_array_unref(work->others);
   g_cond_clear(&work->changed);
   g_mutex_clear(&work->lock);
   g_free(work);
-}
-
-static void push(Work *work, LaneKind kind, Task task) {
-  g_mutex_lock(&work->lock);
-  g_array_append_val(work->lanes[kind].tasks, task);
-  if (work->idle > 0)
-    g_cond_signal(&work->changed);
-  g_mutex_unlock(&work->lock);
-}
-
-void work_push(Work *work, WorkFunction function, gpointer data, gpointer item) {
-  push(work, WAITING, (Task){function, data, item});
-}
-
-void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer item) {
-  push(work, LOCAL, (Task){function, data, item});
 }
 
 static gboolean take_from(Lane *lane, Task *ret_task) {
@@ -91,13 +79,48 @@ static gpointer run_waiting(gpointer work) {
   return NULL;
 }
 
+static guint count_left(const Work *work) {
+  guint left = 0;
+  for (LaneKind kind = 0; kind < N_LANES; kind++)
+    left += work->lanes[kind].tasks->len - work->lanes[kind].next;
+  return left;
+}
+
+/* A thread costs more than a small task: none is begun that nothing waits for. */
+static void begin_another(Work *work) {
+  if (work->others->len + 1 < work->most)
+    g_ptr_array_add(work->others, g_thread_new("work", run_waiting, work));
+}
+
+static void push(Work *work, LaneKind kind, Task task) {
+  g_mutex_lock(&work->lock);
+  g_array_append_val(work->lanes[kind].tasks, task);
+  if (work->idle > 0)
+    g_cond_signal(&work->changed);
+  if (work->idle < count_left(work)) /* one that was woken counts until it takes its task */
+    begin_another(work);
+  g_mutex_unlock(&work->lock);
+}
+
+void work_push(Work *work, WorkFunction function, gpointer data, gpointer item) {
+  push(work, WAITING, (Task){function, data, item});
+}
+
+void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer item) {
+  push(work, LOCAL, (Task){function, data, item});
+}
+
 void work_run(Work *work, guint threads) {
-  g_autoptr(GPtrArray) others = g_ptr_array_new();
-  for (guint i = 1; i < threads; i++)
-    g_ptr_array_add(others, g_thread_new("work", run_waiting, work));
+  g_mutex_lock(&work->lock);
+  work->most = threads;
+  for (guint i = 1; i < count_left(work); i++)
+    begin_another(work);
+  g_mutex_unlock(&work->lock);
   run(work, LOCAL);
-  for (guint i = 0; i < others->len; i++)
-    g_thread_join(others->pdata[i]);
+  work->most = 0; /* nobody works any more who could push */
+  for (guint i = 0; i < work->others->len; i++)
+    g_thread_join(work->others->pdata[i]);
+  g_ptr_array_set_size(work->others, 0);
   for (LaneKind kind = 0; kind < N_LANES; kind++) {
     g_array_set_size(work->lanes[kind].tasks, 0);
     work->lanes[kind].next = 0;

@@ -18,9 +18,26 @@ static Fleet *fleet_new(void) {
   return fleet;
 }
 
+static gpointer free_in_thread(gpointer host) {
+  host_free(host);
+  return NULL;
+}
+
+/* Closing a connection is a call that waits for its host. */
 void fleet_free(Fleet *fleet) {
   if (fleet == NULL)
     return;
+  g_autoptr(GPtrArray) threads = g_ptr_array_new();
+  g_ptr_array_set_free_func(fleet->hosts, NULL);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    if (host->known == NULL && fleet->hosts->len > 1)
+      g_ptr_array_add(threads, g_thread_new("close", free_in_thread, host));
+    else
+      host_free(host);
+  }
+  for (guint i = 0; i < threads->len; i++)
+    g_thread_join(threads->pdata[i]);
   g_ptr_array_unref(fleet->hosts);
   g_free(fleet);
 }

@@ -1,4 +1,4 @@
-/* Networks: definition and what runs. */
+/* Networks: definition and what runs. What is asked of one is asked at once, as of pools (read_storage.c). */
 #include <libvirt/virterror.h>
 
 #include "state/host_facts.h"
@@ -6,41 +6,78 @@
 
 typedef struct {
   virNetworkPtr handle;
-  ActualNetwork *network;
+  ActualNetwork *network; /* owned by the Actual */
+  char *persistent, *live;
+  gboolean autostart, vanished; /* between list and read */
 } NetworkReading;
 
-static void drop_network(Reading *reading, ActualNetwork *network) {
+void network_reading_free(gpointer network_reading) {
+  NetworkReading *each = network_reading;
+  vir_network_release(each->handle);
+  g_free(each->persistent);
+  g_free(each->live);
+  g_free(each);
+}
+
+/* After a call that has failed. */
+static void fail_network(Reading *reading, NetworkReading *each) {
+  gboolean vanished = virGetLastErrorCode() == VIR_ERR_NO_NETWORK;
+  char *trouble = vanished ? NULL : reading_trouble(reading, "network %s", each->network->name);
   g_mutex_lock(&reading->lock);
-  g_hash_table_remove(reading->actual->networks, network->name);
+  each->vanished |= vanished;
+  if (each->network->error)
+    g_free(trouble);
+  else
+    each->network->error = trouble;
   g_mutex_unlock(&reading->lock);
 }
 
-static void read_network(gpointer data, gpointer item) {
-  Reading *reading = data;
-  g_autofree NetworkReading *each = item;
-  g_autoptr(VirNetwork) handle = each->handle;
-  ActualNetwork *network = each->network;
+static void read_definition(gpointer data, gpointer item) {
+  NetworkReading *each = item;
+  each->persistent = virNetworkGetXMLDesc(each->handle, VIR_NETWORK_XML_INACTIVE);
+  if (!each->persistent)
+    fail_network(data, each);
+}
+
+static void read_live(gpointer data, gpointer item) {
+  NetworkReading *each = item;
+  each->network->active = virNetworkIsActive(each->handle) == 1;
+  each->live = each->network->active ? virNetworkGetXMLDesc(each->handle, 0) : NULL;
+  if (each->network->active && !each->live)
+    fail_network(data, each);
+}
+
+static void read_flags(gpointer data, gpointer item) {
+  NetworkReading *each = item;
   int autostart = 0;
-  g_autofree char *persistent = virNetworkGetXMLDesc(handle, VIR_NETWORK_XML_INACTIVE);
-  g_autofree char *live = persistent && network->active ? virNetworkGetXMLDesc(handle, 0) : NULL;
+  each->network->is_persistent = virNetworkIsPersistent(each->handle) == 1;
+  if (each->network->is_persistent && virNetworkGetAutostart(each->handle, &autostart) < 0)
+    fail_network(data, each);
+  each->autostart = autostart;
+}
+
+static void finish(Reading *reading, const NetworkReading *each) {
+  ActualNetwork *network = each->network;
   g_autoptr(GError) error = NULL;
-  if (!persistent && virGetLastErrorCode() == VIR_ERR_NO_NETWORK)
-    drop_network(reading, network);
-  else if (!persistent || (network->active && !live) ||
-           (network->is_persistent && virNetworkGetAutostart(handle, &autostart) < 0))
-    network->error = reading_trouble(reading, "network %s", network->name);
-  else if (!network_facts_read(network, persistent, live, &error))
+  if (each->vanished)
+    g_hash_table_remove(reading->actual->networks, network->name);
+  else if (network->error)
+    return;
+  else if (!network_facts_read(network, each->persistent, each->live, &error))
     network->error = g_strdup_printf("network %s: %s", network->name, error->message);
   else
-    network_facts_finish(network, autostart);
+    network_facts_finish(network, each->autostart);
+}
+
+void read_networks_finish(Reading *reading) {
+  for (guint i = 0; i < reading->networks->len; i++)
+    finish(reading, reading->networks->pdata[i]);
 }
 
 static ActualNetwork *add_network(Reading *reading, virNetworkPtr handle) {
   char uuid[VIR_UUID_STRING_BUFLEN] = "";
   virNetworkGetUUIDString(handle, uuid);
   ActualNetwork *network = actual_network_new(virNetworkGetName(handle), uuid);
-  network->active = virNetworkIsActive(handle) == 1;
-  network->is_persistent = virNetworkIsPersistent(handle) == 1;
   network->texts = texts_new(reading->options->keep_texts);
   g_mutex_lock(&reading->lock);
   g_hash_table_replace(reading->actual->networks, network->name, network);
@@ -58,8 +95,11 @@ static void list_networks(gpointer data, gpointer item G_GNUC_UNUSED) {
     reading_fail_libvirt(reading, "cannot list the networks");
   for (int i = 0; i < n; i++) {
     NetworkReading *each = g_new(NetworkReading, 1);
-    *each = (NetworkReading){networks[i], add_network(reading, networks[i])};
-    work_push(reading->work, read_network, reading, each);
+    *each = (NetworkReading){.handle = networks[i], .network = add_network(reading, networks[i])};
+    g_ptr_array_add(reading->networks, each);
+    work_push(reading->work, read_definition, reading, each);
+    work_push(reading->work, read_live, reading, each);
+    work_push(reading->work, read_flags, reading, each);
   }
   free(networks);
 }

@@ -1,6 +1,7 @@
 /* Pools and their volumes. libvirt opens a volume's file for each XML, so sizes are those of
- * now; which volumes there are is what the last refresh of the pool saw. Files are read while others wait for
- * libvirt; volumes come after everything else, because definitions tell which of them to read only through libvirt. */
+ * now; which volumes there are is what the last refresh of the pool saw. What is asked of a pool is asked at once: one
+ * round trip for each question would be the longest wait of a look at a host far away. Files are read while others wait for
+ * libvirt; their volumes come after everything else, because definitions tell which of them to read only through libvirt. */
 #include <libvirt/virterror.h>
 #include <sys/statvfs.h>
 
@@ -13,6 +14,7 @@ typedef struct {
   virStoragePoolPtr handle;
   ActualPool *pool; /* owned by the Actual */
   FileEvidence *evidence;
+  gboolean autostart, vanished; /* between list and read */
 } PoolReading;
 
 typedef struct {
@@ -120,17 +122,36 @@ static void note_formats(Reading *reading) {
 }
 
 void read_volumes(Reading *reading) {
+  if (!reading->by_files)
+    return; /* they have been asked for as soon as they were listed */
   note_formats(reading);
   for (guint i = 0; i < reading->volumes->len; i++)
     work_push(reading->work, read_volume, reading, reading->volumes->pdata[i]);
 }
 
-static void list_volumes(Reading *reading, PoolReading *into) {
-  ActualPool *pool = into->pool;
+/* After a call that has failed. */
+static void fail_pool(Reading *reading, PoolReading *each, const char *what) {
+  gboolean vanished = virGetLastErrorCode() == VIR_ERR_NO_STORAGE_POOL;
+  char *trouble = vanished ? NULL : reading_trouble(reading, "%s %s", what, each->pool->name);
+  g_mutex_lock(&reading->lock);
+  each->vanished |= vanished;
+  if (each->pool->error)
+    g_free(trouble);
+  else
+    each->pool->error = trouble;
+  g_mutex_unlock(&reading->lock);
+}
+
+static void list_volumes(gpointer data, gpointer item) {
+  Reading *reading = data;
+  PoolReading *into = item;
+  into->pool->active = virStoragePoolIsActive(into->handle) == 1;
+  if (!into->pool->active)
+    return;
   virStorageVolPtr *volumes = NULL;
   int n = virStoragePoolListAllVolumes(into->handle, &volumes, 0);
   if (n < 0) {
-    pool->error = reading_trouble(reading, "volumes of pool %s", pool->name);
+    fail_pool(reading, into, "volumes of pool");
     return;
   }
   g_mutex_lock(&reading->lock);
@@ -140,44 +161,42 @@ static void list_volumes(Reading *reading, PoolReading *into) {
     g_ptr_array_add(reading->volumes, each);
     if (reading->by_files)
       work_push_local(reading->work, read_file, NULL, each);
+    else
+      work_push(reading->work, read_volume, reading, each);
   }
   g_mutex_unlock(&reading->lock);
   free(volumes);
 }
 
-static void drop_pool(Reading *reading, ActualPool *pool) {
-  g_mutex_lock(&reading->lock);
-  g_hash_table_remove(reading->actual->pools, pool->name);
-  g_mutex_unlock(&reading->lock);
-}
-
 static void read_pool(gpointer data, gpointer item) {
   Reading *reading = data;
   PoolReading *each = item;
-  virStoragePoolPtr handle = each->handle;
-  ActualPool *pool = each->pool;
-  g_autofree char *xml = virStoragePoolGetXMLDesc(handle, 0);
+  g_autofree char *xml = virStoragePoolGetXMLDesc(each->handle, 0);
   g_autoptr(GError) error = NULL;
-  int autostart = 0;
-  if (!xml && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_POOL) {
-    drop_pool(reading, pool);
-  } else if (!xml || virStoragePoolGetAutostart(handle, &autostart) < 0) {
-    pool->error = reading_trouble(reading, "pool %s", pool->name);
-  } else if (!pool_facts_read(pool, xml, &error)) {
-    pool->error = g_strdup_printf("pool %s: %s", pool->name, error->message);
-  } else {
-    pool_facts_finish(pool, autostart);
-    if (pool->active)
-      list_volumes(reading, each);
+  if (!xml) {
+    fail_pool(reading, each, "pool");
+  } else if (!pool_facts_read(each->pool, xml, &error)) {
+    g_mutex_lock(&reading->lock);
+    g_free(each->pool->error);
+    each->pool->error = g_strdup_printf("pool %s: %s", each->pool->name, error->message);
+    g_mutex_unlock(&reading->lock);
   }
+}
+
+static void read_pool_flags(gpointer data, gpointer item) {
+  Reading *reading = data;
+  PoolReading *each = item;
+  int autostart = 0;
+  each->pool->persistent = virStoragePoolIsPersistent(each->handle) == 1;
+  if (virStoragePoolGetAutostart(each->handle, &autostart) < 0)
+    fail_pool(reading, each, "pool");
+  each->autostart = autostart;
 }
 
 static ActualPool *add_pool(Reading *reading, virStoragePoolPtr handle) {
   char uuid[VIR_UUID_STRING_BUFLEN] = "";
   virStoragePoolGetUUIDString(handle, uuid);
   ActualPool *pool = actual_pool_new(virStoragePoolGetName(handle), uuid);
-  pool->active = virStoragePoolIsActive(handle) == 1;
-  pool->persistent = virStoragePoolIsPersistent(handle) == 1;
   pool->texts = texts_new(reading->options->keep_texts);
   g_mutex_lock(&reading->lock);
   g_hash_table_replace(reading->actual->pools, pool->name, pool);
@@ -203,9 +222,11 @@ static void list_pools(gpointer data, gpointer item G_GNUC_UNUSED) {
       continue;
     }
     PoolReading *each = g_new(PoolReading, 1);
-    *each = (PoolReading){pools[i], add_pool(reading, pools[i]), file_evidence_new()};
+    *each = (PoolReading){.handle = pools[i], .pool = add_pool(reading, pools[i]), .evidence = file_evidence_new()};
     g_ptr_array_add(reading->pools, each);
+    work_push(reading->work, list_volumes, reading, each);
     work_push(reading->work, read_pool, reading, each);
+    work_push(reading->work, read_pool_flags, reading, each);
   }
   free(pools);
 }
@@ -228,7 +249,15 @@ static gboolean measure(const PoolReading *each) {
 }
 
 void read_storage_finish(Reading *reading) {
-  for (guint i = 0; i < reading->pools->len; i++)
-    reading->actual->sees_files |= measure(reading->pools->pdata[i]);
+  for (guint i = 0; i < reading->pools->len; i++) {
+    const PoolReading *each = reading->pools->pdata[i];
+    if (each->vanished) {
+      g_hash_table_remove(reading->actual->pools, each->pool->name);
+      continue;
+    }
+    if (!each->pool->error)
+      pool_facts_finish(each->pool, each->autostart);
+    reading->actual->sees_files |= measure(each);
+  }
   actual_index_volumes(reading->actual);
 }

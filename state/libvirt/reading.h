@@ -15,6 +15,7 @@ typedef struct {
   GPtrArray *domains;     /* of DomainReading *, see read_domains.c */
   gboolean by_files;      /* short cuts may be taken, see volume_file.h */
   GPtrArray *pools;       /* of PoolReading *, see read_storage.c */
+  GPtrArray *networks;    /* of NetworkReading *, see read_networks.c */
   GPtrArray *volumes;     /* of VolumeReading * */
   GHashTable *not_qcow2;  /* paths of disks that definitions call anything else; when read_volumes begins */
 } Reading;
@@ -35,13 +36,15 @@ void read_host(Reading *reading);
 void read_domains(Reading *reading);
 void read_storage(Reading *reading);
 void read_networks(Reading *reading);
-/* After those tasks have run: pushes one for each volume. */
+/* After those tasks have run: pushes one for each volume that waits for them. */
 void read_volumes(Reading *reading);
 /* After all tasks have run: drops what vanished, then pushes what needs all the others. */
 void read_domains_finish(Reading *reading);
 void read_storage_finish(Reading *reading);
+void read_networks_finish(Reading *reading);
 void domain_reading_free(gpointer each);
 void pool_reading_free(gpointer each);
 void volume_reading_free(gpointer each);
+void network_reading_free(gpointer each);
 /* The facts of one domain, by name, with its volumes; see observe_domain. */
 ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const char *name, GError **error);
