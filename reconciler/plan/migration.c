@@ -78,8 +78,9 @@ gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm) {
 }
 
 static char *stop_first(Move *move) {
+  g_autofree char *bare = move_bare_advice(move->vm, move->domain);
   if (!move_may_stop(move->builder, move->vm))
-    return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts", move_not_live(move->domain, FALSE));
+    return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts%s", move_not_live(move->domain, FALSE), bare);
   Action *action = move_act(move, ACTION_DOMAIN_SHUTDOWN, NULL);
   action->description = plan_shutdown(move->vm, action);
   if (!given(&move->vm->shutdown, ShutdownSpec, force)) { /* for a move nothing is powered off, unless the file says so */
@@ -119,8 +120,10 @@ static char *plan_way(Move *move) {
   gboolean runs = move->domain->active, interrupted = given(&move->domain->owner->facts, FactsSpec, restarting);
   move->starts = (runs || interrupted) && !(given(move->vm, VmSpec, powerState) && move->vm->powerState == PowerState_stopped);
   move->live = move_goes_live(move->vm, move->domain, FALSE);
+  g_autofree char *bare = move_bare_advice(move->vm, move->domain);
   if (move->live && move_not_live(move->domain, FALSE) != NULL)
-    return g_strdup_printf("migration.mode is live, and it can't be moved while it runs: %s", move_not_live(move->domain, FALSE));
+    return g_strdup_printf("migration.mode is live, and it can't be moved while it runs (%s): stop it, or give migration.mode: cold%s",
+                           move_not_live(move->domain, FALSE), bare);
   char *error = move_refusal(move);
   if (error != NULL)
     return error;
@@ -143,6 +146,8 @@ static char *plan_way(Move *move) {
   string_map_set(move_act(move, ACTION_MOVE_FINISH, g_steal_pointer(&done))->args, "from", move->placed->now->name);
   return NULL;
 }
+
+char *move_heading(const Placed *placed) { return g_strdup_printf("it is on %s and shall be on %s: ", placed->now->name, placed->home->name); }
 
 static void show_change(const Move *move) {
   FieldChange *change = g_new0(FieldChange, 1);
@@ -172,7 +177,8 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
   if (error == NULL)
     error = plan_way(&move);
   if (error != NULL) {
-    build_error(builder, object, g_strdup_printf("it is on %s and shall be on %s: %s", placed->now->name, placed->home->name, error));
+    g_autofree char *heading = move_heading(placed);
+    build_error(builder, object, g_strconcat(heading, error, NULL));
     g_free(error);
     return;
   }

@@ -27,6 +27,8 @@ void move_set_number(Action *action, const char *key, guint64 value);
 /* What the machine is now: as it runs, or as it is defined. */
 const VmSpec *move_spec(const Move *move);
 
+/* What an error about it begins with: "it is on A and shall be on B: ". */
+char *move_heading(const Placed *placed);
 /* Why it can't go while it runs; NULL: it can. bare: its snapshots are gone then. */
 const char *move_not_live(const ActualDomain *domain, gboolean bare);
 /* Whether it goes while it runs, as far as its devices and its file say; else, whether it may be stopped for that. */
@@ -59,6 +61,8 @@ void move_files_from_the_top(GPtrArray *files);
 gboolean move_is_kept(const Move *move, const char *path);
 /* Who uses a file, that isn't the machine nor one of `files`, as a reason; NULL: nobody. */
 char *move_other_user(const Move *move, const GPtrArray *files, const char *path);
+/* How it would come to have none, so that it can go while it runs: to be put behind other advice. Empty: it has none. */
+char *move_bare_advice(const VmSpec *vm, const ActualDomain *domain);
 char *move_snapshot_names(const ActualDomain *domain, const char *separator);
 /* The file declares a snapshot that was never taken. */
 gboolean move_awaits_snapshots(const VmSpec *vm, const ActualDomain *domain);

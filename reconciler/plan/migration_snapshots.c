@@ -119,6 +119,31 @@ char *move_snapshot_names(const ActualDomain *domain, const char *separator) {
   return g_string_free(names, FALSE);
 }
 
+static gboolean goes_with_file(const ActualDomain *domain, const ActualSnapshot *snapshot) {
+  const SnapshotFactSpec *fact = snapshot_fact(&domain->owner->facts, snapshot->name);
+  return fact != NULL && fact->origin != SnapshotOrigin_safety;
+}
+
+static void add_word(GString *text, const char *separator, const char *word) { g_string_append_printf(text, "%s%s", text->len > 0 ? separator : "", word); }
+
+char *move_bare_advice(const VmSpec *vm, const ActualDomain *domain) {
+  g_autoptr(GString) ours = g_string_new(NULL), others = g_string_new(NULL);
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = domain->snapshots->pdata[i];
+    g_autofree char *by_hand = g_strdup_printf("'virsh snapshot-delete %s %s'", domain->name, snapshot->name);
+    if (goes_with_file(domain, snapshot))
+      add_word(ours, ", ", snapshot->name);
+    else
+      add_word(others, ", ", by_hand);
+  }
+  if (given(vm, VmSpec, snapshotPolicy) && domain->snapshots->len > 0)
+    add_word(ours, " and ", "snapshotPolicy");
+  if (ours->len + others->len == 0)
+    return g_strdup("");
+  return g_strdup_printf("; without snapshots it goes while it runs: %s%s%s%s%s", ours->len > 0 ? "leave " : "", ours->str, ours->len > 0 ? " out of the file" : "",
+                         ours->len > 0 && others->len > 0 ? ", and " : "", others->str);
+}
+
 static char *refuse_snapshot(const Move *move, const ActualSnapshot *snapshot) {
   const VmSpec *vm = &move->domain->persistent;
   if (strchr(snapshot->name, '\n') != NULL)
@@ -144,11 +169,9 @@ char *move_snapshots_refusal(const Move *move) {
 static gboolean all_go(const VmSpec *vm, const ActualDomain *domain) {
   if (domain->snapshots->len == 0 || (given(vm, VmSpec, snapshots) && vm->snapshots->len > 0) || given(vm, VmSpec, snapshotPolicy))
     return FALSE;
-  for (guint i = 0; i < domain->snapshots->len; i++) {
-    const SnapshotFactSpec *fact = snapshot_fact(&domain->owner->facts, ((const ActualSnapshot *)domain->snapshots->pdata[i])->name);
-    if (fact == NULL || fact->origin == SnapshotOrigin_safety)
+  for (guint i = 0; i < domain->snapshots->len; i++)
+    if (!goes_with_file(domain, domain->snapshots->pdata[i]))
       return FALSE;
-  }
   return TRUE;
 }
 

@@ -232,6 +232,8 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   if (object->change == CHANGE_ERROR)
     return;
   Rest rest = begin(builder, object, placed);
+  if (placed->stays != NULL)
+    build_note(object, g_strdup(placed->stays));
   if (move_awaits_notes(rest.domain)) {
     char *error = bring_snapshots(&rest);
     if (error != NULL)

@@ -8,6 +8,7 @@
 
 static void placed_free(gpointer data) {
   Placed *placed = data;
+  g_free(placed->stays);
   g_free(placed->unfit);
   g_free(placed->error);
   g_free(placed);
@@ -255,6 +256,7 @@ static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity) {
   if (best == NULL || strcmp(highest, mine) <= 0)
     return;
   placed->home = best;
+  placed->back = TRUE;
   capacity_add(capacity, best, placed->machine, domain);
 }
 
@@ -292,6 +294,31 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
     stay_first(placed);
   }
   return all;
+}
+
+static const PlanObject *planned_move(const Plan *plan, const Placed *placed) {
+  for (guint i = 0; i < plan->objects->len; i++) {
+    const PlanObject *object = plan->objects->pdata[i];
+    if (object->kind == KIND_VIRTUAL_MACHINE && g_strcmp0(object->host, placed->now->name) == 0 && g_str_equal(object->name, placed->machine->metadata.name))
+      return object;
+  }
+  return NULL;
+}
+
+gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan) {
+  gboolean any = FALSE;
+  for (guint i = 0; i < placed->len; i++) {
+    Placed *each = placed->pdata[i];
+    const PlanObject *object = each->back && each->home != each->now ? planned_move(plan, each) : NULL;
+    if (object == NULL || object->error == NULL)
+      continue;
+    g_autofree char *heading = move_heading(each);
+    const char *why = object->error + (g_str_has_prefix(object->error, heading) ? strlen(heading) : 0);
+    each->stays = g_strdup_printf("it stays on %s, since %s, where it would go back to, refuses it: %s", each->now->name, each->home->name, why);
+    each->home = each->now;
+    any = TRUE;
+  }
+  return any;
 }
 
 const Placed *placed_find(const GPtrArray *placed, const char *machine) {

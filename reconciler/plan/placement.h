@@ -11,12 +11,17 @@ typedef struct {
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
   const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
   const Fleet *fleet;
+  gboolean back;           /* … which is only where it would rather be (failBack) */
+  char *stays;             /* why it doesn't go back there, in words; NULL: it does, or needn't */
   char *unfit;             /* why `home` can't take it, as the hosts themselves say; NULL: it can, or it doesn't move */
   char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
 } Placed;
 
 /* Placed *, one for each machine of desired. */
 GPtrArray *placement_of(const Desired *desired, const Fleet *fleet);
+/* What only goes back gladly doesn't where its new home turned out to refuse it: it stays, and says why. Whether there was
+ * any: then all is to be planned anew. */
+gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan);
 /* NULL: none of this name, or no fleet (NULL). */
 const Placed *placed_find(const GPtrArray *placed, const char *machine);
 /* Whether a host has all labels of a selector. */

@@ -11,8 +11,10 @@
 #include "state/libvirt/host_fits.h"
 #include "state/real_path.h"
 #include "state/same_files.h"
+#include "state/work.h"
 
 #define DEFAULT_PRUNE_PERCENT 30
+#define ASKING 8 /* machines whose new homes are asked at once */
 
 static gboolean brings_extra(const PlanObject *object) {
   if (object->kind != KIND_VIRTUAL_MACHINE || object->desired == NULL)
@@ -139,26 +141,29 @@ static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *
   return plan != NULL && pipeline_judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
 }
 
-/* Before a machine is planned to move, its new home is asked whether it can take it. Against a saved observation nobody is:
- * the move asks before it begins. */
-static void ask_homes(const Pipeline *pipeline) {
-  for (guint i = 0; i < pipeline->placed->len; i++) {
-    Placed *placed = pipeline->placed->pdata[i];
-    g_autoptr(GError) error = NULL;
-    if (placed->error != NULL || placed->now == NULL || placed->now == placed->home || placed->home->actual == NULL)
-      continue;
-    if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &error))
-      placed->unfit = g_strdup(error->message);
-  }
+static void ask_home(gpointer data G_GNUC_UNUSED, gpointer item) {
+  Placed *placed = item;
+  g_autoptr(GError) error = NULL;
+  if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &error))
+    placed->unfit = g_strdup(error->message);
 }
 
-static gboolean plan_fleet(Pipeline *pipeline) {
+/* Before a machine is planned to move, its new home is asked whether it can take it; of several, all at once. Against a
+ * saved observation nobody is: the move asks before it begins. */
+static void ask_homes(const Pipeline *pipeline) {
+  g_autoptr(Work) work = work_new();
+  for (guint i = 0; i < pipeline->placed->len; i++) {
+    const Placed *placed = pipeline->placed->pdata[i];
+    if (placed->error == NULL && placed->now != NULL && placed->now != placed->home && placed->home->actual != NULL)
+      work_push(work, ask_home, NULL, pipeline->placed->pdata[i]);
+  }
+  work_run(work, ASKING);
+}
+
+/* Its machines are where they belong; NULL: the run has stopped. */
+static Plan *plan_placed(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
-  Plan *whole = pipeline->result->plan = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source,
-                                                        pipeline->revision);
-  pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
-  if (pipeline->saved == NULL)
-    ask_homes(pipeline);
+  g_autoptr(Plan) whole = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source, pipeline->revision);
   fleet_plan_troubles(whole, pipeline->fleet, pipeline->placed);
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
     FleetHost *host = pipeline->fleet->hosts->pdata[i];
@@ -167,12 +172,28 @@ static gboolean plan_fleet(Pipeline *pipeline) {
     g_autoptr(Desired) part = fleet_part(pipeline->desired, pipeline->placed, host);
     Plan *plan = plan_and_judge(pipeline, host, part);
     if (plan == NULL)
-      return FALSE;
+      return NULL;
     fleet_plan_add(whole, plan);
   }
   fleet_plan_link(whole, options->host);
   if (!(options->allow & ALLOW_OVERCOMMIT))
     moves_check_space(whole, pipeline->fleet);
+  return g_steal_pointer(&whole);
+}
+
+static gboolean plan_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
+  if (pipeline->saved == NULL)
+    ask_homes(pipeline);
+  Plan *whole = plan_placed(pipeline);
+  while (whole != NULL && placement_keep_refused(pipeline->placed, whole)) {
+    plan_free(whole);
+    whole = plan_placed(pipeline);
+  }
+  pipeline->result->plan = whole;
+  if (whole == NULL)
+    return FALSE;
   if (options->host != NULL)
     fleet_plan_only(whole, options->host);
   return TRUE;

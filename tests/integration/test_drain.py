@@ -92,7 +92,85 @@ class Drain(Three):
         self.assertEqual(self.where(), where)
 
 
+    def test_snapshot_policies(self):
+        """A machine with snapshots by the clock goes where it may be shut down, and with them; else it is said what helps."""
+        chosen = {"selector": {"zone": "x"}}
+        policy = {"snapshotPolicy": {"every": "1h", "keep": 2}}
+        web = {"placement": chosen, "powerState": "running", "serials": None, "shutdown": {"timeout": "30s"}, **policy}
+        self.maintain("lab-b", "lab-c")
+        self.at(0, self.machine("lab-a", **web), self.stopped("off", chosen, **policy))
+        self.assertEqual(set(self.where().values()), {"lab-a"})
+        first = {name: [each.getName() for each in self.hv.domain(name).listAllSnapshots()] for name in ("web", "off")}
+        self.assertEqual([len(names) for names in first.values()], [1, 1])
+        # Another one is due when its host is emptied.
+        self.maintain("lab-a")
+        document_ = self.at(2, self.machine("lab-a", **web), self.stopped("off", chosen, **policy), status=1)
+        error = self.error_of(document_)
+        for part in ("give migration.mode: cold, or allow restarts", f"leave {first['web'][0]} and snapshotPolicy out of the file"):
+            self.assertIn(part, error)
+        self.assertEqual(self.where()["web"], "lab-a")
+        self.assertNotEqual(self.where()["off"], "lab-a")
+        live = self.at(2, self.machine("lab-a", **{**web, "migration": {"mode": "live"}}), self.stopped("off", chosen, **policy), status=1)
+        for part in ("migration.mode is live", "give migration.mode: cold", f"leave {first['web'][0]} and snapshotPolicy out of the file"):
+            self.assertIn(part, self.error_of(live))
+        self.at(2, self.machine("lab-a", **{**web, "migration": {"mode": "cold"}}), self.stopped("off", chosen, **policy))
+        where = self.where()
+        self.assertNotIn("lab-a", where.values())
+        # There the clock goes on, and what is too old is removed.
+        for hours in (2, 4, 6):
+            self.at(hours, self.machine("lab-a", **web), self.stopped("off", chosen, **policy))
+        hosts = {host.name: host for host in (self.hv, self.other, self.third)}
+        for name, host in where.items():
+            kept = [each.getName() for each in hosts[host].domain(name).listAllSnapshots()]
+            self.assertEqual(len(kept), 2, kept)
+            self.assertNotIn(first[name][0], kept)
+        self.assertEqual(self.where(), where)
+        self.assertEqual(self.files(self.hv), [])
+
+    def at(self, hours, *machines, status=0):
+        self.write(*machines)
+        env = {**self.env, "RECONCILE_NOW": str(1768000000 + hours * 3600)}
+        return self.hv.reconcile("-o", "json", self.hv.path("specs"), env=env, check=status).json()
+
+
 class FailBack(Three):
+    def test_refused_there(self):
+        """Then it stays and is kept as its file says, which is no error, and goes back as soon as it can."""
+        hosts = {host.name: host for host in (self.hv, self.other, self.third)}
+
+        def one(**spec):
+            self.write(self.stopped("one", {"selector": {"zone": "x"}, "failBack": True}, **spec))
+        one()
+        self.apply()
+        chosen = self.where()["one"]
+        self.maintain(chosen)
+        one()
+        self.apply()
+        away = self.where()["one"]
+        self.assertNotEqual(away, chosen)
+        self.maintain()
+        hosts[chosen].define("one")
+        one(title="new")
+        document_ = self.apply()
+        notes = " ".join(next(each for each in document_["objects"] if each["name"] == "one")["notes"])
+        self.assertIn(f"it stays on {away}, since {chosen}, where it would go back to, refuses it: {chosen} has a machine of this name that isn't ours", notes)
+        self.assertIn("<title>new</title>", hosts[away].domain("one").XMLDesc())
+        hosts[chosen].domain("one").undefine()
+        # What another part of the plan would have to bring.
+        self.pool["spec"]["hosts"] = [name for name in hosts if name != chosen]
+        pool = hosts[chosen].conn.storagePoolLookupByName("moving")
+        pool.destroy()
+        one(title="new")
+        plan = self.plan(status=0)
+        self.assertEqual(plan["actions"], [])
+        self.assertIn("pool moving can't be used", " ".join(next(each for each in plan["objects"] if each["name"] == "one")["notes"]))
+        self.pool["spec"].pop("hosts")
+        pool.create()
+        one(title="new")
+        self.apply()
+        self.assertEqual(self.where(), {"one": chosen})
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
     def test_to_the_first_choice(self):
         """When that host takes machines again; one that would have to be stopped for it stays."""
         names = ["one", "three", "two"]
