@@ -7,6 +7,7 @@
 #include "state/helper.h"
 #include "state/leaving.h"
 #include "state/transient_disk.h"
+#include "state/xml_lean.h"
 #include "state/xml_tree.h"
 
 gboolean domain_text_is_live(const char *xml) {
@@ -47,15 +48,14 @@ static void read_nvram(ActualDomain *domain, xmlNode *definition, xmlNode *machi
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error) {
   texts_set(domain->texts, persistent, live);
   g_autofree char *what = g_strdup_printf("definition of %s", domain->name);
-  g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, what, error);
+  g_autoptr(XmlLean) defined = xml_parse_lean(persistent, what, error);
   if (!defined)
     return FALSE;
-  g_autoptr(xmlDoc) running = live ? xml_parse_lean(live, what, error) : NULL;
+  g_autofree char *settled = live ? transient_disks_settle(live) : NULL;
+  g_autoptr(XmlLean) running = live ? xml_parse_lean(settled ? settled : live, what, error) : NULL;
   if (live && !running)
     return FALSE;
-  if (running)
-    transient_disks_settle(xmlDocGetRootElement(running));
-  xmlNode *definition = xmlDocGetRootElement(defined), *machine = running ? xmlDocGetRootElement(running) : NULL;
+  xmlNode *definition = xml_lean_root(defined), *machine = xml_lean_root(running);
   g_free(domain->uuid);
   domain->uuid = xml_path_get(xml_path("uuid"), definition);
   g_autoptr(GError) trouble = NULL;

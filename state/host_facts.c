@@ -1,6 +1,7 @@
 #include "state/host_facts.h"
 
 #include "state/fingerprint.h"
+#include "state/xml_lean.h"
 #include "state/xml_tree.h"
 
 static xmlNode *descend(xmlNode *from, const char *first, const char *second) {
@@ -27,10 +28,10 @@ static guint64 bytes_of(xmlNode *element) {
 
 gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
   texts_set(actual->texts, xml, NULL);
-  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "capabilities", error);
+  g_autoptr(XmlLean) doc = xml_parse_lean(xml, "capabilities", error);
   if (!doc)
     return FALSE;
-  xmlNode *root = xmlDocGetRootElement(doc), *host = xml_first_child(root, "host");
+  xmlNode *root = xml_lean_root(doc), *host = xml_first_child(root, "host");
   actual->arch = text_of(descend(host, "cpu", "arch"));
   for (xmlNode *guest = xml_first_child(root, "guest"); guest; guest = xml_next_sibling(guest, "guest")) {
     xmlNode *arch = xml_first_child(guest, "arch");
@@ -44,10 +45,10 @@ gboolean capabilities_read(Actual *actual, const char *xml, GError **error) {
 
 gboolean pool_facts_read(ActualPool *pool, const char *xml, GError **error) {
   texts_set(pool->texts, xml, NULL);
-  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "definition of the pool", error);
+  g_autoptr(XmlLean) doc = xml_parse_lean(xml, "definition of the pool", error);
   if (!doc)
     return FALSE;
-  xmlNode *root = xmlDocGetRootElement(doc);
+  xmlNode *root = xml_lean_root(doc);
   pool_xml_read(root, &pool->spec);
   pool->target = text_of(descend(root, "target", "path"));
   pool->capacity = bytes_of(descend(root, "capacity", NULL));
@@ -73,10 +74,10 @@ void pool_facts_finish(ActualPool *pool, gboolean autostart) {
 
 gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error) {
   texts_set(volume->texts, xml, NULL);
-  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "description of the volume", error);
+  g_autoptr(XmlLean) doc = xml_parse_lean(xml, "description of the volume", error);
   if (!doc)
     return FALSE;
-  xmlNode *root = xmlDocGetRootElement(doc), *backing = descend(root, "backingStore", NULL);
+  xmlNode *root = xml_lean_root(doc), *backing = descend(root, "backingStore", NULL);
   g_autofree char *path = text_of(descend(root, "target", "path"));
   if (path) {
     g_free(volume->path);
@@ -95,11 +96,11 @@ gboolean volume_facts_read(ActualVolume *volume, const char *xml, GError **error
 
 gboolean network_facts_read(ActualNetwork *network, const char *persistent, const char *live, GError **error) {
   texts_set(network->texts, persistent, live);
-  g_autoptr(xmlDoc) defined = xml_parse_lean(persistent, "definition of the network", error);
-  g_autoptr(xmlDoc) running = defined && live ? xml_parse_lean(live, "state of the network", error) : NULL;
+  g_autoptr(XmlLean) defined = xml_parse_lean(persistent, "definition of the network", error);
+  g_autoptr(XmlLean) running = defined && live ? xml_parse_lean(live, "state of the network", error) : NULL;
   if (!defined || (live && !running))
     return FALSE;
-  xmlNode *definition = xmlDocGetRootElement(defined), *active = running ? xmlDocGetRootElement(running) : NULL;
+  xmlNode *definition = xml_lean_root(defined), *active = xml_lean_root(running);
   GError *trouble = NULL;
   network->owner = network_ownership_read(definition, &trouble);
   if (trouble) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "state/xml_lean.h"
 #include "state/xml_tree.h"
 
 static char *text_of(xmlNode *parent, const char *name) {
@@ -66,10 +67,10 @@ static void read_bases(ActualSnapshot *snapshot, xmlNode *domain) {
 }
 
 ActualSnapshot *snapshot_xml_read(const char *xml, GError **error) {
-  g_autoptr(xmlDoc) doc = xml_parse_lean(xml, "snapshot", error);
+  g_autoptr(XmlLean) doc = xml_parse_lean(xml, "snapshot", error);
   if (!doc)
     return NULL;
-  xmlNode *root = xmlDocGetRootElement(doc), *memory = xml_first_child(root, "memory"), *disks = xml_first_child(root, "disks");
+  xmlNode *root = xml_lean_root(doc), *memory = xml_first_child(root, "memory"), *disks = xml_first_child(root, "disks");
   g_autofree char *created = text_of(root, "creationTime");
   g_autofree char *name = text_of(root, "name"), *description = text_of(root, "description");
   ActualSnapshot *snapshot = snapshot_new(name, description);

@@ -1,5 +1,7 @@
 #include "state/transient_disk.h"
 
+#include <string.h>
+
 #include "state/xml_tree.h"
 
 char *transient_overlay_path(const char *disk_path, const char *domain) { return g_strdup_printf("%s.TRANSIENT-%s", disk_path, domain); }
@@ -30,7 +32,7 @@ static void drop_top_layer(xmlNode *disk, xmlNode *backing) {
   xml_remove(backing);
 }
 
-void transient_disks_settle(xmlNode *domain) {
+static void settle(xmlNode *domain) {
   xmlNode *devices = xml_first_child(domain, "devices"), *named = xml_first_child(domain, "name");
   g_autofree char *owned = NULL;
   const char *name = named ? xml_content(named, &owned) : NULL;
@@ -41,4 +43,12 @@ void transient_disks_settle(xmlNode *domain) {
     if (overlay && g_strcmp0(top, overlay) == 0)
       drop_top_layer(disk, backing);
   }
+}
+
+char *transient_disks_settle(const char *live) {
+  g_autoptr(xmlDoc) doc = strstr(live, "<transient") ? xml_parse(live, "what runs", NULL) : NULL;
+  if (!doc)
+    return NULL;
+  settle(xmlDocGetRootElement(doc));
+  return xml_text(doc);
 }

@@ -2,6 +2,7 @@
 
 #include <libvirt/virterror.h>
 
+#include "state/xml_lean.h"
 #include "state/xml_path.h"
 #include "state/xml_tree.h"
 
@@ -48,12 +49,12 @@ static gboolean offers(xmlNode *capabilities, const char *arch, const char *type
 
 static gboolean check_machine(Question *question, GError **error) {
   g_autofree char *text = virConnectGetCapabilities(question->to);
-  g_autoptr(xmlDoc) capabilities = text ? xml_parse_lean(text, "capabilities", error) : NULL;
+  g_autoptr(XmlLean) capabilities = text ? xml_parse_lean(text, "capabilities", error) : NULL;
   if (!capabilities)
     return text ? FALSE : libvirt_fail(error, "cannot read the capabilities of %s", question->name);
   g_autofree char *type = xml_path_get(xml_path("@type"), question->machine), *arch = xml_path_get(xml_path("os/type/@arch"), question->machine);
   g_autofree char *machine = xml_path_get(xml_path("os/type/@machine"), question->machine);
-  if (!offers(xmlDocGetRootElement(capabilities), arch, type, machine))
+  if (!offers(xml_lean_root(capabilities), arch, type, machine))
     question->why = g_strdup_printf("%s has no machines of type %s (%s, %s): its QEMU is another one", question->name, machine, arch, type);
   return TRUE;
 }
@@ -106,8 +107,8 @@ gboolean host_fits(Connection *from, Connection *to, const char *name, const cha
   g_autofree char *text = domain ? virDomainGetXMLDesc(domain, 0) : NULL;
   if (!text && there)
     libvirt_fail(error, "cannot read domain %s", machine);
-  g_autoptr(xmlDoc) doc = text ? xml_parse_lean(text, "definition", error) : NULL;
-  Question question = {there, name, doc ? xmlDocGetRootElement(doc) : NULL, NULL};
+  g_autoptr(XmlLean) doc = text ? xml_parse_lean(text, "definition", error) : NULL;
+  Question question = {there, name, xml_lean_root(doc), NULL};
   gboolean asked = doc != NULL;
   for (guint i = 0; asked && !question.why && i < G_N_ELEMENTS(checks); i++)
     asked = checks[i](&question, error);

@@ -238,24 +238,6 @@ static void broken_xml_is_an_error(void **state G_GNUC_UNUSED) {
   }
 }
 
-/* Also after a broken text: each thread reads with a parser of its own that it keeps. */
-static void blanks_are_no_content(void **state G_GNUC_UNUSED) {
-  g_autoptr(GError) error = NULL;
-  assert_null(xml_parse_lean("<!DOCTYPE a><a/>", "test", &error));
-  g_clear_error(&error);
-  for (guint i = 0; i < 5000; i++) {
-    g_autoptr(xmlDoc) doc = xml_parse_lean("<a>\n  <b> x </b>\n  <c> </c>\n</a>", "test", &error);
-    assert_null(error);
-    xmlNode *b = xmlDocGetRootElement(doc)->children;
-    assert_string_equal(b->name, "b");
-    assert_string_equal(b->children->content, " x ");
-    assert_string_equal(b->next->name, "c");
-    assert_string_equal(b->next->children->content, " ");
-  }
-  assert_null(xml_parse_lean("<a><b></a>", "test", &error));
-  assert_non_null(error);
-}
-
 static void an_unreadable_record_is_an_error(void **state G_GNUC_UNUSED) {
   g_autoptr(ActualDomain) domain = actual_domain_new("web", "");
   g_autoptr(GError) error = NULL;
@@ -339,7 +321,6 @@ int main(void) {
     cmocka_unit_test(a_disk_by_volume_gets_its_path),
     cmocka_unit_test(empty_drives_and_odd_disks_have_no_chain),
     cmocka_unit_test(broken_xml_is_an_error),
-    cmocka_unit_test(blanks_are_no_content),
     cmocka_unit_test(an_unreadable_record_is_an_error),
     cmocka_unit_test(only_what_runs_has_an_id),
     cmocka_unit_test(volumes_are_read),
