@@ -3,8 +3,7 @@
 #include "state/disk_chain.h"
 #include "state/fault.h"
 
-#define FIRST_WAIT_MILLISECONDS 10
-#define LONGEST_WAIT_MILLISECONDS 100
+#define LONGEST_WAIT_MILLISECONDS 250
 
 /* A disk as the live XML shows it. */
 typedef struct {
@@ -174,9 +173,15 @@ static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, gbool
   return TRUE;
 }
 
+/* A fiftieth of the time so far: its end is noticed soon, compared to what it took. */
+static guint next_wait(gint64 began) {
+  gint64 milliseconds = (g_get_monotonic_time() - began) / 1000 / 50;
+  return (guint)CLAMP(milliseconds, 5, LONGEST_WAIT_MILLISECONDS);
+}
+
 /* Until no job runs any more. */
 static gboolean follow(const ActionContext *context, const Action *action, virDomainPtr domain, const BlockJob *job, GError **error) {
-  for (guint wait = FIRST_WAIT_MILLISECONDS;; wait = MIN(wait * 2, LONGEST_WAIT_MILLISECONDS)) {
+  for (gint64 began = g_get_monotonic_time();;) {
     virDomainBlockJobInfo info = { 0 };
     gboolean runs, pivoted = FALSE;
     if (!job_info(domain, job->target, &runs, &info, error))
@@ -186,7 +191,7 @@ static gboolean follow(const ActionContext *context, const Action *action, virDo
     act_progress(context, action, info.cur, info.end, job->kind == BLOCK_JOB_PULL ? "flattening" : "merging");
     if (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT && !pivot_when_ready(domain, job, &pivoted, error))
       return FALSE;
-    if (!pivoted && !act_sleep(context, wait, error)) {
+    if (!pivoted && !act_sleep(context, next_wait(began), error)) {
       block_job_abort(domain, job->target, NULL); /* what can't be aborted is taken up by the next run */
       return FALSE;
     }
