@@ -1,5 +1,6 @@
 /* The actions on disk chains: layers merged, disks made stand-alone, and what an interrupted run left put away. */
 #include "reconciler/act/block_job.h"
+#include "reconciler/act/layer_flush.h"
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/layer_merge.h"
 #include "reconciler/act/layer_remove.h"
@@ -16,7 +17,8 @@ static gboolean replace(const ActionContext *context, const Action *action, GErr
   DiskReplacement replacement = { .target = act_need(action, "target", error) };
   return replacement.target && (replacement.volume = act_need(action, "volume", error)) &&
          (replacement.pool = act_need(action, "pool", error)) && (replacement.format = act_need(action, "format", error)) &&
-         act_arg_uint64(action, "capacity", &replacement.bytes, error) && replace_disk(context, action, &replacement, error);
+         act_arg_uint64(action, "capacity", &replacement.bytes, error) && layer_flush(context, action, replacement.target, error) &&
+         replace_disk(context, action, &replacement, error);
 }
 
 gboolean act_disk_convert(const ActionContext *context, const Action *action, GError **error) {
@@ -48,6 +50,6 @@ gboolean act_disk_settle(const ActionContext *context, const Action *action, GEr
     return FALSE;
   if (!target)
     return TRUE;
-  return abort_job(context, target, error) && layers_remove(context, target, error) && coming_remove(context, target, error) &&
+  return abort_job(context, target, error) && layer_flush(context, action, target, error) && layers_remove(context, target, error) && coming_remove(context, target, error) &&
          (retired ? retired_remove(context, target, error) : retired_forget(context, target, error));
 }

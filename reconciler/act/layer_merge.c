@@ -1,6 +1,7 @@
 #include "reconciler/act/layer_merge.h"
 
 #include "reconciler/act/block_job.h"
+#include "reconciler/act/layer_flush.h"
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/offline.h"
@@ -18,10 +19,27 @@ static gboolean note_leaving(const DiskLayers *layers, guint first, guint end, G
       g_strv_builder_add(paths, chain_layer(&layers->chain, i)->path);
   g_auto(GStrv) list = g_strv_builder_end(paths);
   DiskFact fact = { layers->chain.disk->target, DiskFactSpec_leaving, (const char *const *)list };
-  if (!act_change_facts(layers->domain, disk_facts_set, &fact, error))
+  if (!act_change_facts(layers->domain, disk_facts_leave, &fact, error))
     return FALSE;
   FAULT("layers: noted");
   return TRUE;
+}
+
+/* In one write: a pull that isn't known to be flushed is never found without that. */
+static gboolean note_pulled(FactsSpec *facts, gconstpointer data) {
+  const DiskFact *leaving = data;
+  DiskFact flushing = { leaving->target, DiskFactSpec_flushing, leaving->paths };
+  gboolean changed = disk_facts_set(facts, &flushing);
+  return disk_facts_leave(facts, leaving) || changed;
+}
+
+static gboolean note_flushing(const DiskLayers *layers, GError **error) {
+  g_autofree char *path = layer_flush_path(layers);
+  const char *const paths[] = { path, NULL };
+  DiskFact fact = { layers->chain.disk->target, DiskFactSpec_leaving, paths };
+  return path ? act_change_facts(layers->domain, note_pulled, &fact, error)
+              : act_refuse(error, "disk %s of domain %s can't be flattened while it runs: none of its layers is a file in a storage pool, beside which "
+                           "there was room for another one", layers->chain.disk->target, layers->now->name);
 }
 
 static gboolean run_job(const ActionContext *context, const Action *action, virDomainPtr domain, gconstpointer job, GError **error) {
@@ -91,7 +109,7 @@ gboolean layer_merge(const ActionContext *context, const Action *action, const L
 gboolean layer_flatten(const ActionContext *context, const Action *action, const char *target, guint64 bandwidth, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
   guint own = 0;
-  if (!disk_layers_read(context, target, &layers, error))
+  if (!layer_flush(context, action, target, error) || !disk_layers_read(context, target, &layers, error))
     return FALSE;
   if (!layers.now->active)
     return act_stale(error, "domain %s isn't running any more", layers.now->name);
@@ -99,11 +117,12 @@ gboolean layer_flatten(const ActionContext *context, const Action *action, const
     return layers_remove(context, target, error);
   const char *const paths[] = { chain_layer(&layers.chain, 0)->path, chain_layer(&layers.chain, 1)->path, NULL };
   if (!look_again(context, paths, error) || !layer_check_flatten(&layers, error) || !layer_depth(&layers, &own, error) ||
-      !note_leaving(&layers, 1, own, error))
+      !note_flushing(&layers, error) || !note_leaving(&layers, 1, own, error))
     return FALSE;
   BlockJob job = { BLOCK_JOB_PULL, target, NULL, NULL, bandwidth };
   if (!block_job_run(context, action, layers.domain, &job, error))
     return FALSE;
   FAULT("layers: merged");
-  return settle_definition(context, &layers, chain_layer(&layers.chain, 0), error) && layers_remove(context, target, error);
+  return settle_definition(context, &layers, chain_layer(&layers.chain, 0), error) && layer_flush(context, action, target, error) &&
+         layers_remove(context, target, error);
 }

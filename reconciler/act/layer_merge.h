@@ -4,6 +4,7 @@
  *   1. our record names the layers that leave (facts.disks[].leaving);
  *   2. a block job, in the machine's own QEMU or in a helper's;
  *   3. the definition names the new top layer (when the top has changed; libvirt does it for what runs);
+ *   … a flattened disk is flushed (layer_flush.h);
  *   4. the volumes of layers that no chain names any more are deleted, those of pools only;
  *   5. leaving is taken off the record.
  * Until 3, the old chain is whole and reads the same as the new one. A next run goes on at any of them:

@@ -1,7 +1,7 @@
 #include "reconciler/act/layer_remove.h"
 
 #include "reconciler/act/block_job.h"
-#include "reconciler/act/layer_guard.h"
+#include "reconciler/act/image_lock.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/disk_facts.h"
@@ -30,6 +30,13 @@ gboolean end_helper(const ActionContext *context, GError **error) {
   return domain && offline_end(context, domain, error);
 }
 
+/* libvirt, which died at that moment, may not know that QEMU went over to a layer; then nobody writes to what is beneath it any more. */
+static gboolean check_not_switched(virStorageVolPtr volume, const char *path, GError **error) {
+  return image_use(volume) != IMAGE_WRITTEN || image_use_of_backing(volume) == IMAGE_WRITTEN ||
+         act_refuse(error, "%s isn't in the disk's chain as libvirt knows it, and a QEMU writes to it: shut the guest down from within, make that file "
+                    "the disk again ('virsh edit'), and start it", path);
+}
+
 /* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. `unknown`: nobody can have
  * built on it, so that only who certainly uses it counts. */
 static gboolean remove_file(const ActionContext *context, virConnectPtr connect, const char *path, gboolean unknown, GError **error) {
@@ -54,11 +61,17 @@ static gboolean remove_file(const ActionContext *context, virConnectPtr connect,
                what ? what : "it can't be told whether something else uses it:", what ? "uses it" : doubt);
     return TRUE;
   }
-  if (!volume_delete(volume, error))
+  if (!check_not_switched(volume, path, error) || !volume_delete(volume, error))
     return FALSE;
   FAULT("layers: volume deleted");
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
   return !pool || marker_clear(pool, virStorageVolGetName(volume), error);
+}
+
+static gboolean forget_layers(FactsSpec *facts, gconstpointer target) {
+  DiskFact leaving = { target, DiskFactSpec_leaving, NULL }, flushing = { target, DiskFactSpec_flushing, NULL };
+  gboolean changed = disk_facts_set(facts, &leaving);
+  return disk_facts_set(facts, &flushing) || changed;
 }
 
 gboolean layers_remove(const ActionContext *context, const char *target, GError **error) {
@@ -71,8 +84,11 @@ gboolean layers_remove(const ActionContext *context, const char *target, GError 
   for (char **path = fact->leaving; path && *path; path++)
     if (!is_needed(layers.now, *path) && !remove_file(context, virDomainGetConnect(layers.domain), *path, FALSE, error))
       return FALSE;
-  DiskFact none = { target, DiskFactSpec_leaving, NULL };
-  return act_change_facts(layers.domain, disk_facts_set, &none, error);
+  return act_change_facts(layers.domain, forget_layers, target, error);
+}
+
+gboolean left_remove(const DiskLayers *layers, const char *path, GError **error) {
+  return is_needed(layers->now, path) || remove_file(layers->context, virDomainGetConnect(layers->domain), path, TRUE, error);
 }
 
 gboolean coming_remove(const ActionContext *context, const char *target, GError **error) {

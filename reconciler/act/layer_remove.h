@@ -2,10 +2,12 @@
  * to replace one. Which these are stands in our record; each is deleted only when no chain of the machine has
  * it, it isn't a base image, and nobody else uses it. */
 #pragma once
-#include "reconciler/act/common.h"
+#include "reconciler/act/layer_guard.h"
 
 /* Deletes the layers that are noted as leaving and have left, and takes them off the record. */
 gboolean layers_remove(const ActionContext *context, const char *target, GError **error);
+/* Deletes a file that was made for the disk, and that no chain of the machine has. */
+gboolean left_remove(const DiskLayers *layers, const char *path, GError **error);
 /* Deletes the volume that was to replace the disk, unless it does already, and takes it off the record. */
 gboolean coming_remove(const ActionContext *context, const char *target, GError **error);
 /* Forgets that the disk was replaced, where a person made it the old volume again. */

@@ -105,20 +105,13 @@ static gboolean keep_present(const ActionContext *context, const Action *action,
 
 /* 5. */
 
-/* Beside what leaves the disk already. */
 static void note_leaving(FactsSpec *facts, const Action *action, const char *target) {
   const char *paths = of_disk(action, "leaving", target);
-  const DiskFactSpec *fact = disk_facts(facts, target);
   if (!paths)
     return;
-  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
-  g_auto(GStrv) now = g_strsplit(paths, "\n", -1);
-  if (fact && given(fact, DiskFactSpec, leaving))
-    g_strv_builder_addv(all, (const char **)fact->leaving);
-  g_strv_builder_addv(all, (const char **)now);
-  g_auto(GStrv) leaving = g_strv_builder_end(all);
+  g_auto(GStrv) leaving = g_strsplit(paths, "\n", -1);
   const DiskFact wanted = { target, DiskFactSpec_leaving, (const char *const *)leaving };
-  disk_facts_set(facts, &wanted);
+  disk_facts_leave(facts, &wanted);
 }
 
 static void note_done(FactsSpec *facts, const char *request) {

@@ -103,7 +103,7 @@ static gboolean remove_left(const Removing *removing, const ActualSnapshotDisk *
     return FALSE;
   if (!*beneath)
     return delete_file(removing, disk->path, error);
-  if (!act_change_facts(removing->domain, disk_facts_set, &leaving, error))
+  if (!act_change_facts(removing->domain, disk_facts_leave, &leaving, error))
     return FALSE;
   FAULT("snapshot: branch noted");
   return delete_file(removing, disk->path, error) && layers_remove(removing->context, disk->target, error);

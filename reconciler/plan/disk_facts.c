@@ -22,7 +22,8 @@ static void set_part(DiskFactSpec *fact, guint part, const char *const *paths) {
 }
 
 static gboolean is_empty(const DiskFactSpec *fact) {
-  return !given(fact, DiskFactSpec, leaving) && !given(fact, DiskFactSpec, coming) && !given(fact, DiskFactSpec, retired);
+  return !given(fact, DiskFactSpec, leaving) && !given(fact, DiskFactSpec, coming) && !given(fact, DiskFactSpec, retired) &&
+         !given(fact, DiskFactSpec, flushing);
 }
 
 gboolean disk_facts_set(FactsSpec *facts, gconstpointer data) {
@@ -35,4 +36,18 @@ gboolean disk_facts_set(FactsSpec *facts, gconstpointer data) {
   if (is_empty(fact))
     facts_drop(facts, FactsSpec_disks, fact);
   return changed;
+}
+
+gboolean disk_facts_leave(FactsSpec *facts, gconstpointer data) {
+  DiskFact wanted = *(const DiskFact *)data;
+  const DiskFactSpec *fact = disk_facts(facts, wanted.target);
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+  if (fact && given(fact, DiskFactSpec, leaving))
+    g_strv_builder_addv(all, (const char **)fact->leaving);
+  for (guint i = 0; wanted.paths[i]; i++)
+    if (!disk_facts_leaving(facts, wanted.target, wanted.paths[i]))
+      g_strv_builder_add(all, wanted.paths[i]);
+  g_auto(GStrv) paths = g_strv_builder_end(all);
+  wanted.paths = (const char *const *)paths;
+  return disk_facts_set(facts, &wanted);
 }

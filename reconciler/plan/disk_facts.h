@@ -11,8 +11,10 @@ gboolean disk_facts_leaving(const FactsSpec *facts, const char *target, const ch
 /* One part of a disk's facts. */
 typedef struct {
   const char *target;
-  guint part;               /* DiskFactSpec_leaving, _coming or _retired */
-  const char *const *paths; /* NULL: not given; of coming and retired only the first */
+  guint part;               /* DiskFactSpec_leaving, _coming, _retired or _flushing */
+  const char *const *paths; /* NULL: not given; but of leaving only the first */
 } DiskFact;
 /* For act_change_facts: `data` is a DiskFact. Returns whether anything changed. */
 gboolean disk_facts_set(FactsSpec *facts, gconstpointer data);
+/* The same of `leaving`, whose paths come to those that are noted already: these are files that may be nowhere else known. */
+gboolean disk_facts_leave(FactsSpec *facts, gconstpointer data);

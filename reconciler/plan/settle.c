@@ -79,7 +79,7 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
   const Stage stage = {.builder = builder, .object = object, .found = found, .actions = actions};
   for (guint i = 0; facts != NULL && i < facts->len; i++) {
     const DiskFactSpec *fact = facts->pdata[i];
-    gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming);
+    gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming) || given(fact, DiskFactSpec, flushing);
     if (actual_disk(found->disks, fact->target) == NULL)
       continue;
     if (goes(found, fact))
