@@ -2,6 +2,7 @@
  * follows from all answers together. */
 #include "state/fault.h"
 #include "state/libvirt/reading.h"
+#include "state/life_sign.h"
 #include "state/same_files.h"
 
 /* So many requests of a client libvirt serves at once. Of what comes over a link, more are on their way meanwhile, so that
@@ -61,9 +62,12 @@ Actual *observe(Connection *connection, const ObserveOptions *options, GError **
   if (!conn)
     return NULL;
   FAULT_IN("observe: connected", connection_uri(connection));
+  guint given_up = connections_given_up();
   Reading reading;
   reading_init(&reading, conn, options);
   read_everything(&reading);
+  if (connections_given_up() != given_up)
+    reading_fail_given_up(&reading);
   /* Objects that couldn't be read because the daemon went away say nothing about them. */
   if (!reading.error && reading.had_trouble)
     reading_check_alive(&reading);
@@ -89,7 +93,9 @@ gboolean observe_again(Connection *connection, Actual *actual, GHashTable *names
   g_hash_table_iter_init(&iter, names);
   while (g_hash_table_iter_next(&iter, &name, NULL)) {
     GError *trouble = NULL;
+    life_expected(TRUE);
     ActualDomain *domain = observe_domain(connection, actual, name, &trouble);
+    life_expected(FALSE);
     if (trouble) {
       g_propagate_error(error, trouble);
       return FALSE;

@@ -1,5 +1,7 @@
 #include "state/work.h"
 
+#include "state/life_sign.h"
+
 typedef struct {
   WorkFunction function;
   gpointer data, item;
@@ -67,6 +69,7 @@ static void run(Work *work, LaneKind first) {
   for (Task task; take(work, first, &task);) {
     g_mutex_unlock(&work->lock);
     task.function(task.data, task.item);
+    life_sign();
     g_mutex_lock(&work->lock);
     work->running--;
   }
@@ -111,6 +114,7 @@ void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer 
 }
 
 void work_run(Work *work, guint threads) {
+  life_expected(TRUE);
   g_mutex_lock(&work->lock);
   work->most = threads;
   for (guint i = 1; i < count_left(work); i++)
@@ -121,6 +125,7 @@ void work_run(Work *work, guint threads) {
   for (guint i = 0; i < work->others->len; i++)
     g_thread_join(work->others->pdata[i]);
   g_ptr_array_set_size(work->others, 0);
+  life_expected(FALSE);
   for (LaneKind kind = 0; kind < N_LANES; kind++) {
     g_array_set_size(work->lanes[kind].tasks, 0);
     work->lanes[kind].next = 0;

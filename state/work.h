@@ -13,5 +13,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Work, work_free)
 /* From any thread, also before work_run. `item` isn't owned. */
 void work_push(Work *work, WorkFunction function, gpointer data, gpointer item);
 void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer item); /* one that waits for nobody */
-/* Runs all tasks and those that they add, in so many threads at most; returns when none is left. Can be used again. */
+/* Runs all tasks and those that they add, each of which is a sign of life (life_sign.h), in so many threads at most;
+ * returns when none is left. Can be used again. */
 void work_run(Work *work, guint threads);

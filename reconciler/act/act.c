@@ -1,6 +1,7 @@
 /* The table of actions, and the helpers that act.h and common.h promise. */
 #include <errno.h>
 #include "reconciler/act/common.h"
+#include "state/life_sign.h"
 
 const ActionInfo action_info[ACTION_N] = {
 #define ACTION(id, text, run, least, about) \
@@ -36,6 +37,7 @@ gboolean act_fail(GError **error, const char *format, ...) {
 }
 
 void act_progress(const ActionContext *context, const Action *action, guint64 done, guint64 total, const char *phase) {
+  life_sign();
   if (context->progress)
     context->progress(context->progress_data, action, done, total, phase);
 }
@@ -52,6 +54,7 @@ void act_remark(const ActionContext *context, const char *format, ...) {
 }
 
 gboolean act_cancelled(const ActionContext *context, GError **error) {
+  life_sign();
   if (!g_cancellable_is_cancelled(context->cancel))
     return FALSE;
   g_set_error_literal(error, EXECUTE_ERROR, EXECUTE_ERROR_CANCELLED, "interrupted");

@@ -53,4 +53,4 @@ virStoragePoolPtr act_pool(const ActionContext *context, const char *name, GErro
 virNetworkPtr act_network(const ActionContext *context, GError **error);
 const char *act_arg(const Action *action, const char *key);                      /* NULL when missing */
 gboolean act_arg_uint64(const Action *action, const char *key, guint64 *ret_value, GError **error);
-gboolean act_cancelled(const ActionContext *context, GError **error);            /* TRUE and error when so */
+gboolean act_cancelled(const ActionContext *context, GError **error);            /* TRUE and error when so; a sign of life */

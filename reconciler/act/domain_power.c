@@ -2,6 +2,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/transient.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 
 static gboolean is_active_state(int state) {
   return state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED && state != VIR_DOMAIN_NOSTATE;
@@ -48,7 +49,10 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
   int saved = virDomainHasManagedSaveImage(domain, 0);
   if (saved > 0)
     act_progress(context, action, 0, 0, "restoring");
-  if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
+  life_long_call(TRUE); /* memory may have to be provided, or read */
+  int started = virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0);
+  life_long_call(FALSE);
+  if (started < 0)
     return libvirt_fail(error, "cannot %s domain %s", saved > 0 ? "restore" : "start", name);
   FAULT("domain: started");
   return verify_started(context, domain, saved > 0, paused, error) && act_note_restart(domain, action, FALSE, error);

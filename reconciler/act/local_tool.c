@@ -1,4 +1,5 @@
 #include "reconciler/act/local_tool.h"
+#include "state/life_sign.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,10 @@ gboolean local_tool_run(const ActionContext *context, const char *const *command
   g_autofree char *said = NULL;
   if (!process)
     return FALSE;
-  if (!g_subprocess_communicate_utf8(process, NULL, context ? context->cancel : NULL, NULL, &said, error)) {
+  life_long_call(TRUE);
+  gboolean ended = g_subprocess_communicate_utf8(process, NULL, context ? context->cancel : NULL, NULL, &said, error);
+  life_long_call(FALSE);
+  if (!ended) {
     g_subprocess_force_exit(process);
     g_subprocess_wait(process, NULL, NULL);
     return FALSE;

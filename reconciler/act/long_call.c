@@ -1,5 +1,7 @@
 #include "reconciler/act/long_call.h"
 
+#include "state/life_sign.h"
+
 typedef struct {
   virDomainPtr domain;
   LongCall call;
@@ -24,12 +26,14 @@ gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, Lo
   if (!same)
     return handle ? libvirt_fail(error, "cannot look up domain %s", context->object->name) : FALSE;
   Work work = {.domain = same, .call = call, .data = data};
+  life_long_call(TRUE);
   GThread *worker = g_thread_new("long call", run, &work);
   for (guint tick = 0; !g_atomic_int_get(&work.done); tick++) {
     g_usleep(tick < 20 ? 5000 : 50000);
     watch(domain, watch_data);
   }
   g_thread_join(worker);
+  life_long_call(FALSE);
   if (work.error)
     g_propagate_error(error, work.error);
   return !work.error;

@@ -4,12 +4,16 @@
 
 #include "reconciler/act/move.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 
 /* --- arriving --- */
 
 static gboolean start_there(virDomainPtr there, GError **error) {
   int state;
-  if (virDomainCreate(there) < 0)
+  life_long_call(TRUE);
+  int started = virDomainCreate(there);
+  life_long_call(FALSE);
+  if (started < 0)
     return libvirt_fail(error, "cannot start it on the other host");
   FAULT("move: started there");
   g_usleep(500000); /* one that fails at once is no success */

@@ -2,6 +2,7 @@
  * that follows from its name, or when its declaration adopts it. */
 #include "reconciler/act/common.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 #include "state/object_xml.h"
 
 static gboolean pool_check_ours(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
@@ -130,7 +131,10 @@ gboolean act_pool_build(const ActionContext *context, const Action *action G_GNU
     return TRUE;
   /* For directories and mount points, building is making the directory; an existing one stays. */
   gboolean formats = spec->type == PoolType_fs || spec->type == PoolType_logical;
-  if (virStoragePoolBuild(pool, formats ? VIR_STORAGE_POOL_BUILD_NO_OVERWRITE : 0) == 0)
+  life_long_call(TRUE);
+  int built = virStoragePoolBuild(pool, formats ? VIR_STORAGE_POOL_BUILD_NO_OVERWRITE : 0);
+  life_long_call(FALSE);
+  if (built == 0)
     return TRUE;
   if (spec->type == PoolType_fs && virGetLastErrorCode() == VIR_ERR_STORAGE_POOL_BUILT)
     return pool_check_mountable(pool, error);

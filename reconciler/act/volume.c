@@ -1,6 +1,7 @@
 /* Volumes: found, described, removed, marked. */
 #include "reconciler/act/volume.h"
 #include "state/base_volume.h"
+#include "state/life_sign.h"
 
 void volume_facts_clear(VolumeFacts *facts) {
   g_clear_pointer(&facts->path, g_free);
@@ -136,7 +137,9 @@ virStorageVolPtr volume_make(virStoragePoolPtr pool, const char *name, const cha
   if (!text)
     return NULL;
   const char *pool_name = virStoragePoolGetName(pool);
+  life_long_call(TRUE); /* it may be allocated */
   virStorageVolPtr volume = virStorageVolCreateXML(pool, text, 0);
+  life_long_call(FALSE);
   if (!volume)
     libvirt_fail(error, "cannot create volume %s in storage pool %s", name, pool_name);
   return volume;

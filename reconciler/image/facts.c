@@ -13,6 +13,7 @@
 #include "schema/value.h"
 #include "state/base_volume.h"
 #include "state/journal.h"
+#include "state/life_sign.h"
 #include "state/qcow2_header.h"
 
 void image_facts_free(ImageFacts *facts) {
@@ -119,6 +120,7 @@ static char *digest_of(int fd, GCancellable *cancel, GError **error) {
     if (got == 0)
       return digest_hex(digest);
     digest_update(digest, buffer, (gsize)got);
+    life_sign();
     at += got;
   }
 }

@@ -2,6 +2,7 @@
 
 #include "reconciler/run/slots.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 
 typedef struct Run Run;
 typedef struct Lane Lane;
@@ -15,6 +16,7 @@ typedef struct {
   guint place;            /* in the plan */
   guint waits;            /* predecessors that aren't done */
   gint64 began;
+  guint given_up;         /* how often connections were, when it began */
 } Step;
 
 struct Lane {
@@ -113,6 +115,7 @@ static void work(gpointer data, gpointer user_data) {
     action_info[step->action->kind].function(&context, step->action, &message->error);
     FAULT_IN(action_info[step->action->kind].name, "acted");
   }
+  life_sign();
   g_async_queue_push(run->messages, message);
 }
 
@@ -188,6 +191,7 @@ static gboolean begin_step(Run *run, Step *step) {
   const Action *action = step->action;
   g_autoptr(GError) error = NULL;
   step->began = g_get_monotonic_time();
+  step->given_up = connections_given_up();
   if (execution->journal == NULL ||
       journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
                            action->description, &error)) {
@@ -279,10 +283,12 @@ static void start_begun(Run *run) {
   g_ptr_array_set_size(run->begun, 0);
 }
 
-static void on_ended(Run *run, const Message *message) {
+static void on_ended(Run *run, Message *message) {
   Step *step = message->step;
   leave_lane(run, step);
   run->running--;
+  if (message->error != NULL && step->given_up != connections_given_up())
+    g_prefix_error(&message->error, "nothing came back for a long time, so it was given up (its QEMU, or storage, hangs): ");
   const char *text = message->error != NULL ? message->error->message : message->remarks->len > 0 ? message->remarks->str : NULL;
   end_step(run, step, result_of(message->error), text);
   rest_lane(run, step->lane);
@@ -370,10 +376,12 @@ GPtrArray *execute_plan(const Execution *execution) {
     add_step(&run, actions->pdata[i], results);
   run.pool = g_thread_pool_new(work, &run, (gint)slots_most(run.slots), FALSE, NULL);
   g_autoptr(GPtrArray) ended = g_ptr_array_new();
+  life_expected(TRUE);
   while (turn(&run, ended) || run.running > 0) {
     g_ptr_array_unref(ended);
     ended = run.running > 0 ? wait_for_ended(&run) : g_ptr_array_new();
   }
+  life_expected(FALSE);
   g_thread_pool_free(run.pool, FALSE, TRUE);
   for (guint i = 0; i < results->len; i++) {
     ActionResult *result = results->pdata[i];

@@ -86,8 +86,8 @@ RunResult *pipeline_run(const RunOptions *options, const RunEvents *events) {
   pipeline.result->diagnostics = diagnostics_new();
   KnownHost *known = options->known != NULL && options->known->len > 0 ? options->known->pdata[0] : NULL;
   pipeline.fleet = fleet_new_single(known, options->uri, options->dry_run && !options->preflight);
-  if (pipeline.events->silent != NULL && known == NULL && options->against == NULL)
-    pipeline.silence = silence_watch_new(options->uri, pipeline.events->silent, pipeline.events->data);
+  if (options->against == NULL)
+    pipeline.silence = silence_watch_new(options->uri, known == NULL ? pipeline.events->silent : NULL, pipeline.events->data);
   run(&pipeline);
   silence_watch_free(pipeline.silence);
   if (pipeline.fleet != NULL)

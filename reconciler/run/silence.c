@@ -2,8 +2,9 @@
 
 #include "state/fault.h"
 #include "state/libvirt/connection.h"
+#include "state/life_sign.h"
 
-enum { PAUSE_SECONDS = 20 };
+enum { PAUSE_SECONDS = 10, PATIENT_PAUSES = 12 };
 
 struct SilenceWatch {
   char *uri;
@@ -24,17 +25,33 @@ static void watch_unref(SilenceWatch *watch) {
   g_free(watch);
 }
 
+static void tell(SilenceWatch *watch, const char *message) {
+  g_mutex_lock(&watch->lock);
+  if (!watch->stop && watch->silent)
+    watch->silent(watch->data, message);
+  watch->stop = TRUE;
+  g_mutex_unlock(&watch->lock);
+}
+
 /* Another trouble than silence is the run's own to find. */
 static void ask(SilenceWatch *watch) {
   g_autoptr(Connection) connection = connection_new(watch->uri, TRUE);
   g_autoptr(GError) error = NULL;
-  if (connection_get(connection, &error) || !connection_opening_since(connection))
+  if (!connection_get(connection, &error) && connection_opening_since(connection))
+    tell(watch, error->message);
+}
+
+/* What was begun is found again by whoever looks next; who waits on is of no use to the other machines. */
+static void listen(SilenceWatch *watch) {
+  gint64 limit = (gint64)fault_patience(PAUSE_SECONDS) * PATIENT_PAUSES * G_USEC_PER_SEC, silence = life_silence();
+  if (silence < limit)
     return;
-  g_mutex_lock(&watch->lock);
-  if (!watch->stop)
-    watch->silent(watch->data, error->message);
-  watch->stop = TRUE;
-  g_mutex_unlock(&watch->lock);
+  life_sign(); /* of the other end: time for what was given up to end */
+  if (connections_give_up())
+    return;
+  g_autofree char *message = g_strdup_printf("the daemon answers, but not what it was asked for %u s ago: a machine's QEMU, or storage, hangs; "
+                                             "the next run says which machine, where it can be told", (guint)(silence / G_USEC_PER_SEC));
+  tell(watch, message);
 }
 
 static gboolean pause_is_over(SilenceWatch *watch) {
@@ -49,8 +66,11 @@ static gboolean pause_is_over(SilenceWatch *watch) {
 
 static gpointer keep_asking(gpointer data) {
   SilenceWatch *watch = data;
-  while (pause_is_over(watch))
-    ask(watch);
+  while (pause_is_over(watch)) {
+    listen(watch);
+    if (watch->silent)
+      ask(watch);
+  }
   watch_unref(watch);
   return NULL;
 }

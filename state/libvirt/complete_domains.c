@@ -5,7 +5,10 @@
 
 #include "state/disk_chain.h"
 #include "state/domain_facts.h"
+#include "state/fault.h"
 #include "state/libvirt/domain_reading.h"
+
+enum { HANGS_SECONDS = 10 };
 
 /* Then it matters to a plan why it is off: whether it failed. */
 static gboolean is_to_run(const ActualDomain *domain) {
@@ -80,12 +83,34 @@ static void complete_jobs(virDomainPtr handle, ActualDomain *domain) {
   }
 }
 
+/* As long as its QEMU hasn't answered somebody else, it wouldn't answer us. */
+gboolean domain_hangs(virDomainPtr handle, ActualDomain *domain) {
+  virDomainControlInfo info;
+  if (virDomainGetControlInfo(handle, &info, 0) < 0 || info.state != VIR_DOMAIN_CONTROL_OCCUPIED ||
+      info.stateTime < fault_patience(HANGS_SECONDS) * 1000)
+    return FALSE;
+  domain->error = g_strdup("its QEMU doesn't answer libvirt: it, or what its disks are on, hangs; nothing is done to it until it answers");
+  return TRUE;
+}
+
+/* What only its QEMU knows. */
+static gboolean asks_qemu(const ActualDomain *domain) {
+  gboolean asks = FALSE;
+  for (guint i = 0; domain->active && i < domain->disks->len; i++) {
+    const ActualDisk *disk = domain->disks->pdata[i];
+    asks |= domain_facts_lack_size(domain, disk) || (!disk->job && disk_is_deep(disk));
+  }
+  return asks;
+}
+
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage) {
   if (domain->error)
     return;
   complete_state(handle, domain);
   if (storage && !domain->error) {
     domain_facts_resolve(domain, actual);
+    if (asks_qemu(domain) && domain_hangs(handle, domain))
+      return;
     complete_sizes(handle, domain, actual);
     complete_jobs(handle, domain);
     domain_find_lost(handle, domain, actual);

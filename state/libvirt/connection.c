@@ -29,7 +29,7 @@ struct Connection {
   GQueue retired; /* dead handles that another thread may still hold, oldest first */
 };
 
-static gint events_registered, events_run;
+static gint events_registered, events_run, given_up;
 
 G_DEFINE_QUARK(reconcile-libvirt-error, libvirt_error)
 
@@ -91,6 +91,16 @@ void connection_watch(void) {
   if (!g_atomic_int_get(&events_registered))
     connection_start_events();
 }
+
+gboolean connections_give_up(void) {
+  if (!g_atomic_int_get(&events_registered))
+    return FALSE;
+  g_atomic_int_inc(&given_up);
+  event_loop_shut_connections();
+  return TRUE;
+}
+
+guint connections_given_up(void) { return (guint)g_atomic_int_get(&given_up); }
 
 Connection *connection_new(const char *uri, gboolean read_only) {
   initialize();

@@ -37,6 +37,11 @@ void connection_register_events(void);
 /* The same as connection_start_events, unless this program runs the loop itself already. */
 void connection_watch(void);
 
+/* Ends what all connections of this process are asked for: it fails, and they open again when they are used next.
+ * FALSE: without events there is no way to that. How often that was done: for who fails and wants to say why. */
+gboolean connections_give_up(void);
+guint connections_given_up(void);
+
 #define LIBVIRT_ERROR (libvirt_error_quark())
 GQuark libvirt_error_quark(void); /* codes are virErrorNumber */
 /* Turns the thread's last libvirt error into a GError with context in front; library code

@@ -17,4 +17,6 @@ gboolean domain_read_snapshots(virDomainPtr handle, ActualDomain *domain, GError
 void domain_find_lost(virDomainPtr handle, ActualDomain *domain, const Actual *actual);
 /* What is left once flags and volumes are known: state, number of snapshots, sizes that no
  * volume tells, and the facts that follow from all. */
+/* Whether the QEMU of a running one has left somebody without an answer for long: the domain has that as its error then. */
+gboolean domain_hangs(virDomainPtr handle, ActualDomain *domain);
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage);

@@ -117,6 +117,19 @@ static int remove_watch(int id) {
   return watch != NULL ? 0 : -1;
 }
 
+void event_loop_shut_connections(void) {
+  GHashTableIter iter;
+  gpointer each;
+  g_mutex_lock(&lock);
+  g_hash_table_iter_init(&iter, watches);
+  while (g_hash_table_iter_next(&iter, NULL, &each)) {
+    const Watch *watch = each;
+    if (watch->connection)
+      shutdown(watch->fd, SHUT_RDWR);
+  }
+  g_mutex_unlock(&lock);
+}
+
 static gboolean is_stream(int fd) {
   int type = 0;
   socklen_t size = sizeof type;

@@ -9,5 +9,7 @@
 
 /* Once, before the first connection. Somebody has to run the default main context. */
 void event_loop_register(void);
+/* Shuts down the sockets of all connections: whatever waits for an answer of them fails. */
+void event_loop_shut_connections(void);
 /* While it is TRUE, stream sockets that this thread has libvirt watch are a connection's. */
 void event_loop_opening(gboolean opening);

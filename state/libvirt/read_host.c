@@ -41,6 +41,12 @@ void reading_check_alive(Reading *reading) {
     reading_fail_libvirt(reading, "the connection was lost while the host was observed");
 }
 
+void reading_fail_given_up(Reading *reading) {
+  g_clear_error(&reading->error);
+  reading_fail(reading, g_error_new_literal(LIBVIRT_ERROR, VIR_ERR_OPERATION_TIMEOUT,
+                                            "the daemon answers, but not what it was asked for: a machine's QEMU, or storage, hangs"));
+}
+
 gboolean reading_lacks_driver(void) {
   const virError *last = virGetLastError();
   if (!last)

@@ -139,6 +139,10 @@ ActualDomain *read_one_domain(virConnectPtr conn, const Actual *actual, const ch
     domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
   Search search = {conn, actual, found, domain};
   gboolean storage = !actual || !actual->storage_error;
+  if (domain->active && domain_hangs(handle, domain)) {
+    g_set_error(error, LIBVIRT_ERROR, VIR_ERR_OPERATION_TIMEOUT, "domain %s: %s", name, domain->error);
+    return NULL;
+  }
   if (!read_flags(handle, domain, error) ||
       (storage && (!find_volumes(&search, domain->disks, error) ||
                    (domain->active && !find_volumes(&search, domain->defined_disks, error))))) {

@@ -28,6 +28,8 @@ void reading_fail_libvirt(Reading *reading, const char *what);
 char *reading_trouble(Reading *reading, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Fails the observation when the connection has died. */
 void reading_check_alive(Reading *reading);
+/* Fails it whatever else it found: what wasn't answered any more looks like trouble of the objects. */
+void reading_fail_given_up(Reading *reading);
 /* Whether the last error says that a driver or its daemon isn't there. */
 gboolean reading_lacks_driver(void);
 
