@@ -87,7 +87,7 @@ GPtrArray *disks_read(xmlNode *domain, gboolean live, GPtrArray *layers) {
 }
 
 /* A pool's volume says what a live layer can't: name, pool, capacity. What a pool's volume
- * says about its backing store is older than the live XML, which then wins. */
+ * says about its backing store may be older than the live XML, which then wins. */
 static void complete_layer(ActualVolume *layer, const ActualVolume *volume) {
   if (!layer->name)
     layer->name = g_strdup(volume->name);
@@ -105,7 +105,30 @@ static gboolean says_the_same(const ActualVolume *volume, const ActualVolume *la
          (!layer->format || g_strcmp0(volume->format, layer->format) == 0);
 }
 
+static guint place_below(const ActualDisk *disk, guint i, const char *path) {
+  for (guint at = i + 1; path && at < disk->chain->len; at++)
+    if (g_str_equal(((const ActualVolume *)disk->chain->pdata[at])->path, path))
+      return at;
+  return i;
+}
+
+/* Where libvirtd died between a merge's end and its note of it, its XML tells of layers that QEMU has left. A layer's own file
+ * knows: what lies beneath it only ever gets less, so that one which names a lower layer is newer than the XML. */
+static void drop_passed(ActualDisk *disk, const Actual *actual) {
+  for (guint i = 0; i < disk->chain->len; i++) {
+    ActualVolume *layer = disk->chain->pdata[i];
+    const ActualVolume *volume = g_hash_table_lookup(actual->volumes_by_path, layer->path);
+    guint next = volume && !volume->error ? place_below(disk, i, volume->backing_path) : i;
+    if (next <= i + 1)
+      continue;
+    g_free(layer->backing_path);
+    layer->backing_path = g_strdup(volume->backing_path);
+    g_ptr_array_remove_range(disk->chain, i + 1, next - i - 1);
+  }
+}
+
 static void resolve_live(ActualDisk *disk, const Actual *actual) {
+  drop_passed(disk, actual);
   for (guint i = 0; i < disk->chain->len; i++) {
     ActualVolume *layer = disk->chain->pdata[i];
     ActualVolume *volume = g_hash_table_lookup(actual->volumes_by_path, layer->path);

@@ -107,6 +107,28 @@ class HalfMade(SnapshotCase):
         self.apply(powerState=None)
         self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
 
+    def test_a_merge_that_libvirt_never_heard_of(self):
+        """libvirtd died when QEMU had merged a layer, before it wrote that down: it believes in a chain that isn't."""
+        self.apply("one", "two", powerState=None)
+        self.domain.create()
+        self.declare(powerState=None)
+        self.die_at("layers: noted")
+        path = self.hv.path("run/libvirt/qemu/run/web.xml")
+        with open(path, encoding="utf-8") as file:
+            status = file.read()
+        self.domain.blockCommit("vda", self.path("web-vda.qcow2"), self.path("web-vda.one.qcow2"))
+        self.guest.wait(lambda _: not self.domain.blockJobInfo("vda"), "the merge")
+        self.hv.kill_daemon()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(status)
+        self.hv.restart_daemon()
+        self.assertIn("web-vda.one.qcow2", self.domain.XMLDesc())
+        self.apply("two", powerState=None)
+        self.assertEqual((self.sources(), "web-vda.one.qcow2" in self.files()), ({"vda": "web-vda.two.qcow2"}, False))
+        self.apply(powerState=None)
+        self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
+        self.assertEqual([name for name in self.files() if ".one." in name or ".two." in name], [])
+
     def test_before_the_switch(self):
         """The layer is whole, and QEMU, which runs on the disk, knows it or not."""
         self.apply(powerState=None)
