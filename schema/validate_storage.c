@@ -1,4 +1,5 @@
 /* Rules for pools and volumes. */
+#include "schema/reserved.h"
 #include "schema/validate.h"
 
 #include <string.h>
@@ -15,6 +16,8 @@ static const Part parts[PoolType_N][PoolSourceSpec_N] = {
 void validate_pool(const Check *check) {
   const StoragePoolSpec *pool = check->object->spec;
   const char *type = PoolType_words.words[pool->type];
+  if (g_strcmp0(check->object->metadata.name, ASIDE_POOL_NAME) == 0)
+    check_error(check, "metadata.name", "the pool %s is made and removed while machines move: choose another name", ASIDE_POOL_NAME);
   if (!given(pool, StoragePoolSpec, target) && pool->type != PoolType_logical && !check->adopt)
     check_error(check, "target", "type %s needs target: the directory where its volumes appear", type);
   for (guint i = 0; i < PoolSourceSpec_N; i++) {

@@ -1,4 +1,5 @@
 /* Rules for a machine itself: CPUs, memory, boot, clock, power. Devices have their own files. */
+#include "schema/reserved.h"
 #include "schema/validate.h"
 #include "schema/value.h"
 #include <string.h>
@@ -95,8 +96,14 @@ static void check_power(const Check *check, const VmSpec *vm) {
                 PowerState_words.words[vm->powerState]);
 }
 
+static void check_name(const Check *check) {
+  if (g_strcmp0(check->object->metadata.name, HOST_LOCK_NAME) == 0)
+    check_error(check, "metadata.name", "the domain %s is the lock on a host of a fleet: choose another name", HOST_LOCK_NAME);
+}
+
 void validate_machine(const Check *check) {
   const VmSpec *vm = object_vm(check->object);
+  check_name(check);
   check_cpu(check, &vm->cpu);
   check_memory(check, &vm->memory);
   check_boot(check, vm);

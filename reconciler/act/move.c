@@ -175,6 +175,11 @@ gint64 move_epoch(virDomainPtr domain, GError **error) {
 /* What is declared now, its new place above all. */
 static void renew(const ActionContext *context, Ownership *record) {
   const Ownership declared = act_ownership(context, NULL);
+  if (record->source && g_strcmp0(record->source, declared.source) != 0) {
+    g_free(record->facts.takenFrom);
+    record->facts.takenFrom = g_strdup(record->source);
+    set_given(&record->facts, FactsSpec, takenFrom);
+  }
   g_free(record->source);
   g_free(record->revision);
   g_free(record->place);

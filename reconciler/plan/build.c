@@ -80,6 +80,16 @@ const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name
   return g_hash_table_lookup(builder->failed, id);
 }
 
+char *build_contested(const PlanBuilder *builder, const ActualDomain *domain) {
+  const PlanInput *input = builder->input;
+  const Ownership *owner = domain->owner;
+  if (owner == NULL || owner->source == NULL || !given(&owner->facts, FactsSpec, takenFrom) || input_owns(input, owner->source) ||
+      !input_owns(input, owner->facts.takenFrom))
+    return NULL;
+  return g_strdup_printf("two sources declare it: this one, %s, and %s, which took it over from this one: take it out of one of them; if this one shall "
+                         "have it from now on, run it once with --formerly '%s', without --prune", input->source, owner->source, owner->source);
+}
+
 char *build_refusal(const PlanObject *object) {
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];

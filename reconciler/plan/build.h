@@ -32,6 +32,9 @@ const char *build_needs(const PlanBuilder *builder, Kind kind, const char *name)
 /* Why an object can't be relied on; NULL: it can. */
 const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name);
 
+/* The machine was taken from this source by another, and is declared here still: two sources would take it from each other
+ * for ever. Why nothing is done to it, or NULL. */
+char *build_contested(const PlanBuilder *builder, const ActualDomain *domain);
 /* The first change that may never be made, as an error; NULL: none. */
 char *build_refusal(const PlanObject *object);
 

@@ -170,6 +170,8 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
   object->desired = object_copy(machine);
   object->fingerprint = g_strdup(domain->fingerprint);
   char *error = domain->error != NULL ? g_strdup_printf("it can't be read: %s", domain->error) : NULL;
+  if (error == NULL)
+    error = build_contested(builder, domain);
   if (error == NULL && move.there == NULL)
     error = g_strdup_printf("it shall move to %s, which can't be asked: %s", move.to, placed->home->error->message);
   if (error == NULL)

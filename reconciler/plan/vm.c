@@ -279,7 +279,13 @@ static void plan_update(Course *course, GPtrArray *fields /* taken */) {
   if (!go(course, update) || course->complete || (course->actions->len == 0 && course->due == NULL))
     return;
   const char *source = course->found->owner != NULL ? course->found->owner->source : NULL;
-  if (source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && writes_record(course))
+  gboolean takes = source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && writes_record(course);
+  char *contested = takes ? build_contested(course->builder, course->found) : NULL;
+  if (contested != NULL) {
+    build_error(course->builder, object, contested);
+    return;
+  }
+  if (takes)
     build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
   gboolean adopt_only = object->adopt && course->actions->len == 1 && course->due == NULL && object->fields->len == 0;
   object->change = adopt_only ? CHANGE_NONE : CHANGE_UPDATE;

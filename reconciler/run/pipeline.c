@@ -66,6 +66,8 @@ static void run(Pipeline *pipeline) {
   if (!open_journal(pipeline) || (saved && !pipeline_load_plan(pipeline)) || !pipeline_read(pipeline) ||
       !(saved ? pipeline_check_plan(pipeline) : pipeline_plan(pipeline)) || !pipeline_lock_fleet(pipeline) || !pipeline_save_plan(pipeline))
     return;
+  if (!saved)
+    pipeline_check_formerly(pipeline);
   if (pipeline->events->planned != NULL)
     pipeline->events->planned(pipeline->events->data, result->plan);
   if (!pipeline_permit(pipeline, result->plan))

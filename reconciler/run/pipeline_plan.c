@@ -199,6 +199,39 @@ static gboolean plan_fleet(Pipeline *pipeline) {
   return TRUE;
 }
 
+/* Also as what a machine was taken from: then it is done already. What can't be read may. */
+static gboolean may_know(const Actual *actual, const char *place) {
+  GHashTableIter iter;
+  const ActualDomain *domain;
+  const ActualNetwork *network;
+  g_hash_table_iter_init(&iter, actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (domain->owner == NULL ? domain->error != NULL
+                              : g_strcmp0(domain->owner->source, place) == 0 || g_strcmp0(domain->owner->facts.takenFrom, place) == 0)
+      return TRUE;
+  g_hash_table_iter_init(&iter, actual->networks);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&network))
+    if (network->owner == NULL ? network->error != NULL : g_strcmp0(network->owner->source, place) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean may_be_known(const Fleet *fleet, const char *place) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL || may_know(host->actual, place))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+void pipeline_check_formerly(Pipeline *pipeline) {
+  for (const char *const *place = pipeline->options->formerly; place != NULL && *place != NULL; place++)
+    if (!may_be_known(pipeline->fleet, *place))
+      diag_warning(pipeline->result->diagnostics, (Place){0}, "no machine or network remembers '%s' as its source, so nothing is taken over from there: "
+                   "'reconcile status' shows what they remember; where all has been taken over, leave it out (--formerly, source.formerly)", *place);
+}
+
 gboolean pipeline_plan(Pipeline *pipeline) {
   if (pipeline_is_fleet(pipeline))
     return plan_fleet(pipeline);

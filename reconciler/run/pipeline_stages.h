@@ -35,6 +35,8 @@ gboolean pipeline_read(Pipeline *pipeline);
 
 /* The plan, of one host or of all (pipeline_plan.c). */
 gboolean pipeline_plan(Pipeline *pipeline);
+/* Warns of former places of the source that nothing remembers. */
+void pipeline_check_formerly(Pipeline *pipeline);
 /* Takes out of a plan what may not be done on this host, or can't. */
 gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan);
 

@@ -157,6 +157,14 @@ static void say_unwritten(Service *service, const GError *error) {
     service_log(LOG_WARNING, NULL, "what the host told isn't in the history: %s", why);
 }
 
+static void say_warnings(Service *service, const Diagnostics *diagnostics) {
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < diagnostics->items->len; i++)
+    g_string_append_printf(text, "%s%s", i > 0 ? "; " : "", ((const Diagnostic *)diagnostics->items->pdata[i])->message);
+  if (said_is_news(service->said, "warnings", text->len > 0 ? text->str : NULL) && text->len > 0)
+    service_log(LOG_WARNING, NULL, "%s", text->str);
+}
+
 void passes_keep_seen(Service *service) {
   g_autoptr(GPtrArray) events = seen_take_events(service->seen);
   g_autoptr(GError) error = NULL;
@@ -184,6 +192,7 @@ static void be_patient(Service *service, const Pass *pass, const char *trouble, 
 static void take_pass(Service *service, const Pass *pass, gboolean whole) {
   const char *trouble = trouble_of(pass->result);
   say_unwritten(service, pass->unwritten);
+  say_warnings(service, pass->result->diagnostics);
   be_patient(service, pass, trouble, whole);
   verdicts_host(service, trouble);
   service->opens = pass->result->opens;

@@ -259,7 +259,7 @@ class Clashes(OddCase):
         """Nobody but the administrator knows that the old place isn't applied any more."""
         old = self.specs(self.stopped(), self.stopped("gone"), self.stopped("stays"))
         self.hv.apply(old)
-        new = os.path.dirname(self.hv.write("others/all.yaml", self.stopped(), self.stopped("stays")))
+        new = os.path.dirname(self.hv.write(self.hv.path("elsewhere/all.yaml"), self.stopped(), self.stopped("stays")))
         for arguments in ((), ("--prune", "--prune-limit", "100")):
             plan = self.hv.plan(*arguments, new, status=0)
             self.assertIn(f"declared by another source, {old}, of which", self.object(plan, "VirtualMachine", "gone")["notes"][0])
@@ -274,6 +274,18 @@ class Clashes(OddCase):
         self.hv.apply(*moved, "--prune", "--prune-limit", "50", new)
         self.assertEqual(sorted(domain.name() for domain in self.hv.conn.listAllDomains()), ["stays", "x"])
         self.assertEqual(self.hv.plan(new, status=0)["summary"]["orphans"], 0)
+        # A place that nothing remembers is a slip, or done long ago.
+        self.assertNotIn("remembers", self.hv.reconcile("--dry-run", *moved, new, check=0).stderr)
+        self.assertIn(f"no machine or network remembers '{old}/'", self.hv.reconcile("--dry-run", "--formerly", old + "/", new, check=0).stderr)
+        # It is applied from there all the same: who has it now keeps it, until somebody says what is meant.
+        plan = self.hv.plan(self.specs(self.stopped(title="old")), status=1)
+        error = self.object(plan, "VirtualMachine", "x")["error"]
+        self.assertIn(f"two sources declare it: this one, {old}, and {new}, which took it over from this one", error)
+        self.assertEqual(plan["actions"], [])
+        self.hv.apply(old, status=1)
+        self.hv.apply("--formerly", new, old)
+        self.hv.apply(old)
+        self.assertIn(f"this one, {new}, and {old}", self.object(self.hv.plan(new, status=1), "VirtualMachine", "x")["error"])
 
 
 class HalfMade(OddCase):
