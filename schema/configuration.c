@@ -22,7 +22,7 @@ static Place place_of(const Rules *rules, const char *path) {
 
 static Place window_place(const Rules *rules, guint index) {
   const Node *windows = node_get(rules->root, "windows");
-  return ((const Node *)windows->items->pdata[index])->at;
+  return windows->items[index]->at;
 }
 
 gboolean time_of_day_parse(const char *text, guint *ret_minutes) {

@@ -108,15 +108,15 @@ static gboolean decode_strings(const Decoder *decoder, const Field *field, const
     wrong_type(decoder, node, field->key, "a list", NULL);
     return FALSE;
   }
-  if (field->max > 0 && node->items->len > (guint64)field->max) {
+  if (field->max > 0 && node->n > (guint64)field->max) {
     diag_error(decoder->diagnostics, node->at, "%s: expected at most %" G_GINT64_FORMAT " items, but there are %u", field->key,
-               field->max, node->items->len);
+               field->max, node->n);
     return FALSE;
   }
   g_autoptr(GStrvBuilder) items = g_strv_builder_new();
   guint errors = decoder->diagnostics->errors;
-  for (guint i = 0; i < node->items->len && !exhausted(decoder); i++) {
-    const Node *item = node->items->pdata[i];
+  for (guint i = 0; i < node->n && !exhausted(decoder); i++) {
+    const Node *item = node->items[i];
     if (!check_scalar(decoder, field->item, item, field->key))
       continue;
     g_autofree char *text = absolute_path(decoder, field->item, item, field->key);
@@ -142,8 +142,8 @@ static gboolean decode_map(const Decoder *decoder, const Field *field, const Nod
   }
   g_autoptr(StringMap) map = string_map_new();
   guint errors = decoder->diagnostics->errors;
-  for (guint i = 0; i < node->keys->len && !exhausted(decoder); i++) {
-    const Node *key = node->keys->pdata[i], *value = node->items->pdata[i];
+  for (guint i = 0; i < node->n && !exhausted(decoder); i++) {
+    const Node *key = node->keys[i], *value = node->items[i];
     g_autofree char *plain_key = text_canonical(VALUE_STRING, key->text);
     if (!plain_key) {
       diag_error(decoder->diagnostics, key->at, "%s: expected a key without control characters", field->key);
@@ -186,10 +186,10 @@ static gboolean decode_list(const Decoder *decoder, const Field *field, const No
   }
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   GPtrArray *items = spec_list_new(field->sub);
-  for (guint i = 0; i < node->items->len && !exhausted(decoder); i++) {
+  for (guint i = 0; i < node->n && !exhausted(decoder); i++) {
     gpointer item = spec_new(field->sub);
-    decode_table(decoder, field->sub, node->items->pdata[i], field->key, item);
-    if (check_item_key(decoder, field, node->items->pdata[i], item, seen))
+    decode_table(decoder, field->sub, node->items[i], field->key, item);
+    if (check_item_key(decoder, field, node->items[i], item, seen))
       g_ptr_array_add(items, item);
     else
       spec_free(field->sub, item);
@@ -238,15 +238,15 @@ static void decode_table(const Decoder *decoder, const FieldTable *table, const 
     return;
   }
   FieldSet seen = 0; /* also those whose value is wrong: they aren't missing */
-  for (guint i = 0; i < node->keys->len && !exhausted(decoder); i++) {
-    const Node *key = node->keys->pdata[i];
+  for (guint i = 0; i < node->n && !exhausted(decoder); i++) {
+    const Node *key = node->keys[i];
     const Field *field = table_find(table, key->text);
     if (!field) {
       unknown_key(decoder, table, key, what);
       continue;
     }
     seen |= FIELD_BIT(field - table->fields);
-    if (decode_field(decoder, field, node->items->pdata[i], field_member(field, spec)))
+    if (decode_field(decoder, field, node->items[i], field_member(field, spec)))
       field_set_given(table, spec, field);
   }
   for (guint i = 0; i < table->n_fields; i++)

@@ -48,8 +48,8 @@ static Kind find_kind(const Node *document, Diagnostics *diagnostics) {
 }
 
 static void check_keys(const Node *document, Diagnostics *diagnostics) {
-  for (guint i = 0; i < MIN(document->keys->len, ERRORS_MAX); i++) {
-    const Node *key = document->keys->pdata[i];
+  for (guint i = 0; i < MIN(document->n, ERRORS_MAX); i++) {
+    const Node *key = document->keys[i];
     if (g_strv_contains(envelope_keys, key->text))
       continue;
     g_autofree char *shown = quoted(key->text);

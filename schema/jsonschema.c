@@ -73,10 +73,10 @@ static json_t *node_to_json(const Node *node) {
     }
   }
   json_t *json = node->kind == NODE_SEQUENCE ? json_array() : json_object();
-  for (guint i = 0; i < node->items->len; i++) {
-    json_t *item = node_to_json(node->items->pdata[i]);
+  for (guint i = 0; i < node->n; i++) {
+    json_t *item = node_to_json(node->items[i]);
     if (node->kind == NODE_SEQUENCE) json_array_append_new(json, item);
-    else json_object_set_new(json, ((const Node *)node->keys->pdata[i])->text, item);
+    else json_object_set_new(json, node->keys[i]->text, item);
   }
   return json;
 }

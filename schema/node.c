@@ -2,6 +2,7 @@
  * much, is decided here. An alias shares its anchor's node and counts with the
  * anchor's whole size, so a bomb is refused before anything is copied. */
 #include "schema/node.h"
+#include "schema/arena.h"
 #include <string.h>
 #include <yaml.h>
 
@@ -16,41 +17,53 @@ typedef struct {
   const NodeLimits *limits;
   Diagnostics *diagnostics;
   guint errors_before;
-  GHashTable *anchors; /* name → Node * (referenced), or NULL while it is still open */
+  NodeTree *tree;
+  GPtrArray *begun;    /* of Node *: what collections hold that aren't complete */
+  GHashTable *anchors; /* name → Node *, or NULL while it is still open */
   guint nodes;         /* of the file so far, aliases expanded */
 } Parser;
 
 typedef yaml_event_t YamlEvent;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(YamlEvent, yaml_event_delete)
 
+/* All nodes of a file. */
+struct NodeTree {
+  Arena *arena;
+  guint refs;
+};
+
 Node *node_ref(Node *node) {
-  node->refs++;
+  node->tree->refs++;
   return node;
 }
 
+static void tree_unref(NodeTree *tree) {
+  if (--tree->refs == 0)
+    arena_free(tree->arena); /* and itself with it */
+}
+
 void node_free(Node *node) {
-  if (!node || --node->refs > 0)
-    return;
-  g_clear_pointer(&node->keys, g_ptr_array_unref);
-  g_clear_pointer(&node->items, g_ptr_array_unref);
-  g_free(node->text);
-  g_free(node);
+  if (node)
+    tree_unref(node->tree);
 }
 
 static void node_release(gpointer node) { node_free(node); }
 
+/* Most files fit. */
+static NodeTree *tree_new(gsize file_length) {
+  Arena *arena = arena_new(1024 + 12 * MIN(file_length, 1 << 16));
+  NodeTree *tree = arena_take(arena, sizeof(NodeTree));
+  *tree = (NodeTree){.arena = arena, .refs = 1};
+  return tree;
+}
+
 const Node *node_get(const Node *node, const char *key) {
   if (!node || node->kind != NODE_MAPPING)
     return NULL;
-  for (guint i = 0; i < node->keys->len; i++)
-    if (strcmp(((const Node *)node->keys->pdata[i])->text, key) == 0)
-      return node->items->pdata[i];
+  for (guint i = 0; i < node->n; i++)
+    if (strcmp(node->keys[i]->text, key) == 0)
+      return node->items[i];
   return NULL;
-}
-
-const char *scalar_type_name(ScalarType type) {
-  static const char *const names[] = {"a string", "an integer", "a number", "a boolean", "null"};
-  return names[type];
 }
 
 static Place place_of(const Parser *parser, yaml_mark_t mark) {
@@ -75,13 +88,9 @@ static gboolean count_nodes(Parser *parser, Place at, guint nodes) {
   return FALSE;
 }
 
-static Node *node_new(NodeKind kind, Place at) {
-  Node *node = g_new0(Node, 1);
-  *node = (Node){.kind = kind, .at = at, .refs = 1, .size = 1, .height = 1};
-  if (kind != NODE_SCALAR)
-    node->items = g_ptr_array_new_with_free_func(node_release);
-  if (kind == NODE_MAPPING)
-    node->keys = g_ptr_array_new_with_free_func(node_release);
+static Node *node_new(Parser *parser, NodeKind kind, Place at) {
+  Node *node = arena_take(parser->tree->arena, sizeof(Node));
+  *node = (Node){.kind = kind, .at = at, .tree = parser->tree, .size = 1, .height = 1};
   return node;
 }
 
@@ -90,50 +99,13 @@ static void node_holds(Node *node, const Node *child) {
   node->height = MAX(node->height, child->height + 1);
 }
 
-static gboolean is_digits(const char *text, const char *digits) { return *text && text[strspn(text, digits)] == '\0'; }
-
-static gboolean is_int(const char *text) {
-  if (text[0] == '0' && text[1] == 'x')
-    return is_digits(text + 2, "0123456789abcdefABCDEF");
-  if (text[0] == '0' && text[1] == 'o')
-    return is_digits(text + 2, "01234567");
-  return is_digits(text + (*text == '-' || *text == '+'), "0123456789");
-}
-
-static gboolean is_float(const char *text) {
-  static const char *const infinities[] = {".inf", ".Inf", ".INF", NULL}, *const nans[] = {".nan", ".NaN", ".NAN", NULL};
-  if (g_strv_contains(nans, text))
-    return TRUE;
-  text += *text == '-' || *text == '+';
-  if (g_strv_contains(infinities, text))
-    return TRUE;
-  gsize whole = strspn(text, "0123456789"), part = 0;
-  text += whole;
-  if (*text == '.') {
-    part = strspn(++text, "0123456789");
-    text += part;
-  }
-  if (whole + part == 0)
-    return FALSE;
-  if (*text == 'e' || *text == 'E') {
-    text++;
-    text += *text == '-' || *text == '+';
-    return is_digits(text, "0123456789");
-  }
-  return !*text;
-}
-
-/* The YAML 1.2 core schema. */
-static ScalarType resolve(const char *text) {
-  if (!*text || !strchr("~nNtTfF.+-0123456789", *text)) /* most words */
-    return *text ? SCALAR_STRING : SCALAR_NULL;
-  static const char *const nulls[] = {"~", "null", "Null", "NULL", NULL};
-  static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
-  return g_strv_contains(nulls, text)   ? SCALAR_NULL
-         : g_strv_contains(bools, text) ? SCALAR_BOOL
-         : is_int(text)                 ? SCALAR_INT
-         : is_float(text)               ? SCALAR_FLOAT
-                                        : SCALAR_STRING;
+/* What was begun since `first`: each `step`th one of it. */
+static Node **take_begun(Parser *parser, guint first, guint step) {
+  guint n = (parser->begun->len - first + step - 1) / step;
+  Node **nodes = arena_take(parser->tree->arena, n * sizeof(Node *));
+  for (guint i = 0; i < n; i++)
+    nodes[i] = parser->begun->pdata[first + i * step];
+  return nodes;
 }
 
 #define TAG "tag:yaml.org,2002:"
@@ -152,7 +124,7 @@ static ScalarType resolve_tagged(Parser *parser, Place at, const char *tag, cons
   for (guint i = 0; i < G_N_ELEMENTS(tags); i++) {
     if (strcmp(tags[i].tag, tag) != 0)
       continue;
-    ScalarType plain = resolve(text);
+    ScalarType plain = scalar_resolve(text);
     if (tags[i].type == SCALAR_STRING || tags[i].type == plain || (tags[i].type == SCALAR_FLOAT && plain == SCALAR_INT))
       return tags[i].type;
     g_autofree char *shown = quoted(text);
@@ -164,8 +136,7 @@ static ScalarType resolve_tagged(Parser *parser, Place at, const char *tag, cons
   return SCALAR_STRING;
 }
 
-/* Takes the text out of the event. */
-static Node *scalar_node(Parser *parser, yaml_event_t *event) {
+static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
   Place at = place_of(parser, event->start_mark);
   const char *value = (const char *)event->data.scalar.value, *tag = (const char *)event->data.scalar.tag;
   gsize length = event->data.scalar.length;
@@ -173,13 +144,13 @@ static Node *scalar_node(Parser *parser, yaml_event_t *event) {
     diag_error(parser->diagnostics, at, "the text holds a NUL byte or isn't valid UTF-8");
     return NULL;
   }
-  g_autoptr(Node) node = node_new(NODE_SCALAR, at);
-  node->text = (char *)g_steal_pointer(&event->data.scalar.value); /* both sides use malloc */
+  Node *node = node_new(parser, NODE_SCALAR, at);
+  node->text = arena_text(parser->tree->arena, value, length);
   if (tag)
     node->scalar = resolve_tagged(parser, at, tag, node->text);
   else
-    node->scalar = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? resolve(node->text) : SCALAR_STRING;
-  return count_nodes(parser, at, 1) ? g_steal_pointer(&node) : NULL;
+    node->scalar = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? scalar_resolve(node->text) : SCALAR_STRING;
+  return count_nodes(parser, at, 1) ? node : NULL;
 }
 
 /* Where a byte is, for people. */
@@ -246,46 +217,56 @@ static Node *alias_node(Parser *parser, const yaml_event_t *event, guint depth) 
     diag_error(parser->diagnostics, at, "nested deeper than %u levels", parser->limits->max_depth);
     return NULL;
   }
-  return count_nodes(parser, at, node->size) ? node_ref(node) : NULL;
+  return count_nodes(parser, at, node->size) ? node : NULL;
 }
 
-static Node *read_node(Parser *parser, yaml_event_t *event, guint depth);
+static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth);
 
 static gboolean read_items(Parser *parser, Node *sequence, guint depth) {
+  guint first = parser->begun->len;
   for (;;) {
     g_auto(YamlEvent) event = {0};
     if (!next_event(parser, &event))
       return FALSE;
     if (event.type == YAML_SEQUENCE_END_EVENT)
-      return TRUE;
+      break;
     Node *item = read_node(parser, &event, depth + 1);
     if (!item)
       return FALSE;
-    g_ptr_array_add(sequence->items, item);
+    g_ptr_array_add(parser->begun, item);
     node_holds(sequence, item);
   }
+  sequence->n = parser->begun->len - first;
+  sequence->items = take_begun(parser, first, 1);
+  g_ptr_array_set_size(parser->begun, (int)first);
+  return TRUE;
 }
 
 #define FEW_KEYS 16 /* up to here looking at all is faster than a hash table */
 
-/* The key of the mapping with this text; `seen` is made when it pays. */
-static const Node *find_key(const Node *mapping, GHashTable **seen, const char *text) {
-  guint n = mapping->keys->len;
-  if (n > FEW_KEYS && !*seen) {
-    *seen = g_hash_table_new(g_str_hash, g_str_equal);
-    for (guint i = 0; i < n; i++)
-      g_hash_table_insert(*seen, ((Node *)mapping->keys->pdata[i])->text, mapping->keys->pdata[i]);
+/* A mapping whose pairs are being read. */
+typedef struct {
+  Node *const *keys; /* each second one is a value */
+  guint n;           /* pairs so far */
+  GHashTable *seen;  /* text → key; NULL: as long as it doesn't pay */
+} Pairs;
+
+static const Node *find_key(Pairs *pairs, const char *text) {
+  if (pairs->n > FEW_KEYS && !pairs->seen) {
+    pairs->seen = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < pairs->n; i++)
+      g_hash_table_insert(pairs->seen, pairs->keys[2 * i]->text, pairs->keys[2 * i]);
   }
-  if (*seen)
-    return g_hash_table_lookup(*seen, text);
-  for (guint i = 0; i < n; i++)
-    if (strcmp(((const Node *)mapping->keys->pdata[i])->text, text) == 0)
-      return mapping->keys->pdata[i];
+  if (pairs->seen)
+    return g_hash_table_lookup(pairs->seen, text);
+  for (guint i = 0; i < pairs->n; i++)
+    if (strcmp(pairs->keys[2 * i]->text, text) == 0)
+      return pairs->keys[2 * i];
   return NULL;
 }
 
 /* Whether the key may be kept: a plain word that wasn't there before. */
-static gboolean check_key(Parser *parser, const Node *mapping, GHashTable **seen, const Node *key, gboolean plain) {
+static gboolean check_key(Parser *parser, Pairs *pairs, const Node *key, gboolean plain) {
   if (plain && strcmp(key->text, "<<") == 0) {
     diag_error(parser->diagnostics, key->at, "merge keys (<<) aren't supported: use a Profile, or repeat the keys");
     return FALSE;
@@ -294,10 +275,10 @@ static gboolean check_key(Parser *parser, const Node *mapping, GHashTable **seen
     diag_error(parser->diagnostics, key->at, "a key can't be empty or null");
     return FALSE;
   }
-  const Node *first = find_key(mapping, seen, key->text);
+  const Node *first = find_key(pairs, key->text);
   if (!first) {
-    if (*seen)
-      g_hash_table_insert(*seen, key->text, (gpointer)key);
+    if (pairs->seen)
+      g_hash_table_insert(pairs->seen, key->text, (gpointer)key);
     return TRUE;
   }
   g_autofree char *shown = quoted(key->text);
@@ -306,39 +287,57 @@ static gboolean check_key(Parser *parser, const Node *mapping, GHashTable **seen
   return FALSE;
 }
 
-static Node *read_key(Parser *parser, yaml_event_t *event, guint depth) {
-  g_autoptr(Node) key = read_node(parser, event, depth);
-  if (key && key->kind != NODE_SCALAR) {
-    diag_error(parser->diagnostics, place_of(parser, event->start_mark), "a key must be a word, not a %s",
-               key->kind == NODE_MAPPING ? "mapping" : "list");
-    return NULL;
-  }
-  return g_steal_pointer(&key);
+static Node *read_key(Parser *parser, const yaml_event_t *event, guint depth) {
+  Node *key = read_node(parser, event, depth);
+  if (!key || key->kind == NODE_SCALAR)
+    return key;
+  diag_error(parser->diagnostics, place_of(parser, event->start_mark), "a key must be a word, not a %s",
+             key->kind == NODE_MAPPING ? "mapping" : "list");
+  return NULL;
+}
+
+/* One pair, or the mapping's end (*ret_key is NULL then). */
+static gboolean read_pair(Parser *parser, guint depth, Node **ret_key, Node **ret_value, gboolean *ret_plain) {
+  g_auto(YamlEvent) event = {0};
+  g_auto(YamlEvent) next = {0};
+  *ret_key = NULL;
+  if (!next_event(parser, &event))
+    return FALSE;
+  if (event.type == YAML_MAPPING_END_EVENT)
+    return TRUE;
+  *ret_key = read_key(parser, &event, depth);
+  if (!*ret_key || too_many_errors(parser, (*ret_key)->at) || !next_event(parser, &next))
+    return FALSE;
+  *ret_value = read_node(parser, &next, depth);
+  *ret_plain = event.type == YAML_SCALAR_EVENT && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+  return *ret_value != NULL;
 }
 
 static gboolean read_pairs(Parser *parser, Node *mapping, guint depth) {
+  guint first = parser->begun->len;
   g_autoptr(GHashTable) seen = NULL;
   for (;;) {
-    g_auto(YamlEvent) event = {0};
-    g_auto(YamlEvent) next = {0};
-    if (!next_event(parser, &event))
+    Node *key, *value;
+    gboolean plain;
+    if (!read_pair(parser, depth + 1, &key, &value, &plain))
       return FALSE;
-    if (event.type == YAML_MAPPING_END_EVENT)
-      return TRUE;
-    g_autoptr(Node) key = read_key(parser, &event, depth + 1);
-    if (!key || too_many_errors(parser, key->at) || !next_event(parser, &next))
-      return FALSE;
-    g_autoptr(Node) value = read_node(parser, &next, depth + 1);
-    if (!value)
-      return FALSE;
-    gboolean plain = event.type == YAML_SCALAR_EVENT && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (!check_key(parser, mapping, &seen, key, plain))
+    if (!key)
+      break;
+    Pairs pairs = {.keys = (Node **)parser->begun->pdata + first, .n = (parser->begun->len - first) / 2, .seen = seen};
+    gboolean fine = check_key(parser, &pairs, key, plain);
+    seen = pairs.seen;
+    if (!fine)
       continue;
     node_holds(mapping, key);
     node_holds(mapping, value);
-    g_ptr_array_add(mapping->keys, g_steal_pointer(&key));
-    g_ptr_array_add(mapping->items, g_steal_pointer(&value));
+    g_ptr_array_add(parser->begun, key);
+    g_ptr_array_add(parser->begun, value);
   }
+  mapping->n = (parser->begun->len - first) / 2;
+  mapping->keys = take_begun(parser, first, 2);
+  mapping->items = take_begun(parser, first + 1, 2);
+  g_ptr_array_set_size(parser->begun, (int)first);
+  return TRUE;
 }
 
 static Node *read_collection(Parser *parser, const yaml_event_t *event, guint depth) {
@@ -347,11 +346,11 @@ static Node *read_collection(Parser *parser, const yaml_event_t *event, guint de
   Place at = place_of(parser, event->start_mark);
   if (tag && strcmp(tag, "!") != 0 && strcmp(tag, mapping ? TAG "map" : TAG "seq") != 0)
     refuse_tag(parser, at, tag);
-  g_autoptr(Node) node = node_new(mapping ? NODE_MAPPING : NODE_SEQUENCE, at);
+  Node *node = node_new(parser, mapping ? NODE_MAPPING : NODE_SEQUENCE, at);
   if (!count_nodes(parser, at, 1))
     return NULL;
   gboolean ok = mapping ? read_pairs(parser, node, depth) : read_items(parser, node, depth);
-  return ok ? g_steal_pointer(&node) : NULL;
+  return ok ? node : NULL;
 }
 
 static const char *anchor_of(const yaml_event_t *event) {
@@ -362,7 +361,7 @@ static const char *anchor_of(const yaml_event_t *event) {
 }
 
 /* The node that begins with the event; NULL after an error that ends the file. */
-static Node *read_node(Parser *parser, yaml_event_t *event, guint depth) {
+static Node *read_node(Parser *parser, const yaml_event_t *event, guint depth) {
   Place at = place_of(parser, event->start_mark);
   if (depth > parser->limits->max_depth) {
     diag_error(parser->diagnostics, at, "nested deeper than %u levels", parser->limits->max_depth);
@@ -377,7 +376,7 @@ static Node *read_node(Parser *parser, yaml_event_t *event, guint depth) {
     g_hash_table_insert(parser->anchors, g_strdup(anchor), NULL);
   Node *node = event->type == YAML_SCALAR_EVENT ? scalar_node(parser, event) : read_collection(parser, event, depth);
   if (anchor && node)
-    g_hash_table_insert(parser->anchors, g_strdup(anchor), node_ref(node));
+    g_hash_table_insert(parser->anchors, g_strdup(anchor), node);
   return node;
 }
 
@@ -402,10 +401,8 @@ static gboolean read_documents(Parser *parser, GPtrArray *documents) {
       Node *node = read_node(parser, &event, 1);
       if (!node)
         return FALSE;
-      if (is_nothing(node))
-        node_free(node);
-      else
-        g_ptr_array_add(documents, node);
+      if (!is_nothing(node))
+        g_ptr_array_add(documents, node_ref(node));
     }
     }
   }
@@ -431,15 +428,17 @@ GPtrArray *node_parse(const char *file, const char *data, gsize length, const No
     data += 3, length -= 3;
   if (length == 0 || !check_bytes(name, data, length, limits, diagnostics))
     return g_steal_pointer(&documents);
-  Parser parser = {.file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors};
+  g_autoptr(GPtrArray) begun = g_ptr_array_new();
+  g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  Parser parser = {.file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors,
+                   .tree = tree_new(length), .begun = begun, .anchors = anchors};
   if (!yaml_parser_initialize(&parser.yaml))
     g_error("out of memory");
   yaml_parser_set_encoding(&parser.yaml, YAML_UTF8_ENCODING);
   yaml_parser_set_input_string(&parser.yaml, (const guchar *)data, length);
-  parser.anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, node_release);
   if (!read_documents(&parser, documents))
     g_ptr_array_set_size(documents, 0);
-  g_hash_table_unref(parser.anchors);
   yaml_parser_delete(&parser.yaml);
+  tree_unref(parser.tree);
   return g_steal_pointer(&documents);
 }

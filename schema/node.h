@@ -8,16 +8,18 @@ typedef enum { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING } NodeKind;
 typedef enum { SCALAR_STRING, SCALAR_INT, SCALAR_FLOAT, SCALAR_BOOL, SCALAR_NULL } ScalarType; /* YAML 1.2 core schema */
 
 typedef struct Node Node;
+typedef struct NodeTree NodeTree;
 struct Node {
   NodeKind kind;
   Place at;
   ScalarType scalar; /* NODE_SCALAR: quoted ones and blocks are always strings */
   char *text;        /* NODE_SCALAR: without NUL bytes, valid UTF-8 */
-  GPtrArray *keys;   /* NODE_MAPPING: of Node * (scalars); duplicate keys are diagnosed */
-  GPtrArray *items;  /* NODE_MAPPING: values; NODE_SEQUENCE: items */
-  guint refs;        /* aliases share the anchor's node */
+  Node **keys;       /* NODE_MAPPING: n scalars; duplicate keys are diagnosed */
+  Node **items;      /* NODE_MAPPING: n values; NODE_SEQUENCE: n items; aliases share the anchor's node */
+  guint n;
   guint size;        /* nodes below and itself, aliases expanded */
   guint height;      /* levels below and itself */
+  NodeTree *tree;    /* that it is a part of: all nodes of a file stay as long as one is referenced */
 };
 
 typedef struct {
@@ -35,3 +37,4 @@ void node_free(Node *node); /* drops a reference; accepts NULL */
 const Node *node_get(const Node *node, const char *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Node, node_free)
 const char *scalar_type_name(ScalarType type); /* "an integer" */
+ScalarType scalar_resolve(const char *text); /* of a word without quotes */

@@ -5,10 +5,10 @@
 
 /* The item whose key field has this text, in any case of letters: the text is canonical. */
 static const Node *find_item(const Node *list, const char *key_name, const char *key) {
-  for (guint i = 0; i < list->items->len; i++) {
-    const Node *value = node_get(list->items->pdata[i], key_name);
+  for (guint i = 0; i < list->n; i++) {
+    const Node *value = node_get(list->items[i], key_name);
     if (value && value->kind == NODE_SCALAR && g_ascii_strcasecmp(value->text, key) == 0)
-      return list->items->pdata[i];
+      return list->items[i];
   }
   return NULL;
 }

@@ -3,55 +3,25 @@
 #include <libxml/parserInternals.h>
 #include <string.h>
 
+#include "schema/arena.h"
 #include "state/xml_parser.h"
 
 /* Most documents fit into their first piece: nodes take seven to nine times the room of libvirt's text. */
 enum { ROOM_PER_BYTE = 10, LEAST_ROOM = 4096 };
 
-typedef struct Piece Piece;
-struct Piece {
-  Piece *before;
-  max_align_t room[];
-};
-
 struct XmlLean {
+  Arena *arena;
   xmlDoc doc;
-  Piece *pieces;      /* the latest first */
-  char *at, *end;     /* what is free of it */
-  xmlNode *open;      /* whose content is being read: an element, or the document */
-  gsize length;       /* of the text that was begun last */
+  xmlNode *open; /* whose content is being read: an element, or the document */
+  gsize length;  /* of the text that was begun last */
 };
-
-static void add_piece(XmlLean *lean, gsize room) {
-  Piece *piece = g_malloc(sizeof(Piece) + room);
-  piece->before = lean->pieces;
-  lean->pieces = piece;
-  lean->at = (char *)piece->room;
-  lean->end = lean->at + room;
-}
-
-static char *take(XmlLean *lean, gsize size) {
-  if (size > (gsize)(lean->end - lean->at))
-    add_piece(lean, 2 * size + LEAST_ROOM); /* a text that grows is moved seldom */
-  char *taken = lean->at;
-  lean->at += size;
-  return taken;
-}
-
-static gpointer take_struct(XmlLean *lean, gsize size) {
-  lean->at += MIN(-(guintptr)lean->at % _Alignof(max_align_t), (gsize)(lean->end - lean->at));
-  return memset(take(lean, size), 0, size);
-}
 
 static xmlChar *take_text(XmlLean *lean, const xmlChar *text, gsize length) {
-  char *copy = take(lean, length + 1);
-  memcpy(copy, text, length);
-  copy[length] = '\0';
-  return (xmlChar *)copy;
+  return BAD_CAST arena_text(lean->arena, (const char *)text, length);
 }
 
 static xmlNode *node_new(XmlLean *lean, xmlElementType type, const xmlChar *name, xmlNode *parent) {
-  xmlNode *node = take_struct(lean, sizeof(xmlNode));
+  xmlNode *node = arena_take(lean->arena, sizeof(xmlNode));
   node->type = type;
   node->name = name;
   node->parent = parent;
@@ -77,7 +47,7 @@ static void drop_blanks(xmlNode *parent) {
 static void take_namespaces(XmlLean *lean, xmlNode *element, const xmlChar **namespaces, int n) {
   xmlNs **link = &element->nsDef;
   for (int i = 0; i < n; i++, link = &(*link)->next) {
-    *link = take_struct(lean, sizeof(xmlNs));
+    *link = arena_take(lean->arena, sizeof(xmlNs));
     (*link)->type = XML_NAMESPACE_DECL;
     (*link)->prefix = namespaces[2 * i]; /* both are the dictionary's */
     (*link)->href = namespaces[2 * i + 1];
@@ -106,7 +76,7 @@ static const xmlChar *full_name(XmlLean *lean, const xmlChar *name, const xmlCha
 
 /* Of five words: name, prefix, namespace, and from where to where the value is. */
 static xmlAttr *attribute_new(XmlLean *lean, xmlNode *element, const xmlChar **words) {
-  xmlAttr *attribute = take_struct(lean, sizeof(xmlAttr));
+  xmlAttr *attribute = arena_take(lean->arena, sizeof(xmlAttr));
   attribute->type = XML_ATTRIBUTE_NODE;
   attribute->name = full_name(lean, words[0], words[1], words[2]);
   attribute->parent = element;
@@ -144,27 +114,20 @@ static void end_element(void *context, const xmlChar *name G_GNUC_UNUSED, const 
   lean->open = lean->open->parent;
 }
 
-/* It comes in parts: what follows the text that was taken last makes that longer. */
-/* It comes in parts: what follows the text that was begun last makes that longer. Nothing else was taken since. */
+/* It comes in parts: what follows the text that was begun last makes that longer. */
 static void take_characters(void *context, const xmlChar *part, int part_length) {
   XmlLean *lean = lean_of(context);
   xmlNode *text = lean->open->last;
   gsize length = (gsize)part_length;
-  if (!text || text->type != XML_TEXT_NODE) {
-    text = node_new(lean, XML_TEXT_NODE, xmlStringText, lean->open);
-    append(lean->open, text);
-    text->content = take_text(lean, BAD_CAST "", 0);
-    lean->length = 0;
+  if (text && text->type == XML_TEXT_NODE) {
+    text->content = BAD_CAST arena_text_append(lean->arena, (char *)text->content, lean->length, (const char *)part, length);
+    lean->length += length;
+    return;
   }
-  if (length > (gsize)(lean->end - lean->at)) {
-    char *moved = take(lean, lean->length + 1 + length);
-    text->content = memcpy(moved, text->content, lean->length + 1);
-    lean->at = moved + lean->length + 1;
-  }
-  memcpy(lean->at - 1, part, length);
-  lean->at += length;
-  lean->at[-1] = '\0';
-  lean->length += length;
+  text = node_new(lean, XML_TEXT_NODE, xmlStringText, lean->open);
+  text->content = take_text(lean, part, length);
+  lean->length = length;
+  append(lean->open, text);
 }
 
 static const xmlSAXHandler handler = {
@@ -207,21 +170,19 @@ static Reader *thread_reader(void) {
 }
 
 static XmlLean *lean_new(xmlDict *dictionary, gsize room) {
-  XmlLean *lean = g_new0(XmlLean, 1);
-  lean->doc = (xmlDoc){.type = XML_DOCUMENT_NODE, .doc = &lean->doc, .dict = dictionary, .standalone = -1};
-  xmlDictReference(dictionary);
+  Arena *arena = arena_new(room);
+  XmlLean *lean = arena_take(arena, sizeof(XmlLean));
+  *lean = (XmlLean){.arena = arena, .doc = {.type = XML_DOCUMENT_NODE, .doc = &lean->doc, .dict = dictionary, .standalone = -1}};
   lean->open = (xmlNode *)&lean->doc;
-  add_piece(lean, room);
+  xmlDictReference(dictionary);
   return lean;
 }
 
 void xml_lean_free(XmlLean *lean) {
   if (!lean)
     return;
-  for (Piece *piece; (piece = lean->pieces); g_free(piece))
-    lean->pieces = piece->before;
   xmlDictFree(lean->doc.dict);
-  g_free(lean);
+  arena_free(lean->arena);
 }
 
 xmlNode *xml_lean_root(XmlLean *lean) { return lean ? lean->doc.children : NULL; }

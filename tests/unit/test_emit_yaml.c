@@ -12,8 +12,8 @@ static void assert_one_string(const char *yaml, gsize length, const char *text) 
   if (diagnostics->errors || documents->len != 1) fail_msg("no document: %s", yaml);
   const Node *root = documents->pdata[0];
   assert_int_equal(root->kind, NODE_MAPPING);
-  assert_int_equal(root->items->len, 1);
-  const Node *key = root->keys->pdata[0], *value = root->items->pdata[0];
+  assert_int_equal(root->n, 1);
+  const Node *key = root->keys[0], *value = root->items[0];
   assert_string_equal(key->text, text);
   assert_int_equal(value->kind, NODE_SCALAR);
   assert_string_equal(value->text, text);

@@ -68,8 +68,8 @@ static void places_and_structure(void **state) {
   assert_int_equal(node->kind, NODE_MAPPING);
   assert_int_equal(node->at.line, 2);
   const Node *list = node_get(node_get(node, "ü"), "b");
-  assert_int_equal(list->items->len, 2);
-  const Node *y = list->items->pdata[1];
+  assert_int_equal(list->n, 2);
+  const Node *y = list->items[1];
   assert_string_equal(y->text, "y");
   assert_text(place_format(y->at), "f.yaml:3:12");
   assert_null(node_get(node, "b"));
