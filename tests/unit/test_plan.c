@@ -100,6 +100,12 @@ static void add_snapshot(const char *path, const char *name, gpointer data) {
   g_ptr_array_add(domain->snapshots, snapshot);
 }
 
+/* A file beside the XML that only has to be there: "web.saved". */
+static gboolean has_flag(const char *path, const char *flag) {
+  g_autofree char *file = g_strconcat(path, flag, NULL);
+  return g_file_test(file, G_FILE_TEST_EXISTS);
+}
+
 static void add_domain(const char *path, const char *name, gpointer data) {
   Host *host = data;
   g_autofree char *defined = read_text(path);
@@ -109,6 +115,7 @@ static void add_domain(const char *path, const char *name, gpointer data) {
   g_autofree char *uuid = derive_uuid("vm", name);
   ActualDomain *domain = actual_domain_new(name, uuid);
   domain->is_persistent = TRUE;
+  domain->has_managed_save = has_flag(live_path, ".saved");
   domain->state = told ? atoi(told) : live ? VIR_DOMAIN_RUNNING : VIR_DOMAIN_SHUTOFF;
   g_autoptr(GError) error = NULL;
   if (!domain_facts_read(domain, defined, live, &error))
@@ -124,6 +131,7 @@ static Actual *load_host(const char *directory) {
   Actual *actual = actual_new();
   actual->uri = g_strdup("golden:///");
   actual->arch = g_strdup("x86_64");
+  actual->has_kvm = has_flag(directory, "/kvm");
   Host host = {directory, actual};
   g_autofree char *pools = g_build_filename(directory, "pools", NULL), *domains = g_build_filename(directory, "domains", NULL);
   g_autofree char *networks = g_build_filename(directory, "networks", NULL);
