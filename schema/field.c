@@ -95,10 +95,8 @@ static GPtrArray *list_copy(const FieldTable *sub, const GPtrArray *items) {
   return copy;
 }
 
-void spec_copy_field(const FieldTable *table, const Field *field, gconstpointer from, gpointer to) {
-  spec_unset(table, to, field);
-  if (!field_given(table, from, field))
-    return;
+/* Of a given field, to one that is zeroed. */
+static void copy_given(const FieldTable *table, const Field *field, gconstpointer from, gpointer to) {
   gpointer source = field_member(field, from), member = field_member(field, to);
   if (field->type == VALUE_GROUP)
     spec_copy_into(field->sub, source, member);
@@ -109,9 +107,16 @@ void spec_copy_field(const FieldTable *table, const Field *field, gconstpointer 
   field_set_given(table, to, field);
 }
 
+void spec_copy_field(const FieldTable *table, const Field *field, gconstpointer from, gpointer to) {
+  spec_unset(table, to, field);
+  if (field_given(table, from, field))
+    copy_given(table, field, from, to);
+}
+
 void spec_copy_into(const FieldTable *table, gconstpointer from, gpointer to) {
   for (guint i = 0; i < table->n_fields; i++)
-    spec_copy_field(table, &table->fields[i], from, to);
+    if (field_given(table, from, &table->fields[i]))
+      copy_given(table, &table->fields[i], from, to);
 }
 
 gpointer spec_copy(const FieldTable *table, gconstpointer spec) {

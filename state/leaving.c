@@ -89,6 +89,8 @@ void leaving_collect(const VmSpec *from, const VmSpec *wanted, const VmSpec *liv
 }
 
 gboolean leaving_is_over(const VmSpec *leaving, const VmSpec *live) {
+  if (!leaving->given) /* as mostly */
+    return FALSE;
   VmSpec still = {0};
   leaving_collect(leaving, NULL, live, &still);
   gboolean same = spec_equal(&VmSpec_table, leaving, &still);

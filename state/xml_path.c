@@ -197,14 +197,19 @@ static xmlNode *parent_of_last(const Alternative *alternative, xmlNode *from, gb
   return from;
 }
 
-GPtrArray *xml_path_all(const XmlPath *path, xmlNode *from) {
+xmlNode *xml_path_next(const XmlPath *path, xmlNode *from, xmlNode *before) {
   const Alternative *alternative = &path_alternative(path, 0);
-  GPtrArray *all = g_ptr_array_new();
-  g_return_val_if_fail(alternative->steps->len > 0, all);
+  g_return_val_if_fail(alternative->steps->len > 0, NULL);
   const Step *last = &path_step(alternative, alternative->steps->len - 1);
+  if (before)
+    return step_next(last, xml_next_sibling(before, last->name));
   xmlNode *parent = parent_of_last(alternative, from, FALSE);
-  xmlNode *element = parent ? step_find(last, parent) : NULL;
-  for (; element; element = step_next(last, xml_next_sibling(element, last->name)))
+  return parent ? step_find(last, parent) : NULL;
+}
+
+GPtrArray *xml_path_all(const XmlPath *path, xmlNode *from) {
+  GPtrArray *all = g_ptr_array_new();
+  for (xmlNode *element = NULL; (element = xml_path_next(path, from, element));)
     g_ptr_array_add(all, element);
   return all;
 }

@@ -31,7 +31,9 @@ xmlNode *xml_path_node(const XmlPath *path, xmlNode *from); /* element (for @nam
 xmlNode *xml_path_set(const XmlPath *path, xmlNode *from, const char *text);
 /* Removes the attribute or element, and elements above it that became empty (up to `from`). */
 void xml_path_remove(const XmlPath *path, xmlNode *from);
-/* All elements that the path's last step matches, in document order: xmlNode *. */
+/* The elements that the path's last step matches, in document order: the first (before is NULL), or the one after it. */
+xmlNode *xml_path_next(const XmlPath *path, xmlNode *from, xmlNode *before);
+/* All of them, where they are changed meanwhile: xmlNode *. */
 GPtrArray *xml_path_all(const XmlPath *path, xmlNode *from);
 /* A new element for a list's path, predicates made true, after the last of its kind. */
 xmlNode *xml_path_append(const XmlPath *path, xmlNode *from);

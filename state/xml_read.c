@@ -28,15 +28,16 @@ static void read_group(const FieldTable *table, const Field *field, xmlNode *bas
 static void read_list(const FieldTable *table, const Field *field, xmlNode *base, gpointer spec) {
   if (!base || !field->xml)
     return;
-  g_autoptr(GPtrArray) elements = xml_path_all(xml_path(field->xml), base);
-  if (elements->len == 0)
+  const XmlPath *path = xml_path(field->xml);
+  xmlNode *element = xml_path_next(path, base, NULL);
+  if (!element)
     return;
   const Field *match = table_match_field(field->sub);
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   GPtrArray *items = spec_list_new(field->sub);
-  for (guint i = 0; i < elements->len; i++) {
+  for (; element; element = xml_path_next(path, base, element)) {
     gpointer item = spec_new(field->sub);
-    read_table(field->sub, elements->pdata[i], item);
+    read_table(field->sub, element, item);
     if (field_given(field->sub, item, match) && g_hash_table_add(seen, item_match(field->sub, item)))
       g_ptr_array_add(items, item);
     else
@@ -77,9 +78,8 @@ xmlNode *xml_map_find_device(const Field *row, xmlNode *root, const char *match)
   const XmlPath *path = xml_path(row->xml);
   if (row->type != VALUE_LIST)
     return xml_path_node(path, root);
-  g_autoptr(GPtrArray) elements = xml_path_all(path, root);
-  for (guint i = 0; i < elements->len; i++)
-    if (has_match(row, elements->pdata[i], match))
-      return elements->pdata[i];
+  for (xmlNode *element = NULL; (element = xml_path_next(path, root, element));)
+    if (has_match(row, element, match))
+      return element;
   return NULL;
 }

@@ -125,20 +125,20 @@ static char *item_text(const XmlPath *path, xmlNode *element) {
 }
 
 static gboolean read_strings(const Field *field, const XmlPath *path, xmlNode *base, char ***ret_strings) {
-  g_autoptr(GPtrArray) elements = xml_path_all(path, base);
+  xmlNode *element = xml_path_next(path, base, NULL);
+  if (!element)
+    return FALSE;
   g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
   Field item = {.key = field->key, .type = field->item, .words = field->words};
-  for (guint i = 0; i < elements->len; i++) {
+  for (; element; element = xml_path_next(path, base, element)) {
     XmlValue value = {0};
-    g_autofree char *text = item_text(path, elements->pdata[i]);
-    if (!text || !from_text(&item, elements->pdata[i], text, &value))
+    g_autofree char *text = item_text(path, element);
+    if (!text || !from_text(&item, element, text, &value))
       return FALSE;
     g_autofree char *canonical = value_format(&item, &value);
     g_strv_builder_add(builder, canonical);
     value_clear(&item, &value);
   }
-  if (elements->len == 0)
-    return FALSE;
   *ret_strings = g_strv_builder_end(builder);
   return TRUE;
 }

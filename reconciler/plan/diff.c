@@ -132,15 +132,16 @@ static gboolean walk_device_group(Walk *walk, const Frame *frame, const Field *f
 static void walk_group(Walk *walk, const Frame *frame, const Field *field) {
   if (field->device && walk_device_group(walk, frame, field))
     return;
+  if (!has(frame, SIDE_DESIRED, field) && !has(frame, SIDE_APPLIED, field) && !has(frame, SIDE_STARTED, field) &&
+      !has(frame, SIDE_LEAVING, field))
+    return;
   g_autofree char *path = g_strconcat(frame->path, field->key, ".", NULL);
   Frame inner = {.table = field->sub, .path = path, .list = frame->list, .match = frame->match};
   if (field->device)
     inner.list = g_intern_string(field->key);
   for (Side side = 0; side < SIDE_N; side++)
     inner.side[side] = has(frame, side, field) ? field_member(field, frame->side[side]) : NULL;
-  if (inner.side[SIDE_DESIRED] != NULL || inner.side[SIDE_APPLIED] != NULL || inner.side[SIDE_STARTED] != NULL ||
-      inner.side[SIDE_LEAVING] != NULL)
-    walk_struct(walk, &inner);
+  walk_struct(walk, &inner);
 }
 
 static gpointer find_item(const Frame *frame, Side side, const Field *field, const char *match) {
