@@ -19,8 +19,9 @@ struct Work {
   GCond changed;
   Lane lanes[N_LANES];
   guint running, idle; /* threads with a task, and those that wait for one */
-  GPtrArray *others;   /* of GThread *, beside the one that called work_run */
-  guint most;          /* threads; 0: it doesn't run */
+  GPtrArray *others;   /* of GThread *, beside the one that calls work_run: they wait for the next run */
+  guint most;          /* threads that may work; 0: nobody may */
+  gboolean over;       /* there is no next run */
 };
 
 Work *work_new(void) {
@@ -36,6 +37,12 @@ Work *work_new(void) {
 void work_free(Work *work) {
   if (!work)
     return;
+  g_mutex_lock(&work->lock);
+  work->over = TRUE;
+  g_cond_broadcast(&work->changed);
+  g_mutex_unlock(&work->lock);
+  for (guint i = 0; i < work->others->len; i++)
+    g_thread_join(work->others->pdata[i]);
   for (LaneKind kind = 0; kind < N_LANES; kind++)
     g_array_unref(work->lanes[kind].tasks);
   g_ptr_array_unref(work->others);
@@ -51,10 +58,12 @@ static gboolean take_from(Lane *lane, Task *ret_task) {
   return TRUE;
 }
 
-/* FALSE: nothing is left, and nobody runs who could add something. */
+static gboolean is_over(const Work *work, LaneKind first) { return first == LOCAL ? work->running == 0 : work->over; }
+
+/* FALSE: nothing is left, and nobody runs who could add something; for a thread that waits for the next run: there is none. */
 static gboolean take(Work *work, LaneKind first, Task *ret_task) {
-  while (!take_from(&work->lanes[first], ret_task) && !take_from(&work->lanes[!first], ret_task)) {
-    if (work->running == 0)
+  while (work->most == 0 || (!take_from(&work->lanes[first], ret_task) && !take_from(&work->lanes[!first], ret_task))) {
+    if (is_over(work, first))
       return FALSE;
     work->idle++;
     g_cond_wait(&work->changed, &work->lock);
@@ -69,11 +78,10 @@ static void run(Work *work, LaneKind first) {
   for (Task task; take(work, first, &task);) {
     g_mutex_unlock(&work->lock);
     task.function(task.data, task.item);
-    life_sign();
     g_mutex_lock(&work->lock);
-    work->running--;
+    if (--work->running == 0)
+      g_cond_broadcast(&work->changed);
   }
-  g_cond_broadcast(&work->changed);
   g_mutex_unlock(&work->lock);
 }
 
@@ -89,19 +97,26 @@ static guint count_left(const Work *work) {
   return left;
 }
 
-/* A thread costs more than a small task: none is begun that nothing waits for. */
+/* A thread costs more than a small task: none is begun that nothing waits for. One that was woken counts as idle until it
+ * takes its task. */
 static void begin_another(Work *work) {
-  if (work->others->len + 1 < work->most)
+  if (work->most > 0 && work->idle < count_left(work) && work->others->len + 1 < work->most)
     g_ptr_array_add(work->others, g_thread_new("work", run_waiting, work));
+}
+
+/* What was pushed before the run, but for the one that its caller takes. */
+static void begin(Work *work) {
+  g_cond_broadcast(&work->changed);
+  for (guint i = work->idle + 1; i < count_left(work) && work->others->len + 1 < work->most; i++)
+    begin_another(work);
 }
 
 static void push(Work *work, LaneKind kind, Task task) {
   g_mutex_lock(&work->lock);
   g_array_append_val(work->lanes[kind].tasks, task);
-  if (work->idle > 0)
+  if (work->most > 0 && work->idle > 0)
     g_cond_signal(&work->changed);
-  if (work->idle < count_left(work)) /* one that was woken counts until it takes its task */
-    begin_another(work);
+  begin_another(work);
   g_mutex_unlock(&work->lock);
 }
 
@@ -114,20 +129,16 @@ void work_push_local(Work *work, WorkFunction function, gpointer data, gpointer 
 }
 
 void work_run(Work *work, guint threads) {
-  life_expected(TRUE);
   g_mutex_lock(&work->lock);
   work->most = threads;
-  for (guint i = 1; i < count_left(work); i++)
-    begin_another(work);
+  begin(work);
   g_mutex_unlock(&work->lock);
   run(work, LOCAL);
-  work->most = 0; /* nobody works any more who could push */
-  for (guint i = 0; i < work->others->len; i++)
-    g_thread_join(work->others->pdata[i]);
-  g_ptr_array_set_size(work->others, 0);
-  life_expected(FALSE);
+  g_mutex_lock(&work->lock);
+  work->most = 0;
   for (LaneKind kind = 0; kind < N_LANES; kind++) {
     g_array_set_size(work->lanes[kind].tasks, 0);
     work->lanes[kind].next = 0;
   }
+  g_mutex_unlock(&work->lock);
 }

@@ -6,27 +6,23 @@ static gboolean listed(char **hosts, const char *name) {
   return hosts == NULL || g_strv_contains((const char *const *)hosts, name);
 }
 
-static const Placed *placed_of(const GPtrArray *placed, const Object *machine) {
+/* A machine that is to move is neither made anew at its home nor an orphan where it is. A set of Object *. */
+static GHashTable *living_on(const GPtrArray *placed, const FleetHost *host) {
+  GHashTable *machines = g_hash_table_new(g_direct_hash, g_direct_equal);
   for (guint i = 0; i < placed->len; i++) {
     const Placed *each = placed->pdata[i];
-    if (each->machine == machine)
-      return each;
+    if (each->error == NULL && each->home == host && (each->now == NULL || each->now == host))
+      g_hash_table_add(machines, (gpointer)each->machine);
   }
-  return NULL;
+  return machines;
 }
 
-/* A machine that is to move is neither made anew at its home nor an orphan where it is. */
-static gboolean lives_on(const GPtrArray *placed, const Object *machine, const FleetHost *host) {
-  const Placed *each = placed_of(placed, machine);
-  return each != NULL && each->error == NULL && each->home == host && (each->now == NULL || each->now == host);
-}
-
-static gboolean belongs(const Object *object, const GPtrArray *placed, const FleetHost *host) {
+static gboolean belongs(const Object *object, GHashTable *living, const FleetHost *host) {
   switch (object->kind) {
   case KIND_STORAGE_POOL: return listed(((const StoragePoolSpec *)object->spec)->hosts, host->name);
   case KIND_NETWORK: return listed(((const NetworkSpec *)object->spec)->hosts, host->name);
   case KIND_VOLUME: return listed(((const VolumeSpec *)object->spec)->hosts, host->name);
-  case KIND_VIRTUAL_MACHINE: return lives_on(placed, object, host);
+  case KIND_VIRTUAL_MACHINE: return g_hash_table_contains(living, object);
   case KIND_PROFILE: return TRUE;
   default: return FALSE;
   }
@@ -54,14 +50,14 @@ static void need_images(GHashTable *needed, const Object *object) {
 
 /* The order of the whole is kept: by kind, then name. */
 Desired *fleet_part(const Desired *whole, const GPtrArray *placed, const FleetHost *host) {
-  g_autoptr(GHashTable) needed = g_hash_table_new(g_str_hash, g_str_equal);
+  g_autoptr(GHashTable) needed = g_hash_table_new(g_str_hash, g_str_equal), living = living_on(placed, host);
   for (guint i = 0; i < whole->objects->len; i++)
-    if (belongs(whole->objects->pdata[i], placed, host))
+    if (belongs(whole->objects->pdata[i], living, host))
       need_images(needed, whole->objects->pdata[i]);
   Desired *part = desired_new();
   for (guint i = 0; i < whole->objects->len; i++) {
     const Object *object = whole->objects->pdata[i];
-    if (belongs(object, placed, host) || (object->kind == KIND_IMAGE && g_hash_table_contains(needed, object->metadata.name)))
+    if (belongs(object, living, host) || (object->kind == KIND_IMAGE && g_hash_table_contains(needed, object->metadata.name)))
       add(part, object);
   }
   return part;

@@ -10,6 +10,7 @@ typedef struct {
   int fd;              /* borrowed, open until the watch is removed; -1: a timer */
   gboolean connection; /* … is a connection's socket */
   int wanted;          /* events; or milliseconds, -1: never */
+  gint64 due;          /* of a timer, on the monotonic clock: its source may be ready before */
   GSource *source;     /* NULL: nothing is wanted */
   virEventHandleCallback ready;
   virEventTimeoutCallback over;
@@ -53,10 +54,32 @@ static gboolean on_ready(int fd, GIOCondition condition, gpointer data) {
   return G_SOURCE_CONTINUE;
 }
 
+static gint64 due_in(int milliseconds) { return g_get_monotonic_time() + (gint64)milliseconds * 1000; }
+
 static gboolean on_over(gpointer data) {
-  const Watch *watch = data;
-  watch->over(watch->id, watch->opaque);
+  Watch *watch = data;
+  g_mutex_lock(&lock);
+  gboolean over = watch->due <= g_get_monotonic_time();
+  if (over)
+    watch->due = due_in(watch->wanted);
+  if (watch->source != NULL)
+    g_source_set_ready_time(watch->source, watch->due);
+  g_mutex_unlock(&lock);
+  if (over)
+    watch->over(watch->id, watch->opaque);
   return G_SOURCE_CONTINUE;
+}
+
+static gboolean dispatch_timer(GSource *source, GSourceFunc callback, gpointer data) {
+  (void)source;
+  return callback(data);
+}
+
+static GSource *timer_new(gint64 due) {
+  static GSourceFuncs functions = {.dispatch = dispatch_timer};
+  GSource *source = g_source_new(&functions, sizeof(GSource));
+  g_source_set_ready_time(source, due);
+  return source;
 }
 
 static void ask_for_nothing(Watch *watch) {
@@ -72,7 +95,8 @@ static void ask_for(Watch *watch, int wanted) {
   watch->wanted = wanted;
   if (timer ? wanted < 0 : wanted == 0)
     return;
-  watch->source = timer ? g_timeout_source_new((guint)wanted) : g_unix_fd_source_new(watch->fd, condition_of(wanted));
+  watch->due = timer ? due_in(wanted) : 0;
+  watch->source = timer ? timer_new(watch->due) : g_unix_fd_source_new(watch->fd, condition_of(wanted));
   g_source_set_callback(watch->source, timer ? on_over : G_SOURCE_FUNC(on_ready), watch, NULL);
   g_source_attach(watch->source, NULL);
 }
@@ -86,11 +110,14 @@ static int add(Watch *watch, int wanted) {
   return id;
 }
 
+/* A timer begins anew. libvirt's keepalive has it do so with each message: the loop isn't woken for what is only put off. */
 static void update(int id, int wanted) {
   g_mutex_lock(&lock);
   Watch *watch = g_hash_table_lookup(watches, &id);
-  if (watch != NULL && (watch->fd < 0 || watch->wanted != wanted)) /* a timer begins anew */
+  if (watch != NULL && watch->wanted != wanted)
     ask_for(watch, wanted);
+  else if (watch != NULL && watch->fd < 0 && wanted >= 0)
+    watch->due = due_in(wanted);
   g_mutex_unlock(&lock);
 }
 
