@@ -1,6 +1,7 @@
 /* Snapshots: taken for the actions, and for what else needs one (a revert keeps the present first). */
 #pragma once
 #include "reconciler/act/common.h"
+#include "state/actual.h"
 
 typedef struct {
   const char *name;
@@ -18,8 +19,9 @@ typedef struct {
 gboolean snapshot_take(const ActionContext *context, const Action *action, virDomainPtr domain, const SnapshotWanted *wanted,
                        Consistency *ret_consistency, GError **error);
 
-/* Our record of a snapshot: consistency NULL: begun. */
-gboolean snapshot_note(virDomainPtr domain, const char *name, SnapshotOrigin origin, const Consistency *consistency, GError **error);
+/* Our record of a snapshot: that it is begun, and makes these files, none of which is there; and that it was taken. */
+gboolean snapshot_note_begun(virDomainPtr domain, const ActualSnapshot *snapshot, SnapshotOrigin origin, GError **error);
+gboolean snapshot_note(virDomainPtr domain, const char *name, SnapshotOrigin origin, Consistency consistency, GError **error);
 gboolean snapshot_forget(virDomainPtr domain, const char *name, GError **error);
 /* NULL without error: there is none of this name. */
 gboolean snapshot_find(virDomainPtr domain, const char *name, virDomainSnapshotPtr *ret_snapshot, GError **error);

@@ -287,9 +287,9 @@ static gboolean remove_found(const ActionContext *context, const Action *action,
 }
 
 /* An earlier run began it: what that made is put away, or libvirt is told of it, for it to be removed like any other. */
-static gboolean take_up_begun(const ActionContext *context, virDomainPtr domain, const char *name, virDomainSnapshotPtr *ret_handle, GError **error) {
+static gboolean take_up_begun(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, virDomainSnapshotPtr *ret_handle, GError **error) {
   gboolean taken = FALSE;
-  return snapshot_settle_unwanted(context, domain, name, &taken, error) && (!taken || snapshot_find(domain, name, ret_handle, error));
+  return snapshot_settle_unwanted(context, domain, fact, &taken, error) && (!taken || snapshot_find(domain, fact->name, ret_handle, error));
 }
 
 gboolean act_snapshot_remove(const ActionContext *context, const Action *action, GError **error) {
@@ -302,7 +302,7 @@ gboolean act_snapshot_remove(const ActionContext *context, const Action *action,
   const SnapshotFactSpec *fact = snapshot_fact(&record->facts, name);
   if (!fact)
     return !handle || act_refuse(error, "snapshot %s of domain %s isn't ours: it stays", name, context->object->name);
-  if (!handle && !given(fact, SnapshotFactSpec, consistency) && !take_up_begun(context, domain, name, &handle, error))
+  if (!handle && !given(fact, SnapshotFactSpec, consistency) && !take_up_begun(context, domain, fact, &handle, error))
     return FALSE;
   if (handle && !remove_found(context, action, domain, handle, error))
     return FALSE;
@@ -326,5 +326,5 @@ gboolean act_snapshot_adopt(const ActionContext *context, const Action *action, 
     return FALSE;
   Consistency consistency = snapshot_consistency(found, Quiesce_automatic);
   actual_snapshot_free(found);
-  return snapshot_note(domain, name, SnapshotOrigin_adopted, &consistency, error);
+  return snapshot_note(domain, name, SnapshotOrigin_adopted, consistency, error);
 }

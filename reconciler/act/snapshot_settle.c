@@ -15,6 +15,7 @@ typedef struct {
   virDomainPtr domain;
   gboolean active;
   const ActualSnapshot *wanted;
+  const SnapshotFactSpec *fact; /* that it was begun */
 } Settling;
 
 /* --- the machine is on the layers: the snapshot was taken --- */
@@ -118,8 +119,15 @@ static gboolean check_unused(const Settling *settling, virStorageVolPtr volume, 
                     "disk again ('virsh edit %s'); if it didn't, delete it", path, name, name);
 }
 
+/* A file of the name that our record doesn't tell of is somebody's. */
+static gboolean is_noted(const SnapshotFactSpec *fact, const char *path) {
+  return given(fact, SnapshotFactSpec, making) && g_strv_contains((const char *const *)fact->making, path);
+}
+
 static gboolean delete_left(const Settling *settling, const char *path, const char *base, GError **error) {
   virConnectPtr connect = virDomainGetConnect(settling->domain);
+  if (!is_noted(settling->fact, path))
+    return TRUE;
   g_auto(VolumeFacts) facts = { 0 };
   g_autofree char *user = NULL, *doubt = NULL;
   if (!volume_refresh_around(settling->context, path, NULL, error))
@@ -137,6 +145,8 @@ static gboolean delete_left(const Settling *settling, const char *path, const ch
   if (base && facts.backing_path && g_strcmp0(facts.backing_path, base) != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't based on %s: move it away, or choose another name", path,
                       settling->wanted->name, base);
+  if (base && facts.physical && g_strcmp0(facts.format, "qcow2") != 0)
+    return act_refuse(error, "%s is in the way of snapshot %s, and isn't a layer: move it away", path, settling->wanted->name);
   return (!base || check_unused(settling, volume, path, &facts, error)) && volume_delete(volume, error);
 }
 
@@ -165,7 +175,10 @@ static gboolean thaw(const Settling *settling, gboolean taken, GError **error) {
 
 gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
                          gboolean *ret_taken, GError **error) {
-  Settling settling = { context, domain, active, wanted };
+  g_autoptr(Ownership) record = act_record(domain, error);
+  Settling settling = { context, domain, active, wanted, record ? snapshot_fact(&record->facts, wanted->name) : NULL };
+  if (!settling.fact)
+    return record && act_stale(error, "snapshot %s of domain %s isn't ours any more", wanted->name, context->object->name);
   g_autoptr(xmlDoc) doc = act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
   if (!doc)
     return FALSE;
@@ -205,8 +218,9 @@ static gboolean is_on_layer(const ActionContext *context, const ActualDisk *disk
   return layer && g_str_equal(disk->path, layer);
 }
 
-static gboolean find_memory(const ActionContext *context, virDomainPtr domain, const char *path, ActualSnapshot *begun, GError **error) {
-  if (begun->memory_path)
+static gboolean find_memory(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, ActualSnapshot *begun, const char *path,
+                            GError **error) {
+  if (begun->memory_path || !is_noted(fact, path))
     return TRUE;
   if (!volume_refresh_around(context, path, NULL, error))
     return FALSE;
@@ -217,7 +231,8 @@ static gboolean find_memory(const ActionContext *context, virDomainPtr domain, c
 }
 
 /* All disks that are on a layer of it; where none is, all that may have got one. */
-static gboolean find_begun(const ActionContext *context, virDomainPtr domain, const GPtrArray *disks, ActualSnapshot *begun, GError **error) {
+static gboolean find_begun(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, const GPtrArray *disks, ActualSnapshot *begun,
+                           GError **error) {
   gboolean switched = FALSE;
   for (guint i = 0; i < disks->len; i++)
     switched |= is_on_layer(context, disks->pdata[i], begun->name);
@@ -228,13 +243,13 @@ static gboolean find_begun(const ActionContext *context, virDomainPtr domain, co
       continue;
     g_autofree char *memory = snapshot_memory_path(context->object->name, begun->name, disk->path);
     snapshot_add_disk(begun, disk->target, FALSE, layer);
-    if (!find_memory(context, domain, memory, begun, error))
+    if (!find_memory(context, domain, fact, begun, memory, error))
       return FALSE;
   }
   return TRUE;
 }
 
-gboolean snapshot_settle_unwanted(const ActionContext *context, virDomainPtr domain, const char *name, gboolean *ret_taken, GError **error) {
+gboolean snapshot_settle_unwanted(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, gboolean *ret_taken, GError **error) {
   int active = virDomainIsActive(domain);
   if (active < 0)
     return libvirt_fail(error, "cannot see whether domain %s is running", context->object->name);
@@ -242,8 +257,8 @@ gboolean snapshot_settle_unwanted(const ActionContext *context, virDomainPtr dom
   if (!doc)
     return FALSE;
   g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(doc), FALSE, NULL);
-  ActualSnapshot *begun = snapshot_new(name, NULL);
-  gboolean fine = find_begun(context, domain, disks, begun, error) && snapshot_settle(context, domain, active, begun, ret_taken, error);
+  ActualSnapshot *begun = snapshot_new(fact->name, NULL);
+  gboolean fine = find_begun(context, domain, fact, disks, begun, error) && snapshot_settle(context, domain, active, begun, ret_taken, error);
   actual_snapshot_free(begun);
   return fine;
 }

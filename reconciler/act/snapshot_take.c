@@ -254,7 +254,7 @@ static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Co
   *ret_consistency = snapshot_consistency(found, taking->wanted->quiesce);
   refresh_pools(taking->context, found);
   actual_snapshot_free(found);
-  return snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error);
+  return snapshot_note(taking->domain, name, taking->wanted->origin, *ret_consistency, error);
 }
 
 /* One of the name is there: ours, left so by an interrupted run, or done already. */
@@ -324,7 +324,7 @@ static gboolean take(Taking *taking, Consistency *ret_consistency, GError **erro
   }
   if (!check_quiesce(taking, error) || !check_files(taking, error))
     return FALSE;
-  if (!snapshot_note(taking->domain, name, taking->wanted->origin, NULL, error))
+  if (!snapshot_note_begun(taking->domain, taking->snapshot, taking->wanted->origin, error))
     return FALSE;
   FAULT("snapshot: begun");
   if (!create_any(taking, ret_consistency, error)) {
@@ -335,7 +335,7 @@ static gboolean take(Taking *taking, Consistency *ret_consistency, GError **erro
   if (!verify(taking, error))
     return FALSE;
   refresh_pools(taking->context, taking->snapshot);
-  if (!snapshot_note(taking->domain, name, taking->wanted->origin, ret_consistency, error))
+  if (!snapshot_note(taking->domain, name, taking->wanted->origin, *ret_consistency, error))
     return FALSE;
   FAULT("snapshot: recorded");
   return TRUE;

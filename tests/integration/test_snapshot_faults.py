@@ -37,10 +37,10 @@ class HalfMade(SnapshotCase):
         process.communicate()
         self.assertEqual(process.returncode, -9)
 
-    def begin(self, name):
-        self.declare(name)
+    def begin(self, *names):
+        self.declare(*names)
         self.die_at("snapshot: begun")
-        return self.path(f"web-vda.{name}.qcow2")
+        return self.path(f"web-vda.{names[-1]}.qcow2")
 
     def create(self, path, *arguments):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *arguments], check=True)
@@ -79,13 +79,37 @@ class HalfMade(SnapshotCase):
         self.overlay(path)
         self.create(memory, memory, "1M")
         self.apply()
-        self.assertFalse({"web-vda.gone.qcow2", "web.gone.memory"} & set(self.files()))
+        self.assertEqual({"web-vda.gone.qcow2", "web.gone.memory"} & set(self.files()), {"web.gone.memory"})  # off, it made none
         self.overlay(self.begin("gone"))
         self.hv.conn.defineXML(self.domain.XMLDesc(INACTIVE).replace(self.path("web-vda.qcow2"), path))
         self.apply()
         self.assertEqual(self.sources(), {"vda": "web-vda.qcow2"})
         self.assertNotIn("web-vda.gone.qcow2", self.files())
         self.apply("gone")
+
+    def test_a_file_of_the_name(self):
+        """What a snapshot would be called may be anybody's: only what our record says was begun, and is a layer, is put away."""
+        self.apply("one", powerState="stopped")
+        theirs = [self.path("web-vda.gone.qcow2"), self.path("web.gone.memory")]
+        for path in theirs:
+            open(path, "wb").close()
+            self.hv.give(path)
+        self.declare("one", "gone", powerState="stopped")
+        self.assertEqual(self.hv.reconcile(self.hv.path("specs")).status, 3)
+        self.apply("one", powerState="stopped")
+        os.unlink(theirs[1])
+        os.rename(theirs[0], theirs[0] + ".aside")
+        path = self.begin("one", "gone")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("precious")
+        self.hv.give(path)
+        self.declare("one", powerState="stopped")
+        self.assertEqual(self.hv.reconcile(self.hv.path("specs")).status, 3)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+        os.unlink(path)
+        self.apply("one", powerState="stopped")
+        self.assertIn("web-vda.gone.qcow2.aside", self.files())
 
     def test_a_job_that_libvirt_only_believes_in(self):
         """libvirtd died between its note of a merge and the merge: it refuses any other until the machine is another one."""
