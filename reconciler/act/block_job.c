@@ -2,6 +2,7 @@
 #include "reconciler/act/block_job.h"
 #include "state/disk_chain.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 
 #define LONGEST_WAIT_MILLISECONDS 250
 
@@ -167,7 +168,10 @@ static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, gbool
     return TRUE;
   FAULT("block job: ready");
   const char *name = virDomainGetName(domain);
-  if (virDomainBlockJobAbort(domain, job->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0)
+  life_long_call(TRUE); /* QEMU flushes base first */
+  int pivoted = virDomainBlockJobAbort(domain, job->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT);
+  life_long_call(FALSE);
+  if (pivoted < 0)
     return libvirt_fail(error, "cannot let disk %s of domain %s go over to %s", job->target, name, job->base);
   FAULT("block job: pivoted");
   return TRUE;

@@ -6,6 +6,7 @@
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/snapshot_rules.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 #include "state/snapshot_xml.h"
 
 #define LAYER_NAME "+flush" /* no snapshot's name begins so */
@@ -28,8 +29,10 @@ static gboolean put_on(const DiskLayers *layers, const char *path, GError **erro
     snapshot_add_disk(snapshot, disk->target, FALSE, g_str_equal(disk->target, target) ? path : NULL);
   }
   g_autofree char *xml = snapshot_xml_new(snapshot);
+  life_long_call(TRUE); /* all that was copied may have to be written */
   g_autoptr(VirDomainSnapshot) taken = virDomainSnapshotCreateXML(layers->domain, xml, VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
                                          VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA);
+  life_long_call(FALSE);
   FAULT("layers: flushed");
   return taken || libvirt_fail(error, "cannot put a layer on disk %s of domain %s for a moment, so that QEMU writes down what was copied into it", target,
                                layers->now->name);

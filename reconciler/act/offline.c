@@ -105,7 +105,8 @@ static gboolean find_helper(virDomainPtr machine, virDomainPtr *ret_helper, GErr
 /* QEMU is given the chance to flush first. */
 static gboolean end(virDomainPtr helper, GError **error) {
   const char *name = virDomainGetName(helper);
-  if (virDomainDestroyFlags(helper, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 || virDomainDestroy(helper) == 0 ||
+  if (virDomainDestroyFlags(helper, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
+      (virGetLastErrorCode() != VIR_ERR_OPERATION_TIMEOUT && virDomainDestroy(helper) == 0) ||
       virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID)
     return TRUE;
   return libvirt_fail(error, "cannot end the helper domain %s", name);

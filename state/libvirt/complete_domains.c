@@ -73,13 +73,21 @@ static const char *job_word(int type) {
 }
 
 /* Jobs that don't mirror aren't in the live XML. A machine that can't tell has none that we need to know of:
- * who acts on the chain asks again. */
+ * who acts on the chain asks again. One that libvirt can't get at will not be acted on. */
 static void complete_jobs(virDomainPtr handle, ActualDomain *domain) {
   for (guint i = 0; domain->active && i < domain->disks->len; i++) {
     ActualDisk *disk = domain->disks->pdata[i];
     virDomainBlockJobInfo info;
-    if (!disk->job && disk_is_deep(disk) && virDomainGetBlockJobInfo(handle, disk->target, &info, 0) == 1)
+    if (disk->job || !disk_is_deep(disk))
+      continue;
+    int found = virDomainGetBlockJobInfo(handle, disk->target, &info, 0);
+    if (found == 1)
       disk->job = g_strdup(job_word(info.type));
+    g_autoptr(GError) error = NULL;
+    if (found < 0 && virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT && !libvirt_fail(&error, "cannot see whether a block job runs on disk %s", disk->target)) {
+      domain->error = g_strdup(error->message);
+      return;
+    }
   }
 }
 

@@ -52,6 +52,12 @@ static void initialize(void) {
   }
 }
 
+/* libvirt waits half a minute for another call on the same machine to end. After it died in the middle of one, some never do. */
+static const char *advice(const virError *last) {
+  return last->code == VIR_ERR_OPERATION_TIMEOUT && last->message && strstr(last->message, "state change lock")
+           ? " (libvirt's own work on the machine doesn't go on: restart libvirtd, or virtqemud, which stops no machine)" : "";
+}
+
 gboolean libvirt_fail(GError **error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -59,7 +65,7 @@ gboolean libvirt_fail(GError **error, const char *format, ...) {
   va_end(arguments);
   const virError *last = virGetLastError();
   if (last && last->code != VIR_ERR_OK)
-    g_set_error(error, LIBVIRT_ERROR, last->code, "%s: %s", context, last->message ? last->message : "unknown error");
+    g_set_error(error, LIBVIRT_ERROR, last->code, "%s: %s%s", context, last->message ? last->message : "unknown error", advice(last));
   else
     g_set_error(error, LIBVIRT_ERROR, VIR_ERR_INTERNAL_ERROR, "%s: libvirt gave no reason", context);
   return FALSE;

@@ -4,12 +4,14 @@ one clean pass. (What has to be quick: tests/integration/test_serve_hang.py.)"""
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 from service_case import TestCase, lab, libvirt, threads, wait_for  # noqa: E402
+import chain_faults  # noqa: E402
 from test_fleet import FleetCase  # noqa: E402
 
 
@@ -92,6 +94,29 @@ class Silence(TestCase):
         self.assertEqual(process.returncode, 1, told)
         self.assertIn("no answer since", told)
         self.hv.apply(specs)
+
+
+class Held(chain_faults.TestCase):
+    def test_a_machine_that_libvirt_is_stuck_at(self):
+        """Another call on it never ends: after libvirt's half a minute that is an error which says what helps."""
+        scenario = chain_faults.CommitRunning()
+        self.begin(scenario)
+        self.write(2)
+        with open(self.hv.path("run/libvirt/qemu/run/web.pid"), encoding="utf-8") as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGSTOP)
+        holder = subprocess.Popen(["virsh", "qemu-monitor-command", "web", "--hmp", "info status"], env=self.hv.env, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: self.hv.domain("web").controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, "the machine isn't held")
+            begun = time.monotonic()
+            result = self.hv.reconcile("--dry-run", self.hv.path("specs"))
+            lab.figure(f"said after {time.monotonic() - begun:.0f} s")
+            self.assertEqual(result.status, 1, result)
+            self.assertRegex(result.stdout, "restart libvirtd|doesn't answer libvirt")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            holder.wait()
+        self.converge("a machine that was held")
 
 
 class SilenceOfOne(TestCase):
