@@ -213,6 +213,28 @@ class ObserveTest(lab.TestCase):
         self.hv.define("a", DISK.format(format="qcow2", path=two, target="vda"))
         self.assertEqual(len(self.domain()["disks"]["vda"]["chain"]), 2)
 
+    def test_over_a_link(self):
+        """Of a host far away more is asked at once, and nothing through files: it says the same."""
+        pool = self.pool()
+        self.pool("other").destroy()
+        for number in range(40):
+            path = self.image(f"v{number}", backing=self.hv.path("pools/p/v0") if number else None)
+            self.hv.define(f"d{number}", DISK.format(format="qcow2", path=path, target="vdb"))
+        pool.refresh()
+        self.hv.domain("d1").snapshotCreateXML(SNAPSHOT.format(name="s"))
+        self.hv.domain("d2").setAutostart(True)
+        with subprocess.Popen([os.path.join(BUILD, "tests/relay"), "2000", self.hv.socket], text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as relay:
+            far = f"qemu+tcp://127.0.0.1:{int(relay.stdout.readline())}/session"
+            seen = [self.dump("--calls", *events, uri=uri) for uri in (self.hv.uri, far) for events in ([], ["--events"])]
+            relay.stdin.close()
+        for each in seen:
+            self.assertEqual([len(each["domains"]), len(each["pools"]["p"]["volumes"]), each["pools"]["other"]["active"]], [40, 40, False])
+            for key in ("uri", "local"):
+                each.pop(key, None)
+        for each in seen[1:]:
+            self.assertEqual(each, seen[0])
+
     def test_no_daemon(self):
         message = self.dump(uri="qemu:///session?socket=/nowhere/socket", status=1)
         self.assertIn("cannot connect to qemu:///session?socket=/nowhere/socket: ", message)
