@@ -8,7 +8,7 @@ Texts may hold {dir} (the hypervisor's directory) and {name} (the machine's).
 import copy
 import re
 
-from product import CMDLINE
+from product import CMDLINE, CPUS_STAY
 
 # The list's key in its items.
 KEYS = {"disks": "target", "interfaces": "name", "graphics": "type", "serials": "port", "consoles": "port",
@@ -185,6 +185,7 @@ USB = "needs a USB device of the host"
 # The machine that has nearly everything.
 
 NIC = "interfaces[eth1]"
+BOOTED = f"{CMDLINE} {CPUS_STAY}"
 
 def base(hv, name, variant="pc"):
     """Its document; variant "q35": the few fields that need that machine type;
@@ -196,7 +197,7 @@ def base(hv, name, variant="pc"):
         "shutdown": {"timeout": "0s"},
         "cpu": {"count": 1, "max": 4},
         "memory": {"size": "96MiB", "max": "160MiB"},
-        "boot": {"kernel": "{dir}/guest/kernel", "initrd": "{dir}/guest/initrd", "cmdline": CMDLINE},
+        "boot": {"kernel": "{dir}/guest/kernel", "initrd": "{dir}/guest/initrd", "cmdline": CMDLINE if variant == "small" else BOOTED},
         "onPoweroff": "destroy", "onReboot": "restart", "onCrash": "destroy",
         "clock": {"offset": "utc"},
         "ioThreads": 2,
@@ -264,7 +265,7 @@ FIELDS = [
     later("boot.menuTimeout", None, "3s", "bootmenu", context={"boot.menu": True}),
     later("boot.kernel", "{dir}/guest/kernel", "{dir}/files/kernel", "kernel", removed=None),
     later("boot.initrd", "{dir}/guest/initrd", "{dir}/files/initrd", "initrd"),
-    later("boot.cmdline", CMDLINE, "console=ttyS0", "cmdline"),
+    later("boot.cmdline", BOOTED, "console=ttyS0", "cmdline"),
 
     # CPUs and memory.
     Group("cpu"),
