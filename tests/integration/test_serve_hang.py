@@ -28,6 +28,7 @@ class Hang(TestCase):
             yield
         finally:
             os.kill(self.hv.daemon.pid, signal.SIGCONT)
+            self.hv.mend_daemon()
 
     def test_while_it_connects(self):
         hv = self.hv
@@ -100,6 +101,7 @@ class Hang(TestCase):
                 self.assertIn("is left to the next run", service.log())
         finally:
             os.kill(hv.daemon.pid, signal.SIGCONT)
+            hv.mend_daemon()
         [run] = hv.reconcile("history", "-o", "json", "--state-dir", hv.path("state/service"), check=0).json()["runs"]
         self.assertIsNone(run["ended"])
         with self.service() as service:

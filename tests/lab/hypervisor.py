@@ -210,6 +210,15 @@ class Hypervisor(Product):
         self.daemon.kill()
         self.daemon.wait()
 
+    def mend_daemon(self):
+        """libvirtd 9.0 may die of a client that went while it could not see that (it takes the client's event callbacks
+        away twice, "unexpected network event deregister failure"): started anew then."""
+        try:
+            self.daemon.wait(1)
+        except subprocess.TimeoutExpired:
+            return
+        self.restart_daemon()
+
     def restart_daemon(self):
         """After kill_daemon(), or instead of it. `conn` is a new one then."""
         if self.daemon.poll() is None:
