@@ -428,7 +428,7 @@ GPtrArray *node_parse(const char *file, const char *data, gsize length, const No
     data += 3, length -= 3;
   if (length == 0 || !check_bytes(name, data, length, limits, diagnostics))
     return g_steal_pointer(&documents);
-  g_autoptr(GPtrArray) begun = g_ptr_array_new();
+  g_autoptr(GPtrArray) begun = g_ptr_array_sized_new(64); /* never without memory: there are pointers into it */
   g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   Parser parser = {.file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors,
                    .tree = tree_new(length), .begun = begun, .anchors = anchors};

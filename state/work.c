@@ -78,6 +78,7 @@ static void run(Work *work, LaneKind first) {
   for (Task task; take(work, first, &task);) {
     g_mutex_unlock(&work->lock);
     task.function(task.data, task.item);
+    life_sign();
     g_mutex_lock(&work->lock);
     if (--work->running == 0)
       g_cond_broadcast(&work->changed);
@@ -133,7 +134,9 @@ void work_run(Work *work, guint threads) {
   work->most = threads;
   begin(work);
   g_mutex_unlock(&work->lock);
+  life_expected(TRUE);
   run(work, LOCAL);
+  life_expected(FALSE);
   g_mutex_lock(&work->lock);
   work->most = 0;
   for (LaneKind kind = 0; kind < N_LANES; kind++) {

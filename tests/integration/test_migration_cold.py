@@ -33,7 +33,8 @@ class Cold(MoveCase):
 
     def test_there_and_back(self):
         self.medium()
-        self.write(self.machine("lab-a"))
+        boot = {"boot": self.hv.boot("control", cpus_stay=False)}
+        self.write(self.machine("lab-a", **boot))
         self.apply()
         guest = self.guest(self.hv)
         guest.wait_heartbeat()
@@ -41,7 +42,7 @@ class Cold(MoveCase):
             self.assertEqual(guest.do("write", disk, 3, disk), "0")
         content = self.sums(guest)
         # Larger on the way; base and medium aren't there yet.
-        larger = {"cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB"}
+        larger = {**boot, "cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB"}
         self.write(self.machine("lab-b", **larger))
         plan = self.plan(status=2)
         before = plan["actions"][:self.kinds(plan).index("domain-shutdown")]
