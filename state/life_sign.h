@@ -7,7 +7,14 @@
 /* From TRUE to FALSE signs are to be expected. May be nested, from any thread. */
 void life_expected(gboolean on);
 void life_sign(void);
-/* From TRUE to FALSE a call is waited for that may take as long as it likes. */
+/* From TRUE to FALSE a call is waited for that may take as long as it likes; and one such call. */
 void life_long_call(gboolean on);
+#define LIFE_LONG(call)            \
+  ({                               \
+    life_long_call(TRUE);          \
+    __auto_type answer = (call);   \
+    life_long_call(FALSE);         \
+    answer;                        \
+  })
 /* Since the last sign, in microseconds; 0: none is expected now. */
 gint64 life_silence(void);

@@ -168,10 +168,7 @@ static gboolean pivot_when_ready(virDomainPtr domain, const BlockJob *job, gbool
     return TRUE;
   FAULT("block job: ready");
   const char *name = virDomainGetName(domain);
-  life_long_call(TRUE); /* QEMU flushes base first */
-  int pivoted = virDomainBlockJobAbort(domain, job->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT);
-  life_long_call(FALSE);
-  if (pivoted < 0)
+  if (LIFE_LONG(virDomainBlockJobAbort(domain, job->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)) < 0) /* QEMU flushes base first */
     return libvirt_fail(error, "cannot let disk %s of domain %s go over to %s", job->target, name, job->base);
   FAULT("block job: pivoted");
   return TRUE;

@@ -4,6 +4,7 @@
  * so that both agree on addresses; an address that the running machine can't give is left out. */
 #include "reconciler/act/device.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 
 #define RELEASE_WAIT_SECONDS 20
 #define RETRY_SECONDS 5
@@ -132,7 +133,7 @@ gboolean device_attach(const ActionContext *context, virDomainPtr domain, const 
   g_autofree char *text = attach_text(context, domain, device, live, error);
   if (!text)
     return FALSE;
-  if (virDomainAttachDeviceFlags(domain, text, VIR_DOMAIN_AFFECT_LIVE) < 0)
+  if (LIFE_LONG(virDomainAttachDeviceFlags(domain, text, VIR_DOMAIN_AFFECT_LIVE)) < 0) /* a host's device has all memory pinned */
     return libvirt_fail(error, "cannot attach %s to domain %s", name, context->object->name);
   FAULT("device: attached");
   return is_plugged(domain, device, &plugged, NULL, error) &&

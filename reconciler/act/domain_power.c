@@ -49,10 +49,7 @@ gboolean act_domain_start(const ActionContext *context, const Action *action, GE
   int saved = virDomainHasManagedSaveImage(domain, 0);
   if (saved > 0)
     act_progress(context, action, 0, 0, "restoring");
-  life_long_call(TRUE); /* memory may have to be provided, or read */
-  int started = virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0);
-  life_long_call(FALSE);
-  if (started < 0)
+  if (LIFE_LONG(virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0)) < 0) /* memory may have to be provided, or read */
     return libvirt_fail(error, "cannot %s domain %s", saved > 0 ? "restore" : "start", name);
   FAULT("domain: started");
   return verify_started(context, domain, saved > 0, paused, error) && act_note_restart(domain, action, FALSE, error);

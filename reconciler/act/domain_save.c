@@ -1,5 +1,6 @@
 /* Hibernation: memory to disk by libvirt's managed save, and throwing such an image away. */
 #include "reconciler/act/long_call.h"
+#include "state/life_sign.h"
 
 static gboolean save(virDomainPtr domain, gpointer data G_GNUC_UNUSED, GError **error) {
   const char *name = virDomainGetName(domain);
@@ -29,7 +30,7 @@ gboolean act_domain_discard_save(const ActionContext *context, const Action *act
   int saved = virDomainHasManagedSaveImage(domain, 0);
   if (saved < 0)
     return libvirt_fail(error, "cannot read the state of domain %s", context->object->name);
-  if (!saved || virDomainManagedSaveRemove(domain, 0) == 0)
+  if (!saved || LIFE_LONG(virDomainManagedSaveRemove(domain, 0)) == 0)
     return TRUE;
   return libvirt_fail(error, "cannot remove the saved state of domain %s", context->object->name);
 }

@@ -147,12 +147,8 @@ static gboolean is_seen_there(const ActionContext *context, const Action *action
 void move_go_on(const ActionContext *context, const Action *action) {
   g_autoptr(VirDomain) domain = is_seen_there(context, action) ? NULL : act_own_domain(context, NULL);
   g_autoptr(Ownership) record = domain ? act_record(domain, NULL) : NULL;
-  if (!record || !given(&record->facts, FactsSpec, restarting) || given(&record->facts, FactsSpec, arriving) || virDomainIsActive(domain) != 0)
-    return;
-  life_long_call(TRUE);
-  int started = virDomainCreate(domain);
-  life_long_call(FALSE);
-  if (started < 0)
+  if (!record || !given(&record->facts, FactsSpec, restarting) || given(&record->facts, FactsSpec, arriving) || virDomainIsActive(domain) != 0 ||
+      LIFE_LONG(virDomainCreate(domain)) < 0)
     return;
   FAULT("move: started here again");
   move_started(domain, NULL);

@@ -10,10 +10,7 @@
 
 static gboolean start_there(virDomainPtr there, GError **error) {
   int state;
-  life_long_call(TRUE);
-  int started = virDomainCreate(there);
-  life_long_call(FALSE);
-  if (started < 0)
+  if (LIFE_LONG(virDomainCreate(there)) < 0)
     return libvirt_fail(error, "cannot start it on the other host");
   FAULT("move: started there");
   g_usleep(500000); /* one that fails at once is no success */

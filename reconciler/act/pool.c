@@ -107,10 +107,10 @@ static gboolean volume_group_exists(virConnectPtr connect, const char *group, gb
  * the declared one shows by mounting it. */
 static gboolean pool_check_mountable(virStoragePoolPtr pool, GError **error) {
   const char *name = virStoragePoolGetName(pool);
-  if (virStoragePoolCreate(pool, 0) < 0)
+  if (LIFE_LONG(virStoragePoolCreate(pool, 0)) < 0)
     return libvirt_fail(error, "cannot build storage pool %s: its device holds something else", name);
   FAULT("pool: mounted to look at it");
-  return virStoragePoolDestroy(pool) == 0 || libvirt_fail(error, "cannot stop storage pool %s", name);
+  return LIFE_LONG(virStoragePoolDestroy(pool)) == 0 || libvirt_fail(error, "cannot stop storage pool %s", name);
 }
 
 gboolean act_pool_build(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
@@ -131,10 +131,7 @@ gboolean act_pool_build(const ActionContext *context, const Action *action G_GNU
     return TRUE;
   /* For directories and mount points, building is making the directory; an existing one stays. */
   gboolean formats = spec->type == PoolType_fs || spec->type == PoolType_logical;
-  life_long_call(TRUE);
-  int built = virStoragePoolBuild(pool, formats ? VIR_STORAGE_POOL_BUILD_NO_OVERWRITE : 0);
-  life_long_call(FALSE);
-  if (built == 0)
+  if (LIFE_LONG(virStoragePoolBuild(pool, formats ? VIR_STORAGE_POOL_BUILD_NO_OVERWRITE : 0)) == 0)
     return TRUE;
   if (spec->type == PoolType_fs && virGetLastErrorCode() == VIR_ERR_STORAGE_POOL_BUILT)
     return pool_check_mountable(pool, error);
@@ -148,7 +145,7 @@ gboolean act_pool_start(const ActionContext *context, const Action *action G_GNU
     return FALSE;
   if (active)
     return TRUE;
-  if (virStoragePoolCreate(pool, 0) < 0)
+  if (LIFE_LONG(virStoragePoolCreate(pool, 0)) < 0)
     return libvirt_fail(error, "cannot start storage pool %s", context->object->name);
   if (!pool_active(pool, &active, error))
     return FALSE;
@@ -160,7 +157,7 @@ static gboolean pool_stop(virStoragePoolPtr pool, GError **error) {
   gboolean active = FALSE;
   if (!pool_active(pool, &active, error))
     return FALSE;
-  if (active && virStoragePoolDestroy(pool) < 0)
+  if (active && LIFE_LONG(virStoragePoolDestroy(pool)) < 0)
     return libvirt_fail(error, "cannot stop storage pool %s", name);
   return TRUE;
 }

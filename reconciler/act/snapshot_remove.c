@@ -10,6 +10,7 @@
 #include "reconciler/plan/snapshot_rules.h"
 #include "state/disk_chain.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 #include "state/snapshot_xml.h"
 #include "state/xml_tree.h"
 
@@ -242,7 +243,7 @@ static gboolean is_internal(const ActualSnapshot *snapshot) {
 /* libvirt gives children to the parent. */
 static gboolean drop_metadata(const Removing *removing, guint flags, GError **error) {
   const char *name = removing->snapshot->name;
-  return virDomainSnapshotDelete(removing->handle, flags) == 0 || libvirt_fail(error, "cannot remove snapshot %s", name);
+  return LIFE_LONG(virDomainSnapshotDelete(removing->handle, flags)) == 0 || libvirt_fail(error, "cannot remove snapshot %s", name);
 }
 
 /* Within the disks' files: libvirt's own deletion does that and nothing else, where the files are the top

@@ -1,5 +1,7 @@
 #include "reconciler/act/sparse_write.h"
 
+#include "state/life_sign.h"
+
 #define WORTH_IT (512 << 10) /* shorter holes are written as zeros: a stream takes two round trips, and libvirt refreshes the pool */
 #define LONGEST (64 << 20)   /* parts: what is read back at once */
 
@@ -11,6 +13,7 @@ static gboolean digest_of(virStreamPtr stream, Digest *digest, GError **error) {
       return libvirt_fail(error, "cannot read back what was uploaded");
     if (got == 0)
       return TRUE;
+    life_sign();
     digest_update(digest, block, (gsize)got);
   }
 }

@@ -56,7 +56,7 @@ virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GE
 gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error) {
   const char *name = virStoragePoolGetName(pool); /* asking for it forgets the last error */
   gint64 end = g_get_monotonic_time() + BUSY_WAIT_SECONDS * G_USEC_PER_SEC;
-  while (virStoragePoolRefresh(pool, 0) < 0) {
+  while (LIFE_LONG(virStoragePoolRefresh(pool, 0)) < 0) {
     virErrorPtr reason = virGetLastError();
     gboolean busy = reason && reason->code == VIR_ERR_INTERNAL_ERROR && reason->message &&
                     strstr(reason->message, "asynchronous jobs");
@@ -137,9 +137,7 @@ virStorageVolPtr volume_make(virStoragePoolPtr pool, const char *name, const cha
   if (!text)
     return NULL;
   const char *pool_name = virStoragePoolGetName(pool);
-  life_long_call(TRUE); /* it may be allocated */
-  virStorageVolPtr volume = virStorageVolCreateXML(pool, text, 0);
-  life_long_call(FALSE);
+  virStorageVolPtr volume = LIFE_LONG(virStorageVolCreateXML(pool, text, 0)); /* it may be allocated */
   if (!volume)
     libvirt_fail(error, "cannot create volume %s in storage pool %s", name, pool_name);
   return volume;
@@ -147,7 +145,7 @@ virStorageVolPtr volume_make(virStoragePoolPtr pool, const char *name, const cha
 
 gboolean volume_delete(virStorageVolPtr volume, GError **error) {
   const char *name = virStorageVolGetName(volume);
-  return virStorageVolDelete(volume, 0) == 0 ||
+  return LIFE_LONG(virStorageVolDelete(volume, 0)) == 0 ||
          libvirt_fail(error, "cannot delete volume %s", name);
 }
 

@@ -128,9 +128,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
   Watch watch = {.context = context, .action = action, .pool = wanted->pool, .volume = wanted->volume, .total = from.physical};
   act_progress(context, action, 0, from.physical, "copying");
   GThread *watcher = g_thread_new("copy", watch_copy, &watch);
-  life_long_call(TRUE);
-  g_autoptr(VirStorageVol) volume = virStorageVolCreateXMLFrom(pool, text, source, 0);
-  life_long_call(FALSE);
+  g_autoptr(VirStorageVol) volume = LIFE_LONG(virStorageVolCreateXMLFrom(pool, text, source, 0));
   gboolean fine = volume || libvirt_fail(error, "cannot copy %s to volume %s in storage pool %s",
                                          wanted->from, wanted->volume, wanted->pool);
   g_atomic_int_set(&watch.done, 1);

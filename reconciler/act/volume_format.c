@@ -47,9 +47,7 @@ static gboolean convert(virStoragePoolPtr pool, const char *filling, const Wante
   g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
   if (!text)
     return FALSE;
-  life_long_call(TRUE);
-  g_autoptr(VirStorageVol) volume = from ? virStorageVolCreateXMLFrom(pool, text, from, 0) : NULL;
-  life_long_call(FALSE);
+  g_autoptr(VirStorageVol) volume = from ? LIFE_LONG(virStorageVolCreateXMLFrom(pool, text, from, 0)) : NULL;
   if (!volume)
     return libvirt_fail(error, "cannot make volume %s in storage pool %s", wanted->volume, wanted->pool);
   FAULT("format: converted");

@@ -276,15 +276,17 @@ static void plan_update(Course *course, GPtrArray *fields /* taken */) {
   object->fingerprint = g_strdup(course->found->fingerprint);
   g_ptr_array_unref(object->fields);
   object->fields = fields;
-  if (!go(course, update) || course->complete || (course->actions->len == 0 && course->due == NULL))
+  if (!go(course, update) || (course->actions->len == 0 && course->due == NULL))
     return;
   const char *source = course->found->owner != NULL ? course->found->owner->source : NULL;
-  gboolean takes = source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && writes_record(course);
+  gboolean takes = source != NULL && g_strcmp0(source, course->builder->input->source) != 0 && (course->complete || writes_record(course));
   char *contested = takes ? build_contested(course->builder, course->found) : NULL;
   if (contested != NULL) {
     build_error(course->builder, object, contested);
     return;
   }
+  if (course->complete)
+    return;
   if (takes)
     build_note(object, g_strdup_printf("so far it was declared by another source, %s: this run takes it over", source));
   gboolean adopt_only = object->adopt && course->actions->len == 1 && course->due == NULL && object->fields->len == 0;

@@ -15,8 +15,8 @@ gboolean domain_read_texts(virDomainPtr handle, ActualDomain *domain, gboolean *
 gboolean domain_read_snapshots(virDomainPtr handle, ActualDomain *domain, GError **error);
 /* Fills disk->lost of a machine that runs, when its volumes are known. */
 void domain_find_lost(virDomainPtr handle, ActualDomain *domain, const Actual *actual);
-/* What is left once flags and volumes are known: state, number of snapshots, sizes that no
- * volume tells, and the facts that follow from all. */
 /* Whether the QEMU of a running one has left somebody without an answer for long: the domain has that as its error then. */
 gboolean domain_hangs(virDomainPtr handle, ActualDomain *domain);
+/* What is left once flags and volumes are known: state, number of snapshots, sizes that no
+ * volume tells, and the facts that follow from all. */
 void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *actual, gboolean storage);

@@ -287,6 +287,17 @@ class Clashes(OddCase):
         self.hv.apply(old)
         self.assertIn(f"this one, {new}, and {old}", self.object(self.hv.plan(new, status=1), "VirtualMachine", "x")["error"])
 
+    def test_two_sources_that_revert(self):
+        """Each time to what the other one left: the present would be lost again and again."""
+        machine = {"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}], "snapshots": [{"name": "one"}]}
+        old = self.specs(self.hv.pool(), self.stopped(**machine))
+        self.hv.apply(old)
+        new = os.path.dirname(self.hv.write(self.hv.path("elsewhere/all.yaml"), self.hv.pool(), self.stopped(**machine)))
+        self.hv.apply("--formerly", old, new)
+        plan = self.hv.plan(self.specs(self.hv.pool(), self.stopped(**machine, revert={"to": "one", "request": "again"})), status=1)
+        self.assertIn("two sources declare it", self.object(plan, "VirtualMachine", "x")["error"])
+        self.assertEqual(plan["actions"], [])
+
 
 class HalfMade(OddCase):
     """Runs that broke off, at places that can be told from outside."""
