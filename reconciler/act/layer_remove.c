@@ -1,7 +1,7 @@
 #include "reconciler/act/layer_remove.h"
 
 #include "reconciler/act/block_job.h"
-#include "reconciler/act/image_lock.h"
+#include "reconciler/act/left_layer.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/disk_facts.h"
@@ -30,11 +30,10 @@ gboolean end_helper(const ActionContext *context, GError **error) {
   return domain && offline_end(context, domain, error);
 }
 
-/* libvirt, which died at that moment, may not know that QEMU went over to a layer; then nobody writes to what is beneath it any more. */
-static gboolean check_not_switched(virStorageVolPtr volume, const char *path, GError **error) {
-  return image_use(volume) != IMAGE_WRITTEN || image_use_of_backing(volume) == IMAGE_WRITTEN ||
-         act_refuse(error, "%s isn't in the disk's chain as libvirt knows it, and a QEMU writes to it: shut the guest down from within, make that file "
-                    "the disk again ('virsh edit'), and start it", path);
+static gboolean check_not_switched(const ActionContext *context, virStorageVolPtr volume, GError **error) {
+  g_auto(VolumeFacts) facts = { 0 };
+  const LeftLayer layer = { .machine = context->object->name, .volume = volume, .facts = &facts };
+  return volume_facts(volume, &facts, error) && left_layer_check_not_switched(&layer, error);
 }
 
 /* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. `unknown`: nobody can have
@@ -61,7 +60,7 @@ static gboolean remove_file(const ActionContext *context, virConnectPtr connect,
                what ? what : "it can't be told whether something else uses it:", what ? "uses it" : doubt);
     return TRUE;
   }
-  if (!check_not_switched(volume, path, error) || !volume_delete(volume, error))
+  if (!check_not_switched(context, volume, error) || !volume_delete(volume, error))
     return FALSE;
   FAULT("layers: volume deleted");
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);

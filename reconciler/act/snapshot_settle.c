@@ -2,6 +2,7 @@
 
 #include "reconciler/act/guest_agent.h"
 #include "reconciler/act/image_lock.h"
+#include "reconciler/act/left_layer.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/snapshot_rules.h"
@@ -76,47 +77,22 @@ static gboolean tell_again(const Settling *settling, GError **error) {
 
 /* --- it is on none of them: what was made is put away --- */
 
-/* Header, table and block of reference counts, and the table of first level: what is written needs two more clusters. (That table
- * takes more than one for 4 TiB of 64 KiB each: then it is taken for written.) */
-static gboolean holds_something(const VolumeFacts *facts) { return facts->physical > 4 * (facts->cluster ? facts->cluster : 65536); }
-
-/* QEMU's lock on an image keeps anybody else from changing it: growing it by nothing is refused while it is open. One that
- * libvirtd died making says that it holds nothing: it is grown by something. */
-static gboolean check_closed(virStorageVolPtr volume, const char *path, const VolumeFacts *facts, GError **error) {
-  guint64 capacity = facts->capacity ? facts->capacity : facts->physical + (1 << 20);
-  return virStorageVolResize(volume, capacity, 0) == 0 ||
-         libvirt_fail(error, "%s was left by a run that was interrupted, and seems to be in use: stop the machine, or choose another name "
-                      "for the snapshot", path);
-}
-
-/* The machine runs, on what the layer is based on: so libvirt says, which may have died at the moment of the switch. QEMU knows
- * of the layer before it switches, and lets go of the right to write to what is beneath when it does. */
-static gboolean check_not_switched(const Settling *settling, virStorageVolPtr volume, const char *path, const VolumeFacts *facts, GError **error) {
-  const char *name = settling->context->object->name;
-  ImageUse use = image_use(volume);
-  if (use == IMAGE_CLOSED)
-    return TRUE;
-  if (use == IMAGE_UNKNOWN)
-    return check_closed(volume, path, facts, error);
-  if (image_use_of_backing(volume) != IMAGE_WRITTEN)
-    return act_refuse(error, "domain %s runs on %s, and libvirt, which died at that moment, doesn't know it: shut its guest down from within, make that "
-                      "file the disk ('virsh edit %s'), and start it again", name, path, name);
+/* The machine runs, on what the layer is based on: so libvirt says. */
+static gboolean check_not_switched(const Settling *settling, const LeftLayer *layer, GError **error) {
+  if (!left_layer_check_not_switched(layer, error))
+    return FALSE;
+  ImageUse use = image_use(layer->volume);
   /* QEMU's migration, which that is, fails then, or leaves the machine paused for good. */
-  return !settling->wanted->memory ||
+  return !settling->wanted->memory || use == IMAGE_CLOSED || use == IMAGE_UNKNOWN ||
          act_refuse(error, "QEMU of domain %s has %s open, which libvirt has forgotten since it died at that moment, and can't save its memory as long as "
-                    "it has: restart the machine, or take the snapshot without its memory", name, path);
+                    "it has: restart the machine, or take the snapshot without its memory", layer->machine, layer->facts->path);
 }
 
 /* No guest's data is lost with it. An empty file is one that libvirtd died making. */
-static gboolean check_unused(const Settling *settling, virStorageVolPtr volume, const char *path, const VolumeFacts *facts, GError **error) {
-  const char *name = settling->context->object->name;
-  if (!facts->physical)
-    return TRUE;
-  if (!(settling->active ? check_not_switched(settling, volume, path, facts, error) : check_closed(volume, path, facts, error)))
-    return FALSE;
-  return !holds_something(facts) ||
-         act_refuse(error, "%s was left by a run that was interrupted, and holds something: domain %s may have run on it. If it did, make it the "
-                    "disk again ('virsh edit %s'); if it didn't, delete it", path, name, name);
+static gboolean check_unused(const Settling *settling, virStorageVolPtr volume, const VolumeFacts *facts, GError **error) {
+  const LeftLayer layer = { .machine = settling->context->object->name, .volume = volume, .facts = facts };
+  return !facts->physical || ((settling->active ? check_not_switched(settling, &layer, error) : left_layer_check_closed(&layer, error)) &&
+                              left_layer_check_empty(&layer, error));
 }
 
 /* A file of the name that our record doesn't tell of is somebody's. */
@@ -147,7 +123,7 @@ static gboolean delete_left(const Settling *settling, const char *path, const ch
                       settling->wanted->name, base);
   if (base && facts.physical && g_strcmp0(facts.format, "qcow2") != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't a layer: move it away", path, settling->wanted->name);
-  return (!base || check_unused(settling, volume, path, &facts, error)) && volume_delete(volume, error);
+  return (!base || check_unused(settling, volume, &facts, error)) && volume_delete(volume, error);
 }
 
 static gboolean put_away(const Settling *settling, const GPtrArray *disks, GError **error) {
