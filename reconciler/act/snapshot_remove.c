@@ -3,6 +3,7 @@
  * metadata go, and our note of it. Each step is passed over when it was done before. */
 #include "reconciler/act/layer_merge.h"
 #include "reconciler/act/layer_remove.h"
+#include "reconciler/act/machine_idle.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/snapshot_settle.h"
 #include "reconciler/act/volume.h"
@@ -303,7 +304,10 @@ gboolean act_snapshot_remove(const ActionContext *context, const Action *action,
   const SnapshotFactSpec *fact = snapshot_fact(&record->facts, name);
   if (!fact)
     return !handle || act_refuse(error, "snapshot %s of domain %s isn't ours: it stays", name, context->object->name);
-  if (!handle && !given(fact, SnapshotFactSpec, consistency) && !take_up_begun(context, domain, fact, &handle, error))
+  gboolean begun = !given(fact, SnapshotFactSpec, consistency);
+  if (handle && begun && !machine_check_idle(context, domain, error))
+    return FALSE; /* libvirt names it while it takes it */
+  if (!handle && begun && !take_up_begun(context, domain, fact, &handle, error))
     return FALSE;
   if (handle && !remove_found(context, action, domain, handle, error))
     return FALSE;

@@ -3,6 +3,7 @@
 #include "reconciler/act/guest_agent.h"
 #include "reconciler/act/image_lock.h"
 #include "reconciler/act/left_layer.h"
+#include "reconciler/act/machine_idle.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/snapshot_rules.h"
@@ -17,7 +18,63 @@ typedef struct {
   gboolean active;
   const ActualSnapshot *wanted;
   const SnapshotFactSpec *fact; /* that it was begun */
+  const GPtrArray *disks;       /* ActualDisk *, as they are */
 } Settling;
+
+/* --- what was to be made --- */
+
+static char *layer_of(const ActionContext *context, const ActualDisk *disk, const char *snapshot) {
+  return disk->path ? snapshot_layer_path(context->object->name, disk->target, snapshot, disk->path) : NULL;
+}
+
+/* What our record doesn't tell of is somebody's. */
+static char *const *noted(const SnapshotFactSpec *fact) {
+  static char *const none[] = { NULL };
+  return given(fact, SnapshotFactSpec, making) ? fact->making : none;
+}
+
+static gboolean is_noted(const SnapshotFactSpec *fact, const char *path) { return g_strv_contains((const char *const *)noted(fact), path); }
+
+static gboolean is_wanted(const Settling *settling, const char *path) {
+  for (guint i = 0; i < settling->wanted->disks->len; i++)
+    if (g_strcmp0(((const ActualSnapshotDisk *)settling->wanted->disks->pdata[i])->path, path) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* NULL: the machine has none any more that it would be of. */
+static const ActualDisk *disk_of(const Settling *settling, const char *path) {
+  for (guint i = 0; i < settling->disks->len; i++) {
+    const ActualDisk *disk = settling->disks->pdata[i];
+    g_autofree char *layer = layer_of(settling->context, disk, settling->wanted->name);
+    if (g_strcmp0(disk->path, path) == 0 || g_strcmp0(layer, path) == 0)
+      return disk;
+  }
+  return NULL;
+}
+
+typedef struct {
+  guint layers, switched;
+  const ActualDisk *unwanted; /* it is on its layer, but the snapshot isn't wanted of it any more */
+} Count;
+
+/* All that are wanted, and all that were when it was begun. */
+static Count count_layers(const Settling *settling) {
+  Count count = { 0 };
+  for (guint i = 0; i < settling->wanted->disks->len; i++) {
+    const ActualSnapshotDisk *disk = settling->wanted->disks->pdata[i];
+    const ActualDisk *now = actual_disk(settling->disks, disk->target);
+    count.layers += disk->path != NULL;
+    count.switched += disk->path && now && g_strcmp0(now->path, disk->path) == 0;
+  }
+  for (char *const *path = noted(settling->fact); *path; path++) {
+    const ActualDisk *disk = is_wanted(settling, *path) ? NULL : disk_of(settling, *path);
+    count.layers += disk != NULL;
+    if (disk && g_strcmp0(disk->path, *path) == 0)
+      count.unwanted = disk;
+  }
+  return count;
+}
 
 /* --- the machine is on the layers: the snapshot was taken --- */
 
@@ -95,15 +152,10 @@ static gboolean check_unused(const Settling *settling, virStorageVolPtr volume, 
                               left_layer_check_empty(&layer, error));
 }
 
-/* A file of the name that our record doesn't tell of is somebody's. */
-static gboolean is_noted(const SnapshotFactSpec *fact, const char *path) {
-  return given(fact, SnapshotFactSpec, making) && g_strv_contains((const char *const *)fact->making, path);
-}
-
+/* base NULL: of memory, or of a disk that the machine has no more. */
 static gboolean delete_left(const Settling *settling, const char *path, const char *base, GError **error) {
   virConnectPtr connect = virDomainGetConnect(settling->domain);
-  if (!is_noted(settling->fact, path))
-    return TRUE;
+  gboolean layer = !snapshot_is_memory_path(path);
   g_auto(VolumeFacts) facts = { 0 };
   g_autofree char *user = NULL, *doubt = NULL;
   if (!volume_refresh_around(settling->context, path, NULL, error))
@@ -121,20 +173,19 @@ static gboolean delete_left(const Settling *settling, const char *path, const ch
   if (base && facts.backing_path && g_strcmp0(facts.backing_path, base) != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't based on %s: move it away, or choose another name", path,
                       settling->wanted->name, base);
-  if (base && facts.physical && g_strcmp0(facts.format, "qcow2") != 0)
+  if (layer && facts.physical && g_strcmp0(facts.format, "qcow2") != 0)
     return act_refuse(error, "%s is in the way of snapshot %s, and isn't a layer: move it away", path, settling->wanted->name);
-  return (!base || check_unused(settling, volume, &facts, error)) && volume_delete(volume, error);
+  return (!layer || check_unused(settling, volume, &facts, error)) && volume_delete(volume, error);
 }
 
-static gboolean put_away(const Settling *settling, const GPtrArray *disks, GError **error) {
-  const char *memory = settling->wanted->memory_path;
-  for (guint i = 0; i < settling->wanted->disks->len; i++) {
-    const ActualSnapshotDisk *disk = settling->wanted->disks->pdata[i];
-    const ActualDisk *now = actual_disk(disks, disk->target);
-    if (disk->path && now && !delete_left(settling, disk->path, now->path, error))
+/* All that was begun, of whatever disks it is wanted now: who begins anew notes only that. */
+static gboolean put_away(const Settling *settling, GError **error) {
+  for (char *const *path = noted(settling->fact); *path; path++) {
+    const ActualDisk *disk = disk_of(settling, *path);
+    if (!delete_left(settling, *path, disk ? disk->path : NULL, error))
       return FALSE;
   }
-  return !memory || delete_left(settling, memory, NULL, error);
+  return TRUE;
 }
 
 /* Frozen file systems are thawed: libvirtd, or the agent, may have died in between. They certainly were frozen
@@ -151,29 +202,28 @@ static gboolean thaw(const Settling *settling, gboolean taken, GError **error) {
 
 gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboolean active, const ActualSnapshot *wanted,
                          gboolean *ret_taken, GError **error) {
-  g_autoptr(Ownership) record = act_record(domain, error);
-  Settling settling = { context, domain, active, wanted, record ? snapshot_fact(&record->facts, wanted->name) : NULL };
+  g_autoptr(Ownership) record = machine_check_idle(context, domain, error) ? act_record(domain, error) : NULL;
+  Settling settling = { .context = context, .domain = domain, .active = active, .wanted = wanted,
+                        .fact = record ? snapshot_fact(&record->facts, wanted->name) : NULL };
   if (!settling.fact)
     return record && act_stale(error, "snapshot %s of domain %s isn't ours any more", wanted->name, context->object->name);
   g_autoptr(xmlDoc) doc = act_domain_doc(domain, active ? 0 : VIR_DOMAIN_XML_INACTIVE, error);
   if (!doc)
     return FALSE;
   g_autoptr(GPtrArray) disks = disks_read(xmlDocGetRootElement(doc), FALSE, NULL);
-  guint layers = 0, switched = 0;
-  for (guint i = 0; i < wanted->disks->len; i++) {
-    const ActualSnapshotDisk *disk = wanted->disks->pdata[i];
-    const ActualDisk *now = actual_disk(disks, disk->target);
-    layers += disk->path != NULL;
-    switched += disk->path && now && g_strcmp0(now->path, disk->path) == 0;
-  }
-  *ret_taken = layers > 0 && switched == layers;
-  if (switched > 0 && switched < layers)
+  settling.disks = disks;
+  const Count count = count_layers(&settling);
+  *ret_taken = count.layers > 0 && count.switched == count.layers;
+  if (count.unwanted)
+    return act_refuse(error, "disk %s of domain %s is on %s, since snapshot %s was begun with that disk too: ask for the snapshot of all disks that "
+                      "it was begun with", count.unwanted->target, context->object->name, count.unwanted->path, wanted->name);
+  if (count.switched > 0 && !*ret_taken)
     return act_refuse(error, "domain %s is on some of the layers of snapshot %s, and not on others: mend that by hand", context->object->name,
                       wanted->name);
   if (!thaw(&settling, *ret_taken, error))
     return FALSE;
   if (!*ret_taken)
-    return put_away(&settling, disks, error);
+    return put_away(&settling, error);
   for (guint i = 0; i < wanted->disks->len; i++) {
     const ActualSnapshotDisk *disk = wanted->disks->pdata[i];
     if (disk->path && !volume_refresh_around(context, disk->path, NULL, error))
@@ -184,15 +234,6 @@ gboolean snapshot_settle(const ActionContext *context, virDomainPtr domain, gboo
 }
 
 /* --- nobody wants it any more --- */
-
-static char *layer_of(const ActionContext *context, const ActualDisk *disk, const char *snapshot) {
-  return disk->path ? snapshot_layer_path(context->object->name, disk->target, snapshot, disk->path) : NULL;
-}
-
-static gboolean is_on_layer(const ActionContext *context, const ActualDisk *disk, const char *snapshot) {
-  g_autofree char *layer = layer_of(context, disk, snapshot);
-  return layer && g_str_equal(disk->path, layer);
-}
 
 static gboolean find_memory(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, ActualSnapshot *begun, const char *path,
                             GError **error) {
@@ -206,16 +247,13 @@ static gboolean find_memory(const ActionContext *context, virDomainPtr domain, c
   return volume || virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL || libvirt_fail(error, "cannot look up volume %s", path);
 }
 
-/* All disks that are on a layer of it; where none is, all that may have got one. */
+/* All disks that are on a layer of it, or were to get one. */
 static gboolean find_begun(const ActionContext *context, virDomainPtr domain, const SnapshotFactSpec *fact, const GPtrArray *disks, ActualSnapshot *begun,
                            GError **error) {
-  gboolean switched = FALSE;
-  for (guint i = 0; i < disks->len; i++)
-    switched |= is_on_layer(context, disks->pdata[i], begun->name);
   for (guint i = 0; i < disks->len; i++) {
     const ActualDisk *disk = disks->pdata[i];
     g_autofree char *layer = layer_of(context, disk, begun->name);
-    if (!layer || switched != g_str_equal(disk->path, layer))
+    if (!layer || (!g_str_equal(disk->path, layer) && !is_noted(fact, layer)))
       continue;
     g_autofree char *memory = snapshot_memory_path(context->object->name, begun->name, disk->path);
     snapshot_add_disk(begun, disk->target, FALSE, layer);

@@ -3,6 +3,7 @@
 #include "reconciler/act/block_job.h"
 #include "reconciler/act/guest_agent.h"
 #include "reconciler/act/long_call.h"
+#include "reconciler/act/machine_idle.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/act/snapshot_settle.h"
 #include "reconciler/act/volume.h"
@@ -11,6 +12,7 @@
 #include "schema/value.h"
 #include "state/disk_chain.h"
 #include "state/fault.h"
+#include "state/life_sign.h"
 #include "state/snapshot_xml.h"
 
 typedef struct {
@@ -139,7 +141,8 @@ typedef struct {
 static gboolean create(virDomainPtr domain, gpointer data, GError **error) {
   const Create *create = data;
   const char *machine = virDomainGetName(domain);
-  g_autoptr(VirDomainSnapshot) snapshot = virDomainSnapshotCreateXML(domain, create->xml, create->flags);
+  /* QEMU flushes all disks first. */
+  g_autoptr(VirDomainSnapshot) snapshot = LIFE_LONG(virDomainSnapshotCreateXML(domain, create->xml, create->flags));
   return snapshot || libvirt_fail(error, "cannot take snapshot %s of domain %s", create->name, machine);
 }
 
@@ -257,7 +260,7 @@ static gboolean complete(const Taking *taking, virDomainSnapshotPtr snapshot, Co
   return snapshot_note(taking->domain, name, taking->wanted->origin, *ret_consistency, error);
 }
 
-/* One of the name is there: ours, left so by an interrupted run, or done already. */
+/* One of the name is there: ours, left so by an interrupted run, or done already. libvirt names one from when it begins to take it. */
 static gboolean take_up(const Taking *taking, virDomainSnapshotPtr snapshot, Consistency *ret_consistency, GError **error) {
   const char *name = taking->wanted->name;
   g_autoptr(Ownership) record = act_record(taking->domain, error);
@@ -267,7 +270,7 @@ static gboolean take_up(const Taking *taking, virDomainSnapshotPtr snapshot, Con
   if (!fact)
     return act_stale(error, "domain %s has a snapshot %s meanwhile that isn't ours", taking->context->object->name, name);
   if (!given(fact, SnapshotFactSpec, consistency))
-    return complete(taking, snapshot, ret_consistency, error);
+    return machine_check_idle(taking->context, taking->domain, error) && complete(taking, snapshot, ret_consistency, error);
   *ret_consistency = (Consistency)fact->consistency;
   return TRUE;
 }

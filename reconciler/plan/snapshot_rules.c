@@ -128,6 +128,8 @@ char *snapshot_memory_path(const char *vm, const char *snapshot, const char *dis
   return g_strdup_printf("%s/%s.%s.memory", directory, vm, snapshot);
 }
 
+gboolean snapshot_is_memory_path(const char *path) { return g_str_has_suffix(path, ".memory"); }
+
 Consistency snapshot_consistency(const ActualSnapshot *snapshot, Quiesce wanted) {
   if (snapshot->memory)
     return Consistency_memory;

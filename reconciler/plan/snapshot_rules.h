@@ -23,3 +23,5 @@ char *snapshot_whose(const SnapshotFactSpec *fact);
 const char *consistency_phrase(Consistency consistency);
 /* "DIRECTORY/VM.SNAPSHOT.memory" */
 char *snapshot_memory_path(const char *vm, const char *snapshot, const char *disk_path);
+/* Of a path that one of the two made. */
+gboolean snapshot_is_memory_path(const char *path);

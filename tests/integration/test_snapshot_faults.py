@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from snapshot_case import INACTIVE, SnapshotCase, lab  # noqa: E402
+import libvirt  # noqa: E402
 import libvirt_qemu  # noqa: E402
 import counting  # noqa: E402
 import faults  # noqa: E402
@@ -46,9 +48,9 @@ class HalfMade(SnapshotCase):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *arguments], check=True)
         self.hv.give(path)
 
-    def overlay(self, path):
+    def overlay(self, path, target="vda"):
         """On the disk, which the machine writes to."""
-        self.create(path, "-u", "-F", "qcow2", "-b", self.path(self.sources()["vda"]), path, "8M")
+        self.create(path, "-u", "-F", "qcow2", "-b", self.path(self.sources()[target]), path, "8M")
         self.hv.conn.storagePoolLookupByName("lab").refresh()
 
     def monitor(self, command, **arguments):
@@ -71,6 +73,65 @@ class HalfMade(SnapshotCase):
         self.create(path, path, "0")
         self.apply("nothing")
         self.assertEqual(self.sources(), {"vda": "web-vda.nothing.qcow2"})
+
+    def test_begun_of_more_disks(self):
+        """What was begun of a disk that the snapshot isn't wanted of any more is put away too, unless the machine is on it."""
+        both = [self.path(f"web-{target}.one.qcow2") for target in ("vda", "vdb")]
+        of_one = {"name": "one", "disks": ["vda"]}
+        self.options["disks"].append({"target": "vdb", "pool": "lab", "size": "8MiB"})
+        self.apply(powerState="stopped")
+        self.begin("one")
+        self.overlay(both[0])
+        self.overlay(both[1], "vdb")
+        self.apply(of_one)
+        self.assertEqual(self.sources(), {"vda": "web-vda.one.qcow2", "vdb": "web-vdb.qcow2"})
+        self.assertNotIn("web-vdb.one.qcow2", self.files())
+        self.apply()
+        self.begin("one")
+        self.overlay(both[0])
+        self.overlay(both[1], "vdb")
+        for target, path in reversed(list(zip(("vda", "vdb"), both))):
+            self.hv.conn.defineXML(self.domain.XMLDesc(INACTIVE).replace(self.path(f"web-{target}.qcow2"), path))
+            self.assertIn("all disks that it was begun with", str(self.apply(of_one, status=3)["results"]))
+        self.apply("one")
+        self.assertEqual(self.sources(), {"vda": "web-vda.one.qcow2", "vdb": "web-vdb.one.qcow2"})
+
+    def test_libvirt_goes_on(self):
+        """The run that asked for the snapshot has gone, and libvirt is still at work: what is there is in the making."""
+        name, path = "web-vda.one.qcow2", self.path("web-vda.one.qcow2")
+        self.hv.env["RECONCILE_PATIENCE"] = "1"
+        self.apply(powerState=None)
+        self.domain.create()
+
+        def refused(*wanted):
+            self.declare(*wanted)
+            result = self.hv.reconcile(self.hv.path("specs"))
+            self.assertIn(name, self.files(), result.stdout + result.stderr)
+            self.assertIn("still at work", result.check(3).stdout)
+        self.overlay(self.begin("one"))
+        with self.hv.hanging("web"):
+            dump = libvirt.open(self.hv.uri).lookupByName("web").coreDump
+            other = threading.Thread(target=dump, args=[self.hv.path("run/dump"), libvirt.VIR_DUMP_LIVE | libvirt.VIR_DUMP_MEMORY_ONLY])
+            other.start()
+            self.guest.wait(lambda _: self.domain.controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_JOB, "another's job")
+            refused("one")
+            refused()
+        other.join()
+        self.apply("one")
+        self.apply()
+        self.declare("one")
+        with self.hv.hanging("web"):
+            process = self.hv.start_reconcile(self.hv.path("specs"))
+            self.guest.wait(lambda _: "one" in self.snapshots(), "libvirt at its work")
+            process.kill()
+            process.communicate()
+            self.overlay(path)  # as QEMU would have made it
+            refused("one")
+            refused()
+            os.unlink(path)
+        self.guest.wait(lambda _: self.sources() == {"vda": name}, "the snapshot")
+        self.apply("one")
+        self.assertEqual(self.sources(), {"vda": name})
 
     def test_wanted_no_more(self):
         """Begun, and then the file is changed back: nothing of it is left, and its name is free."""

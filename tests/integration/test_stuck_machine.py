@@ -2,9 +2,7 @@
 """A machine whose QEMU hangs, while libvirt's daemon is well: what is asked of it has no answer, ever. No run waits for
 that without end, the other machines go on, and all is done when it goes on."""
 
-import contextlib
 import os
-import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -17,17 +15,6 @@ NO_ANSWER = "doesn't answer libvirt"
 class Stuck(TestCase):
     tiny = True
 
-    @contextlib.contextmanager
-    def hanging(self, name):
-        """Stopped and going again."""
-        with open(self.hv.path(f"run/libvirt/qemu/run/{name}.pid"), encoding="ascii") as file:
-            pid = int(file.read())
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
     def setUp(self):
         super().setUp()
         self.hv.env["RECONCILE_PATIENCE"] = SOON
@@ -37,7 +24,7 @@ class Stuck(TestCase):
         specs = os.path.dirname(hv.write("all.yaml", hv.vm("web"), hv.vm("db", powerState="stopped")))
         hv.apply(specs)
         hv.write("all.yaml", hv.vm("web", memory={"size": "96MiB"}), hv.vm("db"))
-        with self.hanging("web"):
+        with hv.hanging("web"):
             result = hv.reconcile(specs).check(1)
             self.assertIn("the daemon answers, but not what it was asked for", result.stderr)
             self.assertTrue(hv.domain("db").isActive())
@@ -60,7 +47,7 @@ class Stuck(TestCase):
             path = hv.path(f"pools/lab/{name}.qcow2")
             hv.domain("web").snapshotCreateXML(f"<domainsnapshot><name>{name}</name><disks><disk name='vda' snapshot='external'>"
                                                f"<source file='{path}'/></disk></disks></domainsnapshot>", 16)
-        with self.hanging("web"):
+        with hv.hanging("web"):
             with self.service() as service:
                 write("new")
                 wait_for(lambda: "<title>new" in hv.domain("db").XMLDesc(), service.log)

@@ -5,10 +5,12 @@ ordinary user (as `nobody` where the test runs as root) and is ended with all
 its guests when the test ends, however that ends (see guard.py).
 """
 
+import contextlib
 import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -218,6 +220,17 @@ class Hypervisor(Product):
         except subprocess.TimeoutExpired:
             return
         self.restart_daemon()
+
+    @contextlib.contextmanager
+    def hanging(self, name):
+        """A machine's QEMU, stopped and going again."""
+        with open(self.path(f"run/libvirt/qemu/run/{name}.pid"), encoding="ascii") as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def restart_daemon(self):
         """After kill_daemon(), or instead of it. `conn` is a new one then."""
