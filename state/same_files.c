@@ -76,6 +76,7 @@ static void add_facts(Names *names, const Ownership *owner) {
     const DiskFactSpec *fact = facts->pdata[i];
     add(names, fact->retired);
     add(names, fact->coming);
+    add(names, fact->flushing);
     for (guint n = 0; fact->leaving && fact->leaving[n]; n++)
       add(names, fact->leaving[n]);
   }

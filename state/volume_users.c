@@ -174,6 +174,7 @@ static void use_domain(VolumeUsers *users, const ActualDomain *domain) {
     VolumeUser user = {.use = USER_KEPT, .domain = domain->name, .target = fact->target};
     add_downwards(users, fact->retired, user);
     add_downwards(users, fact->coming, user);
+    add(users, fact->flushing, user);
     for (guint j = 0; fact->leaving && fact->leaving[j]; j++)
       add(users, fact->leaving[j], user);
   }

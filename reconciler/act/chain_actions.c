@@ -10,7 +10,8 @@
 gboolean act_layer_commit(const ActionContext *context, const Action *action, GError **error) {
   LayerMerge merge = { .target = act_need(action, "target", error) };
   return merge.target && (merge.top = act_need(action, "top", error)) && (merge.base = act_need(action, "base", error)) &&
-         act_arg_optional(action, "bandwidth", &merge.bandwidth, error) && layer_merge(context, action, &merge, error);
+         act_arg_optional(action, "bandwidth", &merge.bandwidth, error) && layer_flush(context, action, merge.target, error) &&
+         layer_merge(context, action, &merge, error);
 }
 
 static gboolean replace(const ActionContext *context, const Action *action, GError **error) {
@@ -50,6 +51,6 @@ gboolean act_disk_settle(const ActionContext *context, const Action *action, GEr
     return FALSE;
   if (!target)
     return TRUE;
-  return abort_job(context, target, error) && layer_flush(context, action, target, error) && layers_remove(context, target, error) && coming_remove(context, target, error) &&
-         (retired ? retired_remove(context, target, error) : retired_forget(context, target, error));
+  return abort_job(context, target, error) && layer_flush(context, action, target, error) && layers_remove(context, target, error) &&
+         coming_remove(context, target, error) && (retired ? retired_remove(context, target, error) : retired_forget(context, target, error));
 }

@@ -4,12 +4,19 @@
  * is done, without a snapshot that libvirt knows of, and the layer is merged back.
  * (block/stream.c: stream_prepare; blockdev.c: external_snapshot_prepare)
  *
- * The layer, VM-TARGET.+flush.qcow2, is named in our record (facts.disks[].flushing, and leaving) from before the pull on until
- * all of that is done (layers_remove): a next run goes on with it, or puts it away. */
+ * The layer, VM-TARGET.+flush.qcow2, is named in our record (facts.disks[].flushing) from before the pull on until it is merged
+ * back: a next run goes on with it. It is named as leaving too only when libvirt has told that the machine is on it (layer_merge):
+ * until then libvirtd may die at the switch, and not know of it, and what the guest wrote would be in that file alone. So one that
+ * isn't noted as leaving goes only when nobody has it open and nobody wrote to it (left_layer.h).
+ *
+ * Nothing that lay beneath the disk is deleted meanwhile (layers_remove). */
 #pragma once
 #include "reconciler/act/layer_guard.h"
 
 /* Where the layer goes: beside the disk, or where that is a device, beside the uppermost layer that isn't. NULL: nowhere. */
 char *layer_flush_path(const DiskLayers *layers);
-/* Where our record says that it is still to be done. Nothing to do: TRUE. */
+/* Where our record says that it is still to be done. Nothing to do, or a block job is still running: TRUE. Refused where the
+ * machine may have been on the layer without libvirt's knowledge. */
 gboolean layer_flush(const ActionContext *context, const Action *action, const char *target, GError **error);
+/* The same for all disks that the machine has. */
+gboolean layer_flush_all(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error);

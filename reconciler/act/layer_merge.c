@@ -25,21 +25,33 @@ static gboolean note_leaving(const DiskLayers *layers, guint first, guint end, G
   return TRUE;
 }
 
-/* In one write: a pull that isn't known to be flushed is never found without that. */
-static gboolean note_pulled(FactsSpec *facts, gconstpointer data) {
-  const DiskFact *leaving = data;
-  DiskFact flushing = { leaving->target, DiskFactSpec_flushing, leaving->paths };
-  gboolean changed = disk_facts_set(facts, &flushing);
-  return disk_facts_leave(facts, leaving) || changed;
+/* A file of the name that our record doesn't tell of is somebody's. */
+static gboolean check_free(const DiskLayers *layers, const char *path, GError **error) {
+  const char *target = layers->chain.disk->target;
+  gboolean covered = FALSE;
+  if (!volume_refresh_around(layers->context, path, &covered, error) ||
+      (disk_facts_leaving(layers->facts, target, path) && !left_remove(layers, path, error)))
+    return FALSE;
+  g_autoptr(VirStorageVol) volume = virStorageVolLookupByPath(virDomainGetConnect(layers->domain), path);
+  if (!volume && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_VOL)
+    return libvirt_fail(error, "cannot look up volume %s", path);
+  return (!volume && covered) ||
+         act_refuse(error, "disk %s of domain %s can't be flattened while it runs: %s %s", target, layers->now->name, path,
+                    volume ? "exists, and would be in the way of a layer: move it away" : "is in no active storage pool");
 }
 
+/* Before the pull: one that isn't known to be flushed is never found without that. */
 static gboolean note_flushing(const DiskLayers *layers, GError **error) {
   g_autofree char *path = layer_flush_path(layers);
   const char *const paths[] = { path, NULL };
-  DiskFact fact = { layers->chain.disk->target, DiskFactSpec_leaving, paths };
-  return path ? act_change_facts(layers->domain, note_pulled, &fact, error)
-              : act_refuse(error, "disk %s of domain %s can't be flattened while it runs: none of its layers is a file in a storage pool, beside which "
-                           "there was room for another one", layers->chain.disk->target, layers->now->name);
+  const DiskFact fact = { .target = layers->chain.disk->target, .part = DiskFactSpec_flushing, .paths = paths };
+  if (!path)
+    return act_refuse(error, "disk %s of domain %s can't be flattened while it runs: none of its layers is a file in a storage pool, beside which "
+                      "there was room for another one", fact.target, layers->now->name);
+  if (!check_free(layers, path, error) || !act_change_facts(layers->domain, disk_facts_set, &fact, error))
+    return FALSE;
+  FAULT("layers: flush begun");
+  return TRUE;
 }
 
 static gboolean run_job(const ActionContext *context, const Action *action, virDomainPtr domain, gconstpointer job, GError **error) {

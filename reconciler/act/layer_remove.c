@@ -68,9 +68,8 @@ static gboolean remove_file(const ActionContext *context, virConnectPtr connect,
 }
 
 static gboolean forget_layers(FactsSpec *facts, gconstpointer target) {
-  DiskFact leaving = { target, DiskFactSpec_leaving, NULL }, flushing = { target, DiskFactSpec_flushing, NULL };
-  gboolean changed = disk_facts_set(facts, &leaving);
-  return disk_facts_set(facts, &flushing) || changed;
+  const DiskFact none = { .target = target, .part = DiskFactSpec_leaving };
+  return disk_facts_set(facts, &none);
 }
 
 gboolean layers_remove(const ActionContext *context, const char *target, GError **error) {
@@ -78,7 +77,7 @@ gboolean layers_remove(const ActionContext *context, const char *target, GError 
   if (!disk_layers_read(context, target, &layers, error))
     return FALSE;
   const DiskFactSpec *fact = disk_facts(layers.facts, target);
-  if (!fact || !given(fact, DiskFactSpec, leaving))
+  if (!fact || !given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, flushing))
     return TRUE;
   for (char **path = fact->leaving; path && *path; path++)
     if (!is_needed(layers.now, *path) && !remove_file(context, virDomainGetConnect(layers.domain), *path, FALSE, error))
@@ -122,7 +121,7 @@ static GStrv retired_layers(virConnectPtr connect, const DiskLayers *layers, con
 static gboolean retire(FactsSpec *facts, gconstpointer data) {
   const DiskFact *leaving = data;
   DiskFact none = { leaving->target, DiskFactSpec_retired, NULL };
-  gboolean changed = disk_facts_set(facts, leaving);
+  gboolean changed = disk_facts_leave(facts, leaving);
   return disk_facts_set(facts, &none) || changed;
 }
 

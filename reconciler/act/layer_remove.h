@@ -4,7 +4,8 @@
 #pragma once
 #include "reconciler/act/layer_guard.h"
 
-/* Deletes the layers that are noted as leaving and have left, and takes them off the record. */
+/* Deletes the layers that are noted as leaving and have left, and takes them off the record. As long as the disk that they were
+ * pulled into isn't flushed it does nothing: layer_flush comes first, then disk-settle removes them. */
 gboolean layers_remove(const ActionContext *context, const char *target, GError **error);
 /* Deletes a file that was made for the disk, and that no chain of the machine has. */
 gboolean left_remove(const DiskLayers *layers, const char *path, GError **error);

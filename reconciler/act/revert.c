@@ -1,6 +1,7 @@
 /* Going back: shut down, keep the present, make what the machine goes back to, switch. */
 #include "reconciler/act/revert.h"
 
+#include "reconciler/act/layer_flush.h"
 #include "reconciler/act/snapshot.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/revert_rules.h"
@@ -183,7 +184,8 @@ gboolean act_domain_revert(const ActionContext *context, const Action *action, G
     return FALSE;
   if (given(&record->facts, FactsSpec, reverted) && g_str_equal(record->facts.reverted, request))
     return TRUE;
-  if (!revert_check(context, disks, act_arg(action, "memory"), error) || !note_begun(domain, request, to, error))
+  /* The machine is shut down and started again, on what it is defined with. */
+  if (!revert_check(context, disks, act_arg(action, "memory"), error) || !layer_flush_all(context, action, domain, error) || !note_begun(domain, request, to, error))
     return FALSE;
   FAULT("revert: begun");
   gboolean done = shut_down_and_go_back(context, action, domain, disks, error);

@@ -178,6 +178,7 @@ static gboolean delete_leaving(const ActionContext *context, virDomainPtr domain
   return TRUE;
 }
 
+/* Nothing of what is still to be flushed, which stays to be looked at. */
 static void forget_leaving(FactsSpec *facts) {
   for (guint i = given(facts, FactsSpec, disks) ? facts->disks->len : 0; i > 0; i--) {
     g_autofree char *target = g_strdup(((const DiskFactSpec *)facts->disks->pdata[i - 1])->target);

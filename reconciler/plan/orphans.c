@@ -103,6 +103,8 @@ static void delete_replaced(PlanBuilder *builder, const Orphan *orphan, const ch
     return;
   after = delete_beside(builder, orphan, target, fact->coming, after);
   after = delete_beside(builder, orphan, target, fact->retired, after);
+  if (fact->flushing != NULL && !disk_facts_leaving(&orphan->domain->owner->facts, target, fact->flushing))
+    after = delete_beside(builder, orphan, target, fact->flushing, after);
   for (char **path = fact->leaving; path != NULL && *path != NULL; path++)
     after = delete_beside(builder, orphan, target, *path, after);
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """A few of the places of tests/soak/test_faults_chain.py."""
 
+import hashlib
 import os
 import signal
+import subprocess
 
-from chain_case import lab
+from chain_case import lab, libvirt
 import chain_faults
 import counting
 
@@ -39,6 +41,41 @@ class Some(chain_faults.TestCase):
 
     def test_flush_is_taken_up(self):
         self.sample(chain_faults.FlattenRunning, self.kill_reconcile, "layers: merged", "layers: flushed")
+
+    def test_flush_that_libvirt_missed(self):
+        """libvirtd died when QEMU had gone over to the layer: what the guest wrote since is kept, and the machine isn't started without it."""
+        self.begin(chain_faults.FlattenRunning())
+        self.write(2)
+        domain, files, path = self.hv.domain("web"), self.files(), self.hv.path("pools/lab/web-vda.+flush.qcow2")
+        content = counting.content(self.hv, "web")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("somebody's")
+        self.assertIn(path, str(self.refused()))
+        self.assertEqual(self.digest(path), hashlib.sha256(b"somebody's").hexdigest())
+        os.unlink(path)
+        process = self.start({"RECONCILE_FAULT_AT": "layers: merged"})
+        process.communicate()
+        self.assertEqual(process.returncode, -9)
+        disk = self.live()
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "qcow2", "-b", disk, path, "8M"], check=True)
+        self.hv.give(path)
+        counting.on_layer(self.hv, "web", "flush", path)
+        self.assertIn("runs on", str(self.refused()))
+        counting.through_qemu(self.hv, "web", "vda", "write -q -P 7 3M 64k", "flush")
+        domain.destroy()
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        written = self.digest(path)
+        self.assertIn("holds something", str(self.refused()))
+        self.assertEqual((domain.isActive(), self.digest(path), self.files()), (0, written, sorted([*files, os.path.basename(path)])))
+        self.hv.conn.defineXML(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).replace(disk, path))
+        self.scenario.content = hashlib.sha256(content[:3 << 20] + bytes([7]) * 65536 + content[(3 << 20) + 65536:]).hexdigest()
+        self.converge("making the layer the disk")
+        self.assertTrue(domain.isActive())
+
+    def refused(self):
+        result = self.apply()
+        self.assertEqual(result.status, 3, result)
+        return result
 
     def test_helper_that_outlives_libvirtd(self):
         """All is done but that: the next run ends it."""

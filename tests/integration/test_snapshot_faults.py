@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """A few of the places where taking and removing snapshots may be interrupted (all: tests/soak/test_faults.py)."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from snapshot_case import INACTIVE, SnapshotCase, lab  # noqa: E402
 import libvirt  # noqa: E402
-import libvirt_qemu  # noqa: E402
 import counting  # noqa: E402
 import faults  # noqa: E402
 
@@ -52,14 +50,6 @@ class HalfMade(SnapshotCase):
         """On the disk, which the machine writes to."""
         self.create(path, "-u", "-F", "qcow2", "-b", self.path(self.sources()[target]), path, "8M")
         self.hv.conn.storagePoolLookupByName("lab").refresh()
-
-    def monitor(self, command, **arguments):
-        said = json.loads(libvirt_qemu.qemuMonitorCommand(self.domain, json.dumps({"execute": command, "arguments": arguments}), 0))
-        self.assertIn("return", said, said)
-        return said["return"]
-
-    def told_to_qemu(self, path, node):
-        self.monitor("blockdev-add", driver="qcow2", backing=None, **{"node-name": node, "file": {"driver": "file", "filename": path}})
 
     def test_empty(self):
         """The file is empty, or says that it holds nothing."""
@@ -223,7 +213,7 @@ class HalfMade(SnapshotCase):
         self.apply()
         path = self.begin("known")
         self.overlay(path)
-        self.told_to_qemu(path, "known")
+        counting.told_of_layer(self.hv, "web", "known", path)
         memory = {"name": "known", "memory": True}
         self.assertIn("can't save its memory", str(self.apply(memory, status=3)["results"]))
         self.guest.wait_heartbeat()
@@ -237,10 +227,7 @@ class HalfMade(SnapshotCase):
         self.domain.create()
         path = self.begin("one")
         self.overlay(path)
-        self.told_to_qemu(path, "one")
-        nodes = self.monitor("query-named-block-nodes")
-        disk = next(node["node-name"] for node in nodes if node["drv"] == "qcow2" and node["file"] == self.path("web-vda.qcow2"))
-        self.monitor("blockdev-snapshot", node=disk, overlay="one")
+        counting.on_layer(self.hv, "web", "one", path)
         self.assertIn("runs on", str(self.apply("one", status=3)["results"]))
         counting.through_qemu(self.hv, "web", "vda", "write -q -P 7 1M 64k", "flush")
         self.domain.destroy()

@@ -2,6 +2,7 @@
 through its QEMU and read from its files, so that no Linux has to boot for it."""
 
 import hashlib
+import json
 import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -33,6 +34,26 @@ def through_qemu(hv, name, target, *commands):
         said = libvirt_qemu.qemuMonitorCommand(hv.domain(name), f'qemu-io -d {backend} "{command}"',
                                                libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
         assert not said.strip(), said
+
+
+def monitor(hv, name, command, **arguments):
+    said = json.loads(libvirt_qemu.qemuMonitorCommand(hv.domain(name), json.dumps({"execute": command, "arguments": arguments}), 0))
+    assert "return" in said, said
+    return said["return"]
+
+
+def told_of_layer(hv, name, node, path):
+    """QEMU knows a layer, and libvirt doesn't know that."""
+    monitor(hv, name, "blockdev-add", driver="qcow2", backing=None, **{"node-name": node, "file": {"driver": "file", "filename": path}})
+
+
+def on_layer(hv, name, node, path, target="vda"):
+    """QEMU goes over to a layer, and libvirt doesn't know it: as when libvirtd dies at that moment."""
+    told_of_layer(hv, name, node, path)
+    disk = _disk(hv, name, target).find("source").get("file")
+    nodes = monitor(hv, name, "query-named-block-nodes")
+    beneath = next(each["node-name"] for each in nodes if each["drv"] == "qcow2" and each["file"] == disk)
+    monitor(hv, name, "blockdev-snapshot", node=beneath, overlay=node)
 
 
 def content(hv, name, target="vda", most=None):
