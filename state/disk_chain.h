@@ -8,7 +8,8 @@ GPtrArray *disks_read(xmlNode *domain, gboolean live, GPtrArray *layers);
 
 /* What only the volumes know, once they are all read: the path of a <disk type='volume'>,
  * and the chain: of a stopped machine's disk the volumes', of a running one's the XML's, with
- * a pool's volume for each layer that one has, and without layers that their files show to be passed over. */
+ * a pool's volume for each layer that one has, and without layers that their files show to be passed over.
+ * Volumes are of the same look as the domain, and read after it. */
 void disk_resolve(ActualDisk *disk, const Actual *actual);
 
 /* More layers than one on a base image: there is something to merge. */

@@ -99,6 +99,10 @@ class HalfMade(SnapshotCase):
             self.assertIn(name, self.files(), result.stdout + result.stderr)
             self.assertIn("still at work", result.check(3).stdout)
         self.overlay(self.begin("one"))
+        self.domain.backupBegin(f"<domainbackup mode='pull'><server transport='unix' socket='{self.hv.path('run/backup')}'/></domainbackup>", None)
+        refused("one")  # a job that isn't at QEMU
+        self.domain.abortJob()
+        self.guest.wait(lambda _: self.domain.jobInfo()[0] == libvirt.VIR_DOMAIN_JOB_NONE, "the backup's end")
         with self.hv.hanging("web"):
             dump = libvirt.open(self.hv.uri).lookupByName("web").coreDump
             other = threading.Thread(target=dump, args=[self.hv.path("run/dump"), libvirt.VIR_DUMP_LIVE | libvirt.VIR_DUMP_MEMORY_ONLY])
