@@ -4,13 +4,25 @@
 
 /* QEMU's lock on an image keeps anybody else from changing it: growing it by nothing is refused while it is open. One that
  * libvirtd died making says that it holds nothing: it is grown by something. */
-gboolean left_layer_check_closed(const LeftLayer *layer, GError **error) {
+static gboolean grow_by_nothing(const LeftLayer *layer) {
   const VolumeFacts *facts = layer->facts;
   if (facts->capacity && facts->physical > facts->capacity) /* libvirt wouldn't ask QEMU's locks, but refuse */
     return TRUE;
   guint64 capacity = facts->capacity ? facts->capacity : facts->physical + (1 << 20);
-  return virStorageVolResize(layer->volume, capacity, 0) == 0 || virGetLastErrorCode() == VIR_ERR_NO_SUPPORT ||
-         libvirt_fail(error, "%s was left by a run that was interrupted, and seems to be in use: shut down machine %s", facts->path, layer->machine);
+  return virStorageVolResize(layer->volume, capacity, 0) == 0 || virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
+}
+
+static gboolean fail_in_use(const LeftLayer *layer, GError **error) {
+  return libvirt_fail(error, "%s was left by a run that was interrupted, and seems to be in use: shut the guest of domain %s down from within", layer->facts->path, layer->machine);
+}
+
+gboolean left_layer_check_closed(const LeftLayer *layer, GError **error) { return grow_by_nothing(layer) || fail_in_use(layer, error); }
+
+/* Where the locks can't be seen. qemu-img, which grows it, opens the file itself first, and then what is beneath: if only that is
+ * refused, the machine is there (block.c: bdrv_open_backing_file). What is whole without a backing file is no such layer. */
+static gboolean check_not_switched_unseen(const LeftLayer *layer, GError **error) {
+  return (layer->facts->capacity && !layer->facts->backing_path) || grow_by_nothing(layer) ||
+         strstr(virGetLastErrorMessage(), "Could not open backing file") || fail_in_use(layer, error);
 }
 
 /* QEMU knows of the layer before it switches, and lets go of the right to write to what is beneath when it does. */
@@ -19,8 +31,8 @@ gboolean left_layer_check_not_switched(const LeftLayer *layer, GError **error) {
   ImageUse use = image_use(layer->volume);
   if (use == IMAGE_CLOSED)
     return TRUE;
-  if (use == IMAGE_UNKNOWN) /* what is whole without a backing file is no such layer */
-    return (facts->capacity && !facts->backing_path) || left_layer_check_closed(layer, error);
+  if (use == IMAGE_UNKNOWN)
+    return check_not_switched_unseen(layer, error);
   if (image_use_of_backing(layer->volume) == IMAGE_WRITTEN)
     return TRUE;
   if (use == IMAGE_OPEN)

@@ -11,7 +11,7 @@ typedef struct {
 
 /* Nobody has it open. One of which that can't be told holds more than its size, or is no file. */
 gboolean left_layer_check_closed(const LeftLayer *layer, GError **error);
-/* No QEMU is on it: by its locks, or where those can't be seen, on other hosts, by nobody's having it open. */
+/* No QEMU is on it: by its locks, or where those can't be seen, on other hosts, by nobody's having it open for writing. */
 gboolean left_layer_check_not_switched(const LeftLayer *layer, GError **error);
 /* No guest has ever written to it. */
 gboolean left_layer_check_empty(const LeftLayer *layer, GError **error);
