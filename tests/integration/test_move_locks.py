@@ -28,6 +28,7 @@ class Virtlockd(Faults):
                                       stderr=subprocess.DEVNULL)
             cls.addClassCleanup(daemon.wait)
             cls.addClassCleanup(daemon.terminate)
+            host.run("timeout", "60", "sh", "-c", "until [ -S /run/libvirt/virtlockd-sock ]; do sleep 0.1; done")
             host.restart_daemon()
 
     def move(self):
