@@ -1,6 +1,7 @@
 #include "reconciler/act/layer_remove.h"
 
 #include "reconciler/act/block_job.h"
+#include "reconciler/act/image_lock.h"
 #include "reconciler/act/left_layer.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
@@ -33,7 +34,8 @@ gboolean end_helper(const ActionContext *context, GError **error) {
 static gboolean check_not_switched(const ActionContext *context, virStorageVolPtr volume, GError **error) {
   g_auto(VolumeFacts) facts = { 0 };
   const LeftLayer layer = { .machine = context->object->name, .volume = volume, .facts = &facts };
-  return volume_facts(volume, &facts, error) && left_layer_check_not_switched(&layer, error);
+  /* A QEMU that ended a merge while libvirtd was dead keeps what it merged open, to read, until it ends itself. */
+  return image_use(volume) == IMAGE_OPEN || (volume_facts(volume, &facts, error) && left_layer_check_not_switched(&layer, error));
 }
 
 /* A file that can't be deleted stays, and that is said: the machine doesn't depend on it. `unknown`: nobody can have
