@@ -34,10 +34,9 @@ static gboolean put_on(const DiskLayers *layers, const char *path, GError **erro
     snapshot_add_disk(snapshot, disk->target, FALSE, g_str_equal(disk->target, target) ? path : NULL);
   }
   g_autofree char *xml = snapshot_xml_new(snapshot);
-  life_long_call(TRUE); /* all that was copied may have to be written */
-  g_autoptr(VirDomainSnapshot) taken = virDomainSnapshotCreateXML(layers->domain, xml, VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
-                                         VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA);
-  life_long_call(FALSE);
+  const guint flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
+  /* All that was copied may have to be written. */
+  g_autoptr(VirDomainSnapshot) taken = LIFE_LONG(virDomainSnapshotCreateXML(layers->domain, xml, flags));
   FAULT("layers: flushed");
   return taken || libvirt_fail(error, "cannot put a layer on disk %s of domain %s for a moment, so that QEMU writes down what was copied into it", target,
                                layers->now->name);

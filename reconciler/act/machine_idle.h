@@ -3,5 +3,6 @@
 #pragma once
 #include "reconciler/act/common.h"
 
-/* Refused while libvirt has a job on a machine that runs. (Of one that is off it answers nothing meanwhile.) Short ones, as others' questions are, are waited for. */
+/* Refused while libvirt has a job on a machine that runs. (Of one that is off it answers nothing meanwhile.) Short ones,
+ * as others' questions are, are waited for. */
 gboolean machine_check_idle(const ActionContext *context, virDomainPtr domain, GError **error);

@@ -202,6 +202,7 @@ class HalfMade(SnapshotCase):
             file.write(status)
         self.hv.restart_daemon()
         self.assertIn("web-vda.one.qcow2", self.domain.XMLDesc())
+        counting.told_of_layer(self.hv, "web", "kept", self.path("web-vda.one.qcow2"), only_read=True)  # nobody had it closed
         self.apply("two", powerState=None)
         self.assertEqual((self.sources(), "web-vda.one.qcow2" in self.files()), ({"vda": "web-vda.two.qcow2"}, False))
         self.apply(powerState=None)

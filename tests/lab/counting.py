@@ -42,9 +42,10 @@ def monitor(hv, name, command, **arguments):
     return said["return"]
 
 
-def told_of_layer(hv, name, node, path):
+def told_of_layer(hv, name, node, path, only_read=False):
     """QEMU knows a layer, and libvirt doesn't know that."""
-    monitor(hv, name, "blockdev-add", driver="qcow2", backing=None, **{"node-name": node, "file": {"driver": "file", "filename": path}})
+    monitor(hv, name, "blockdev-add", driver="qcow2", backing=None,
+            **{"node-name": node, "read-only": only_read, "file": {"driver": "file", "filename": path}})
 
 
 def on_layer(hv, name, node, path, target="vda"):
