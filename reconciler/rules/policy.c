@@ -211,14 +211,24 @@ static gboolean is_host_allowed(const PolicySpec *policy, const char *uri) {
   return uri == NULL || (policy && given(policy, PolicySpec, hosts) && g_strv_contains((const char *const *)policy->hosts, uri));
 }
 
+/* Of the connections that it names, the first that isn't allowed: where it is, where its daemon is reached,
+ * and where machines are sent to with all that is in their memory. */
+static const char *beyond_hosts(const PolicySpec *policy, const HostSpec *host) {
+  const char *const uris[] = {host->uri, host->peerUri, host->migrationUri};
+  for (guint i = 0; i < G_N_ELEMENTS(uris); i++)
+    if (!is_host_allowed(policy, uris[i]))
+      return uris[i];
+  return NULL;
+}
+
 char *policy_hosts_refusal(const PolicySpec *policy, const Desired *desired) {
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
     if (object->kind != KIND_HOST)
       continue;
     const HostSpec *host = object->spec;
-    const char *uri = is_host_allowed(policy, host->uri) ? host->peerUri : host->uri;
-    if (is_host_allowed(policy, uri))
+    const char *uri = beyond_hosts(policy, host);
+    if (!uri)
       continue;
     g_autofree char *place = place_format(object->at), *shown = quoted(uri);
     return g_strdup_printf("%s: host %s: the connection %s isn't one that the configuration allows (policy.hosts): nothing is done", place,

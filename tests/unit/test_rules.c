@@ -142,8 +142,12 @@ static void hosts_have_to_be_named(void **state) {
   PolicySpec *policy = spec_of(&PolicySpec_table, "{\"hosts\":[\"qemu+ext:///system?command=/tmp/x\"]}");
   assert_null(policy_hosts_refusal(policy, desired));
   plans_spec(host, "{\"uri\":\"qemu+ext:///system?command=/tmp/x\",\"peerUri\":\"qemu+ext:///other\"}");
-  g_autofree char *refusal = policy_hosts_refusal(policy, desired);
-  assert_non_null(refusal);
+  assert_text(policy_hosts_refusal(policy, desired), "hosts.yaml:1:1: host kvm-1: the connection \"qemu+ext:///other\" isn't one that the "
+                                                     "configuration allows (policy.hosts): nothing is done");
+  /* Where machines are sent to, with all that is in their memory. */
+  plans_spec(host, "{\"uri\":\"qemu+ext:///system?command=/tmp/x\",\"migrationUri\":\"tcp://elsewhere\"}");
+  assert_text(policy_hosts_refusal(policy, desired), "hosts.yaml:1:1: host kvm-1: the connection \"tcp://elsewhere\" isn't one that the "
+                                                     "configuration allows (policy.hosts): nothing is done");
   spec_free(&PolicySpec_table, policy);
 }
 
