@@ -8,11 +8,14 @@
 
 enum { MOST_BYTES = 8192, MOST_CLIENTS = 32, SLOW_SECONDS = 5 };
 
+/* Each has places of their own, so that nobody else keeps root and the service's user out. */
+typedef enum { CLIENT_ANYBODY, CLIENT_TRUSTED, CLIENT_N } ClientKind;
+
 struct RequestSocket {
   SocketProtocol protocol;
   GSocketService *service;
   char *path; /* of a unix socket */
-  guint clients;
+  guint clients[CLIENT_N];
 };
 
 /* One that is connected. The reference keeps the service's data alive no longer than the service: what
@@ -20,6 +23,9 @@ struct RequestSocket {
 typedef struct {
   RequestSocket *owner;
   GSocketConnection *connection;
+  int uid; /* -1: not known */
+  ClientKind kind;
+  guint timer; /* until it is dropped */
   GString *text;
   char buffer[1024];
 } Client;
@@ -28,7 +34,8 @@ static GCancellable *cancel_of(RequestSocket *owner) { return g_object_get_data(
 
 static void client_free(Client *client, gboolean owner_lives) {
   if (owner_lives)
-    client->owner->clients--;
+    client->owner->clients[client->kind]--;
+  g_clear_handle_id(&client->timer, g_source_remove);
   g_object_unref(client->connection);
   g_string_free(client->text, TRUE);
   g_free(client);
@@ -47,7 +54,7 @@ static int peer_of(GSocketConnection *connection) {
 
 static void answer(Client *client) {
   const SocketProtocol *protocol = &client->owner->protocol;
-  char *text = protocol->answer(protocol->data, client->text->str, peer_of(client->connection));
+  char *text = protocol->answer(protocol->data, client->text->str, client->uid);
   g_string_assign(client->text, text);
   g_free(text);
   GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(client->connection));
@@ -83,17 +90,29 @@ static void on_read(GObject *source, GAsyncResult *result, gpointer data) {
     read_more(client);
 }
 
+/* In all, so that a byte now and then holds no place. What is under way ends as if the peer had hung up. */
+static gboolean on_slow(gpointer data) {
+  Client *client = data;
+  client->timer = 0;
+  g_socket_shutdown(g_socket_connection_get_socket(client->connection), TRUE, TRUE, NULL);
+  return G_SOURCE_REMOVE;
+}
+
 static gboolean on_incoming(GSocketService *service, GSocketConnection *connection, GObject *source, gpointer data) {
   (void)service, (void)source;
   RequestSocket *owner = data;
-  if (owner->clients >= MOST_CLIENTS)
+  int uid = peer_of(connection);
+  ClientKind kind = uid == 0 || uid == (int)geteuid() ? CLIENT_TRUSTED : CLIENT_ANYBODY;
+  if (owner->clients[kind] >= MOST_CLIENTS)
     return TRUE;
-  owner->clients++;
+  owner->clients[kind]++;
   Client *client = g_new0(Client, 1);
   client->owner = owner;
   client->connection = g_object_ref(connection);
   client->text = g_string_new(NULL);
-  g_socket_set_timeout(g_socket_connection_get_socket(connection), SLOW_SECONDS);
+  client->uid = uid;
+  client->kind = kind;
+  client->timer = g_timeout_add_seconds_full(G_PRIORITY_LOW, SLOW_SECONDS, on_slow, client, NULL);
   read_more(client);
   return TRUE;
 }

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import sys
 import time
 import unittest
@@ -33,6 +34,23 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+SILENT = """\
+import socket, sys, time
+clients = [socket.socket(socket.AF_UNIX) for n in range(200)]
+for client in clients:
+    client.connect(sys.argv[1])
+print("connected", flush=True)
+while clients:
+    time.sleep(0.2)
+    for client in list(clients):
+        try:
+            client.send(b"x")
+        except OSError:
+            clients.remove(client)
+print("all gone", flush=True)
+"""
 
 
 class Outputs(TestCase):
@@ -177,6 +195,26 @@ class Outputs(TestCase):
             self.assertEqual(result["service"]["pid"], service.process.pid)
             refused = hv.reconcile("trigger", "--config", service.config_path, user="nobody", check=1)
             self.assertIn("only root and the service's own user", refused.stderr)
+
+    def test_who_asks_nothing_keeps_nobody_out(self):
+        """Others hold all the places that there are for them, a byte now and then: who may, has it work, and after a while they are gone."""
+        hv = self.hv
+        if os.geteuid() != 0:
+            self.skipTest("another user needs root")
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        with self.service() as service:
+            service.wait_state(lambda state: state["passes"] > 0)
+            os.chmod(hv.path("run"), 0o755)
+            path = hv.path("run/reconcile/control.sock")
+            with subprocess.Popen([sys.executable, "-c", SILENT, path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, user="nobody") as silent:
+                try:
+                    self.assertEqual(silent.stdout.readline(), b"connected\n")
+                    service.trigger()
+                    self.assertEqual(silent.stdout.readline(), b"all gone\n")
+                    refused = hv.reconcile("trigger", "--config", service.config_path, user="nobody", check=1)
+                    self.assertIn("only root and the service's own user", refused.stderr)  # there is place again
+                finally:
+                    silent.kill()
 
 
 if __name__ == "__main__":
