@@ -55,6 +55,22 @@ Config *config_read(const char *file, Diagnostics *diagnostics, GError **error) 
   return g_steal_pointer(&config);
 }
 
+gboolean config_stay(Config *config, const Config *former) {
+  const Field *connection = table_find(&ServiceSpec_table, "connection");
+  gboolean changed = g_strcmp0(config->spec.connection, former->spec.connection) != 0 || !g_str_equal(config->state_dir, former->state_dir);
+  spec_unset(&ServiceSpec_table, &config->spec, connection);
+  if (given(&former->spec, ServiceSpec, connection))
+    spec_copy_field(&ServiceSpec_table, connection, &former->spec, &config->spec);
+  g_free(config->state_dir);
+  config->state_dir = g_strdup(former->state_dir);
+  return changed;
+}
+
+void config_keep_socket(Config *config, const Config *former) {
+  g_free(config->socket);
+  config->socket = g_strdup(former->socket);
+}
+
 Config *config_ref(const Config *config) {
   g_atomic_int_inc(&((Config *)config)->refs);
   return (Config *)config;

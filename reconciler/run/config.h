@@ -16,6 +16,11 @@ typedef struct {
 
 /* NULL with error; what is wrong in the file goes to diagnostics. */
 Config *config_read(const char *file, Diagnostics *diagnostics, GError **error);
+/* What is open while the service runs stays as it was in the former one: the connection, the state directory. Whether
+ * either was changed. */
+gboolean config_stay(Config *config, const Config *former);
+/* The control socket too, where the new one can't be made. */
+void config_keep_socket(Config *config, const Config *former);
 Config *config_ref(const Config *config);
 void config_free(Config *config); /* by the last owner; accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)

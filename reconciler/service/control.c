@@ -55,11 +55,14 @@ static char *answer(gpointer data, const char *request, int peer_uid) {
   return g_strconcat(text, "\n", NULL);
 }
 
-gboolean control_configure(Service *service, GError **error) {
-  g_clear_pointer(&service->control, request_socket_free);
+gboolean control_configure(Service *service, const char *path, GError **error) {
   SocketProtocol protocol = {.mode = 0666, .answer = answer, .data = service};
-  service->control = request_socket_new(service->config->socket, NULL, 0, &protocol, error);
-  if (!service->control)
+  RequestSocket *control = request_socket_new(path, NULL, 0, &protocol, error);
+  if (!control) {
     g_prefix_error(error, "the control socket can't be made: ");
-  return service->control != NULL;
+    return FALSE;
+  }
+  request_socket_free(service->control);
+  service->control = control;
+  return TRUE;
 }

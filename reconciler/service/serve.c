@@ -130,14 +130,14 @@ static gboolean on_reload(gpointer data) {
     supervisor_ready();
     return G_SOURCE_CONTINUE;
   }
-  const ServiceSpec *now = &config->spec, *before = &service->config->spec;
-  if (g_strcmp0(now->connection, before->connection) != 0 || !g_str_equal(config->state_dir, service->config->state_dir))
+  if (config_stay(config, service->config))
     service_log(LOG_WARNING, NULL, "connection and stateDir are changed by a restart of the service only");
-  gboolean moved = !g_str_equal(config->socket, service->config->socket);
+  if (!g_str_equal(config->socket, service->config->socket) && !control_configure(service, config->socket, &error)) {
+    service_log(LOG_ERR, NULL, "%s: the former one stays", error->message);
+    config_keep_socket(config, service->config);
+  }
   config_free(service->config);
   service->config = config;
-  if (moved && !control_configure(service, &error))
-    service_log(LOG_ERR, NULL, "%s", error->message);
   configure_metrics(service);
   service->forget = TRUE;
   passes_look_at_all(service, "the configuration was read again");
@@ -172,7 +172,7 @@ static gboolean open_all(Service *service, GError **error) {
   service->journal = journal_open(service->config->state_dir, JOURNAL_WRITE, &warning, error);
   if (warning)
     service_log(LOG_WARNING, NULL, "%s", warning);
-  if (!service->journal || (!service->once && !control_configure(service, error)))
+  if (!service->journal || (!service->once && !control_configure(service, service->config->socket, error)))
     return FALSE;
   close_interrupted_run(service->journal);
   const ServiceSpec *spec = &service->config->spec;

@@ -93,4 +93,5 @@ void verdicts_take(Service *service, const RunResult *result, const SourceReadin
 void verdicts_host(Service *service, const char *error);
 
 /* control.c */
-gboolean control_configure(Service *service, GError **error);
+/* Offers the control socket at this path, instead of the former one; which stays where it can't be made. */
+gboolean control_configure(Service *service, const char *path, GError **error);

@@ -2,12 +2,14 @@
 """What the service may do, when, and who else may: policy, suspension, windows, budgets, locks."""
 
 import os
+import shutil
 import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import Service, TestCase, lab, wait_for  # noqa: E402
+import git_lab  # noqa: E402
 
 
 class ServeRules(TestCase):
@@ -33,6 +35,26 @@ class ServeRules(TestCase):
             service.reload(policy={"maxCpus": 4})
             wait_for(lambda: self.exists("large"), service.log)
             self.assertFalse(self.exists("held"))
+
+    def test_what_a_reload_does_not_move(self):
+        """Another state directory isn't locked, and another connection isn't open: both wait for a restart. A socket that can't be
+        made leaves the former one."""
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        repository = git_lab.Repository(hv.path("repository"))
+        self.addCleanup(shutil.rmtree, hv.path("repository"))
+        repository.write("db.yaml", lab.yaml.safe_dump(hv.vm("db", powerState="stopped")))
+        repository.commit()
+        with self.service() as service:
+            wait_for(lambda: self.exists("web"), service.log)
+            os.mkdir(hv.path("in-the-way"))
+            self.addCleanup(os.rmdir, hv.path("in-the-way"))
+            service.reload(stateDir=hv.path("state/other"), socket=hv.path("in-the-way"), source={"git": {"url": repository.url}})
+            wait_for(lambda: self.exists("db"), service.log)
+            self.assertIn("changed by a restart of the service only", service.log())
+            self.assertEqual(service.settle()["stateDir"], hv.path("state/service"))  # by the former socket
+            self.assertFalse(os.path.exists(hv.path("state/other")))
+            self.assertTrue(os.listdir(hv.path("state/service/mirrors")))
 
     def test_restarts_wait_for_their_window(self):
         hv = self.hv
