@@ -9,6 +9,10 @@ gboolean move_context(const ActionContext *context, const Action *action, const 
 /* The machine there; NULL without error: there is none. */
 gboolean move_find_there(virConnectPtr peer, const char *name, virDomainPtr *ret_domain, GError **error);
 
+/* Whether nothing is in the way there: machines of its name or UUID, files of the argument `files`, networks that aren't started,
+ * pools without the room that the arguments `brings.POOL` tell. Libvirt there looks at those pools anew. */
+gboolean move_check_way(const ActionContext *there, const Action *action, virDomainPtr domain, xmlDoc *doc, GError **error);
+
 /* Notes in the record of the copy here that something of the machine is made on another host, and with `arriving`
  * that a copy may run there: from before that is so until it certainly isn't. Whoever sees this copy alone then
  * knows where another one may be. to NULL: nowhere. */

@@ -66,13 +66,11 @@ static gboolean prove_shared(const ActionContext *context, const ActionContext *
 gboolean act_move_check(const ActionContext *context, const Action *action, GError **error) {
   const char *to = act_need(action, "to", error), *pools = act_arg(action, "pools");
   virConnectPtr peer = to ? move_peer(context, action, "to", error) : NULL;
-  g_autoptr(VirDomain) domain = peer ? act_own_domain(context, error) : NULL, other = NULL;
+  g_autoptr(VirDomain) domain = peer ? act_own_domain(context, error) : NULL;
   g_autoptr(xmlDoc) doc = domain ? act_domain_doc(domain, 0, error) : NULL;
   ActionContext there;
-  if (!doc || !move_context(context, action, "to", &there, error) || !move_find_there(peer, context->object->name, &other, error))
+  if (!doc || !move_context(context, action, "to", &there, error) || !move_check_way(&there, action, domain, doc, error))
     return FALSE;
-  if (other)
-    return act_stale(error, "there is a machine of this name on %s", to);
   if (!check_hosts(context, &there, to, error) || !check_machine(peer, doc, to, error) || !check_cpu(peer, doc, to, error))
     return FALSE;
   g_auto(GStrv) names = pools ? g_strsplit(pools, "\n", -1) : NULL;

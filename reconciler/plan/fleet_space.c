@@ -13,9 +13,11 @@ typedef struct {
 static gboolean is_common(const Action *action) { return action->kind == ACTION_MOVE_BASE || action->kind == ACTION_MOVE_FILE; }
 
 static guint64 bytes_of(const Room *room, const Action *action) {
-  const char *bytes = string_map_get(action->args, "bytes"), *pool = string_map_get(action->args, "toPool");
+  const char *bytes = string_map_get(action->args, "bytes"), *freed = string_map_get(action->args, "freed"), *pool = string_map_get(action->args, "toPool");
   g_autofree char *path = g_strconcat(string_map_get(action->args, "to"), " ", string_map_get(action->args, "path"), NULL);
-  return pool == NULL || bytes == NULL || g_hash_table_contains(room->brought, path) ? 0 : g_ascii_strtoull(bytes, NULL, 10);
+  if (pool == NULL || bytes == NULL || g_hash_table_contains(room->brought, path))
+    return 0;
+  return g_ascii_strtoull(bytes, NULL, 10) - (freed != NULL ? g_ascii_strtoull(freed, NULL, 10) : 0);
 }
 
 static guint64 *account(const Room *room, const char *host, const char *pool) {

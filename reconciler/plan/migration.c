@@ -127,7 +127,7 @@ static char *plan_way(Move *move) {
   char *error = move_refusal(move);
   if (error != NULL)
     return error;
-  Action *check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
+  Action *check = move->check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
   if ((error = move_storage(move)) != NULL)
     return error;
   if (!move->live && runs && (error = stop_first(move)) != NULL)
@@ -137,6 +137,8 @@ static char *plan_way(Move *move) {
   move_state_note(move, check);
   if (move->shared->len > 0)
     string_map_set(check->args, "pools", move->shared->str);
+  if (move->left->len > 0)
+    string_map_set(check->args, "files", move->left->str);
   if (move->live && (error = go_live(move)) != NULL)
     return error;
   if (!move->live)

@@ -18,6 +18,7 @@ typedef struct {
   GPtrArray *files;       /* of const ActualVolume *: those of the machine that are copied */
   GString *shared;        /* pools that are relied on to be shared, one a line */
   guint64 bytes;          /* that are copied */
+  Action *check;          /* the first action: what it is told grows with the plan */
   const char *last;       /* id of the last action */
 } Move;
 

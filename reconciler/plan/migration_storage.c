@@ -2,6 +2,7 @@
 #include "state/base_volume.h"
 #include "reconciler/plan/locate.h"
 #include "reconciler/plan/migration.h"
+#include "reconciler/plan/space.h"
 #include "schema/value.h"
 
 static void add_line(GString *text, const char *line) { g_string_append_printf(text, "%s%s", text->len > 0 ? "\n" : "", line); }
@@ -38,11 +39,31 @@ static gboolean has_pool(const Move *move, const ActualVolume *layer, char **ret
   return *ret_error == NULL;
 }
 
-/* There, and whole; as far as can be told before its pool is. */
-static gboolean is_there(const Move *move, const ActualVolume *file) {
+/* As far as can be told before its pool is. NULL: it isn't there. */
+static const ActualVolume *found_there(const Move *move, const ActualVolume *file, gboolean *ret_half_made) {
   const ActualPool *pool = g_hash_table_lookup(move->there->pools, file->pool);
   g_autofree char *marker = g_strconcat(file->name, INCOMPLETE_SUFFIX, NULL);
-  return pool != NULL && g_hash_table_contains(pool->volumes, file->name) && !g_hash_table_contains(pool->volumes, marker);
+  *ret_half_made = pool != NULL && g_hash_table_contains(pool->volumes, marker);
+  return pool != NULL ? g_hash_table_lookup(pool->volumes, file->name) : NULL;
+}
+
+/* There, and whole. */
+static gboolean is_there(const Move *move, const ActualVolume *file) {
+  gboolean half_made;
+  return found_there(move, file, &half_made) != NULL && !half_made;
+}
+
+/* Before a file is copied, what an interrupted copy left of it goes. */
+static void take_room(Move *move, Action *action, const ActualVolume *file, guint64 bytes) {
+  gboolean half_made;
+  const ActualVolume *left = found_there(move, file, &half_made);
+  guint64 freed = left != NULL && half_made ? MIN(left->allocation, bytes) : 0;
+  g_autofree char *key = g_strconcat(SPACE_BRINGS, file->pool, NULL);
+  const char *before = string_map_get(move->check->args, key);
+  if (freed > 0)
+    move_set_number(action, "freed", freed);
+  move_set_number(move->check, key, (before != NULL ? g_ascii_strtoull(before, NULL, 10) : 0) + bytes - freed);
+  move->bytes += bytes;
 }
 
 /* What an earlier move left there, which goes before this one begins (moved.c). */
@@ -64,7 +85,8 @@ static Action *bring(Move *move, ActionKind kind, const ActualVolume *file, cons
   string_map_set(action->args, "path", file->path);
   move_set_number(action, "size", file->physical);
   move_set_number(action, "bytes", there ? 0 : file->physical);
-  move->bytes += copies ? file->physical : 0;
+  if (copies)
+    take_room(move, action, file, file->physical);
   build_wait(action, brought);
   build_ready(move->builder, KIND_IMAGE, key, action);
   return action;
@@ -120,7 +142,7 @@ static void move_volume(Move *move, const ActualVolume *file) {
   string_map_set(action->args, "path", file->path);
   move_set_number(action, "bytes", file->allocation);
   move_set_number(action, move->live ? "capacity" : "size", move->live ? file->capacity : file->physical);
-  move->bytes += file->allocation;
+  take_room(move, action, file, file->allocation);
   if (!move->live)
     return;
   string_map_set(action->args, "format", file->format);

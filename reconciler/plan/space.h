@@ -10,6 +10,9 @@
 #include "reconciler/plan/plan.h"
 #include "state/actual.h"
 
+/* How much a move brings to which pool of another host: its check has an argument of this prefix and the pool's name for each. */
+#define SPACE_BRINGS "brings."
+
 /* Why the plan doesn't fit, with ret_pool the pool concerned; NULL: it does. */
 char *space_check(const Actual *actual, const Plan *plan, char **ret_pool);
 /* The most that an action writes into a pool, in bytes; 0: nothing that counts. */

@@ -101,6 +101,8 @@ class Refused(MoveCase):
         with self.refused("its network inner isn't on lab-b"):
             self.write(self.machine("lab-a", interfaces=net), network)
             self.apply()
+        with self.refused("its network inner isn't started on lab-b", machine=self.machine("lab-b", interfaces=net)):
+            self.other.conn.networkDefineXML("<network><name>inner</name></network>")
         self.change(interfaces=[])
         with self.refused("in no storage pool"):
             self.hv.run("mkdir", "-p", "/var/lib/libvirt/aside")
@@ -119,6 +121,68 @@ class Refused(MoveCase):
             self.hv.run("sh", "-c", f"cd {POOL} && mv web-vda.qcow2 web-vda.below.qcow2 && qemu-img create -q -f qcow2 -F qcow2 "
                         f"-b {POOL}/web-vda.below.qcow2 web-vda.qcow2")
             self.hv.conn.storagePoolLookupByName("moving").refresh()
+
+    def test_room_that_an_interrupted_copy_takes(self):
+        """It goes before the next one begins."""
+        self.hv.run("qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 8M", f"{POOL}/web-vdb.qcow2")
+        self.hv.conn.storagePoolLookupByName("moving").refresh()
+        with self.small("28M"):
+            self.write(self.machine("lab-b"))
+            self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": "move: volume copied#3"})
+            self.assertIn("web-vdb.qcow2.incomplete", self.files(self.other))
+            self.there("moving").refresh()
+            self.apply()
+            self.assert_moved()
+
+    @contextlib.contextmanager
+    def small(self, size):
+        """The pool on lab-b, with so much room."""
+        self.other.run("mkdir", "-p", POOL)
+        self.other.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", POOL)
+        try:
+            yield
+        finally:
+            self.other.run("umount", "-l", POOL)
+
+    def test_what_comes_meanwhile(self):
+        """Between plan and move: the machine isn't even stopped."""
+        network = document("Network", "inner", {"mode": "isolated", "hosts": ["lab-a"]})
+        self.pool["spec"].update(hosts=["lab-a"])
+        spec = {"migration": {"mode": "cold"}, "interfaces": [{"name": "eth0", "network": "inner"}]}
+        with self.small("64M"):
+            self.come_and_go(network, spec)
+
+    def come_and_go(self, network, spec):
+        self.write(MoveCase.machine(self, "lab-a", **spec), network)
+        self.apply()
+        self.write(MoveCase.machine(self, "lab-b", **spec), network)
+        inner = self.other.conn.networkDefineXML("<network><name>inner</name></network>")
+        inner.create()
+        pool = self.there("moving")
+        saved, recorder, files = self.hv.path("plan.json"), self.recorder(), self.files(self.hv)
+        self.run_product("--dry-run", "--plan-out", saved, status=2)
+        twin = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).replace("<name>web</name>", "<name>twin</name>")
+        volume = "<volume><name>web-vdb.qcow2</name><capacity>1024</capacity></volume>"
+        for reason, come, go in [
+                ("there is a machine of this name on lab-b", lambda: self.other.define("web"), lambda: self.other.domain("web").undefine()),
+                ("lab-b has a machine twin with its UUID", lambda: self.other.conn.defineXML(twin), lambda: self.other.domain("twin").undefine()),
+                (f"there is a file {POOL}/web-vdb.qcow2 on lab-b already", lambda: pool.createXML(volume),
+                 lambda: pool.storageVolLookupByName("web-vdb.qcow2").delete()),
+                (f"there is a file {POOL}/web-vda.qcow2 on lab-b already", lambda: self.other.run("touch", f"{POOL}/web-vda.qcow2"),
+                 lambda: self.other.run("rm", f"{POOL}/web-vda.qcow2")),
+                ("which has", lambda: self.other.run("sh", "-c", f"! dd if=/dev/zero of={POOL}/filler status=none 2>&1"),
+                 lambda: self.other.run("rm", f"{POOL}/filler")),
+                ("its network inner isn't started on lab-b", inner.destroy, inner.create),
+                ("on lab-b: storage pool moving isn't active", pool.destroy, pool.create)]:
+            with self.subTest(reason):
+                come()
+                told = self.hv.reconcile("-o", "json", "--plan", saved, env=self.env, check=3).json()
+                go()
+                self.assertIn(reason, " ".join(each.get("message") or "" for each in told["results"]))
+                self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-a"], files, []])
+        self.assertEqual(recorder.stopped_events("web"), [])
+        self.hv.reconcile("--plan", saved, env=self.env, check=0)
+        self.assert_moved()
 
     def test_sharing_that_is_untrue(self):
         """Each host has a pool of that name at that path, and neither sees the other's files: nothing is moved, or left."""
@@ -163,6 +227,22 @@ class Refused(MoveCase):
             xml = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             self.hv.conn.defineXML(re.sub(r"<cpu .*?</cpu>|<cpu [^>]*/>", cpu, xml, flags=re.S))
             self.assertIn("amx-tile", self.hv.domain("web").XMLDesc())
+
+    def test_without_its_machine_type(self):
+        """Last of the class: looking at another QEMU takes libvirt seconds. A QEMU that lacks the type, and a libvirtd that says
+        it is older; all else of them is as ever."""
+        with self.refused("lab-b has libvirt 8.10: at least 9.0 is needed"):
+            self.other.preload = os.path.join(os.environ["RECONCILE_BUILD"], "tests/old_libvirt.so")
+            self.other.restart_daemon()
+            self.other.run("sh", "-c", "echo 8010000 >/run/libvirt-version")
+        self.other.run("rm", "/run/libvirt-version")
+        self.plan(status=2)
+        qemu, another = "/usr/bin/qemu-system-x86_64", self.other.path("another-qemu")
+        with self.refused("lab-b has no machines of type pc-i440fx-7.2 (x86_64, qemu): its QEMU is another one"):
+            self.other.run("sh", "-c", f"sed -b 's/pc-i440fx-7[.]2/pc-i440fx-9.9/g' {qemu} >{another} && chmod +x {another}")
+            self.other.run("mount", "--bind", another, qemu)
+            self.addCleanup(self.other.run, "umount", qemu)
+            self.assertIn("pc-i440fx-9.9", self.other.conn.getCapabilities())
 
 
 if __name__ == "__main__":

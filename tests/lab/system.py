@@ -81,6 +81,7 @@ class SystemHypervisor(Hypervisor):
         self.name = name
         self.hosts = [("127.0.0.1", "localhost"), ("127.0.1.1", name), *hosts]
         self.settings = settings
+        self.preload = ""  # a library, for the daemon when it is launched
         self.keeper = None
         super().__init__()
 
@@ -127,7 +128,7 @@ class SystemHypervisor(Hypervisor):
             file.write(QEMU_CONF.format(controllers='"cpu"' if self.cpu_group else "", hugepages=self.path("hugepages")) + self.settings)
 
     def _launch(self):
-        self._launch_as([*self.inside(), "taskset", "-c", "0", "libvirtd", "--listen", "--timeout", "1800"])
+        self._launch_as([*self.inside(), "env", "LD_PRELOAD=" + self.preload, "taskset", "-c", "0", "libvirtd", "--listen", "--timeout", "1800"])
 
     def inside(self):
         """The start of a command line that shall run on this host."""
