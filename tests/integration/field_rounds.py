@@ -61,6 +61,26 @@ def changed_outside(before, after, allowed):
     return outside
 
 
+def devices(xml):
+    """The devices of a machine, each as its lines."""
+    blocks = []
+    for line in xml[xml.index("  <devices>\n") + len("  <devices>\n"):xml.index("\n  </devices>")].split("\n"):
+        if re.match(r"    <[^/]", line):
+            blocks.append(line)
+        else:
+            blocks[-1] += "\n" + line
+    return blocks
+
+
+def changed_devices(before, after):
+    """How many devices aren't as they were, the ones that came and the ones that went for themselves."""
+    went = came = 0
+    for kind, i, j, k, l in difflib.SequenceMatcher(None, devices(before), devices(after), autojunk=False).get_opcodes():
+        if kind != "equal":
+            went, came = went + j - i, came + l - k
+    return max(went, came)
+
+
 def difference(before, after):
     return "\n".join(difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=1))
 
@@ -183,7 +203,7 @@ class FieldRounds(lab.TestCase):
         chosen = os.environ.get("FIELD")
         wanted = [field for field in wanted if not chosen or re.search(chosen, field.path)]
         if "<domain type='kvm'" not in self.hv.conn.getCapabilities():
-            wanted = [field for field in wanted if not field.kvm]
+            wanted = self.without("no KVM here", wanted, lambda field: field.kvm)
         for kind in sorted({(field.variant, self.is_idle(field)) for field in wanted}):
             todo = [field for field in wanted if (field.variant, self.is_idle(field)) == kind]
             size = self.machines if kind[1] or self.power == "stopped" else self.guests
@@ -191,6 +211,13 @@ class FieldRounds(lab.TestCase):
                 batch, todo = todo[:size], todo[size:]
                 self.try_batch(batch, attempt)
             self.forget()
+
+    def without(self, why, fields, needs):
+        """Those that need nothing that isn't here; tests/run tells the others in its summary."""
+        left_out = [field.path for field in fields if needs(field)]
+        if left_out:
+            print(f"\nskipped: {why}: {', '.join(left_out)}", flush=True)
+        return [field for field in fields if not needs(field)]
 
     def try_batch(self, batch, attempt):
         try:
@@ -214,6 +241,12 @@ class FieldRounds(lab.TestCase):
             changes = [change for change in found["fields"] if only(change)]
             self.assertEqual({change["path"] for change in changes}, field.paths, f"{field}: {changes}")
             self.assertEqual(found["change"], "update", f"{field}: {found}")
+
+    def assert_only(self, field, before, after, plugged=()):
+        """Nothing differs but the field's elements, and those of no more devices than the plan named."""
+        changed = difference(before, after)
+        self.assertEqual(changed_outside(before, after, field.xml | set(plugged)), [], f"{field} changed more than {field.xml}:\n{changed}")
+        self.assertLessEqual(changed_devices(before, after), field.devices, f"{field} changed more devices:\n{changed}")
 
     def assert_in_sync(self, plan):
         self.assertEqual(plan["actions"], [])

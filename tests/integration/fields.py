@@ -132,6 +132,12 @@ class Field:
     def row(self):
         return re.sub(r"\[[^]]*\]", "[]", self.path)
 
+    @property
+    def devices(self):
+        """How many devices may change: those that the plan names, or each kind that comes along (a sound
+        backend with a display)."""
+        return max(len(self.paths), len(self.xml)) if self.xml else 0
+
     def document(self, document, value):
         """Edits the document of a machine so that it gives `value`."""
         spec = document["spec"]
@@ -185,6 +191,7 @@ USB = "needs a USB device of the host"
 # The machine that has nearly everything.
 
 NIC = "interfaces[eth1]"
+BLANK = {"pool": "lab", "size": "16MiB"}
 BOOTED = f"{CMDLINE} {CPUS_STAY}"
 
 def base(hv, name, variant="pc"):
@@ -492,45 +499,45 @@ FIELDS = [
     later("filesystems[shared].driver", None, "virtiofs", "filesystem", context={"memory.shared": True}, root=True),
     later("filesystems[shared].readOnly", None, True, "filesystem"),
     Group("migration"),
-    Untried("migration.mode", "see test_migration.py"),
-    Untried("migration.bandwidth", "see test_migration_live.py"),
-    Untried("migration.maxDowntime", "see test_migration_live.py"),
-    Untried("migration.timeout", "see test_migration_live.py"),
-    Untried("migration.postCopy", "see test_migration_live.py"),
-    Untried("migration.autoConverge", "see test_migration_live.py"),
-    Untried("migration.compression", "see test_migration_live.py"),
-    Untried("migration.parallel", "see test_migration_live.py"),
-    Untried("migration.postCopyBandwidth", "see test_migration_live.py"),
-    Untried("migration.autoConvergeInitial", "see test_migration_live.py"),
-    Untried("migration.autoConvergeIncrement", "see test_migration_live.py"),
-    Untried("migration.compressionLevel", "see test_migration_live.py"),
-    Untried("migration.compressionThreads", "see test_migration_live.py"),
-    Untried("migration.decompressionThreads", "see test_migration_live.py"),
-    Untried("migration.compressionCache", "see test_migration_live.py"),
-    Untried("migration.zeroCopy", "see test_migration_live.py"),
-    Untried("migration.synchronousWrites", "see test_migration_live.py"),
+    record("migration.mode", None, "cold"),
+    record("migration.bandwidth", None, "100MiB/s"),
+    record("migration.maxDowntime", "500ms", "1s"),
+    record("migration.timeout", None, "5m"),
+    record("migration.postCopy", None, True),
+    record("migration.autoConverge", None, True),
+    record("migration.compression", None, "xbzrle"),
+    record("migration.parallel", None, 4),
+    record("migration.postCopyBandwidth", None, "10MiB/s", context={"migration.postCopy": True}),
+    record("migration.autoConvergeInitial", 20, 30, context={"migration.autoConverge": True}),
+    record("migration.autoConvergeIncrement", 10, 20, context={"migration.autoConverge": True}),
+    record("migration.compressionLevel", None, 2, context={"migration.compression": "mt"}),
+    record("migration.compressionThreads", None, 2, context={"migration.compression": "mt"}),
+    record("migration.decompressionThreads", None, 2, context={"migration.compression": "mt"}),
+    record("migration.compressionCache", None, "128MiB", context={"migration.compression": "xbzrle"}),
+    record("migration.zeroCopy", None, True, context={"migration.parallel": 2}),
+    record("migration.synchronousWrites", None, True),
     Group("placement"),
     Untried("placement.failBack", "see test_drain.py"),
     Untried("placement.host", "see test_fleet.py"),
     Untried("placement.selector", "see test_fleet.py"),
     # What is done to chains and snapshots has tests of its own, with guests that know their content.
     Group("chain"),
-    Untried("chain.maxDepth", "see test_chain.py"),
-    Untried("chain.onExceed", "see test_chain.py"),
-    Untried("chain.handMade", "see test_chain.py"),
-    Untried("chain.bandwidth", "see test_chain.py"),
+    record("chain.maxDepth", 3, 4),
+    record("chain.onExceed", "report", "commit", context={"chain.maxDepth": 3}),
+    record("chain.handMade", None, "merge"),
+    record("chain.bandwidth", "10MiB/s", "20MiB/s"),
     Group("snapshots[]"),
     Untried("snapshots[].name", "see test_snapshots.py"),
-    Untried("snapshots[].description", "see test_snapshots.py"),
-    Untried("snapshots[].memory", "see test_snapshots.py"),
-    Untried("snapshots[].disks", "see test_snapshots.py"),
-    Untried("snapshots[].quiesce", "see test_snapshots.py"),
-    Untried("snapshots[].mode", "see test_snapshots.py"),
+    Untried("snapshots[].description", "see test_actions_snapshot.py"),
+    Untried("snapshots[].memory", "see test_snapshots_removed.py"),
+    Untried("snapshots[].disks", "see test_snapshots_removed.py"),
+    Untried("snapshots[].quiesce", "see test_snapshots_quiesced.py"),
+    Untried("snapshots[].mode", "see test_snapshots_removed.py"),
     Group("snapshotPolicy"),
-    Untried("snapshotPolicy.every", "see test_snapshots.py"),
-    Untried("snapshotPolicy.keep", "see test_snapshots.py"),
-    Untried("snapshotPolicy.prefix", "see test_snapshots.py"),
-    Untried("snapshotPolicy.quiesce", "see test_snapshots.py"),
+    Untried("snapshotPolicy.every", "see test_snapshots_policy.py"),
+    Untried("snapshotPolicy.keep", "see test_snapshots_policy.py"),
+    Untried("snapshotPolicy.prefix", "see test_snapshots_policy.py"),
+    Untried("snapshotPolicy.quiesce", "see test_snapshots_policy.py"),
     Group("revert"),
     Untried("revert.to", "see test_revert.py"),
     Untried("revert.request", "see test_revert.py"),
@@ -541,10 +548,11 @@ FIELDS = [
     Untried("exports[].to", "see test_exports.py"),
     Untried("exports[].format", "see test_exports.py"),
     Untried("exports[].compress", "see test_exports.py"),
-    Untried("disks[].filesystem", "see test_disk_kinds.py"),
-    Untried("disks[].label", "see test_disk_kinds.py"),
-    Untried("disks[].ephemeral", "see test_disk_kinds.py"),
-    Untried("disks[].stateless", "see test_disk_kinds.py"),
+    never("disks[vdf].filesystem", "ext4", "swap", "a disk is formatted when it is made", context={"disks[vdf]": BLANK}),
+    never("disks[vdf].label", "first", "second", "a disk is labelled when it is made",
+          context={"disks[vdf]": {**BLANK, "filesystem": "swap"}}),
+    record("disks[vdf].ephemeral", None, True, context={"disks[vdf]": BLANK}),
+    later("disks[vdf].stateless", None, True, "disk", context={"disks[vdf]": BLANK}),
     Group("devices"),
     later("devices.extra", None, ["<panic model='isa'/>"], "panic"),
 ]

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import libvirt
 
 import lab
-from field_rounds import PLAIN, FieldRounds, changed_outside, difference
+from field_rounds import PLAIN, FieldRounds, changed_devices, difference
 from fields import FIELDS, Field
 
 
@@ -99,10 +99,10 @@ class Running(FieldRounds):
         after, live_after = self.dump(batch), self.dump(batch, 0)
         for name, field in batch:
             changed = difference(live[name], live_after[name])
-            self.assertEqual(changed_outside(before[name], after[name], field.xml), [],
-                             f"{field}:\n{difference(before[name], after[name])}")
-            allowed = field.xml | {"alias", "address", "target", "source"}  # of a device that was plugged anew
-            self.assertEqual(changed_outside(live[name], live_after[name], allowed), [], f"{field}:\n{changed}")
+            self.assert_only(field, before[name], after[name])
+            # Of a device that was plugged anew, and of no other.
+            anew = {"alias", "address", "target", "source"} if changed_devices(before[name], after[name]) else ()
+            self.assert_only(field, live[name], live_after[name], anew)
             if field.effect != "live":
                 self.assertEqual(live[name], live_after[name], f"{field} changed what runs:\n{changed}")
             elif field.xml:
@@ -164,12 +164,9 @@ class RunningSystem(Running):
             self.hv.run("tc", "qdisc", "add", "dev", "link-a", "root", "sfq")
             shaping = True
         except (OSError, subprocess.CalledProcessError):
-            print("without bandwidths: no traffic shaping here", end=" ")
             shaping = False
-        if not self.hv.cpu_group:
-            print("without shares of the CPU: no control groups here", end=" ")
-        self.try_all([field for field in wanted(root=True)
-                      if (shaping or not field.shaping) and (self.hv.cpu_group or not field.groups)], self.change)
+        fields = self.without("no traffic shaping here", wanted(root=True), lambda field: field.shaping and not shaping)
+        self.try_all(self.without("no control groups here", fields, lambda field: field.groups and not self.hv.cpu_group), self.change)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab
-from field_rounds import FieldRounds, changed_outside, difference
+from field_rounds import FieldRounds, difference
 from fields import FIELDS, Field
 
 
@@ -32,8 +32,7 @@ class Stopped(FieldRounds):
         self.assert_in_sync(self.plan(0))
         after = self.dump(batch)
         for name, field in batch:
-            self.assertEqual(changed_outside(before[name], after[name], field.xml), [],
-                             f"{field} changed more than {field.xml}:\n{difference(before[name], after[name])}")
+            self.assert_only(field, before[name], after[name])
             self.assertEqual(before[name] != after[name], bool(field.xml),
                              f"{field}:\n{difference(before[name], after[name])}")
         back = [(name, field) for name, field in batch if not field.one_way]
@@ -57,7 +56,7 @@ class Stopped(FieldRounds):
         self.assert_same([(name, field) for name, field in batch if field.removed == "stays" or not field.xml], before)
         for name, field in batch:
             if field.removed == "reset" and field.xml:
-                self.assertEqual(changed_outside(before[name], after[name], field.xml), [], field)
+                self.assert_only(field, before[name], after[name])
                 self.assertNotEqual(before[name], after[name], f"{field} is still there")
 
     def assert_same(self, batch, before):
@@ -70,8 +69,11 @@ class Stopped(FieldRounds):
 
 
 class Refused(FieldRounds):
-    """What a machine keeps from its making."""
+    """What a machine keeps from its making, whether it runs or not."""
     machines = 1
+
+    def is_idle(self, field):
+        return True
 
     def refuse(self, batch):
         (name, field), = batch
@@ -85,11 +87,12 @@ class Refused(FieldRounds):
         self.assertEqual(self.hv.domain(name).XMLDesc(), before)
 
     def test_each_field(self):
-        for field in FIELDS:
-            if isinstance(field, Field) and field.why:
-                with self.subTest(field=field.path):
-                    self.forget()
-                    self.try_all([field], self.refuse)
+        for self.power in ("stopped", "running"):
+            for field in FIELDS:
+                if isinstance(field, Field) and field.why:
+                    with self.subTest(field=field.path, power=self.power):
+                        self.forget()
+                        self.try_all([field], self.refuse)
 
     def test_another_name(self):
         """Another name is another machine, and the first one is left alone."""

@@ -4,6 +4,7 @@ none beside: a new row comes with a test of it."""
 
 import json
 import os
+import re
 import sys
 import unittest
 
@@ -27,6 +28,13 @@ class Table(unittest.TestCase):
             reasons = [entry.stopped, entry.running] if isinstance(entry, Field) else [getattr(entry, "why", True)]
             for reason in reasons:
                 self.assertTrue(reason is True or (isinstance(reason, str) and reason), entry.row)
+
+    def test_pointers_lead_to_the_field(self):
+        """A test that is said to try a field names it."""
+        for entry in FIELDS:
+            for file in re.findall(r"test_\w+\.py", getattr(entry, "why", None) or ""):
+                with self.subTest(row=entry.row), open(os.path.join(os.path.dirname(os.path.abspath(__file__)), file), encoding="utf-8") as test:
+                    self.assertRegex(test.read(), rf"\b{entry.row.rsplit('.', 1)[-1]}(\"\]?[:,]|=)")
 
     def test_effects_are_as_documented(self):
         """A change that reaches a running machine at once by the reference does

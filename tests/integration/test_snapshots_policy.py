@@ -32,6 +32,11 @@ class ByTheClock(SnapshotCase):
         self.assertEqual(len(self.chain("web-vda.hourly-20260110T040640Z.qcow2")), 3)
         self.assertEqual(self.at(start + 5 * 3600 - 120), ["hourly-20260110T000640Z", "hourly-20260110T040640Z"])  # the clock went back
         self.assertEqual(self.guest.do("sum", "vda"), now)
+        policy = {"every": "1h", "keep": 2, "prefix": "hourly", "quiesce": "required"}
+        self.declare(snapshotPolicy=policy)  # and the guest has no agent
+        result = self.hv.reconcile(self.hv.path("specs"), check=3, env={**self.hv.env, "RECONCILE_NOW": str(start + 7 * 3600)})
+        self.assertIn("agent", result.stdout + result.stderr)
+        self.assertEqual(self.snapshots(), ["hourly-20260110T000640Z", "hourly-20260110T040640Z"])
         self.options.pop("snapshotPolicy")
         self.apply()
         self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
