@@ -2,6 +2,7 @@
 #include "state/ownership.h"
 #include "schema/canonical.h"
 #include "state/leaving.h"
+#include "state/pulled.h"
 #include "state/xml_tree.h"
 
 #include <string.h>
@@ -147,6 +148,7 @@ Ownership *ownership_read(xmlNode *domain, GError **error) {
 void ownership_write(xmlNode *domain, const Ownership *ownership) {
   Record record = record_of(ownership);
   leaving_remove(domain);
+  pulled_remove(domain);
   record_write(domain, &record);
 }
 

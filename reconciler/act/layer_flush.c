@@ -2,6 +2,7 @@
 
 #include "reconciler/act/block_job.h"
 #include "reconciler/act/layer_merge.h"
+#include "reconciler/act/layer_pulled.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/left_layer.h"
 #include "reconciler/act/machine_idle.h"
@@ -26,32 +27,21 @@ char *layer_flush_path(const DiskLayers *layers) {
 }
 
 /* QEMU writes down what lies beneath it. */
-static gboolean put_on(const DiskLayers *layers, const char *path, GError **error) {
+gboolean layer_put_on(virDomainPtr domain, const GPtrArray *disks, const char *target, const char *path, GError **error) {
   g_autoptr(ActualSnapshot) snapshot = snapshot_new(LAYER_NAME, NULL);
-  const char *target = layers->chain.disk->target;
-  for (guint i = 0; i < layers->now->disks->len; i++) {
-    const ActualDisk *disk = layers->now->disks->pdata[i];
-    snapshot_add_disk(snapshot, disk->target, FALSE, g_str_equal(disk->target, target) ? path : NULL);
+  snapshot_add_disk(snapshot, target, FALSE, path);
+  for (guint i = 0; disks && i < disks->len; i++) {
+    const ActualDisk *disk = disks->pdata[i];
+    if (!g_str_equal(disk->target, target))
+      snapshot_add_disk(snapshot, disk->target, FALSE, NULL);
   }
   g_autofree char *xml = snapshot_xml_new(snapshot);
   const guint flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
   /* All that was copied may have to be written. */
-  g_autoptr(VirDomainSnapshot) taken = LIFE_LONG(virDomainSnapshotCreateXML(layers->domain, xml, flags));
+  g_autoptr(VirDomainSnapshot) taken = LIFE_LONG(virDomainSnapshotCreateXML(domain, xml, flags));
   FAULT("layers: flushed");
   return taken || libvirt_fail(error, "cannot put a layer on disk %s of domain %s for a moment, so that QEMU writes down what was copied into it", target,
-                               layers->now->name);
-}
-
-static gboolean forget(FactsSpec *facts, gconstpointer target) {
-  const DiskFact none = { .target = target, .part = DiskFactSpec_flushing };
-  return disk_facts_set(facts, &none);
-}
-
-static gboolean note_end(const DiskLayers *layers, GError **error) {
-  if (!act_change_facts(layers->domain, forget, layers->chain.disk->target, error))
-    return FALSE;
-  FAULT("layers: flush noted");
-  return TRUE;
+                               virDomainGetName(domain));
 }
 
 /* libvirtd may have died between its note of what runs and the definition: shut down meanwhile, the machine would start on what it
@@ -77,7 +67,7 @@ static gboolean merge_back(const ActionContext *context, const Action *action, c
     if (!define_layer(&layers, path, beneath, error) || !layer_merge(context, action, &merge, error))
       return FALSE;
   }
-  return note_end(&layers, error) && layers_remove(context, target, error);
+  return pull_forget(&layers, error) && layers_remove(context, target, error);
 }
 
 /* A layer that libvirt has never told of. */
@@ -102,15 +92,18 @@ static gboolean go_on(const DiskLayers *layers, const Action *action, const char
   if (chain_find(&layers->chain, path) >= 0)
     return merge_back(layers->context, action, target, path, error);
   if (disk_facts_leaving(layers->facts, target, path)) /* it was merged back */
-    return note_end(layers, error) && layers_remove(layers->context, target, error);
+    return pull_forget(layers, error) && layers_remove(layers->context, target, error);
   if (has_job)
     return TRUE;
   if (!put_away(layers, path, error))
     return FALSE;
-  /* Where it isn't pulled there is nothing to write down; what doesn't run has written all when it ended. */
-  if (!layers->now->active || layers->chain.disk->chain->len > 1)
-    return note_end(layers, error);
-  return put_on(layers, path, error) && merge_back(layers->context, action, target, path, error);
+  /* Where it isn't pulled there is nothing to write down. */
+  if (layers->chain.disk->chain->len > 1)
+    return pull_forget(layers, error);
+  if (!layers->now->active)
+    return pull_again(layers, action, error) && put_away(layers, path, error) && pull_forget(layers, error);
+  return pull_check_same_qemu(layers, error) && layer_put_on(layers->domain, layers->now->disks, target, path, error) &&
+         merge_back(layers->context, action, target, path, error);
 }
 
 /* Of a machine that runs. */

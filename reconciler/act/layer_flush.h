@@ -8,6 +8,7 @@
  * back: a next run goes on with it. It is named as leaving too only when libvirt has told that the machine is on it (layer_merge):
  * until then libvirtd may die at the switch, and not know of it, and what the guest wrote would be in that file alone. So one that
  * isn't noted as leaving goes only when nobody has it open and nobody wrote to it (left_layer.h).
+ * If QEMU has died or ended before it was flushed, what is missing is pulled once more (layer_pulled.h).
  *
  * Nothing that lay beneath the disk is deleted meanwhile (layers_remove). */
 #pragma once
@@ -15,6 +16,8 @@
 
 /* Where the layer goes: beside the disk, or where that is a device, beside the uppermost layer that isn't. NULL: nowhere. */
 char *layer_flush_path(const DiskLayers *layers);
+/* Puts it on the disk of a machine that has these disks (ActualDisk *; NULL: only that one): then QEMU has flushed the disk. */
+gboolean layer_put_on(virDomainPtr domain, const GPtrArray *disks, const char *target, const char *path, GError **error);
 /* Where our record says that it is still to be done. Nothing to do, or a block job is still running: TRUE. Refused where the
  * machine may have been on the layer without libvirt's knowledge. */
 gboolean layer_flush(const ActionContext *context, const Action *action, const char *target, GError **error);

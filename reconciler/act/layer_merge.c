@@ -3,6 +3,7 @@
 #include "reconciler/act/block_job.h"
 #include "reconciler/act/layer_flush.h"
 #include "reconciler/act/layer_guard.h"
+#include "reconciler/act/layer_pulled.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/point_disk.h"
@@ -40,18 +41,12 @@ static gboolean check_free(const DiskLayers *layers, const char *path, GError **
                     volume ? "exists, and would be in the way of a layer: move it away" : "is in no active storage pool");
 }
 
-/* Before the pull: one that isn't known to be flushed is never found without that. */
 static gboolean note_flushing(const DiskLayers *layers, GError **error) {
   g_autofree char *path = layer_flush_path(layers);
-  const char *const paths[] = { path, NULL };
-  const DiskFact fact = { .target = layers->chain.disk->target, .part = DiskFactSpec_flushing, .paths = paths };
   if (!path)
     return act_refuse(error, "disk %s of domain %s can't be flattened while it runs: none of its layers is a file in a storage pool, beside which "
-                      "there was room for another one", fact.target, layers->now->name);
-  if (!check_free(layers, path, error) || !act_change_facts(layers->domain, disk_facts_set, &fact, error))
-    return FALSE;
-  FAULT("layers: flush begun");
-  return TRUE;
+                      "there was room for another one", layers->chain.disk->target, layers->now->name);
+  return check_free(layers, path, error) && pull_note(layers, path, error);
 }
 
 static gboolean run_job(const ActionContext *context, const Action *action, virDomainPtr domain, gconstpointer job, GError **error) {
@@ -61,7 +56,8 @@ static gboolean run_job(const ActionContext *context, const Action *action, virD
 static gboolean run_anywhere(const ActionContext *context, const Action *action, const DiskLayers *layers, const BlockJob *job, GError **error) {
   if (layers->now->active)
     return block_job_run(context, action, layers->domain, job, error);
-  return offline_run(context, action, layers->domain, job->target, run_job, job, error);
+  const OfflineDisk disk = { .target = job->target };
+  return offline_run(context, action, layers->domain, &disk, run_job, job, error);
 }
 
 /* The definition names the layer that is on top now, and none of the old chain. libvirt sees to the former

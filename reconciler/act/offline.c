@@ -21,8 +21,17 @@ static void copy_attribute(xmlNode *from, xmlNode *to, const char *name) {
     xml_set_attribute(to, name, value);
 }
 
+/* libvirt believes it rather than the file of the disk; of what is beneath that again, it asks the files. */
+static void add_beneath(xmlNode *disk, const OfflineDisk *wanted) {
+  gboolean device = g_str_has_prefix(wanted->beneath, "/dev/");
+  xmlNode *beneath = add_child(disk, "backingStore", NULL);
+  xml_set_attribute(beneath, "type", device ? "block" : "file");
+  xml_set_attribute(add_child(beneath, "format", NULL), "type", wanted->format);
+  xml_set_attribute(add_child(beneath, "source", NULL), device ? "dev" : "file", wanted->beneath);
+}
+
 /* Which file, how it is read, and its name in the helper; nothing of what only the guest would notice. */
-static void add_disk(xmlNode *devices, xmlNode *disk, const char *target, gboolean read_only) {
+static void add_disk(xmlNode *devices, xmlNode *disk, const OfflineDisk *wanted, gboolean read_only) {
   xmlNode *copy = add_child(devices, "disk", NULL), *driver = xml_first_child(disk, "driver");
   copy_attribute(disk, copy, "type");
   xml_set_attribute(copy, "device", "disk");
@@ -32,8 +41,10 @@ static void add_disk(xmlNode *devices, xmlNode *disk, const char *target, gboole
   copy_attribute(driver, own, "cache");
   copy_attribute(driver, own, "discard");
   copy_child(disk, copy, "source");
+  if (wanted->beneath)
+    add_beneath(copy, wanted);
   xmlNode *name = add_child(copy, "target", NULL);
-  xml_set_attribute(name, "dev", target);
+  xml_set_attribute(name, "dev", wanted->target);
   xml_set_attribute(name, "bus", "virtio");
   if (read_only)
     add_child(copy, "readonly", NULL);
@@ -52,7 +63,7 @@ static void add_platform(xmlNode *helper, xmlNode *machine) {
       xmlAddChild(helper, xmlDocCopyNode(label, helper->doc, 1));
 }
 
-static char *helper_text(const char *name, xmlNode *machine, xmlNode *disk, const char *target, gboolean read_only) {
+static char *helper_text(const char *name, xmlNode *machine, xmlNode *disk, const OfflineDisk *wanted, gboolean read_only) {
   g_autoptr(xmlDoc) doc = xmlNewDoc((const xmlChar *)"1.0");
   xmlNode *helper = xmlNewDocNode(doc, NULL, (const xmlChar *)"domain", NULL);
   g_autofree char *own = helper_name(name);
@@ -65,7 +76,7 @@ static char *helper_text(const char *name, xmlNode *machine, xmlNode *disk, cons
   add_platform(helper, machine);
   xmlNode *devices = add_child(helper, "devices", NULL);
   copy_child(xml_first_child(machine, "devices"), devices, "emulator");
-  add_disk(devices, disk, target, read_only);
+  add_disk(devices, disk, wanted, read_only);
   xmlNode *usb = add_child(devices, "controller", NULL);
   xml_set_attribute(usb, "type", "usb");
   xml_set_attribute(usb, "model", "none");
@@ -117,27 +128,27 @@ gboolean offline_end(const ActionContext *context G_GNUC_UNUSED, virDomainPtr ma
   return find_helper(machine, &helper, error) && (!helper || end(helper, error));
 }
 
-static virDomainPtr begin(virDomainPtr machine, const char *target, gboolean read_only, GError **error) {
+static virDomainPtr begin(virDomainPtr machine, const OfflineDisk *wanted, gboolean read_only, GError **error) {
   const char *name = virDomainGetName(machine);
   g_autoptr(xmlDoc) doc = act_domain_doc(machine, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, error);
   xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-  xmlNode *disk = root ? xml_map_find_device(table_find(&VmSpec_table, "disks"), root, target) : NULL;
+  xmlNode *disk = root ? xml_map_find_device(table_find(&VmSpec_table, "disks"), root, wanted->target) : NULL;
   if (root && !disk)
-    act_stale(error, "domain %s has no disk %s any more", name, target);
+    act_stale(error, "domain %s has no disk %s any more", name, wanted->target);
   if (!disk)
     return NULL;
-  g_autofree char *text = helper_text(name, root, disk, target, read_only);
+  g_autofree char *text = helper_text(name, root, disk, wanted, read_only);
   virDomainPtr helper = virDomainCreateXML(virDomainGetConnect(machine), text, VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
   if (!helper)
-    libvirt_fail(error, "cannot start a helper for disk %s of domain %s (does somebody use the disk?)", target, name);
+    libvirt_fail(error, "cannot start a helper for disk %s of domain %s (does somebody use the disk?)", wanted->target, name);
   return helper;
 }
 
-static gboolean run(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target, gboolean read_only,
+static gboolean run(const ActionContext *context, const Action *action, virDomainPtr machine, const OfflineDisk *wanted, gboolean read_only,
                     OfflineWork work, gconstpointer data, GError **error) {
   if (!check_off(machine, error) || !offline_end(context, machine, error))
     return FALSE;
-  g_autoptr(VirDomain) helper = begin(machine, target, read_only, error);
+  g_autoptr(VirDomain) helper = begin(machine, wanted, read_only, error);
   if (!helper)
     return FALSE;
   FAULT("offline: helper started");
@@ -148,9 +159,9 @@ static gboolean run(const ActionContext *context, const Action *action, virDomai
   return done && ended;
 }
 
-gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
+gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const OfflineDisk *disk,
                      OfflineWork work, gconstpointer data, GError **error) {
-  return run(context, action, machine, target, FALSE, work, data, error);
+  return run(context, action, machine, disk, FALSE, work, data, error);
 }
 
 gboolean offline_hold(const ActionContext *context, const Action *action, const DiskLayers *layers, OfflineWork work,
@@ -159,8 +170,9 @@ gboolean offline_hold(const ActionContext *context, const Action *action, const 
   g_autoptr(ImageLocks) locks = NULL;
   if (!check_off(machine, error) || !offline_end(context, machine, error) || !image_locks_take(layers, &locks, error))
     return FALSE;
+  const OfflineDisk wanted = { .target = layers->chain.disk->target };
   if (!locks)
-    return run(context, action, machine, layers->chain.disk->target, TRUE, work, data, error);
+    return run(context, action, machine, &wanted, TRUE, work, data, error);
   FAULT("offline: files locked");
   gboolean done = work(context, action, NULL, data, error);
   FAULT("offline: work done");

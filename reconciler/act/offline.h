@@ -10,10 +10,15 @@
 /* What is done in the helper, where the disk has the target that it has in the machine. */
 typedef gboolean (*OfflineWork)(const ActionContext *context, const Action *action, virDomainPtr helper, gconstpointer data, GError **error);
 
+typedef struct {
+  const char *target;
+  const char *beneath, *format; /* what lies beneath it, whatever its file says; NULL: what that says */
+} OfflineDisk;
+
 /* Starts the helper with the disk as the machine's persistent definition has it, does the work, ends the
  * helper in any case. Refused when the machine runs or is hibernated. The definition isn't changed: when
  * the work replaced the top layer, act_point_disk does that. */
-gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const char *target,
+gboolean offline_run(const ActionContext *context, const Action *action, virDomainPtr machine, const OfflineDisk *disk,
                      OfflineWork work, gconstpointer data, GError **error);
 /* Does the work while others may read the disk and nobody can write to it: by image_lock.h where that can be done, and
  * `helper` is NULL; else by a helper that has the disk read-only. */

@@ -87,6 +87,9 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
  * power; and after it, what disks were before they were replaced. */
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* A disk of a machine that is off, whose file may not hold all that it says (reconciler/act/layer_pulled.h), is made whole before
+ * anything else looks at it. FALSE: there is none. */
+gboolean plan_flattened(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 /* Why a disk can't be replaced now, since it was before; NULL: it wasn't, or that is settled by then. */
 char *plan_retired_wait(const ActualDomain *found, const char *target);

@@ -23,7 +23,7 @@ static void set_part(DiskFactSpec *fact, guint part, const char *const *paths) {
 
 static gboolean is_empty(const DiskFactSpec *fact) {
   return !given(fact, DiskFactSpec, leaving) && !given(fact, DiskFactSpec, coming) && !given(fact, DiskFactSpec, retired) &&
-         !given(fact, DiskFactSpec, flushing);
+         !given(fact, DiskFactSpec, flushing) && !given(fact, DiskFactSpec, beneath) && !given(fact, DiskFactSpec, beneathFormat);
 }
 
 gboolean disk_facts_set(FactsSpec *facts, gconstpointer data) {

@@ -11,7 +11,7 @@ gboolean disk_facts_leaving(const FactsSpec *facts, const char *target, const ch
 /* One part of a disk's facts. */
 typedef struct {
   const char *target;
-  guint part;               /* DiskFactSpec_leaving, _coming, _retired or _flushing */
+  guint part;               /* DiskFactSpec_leaving, _coming, _retired, _flushing, _beneath or _beneathFormat */
   const char *const *paths; /* NULL: not given; but of leaving only the first */
 } DiskFact;
 /* For act_change_facts: `data` is a DiskFact. Returns whether anything changed. */

@@ -19,6 +19,18 @@ const char *move_not_live(const ActualDomain *domain, gboolean bare) {
   return NULL;
 }
 
+/* What may be missing in its file is asked of what lies beneath it, here. */
+static char *refuse_flattened(const ActualDomain *domain) {
+  const FactsSpec *facts = domain->owner != NULL ? &domain->owner->facts : NULL;
+  for (guint i = 0; facts != NULL && facts->disks != NULL && i < facts->disks->len; i++) {
+    const DiskFactSpec *fact = facts->disks->pdata[i];
+    if (given(fact, DiskFactSpec, flushing))
+      return g_strdup_printf("an interrupted run has flattened disk %s, and it isn't certain that it holds all: run once with the machine where it is, "
+                             "then move it", fact->target);
+  }
+  return NULL;
+}
+
 static char *refuse_machine(const Move *move) {
   const ActualDomain *domain = move->domain;
   const VmSpec *vm = &domain->persistent;
@@ -32,7 +44,7 @@ static char *refuse_machine(const Move *move) {
     return g_strdup_printf("it needs KVM, which %s doesn't offer", move->to);
   if (given(vm, VmSpec, arch) && g_strcmp0(vm->arch, move->there->arch) != 0 && vm->type == DomainType_kvm)
     return g_strdup_printf("its architecture is %s, and %s is %s", vm->arch, move->to, move->there->arch);
-  return NULL;
+  return refuse_flattened(domain);
 }
 
 static char *refuse_identity(const Move *move) {

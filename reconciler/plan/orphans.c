@@ -141,7 +141,10 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
 static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   orphan->object->change = CHANGE_DELETE;
   g_autoptr(GPtrArray) before = g_ptr_array_new();
+  gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
   Action *last = plan_helper_end(builder, orphan->object, orphan->domain, before);
+  if (!all && plan_flattened(builder, orphan->object, orphan->domain, before)) /* only our record, which goes, tells what they need */
+    last = before->pdata[before->len - 1];
   if (orphan->domain->active)
     last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, last != NULL ? last->id : NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
                         "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
@@ -149,7 +152,6 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
   if (orphan->domain->has_managed_save)
     last->impact = IMPACT_DATA_LOSS;
-  gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
   delete_disks(builder, orphan, all, last);
   if (!all)
     build_note(orphan->object, g_strdup("its disks are kept; --allow data-loss deletes those that were made for it"));

@@ -74,6 +74,20 @@ static const GPtrArray *facts_of(const ActualDomain *found) {
   return facts != NULL && given(facts, FactsSpec, disks) ? facts->disks : NULL;
 }
 
+static char *put_away(const DiskFactSpec *fact) { return g_strdup_printf("put away what an interrupted run left of disk %s", fact->target); }
+
+gboolean plan_flattened(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
+  const GPtrArray *facts = facts_of(found);
+  const Stage stage = {.builder = builder, .object = object, .found = found, .actions = actions};
+  guint before = actions->len;
+  for (guint i = 0; facts != NULL && !found->active && !found->has_managed_save && i < facts->len; i++) {
+    const DiskFactSpec *fact = facts->pdata[i];
+    if (given(fact, DiskFactSpec, flushing) && actual_disk(found->disks, fact->target) != NULL)
+      add(&stage, fact->target, put_away(fact));
+  }
+  return actions->len > before;
+}
+
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   const GPtrArray *facts = facts_of(found);
   const Stage stage = {.builder = builder, .object = object, .found = found, .actions = actions};
@@ -82,10 +96,14 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
     gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming) || given(fact, DiskFactSpec, flushing);
     if (actual_disk(found->disks, fact->target) == NULL)
       continue;
+    if (!found->active && given(fact, DiskFactSpec, flushing)) { /* hibernated: its QEMU has written all that it had */
+      build_note(object, g_strdup_printf("disk %s was flattened, and what an interrupted run left of that stays until the machine runs", fact->target));
+      continue;
+    }
     if (goes(found, fact))
       add_retired(&stage, fact->target, fact->retired);
     else if ((begun || is_back(found, fact)) && !is_worked_on(actions, fact->target))
-      add(&stage, fact->target, begun ? g_strdup_printf("put away what an interrupted run left of disk %s", fact->target)
+      add(&stage, fact->target, begun ? put_away(fact)
                                       : g_strdup_printf("forget that disk %s was replaced: it is %s again", fact->target, fact->retired));
     else
       continue;

@@ -240,7 +240,21 @@ static char *snapshots_to_come(Course *course) {
   return NULL;
 }
 
-static const Stage update[] = {snapshots_to_come, helper_end,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
+/* Alone: what its disks are is known only then. */
+static char *flattened(Course *course) {
+  PlanObject *object = course->object;
+  course->complete = plan_flattened(course->builder, object, course->found, course->actions);
+  if (!course->complete)
+    return NULL;
+  g_ptr_array_set_size(object->fields, 0);
+  object->change = CHANGE_UPDATE;
+  object->follows = TRUE;
+  build_note(object, g_strdup("a disk was flattened, and the machine ended before it was certain that the disk holds all that was copied into it: "
+                              "the rest is looked at and done when that is seen to, in the same run"));
+  return NULL;
+}
+
+static const Stage update[] = {snapshots_to_come, helper_end,   flattened,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
                                retired,      NULL};
 

@@ -1,5 +1,7 @@
 """Reconcile, and libvirtd, killed while layers are merged and disks flattened and replaced."""
 
+import os
+import signal
 import subprocess
 
 from chain_case import ChainCase, lab  # noqa: F401  (sets the path)
@@ -87,6 +89,20 @@ class FlattenRunning(Scenario):
     policy = {"maxDepth": 1, "onExceed": "flatten"}
 
 
+class PulledAgain(FlattenRunning):
+    """Each step finds a machine whose QEMU died after a pull, before it wrote down all of it."""
+
+    def prepare(self, case, step):
+        super().prepare(case, step)
+        if step == 0:
+            return
+        case.hv.write("all.yaml", *self.documents(case.hv, step))
+        process = case.start({"RECONCILE_FAULT_AT": "layers: merged"})
+        process.communicate()
+        case.assertEqual(process.returncode, -9)
+        case.kill_qemu()
+
+
 class FlattenStopped(Scenario):
     """The new volume replaces the disk; the old one stays."""
 
@@ -128,8 +144,13 @@ class Retire(FlattenStopped):
         super().check(case)
 
 
-SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, Retire, AroundSnapshots)
+SCENARIOS = (CommitStopped, CommitRunning, FlattenStopped, FlattenRunning, PulledAgain, Retire, AroundSnapshots)
 
 
 class TestCase(faults.TestCase, ChainCase):
     """Steps declare the same; what they find differs."""
+
+    def kill_qemu(self):
+        with open(self.hv.path("run/libvirt/qemu/run/web.pid"), encoding="utf-8") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        self.hv.guest("web").wait(lambda _: not self.hv.domain("web").isActive(), "the machine's end")

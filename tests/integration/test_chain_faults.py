@@ -3,7 +3,6 @@
 
 import hashlib
 import os
-import signal
 import subprocess
 
 from chain_case import lab, libvirt
@@ -34,10 +33,63 @@ class Some(chain_faults.TestCase):
         self.write(2)
         content = counting.content(self.hv, "web")
         self.assertEqual(self.apply().status, 0)
-        with open(self.hv.path("run/libvirt/qemu/run/web.pid"), encoding="utf-8") as file:
-            os.kill(int(file.read()), signal.SIGKILL)
-        self.hv.guest("web").wait(lambda _: not self.hv.domain("web").isActive(), "the machine's end")
+        self.kill_qemu()
         self.assertEqual(counting.content(self.hv, "web"), content)
+
+    def pulled(self, step):
+        """A run that flattens a running machine's disk, killed right after the pull: the pool's files before."""
+        self.write(step)
+        self.scenario.content = counting.digest(self.hv, "web")
+        files = self.files()
+        process = self.start({"RECONCILE_FAULT_AT": "layers: merged"})
+        process.communicate()
+        self.assertEqual(process.returncode, -9)
+        return files
+
+    def half_flattened(self):
+        """QEMU has died, and the disk's file names no backing file any more, and lacks what was copied into it. (Now and then it was written.)"""
+        self.begin(chain_faults.FlattenRunning())
+        for step in range(2, 8):
+            files = self.pulled(step)
+            self.kill_qemu()
+            self.assertEqual(len(self.chain()), 1)
+            if self.scenario.read(self) != self.scenario.content:
+                return files
+            self.converge("a pull that was written down")
+        self.fail("QEMU wrote down each time what it had pulled")
+
+    def test_pulled_and_qemu_dies(self):
+        """Before it was flushed: what lacks is read from what lay beneath, which stays until then."""
+        self.half_flattened()
+        self.converge("QEMU's end before the flush")
+        self.assertTrue(self.hv.domain("web").isActive())
+
+    def test_pulled_and_started_by_somebody(self):
+        """Another QEMU knows of nothing: it isn't taken for the one that pulled."""
+        files = self.half_flattened()
+        self.hv.domain("web").create()
+        self.assertIn("shut it down", str(self.refused()))
+        self.assertEqual(self.files(), files)
+        self.hv.domain("web").destroy()
+        self.converge("a start before the flush")
+
+    def test_pulled_and_given_up(self):
+        """The machine goes, its disk stays: whole."""
+        self.half_flattened()
+        self.hv.write("all.yaml", self.hv.pool())
+        disk = self.defined()
+        result = self.hv.reconcile("--prune", self.hv.path("specs"))
+        self.assertEqual((result.status, self.hv.conn.listAllDomains()), (0, []), result)
+        raw = self.hv.path("kept.raw")
+        subprocess.run(["qemu-img", "convert", "-O", "raw", disk, raw], check=True)
+        self.assertEqual(counting.digest_of(raw), self.scenario.content)
+
+    def test_pulled_and_shut_down(self):
+        """A QEMU that ends orderly writes all that it has: nothing lacks then, and nothing is refused."""
+        self.begin(chain_faults.FlattenRunning())
+        self.pulled(2)
+        self.hv.domain("web").destroy()
+        self.converge("the machine's end before the flush")
 
     def test_flush_is_taken_up(self):
         self.sample(chain_faults.FlattenRunning, self.kill_reconcile, "layers: merged", "layers: flushed")

@@ -1,0 +1,18 @@
+/* What a pull leaves to be known until it is flushed (layer_flush.h). If QEMU died before that, the disk's file says that
+ * nothing lies beneath it, and doesn't hold what was copied into it: then what lay beneath is needed still. A QEMU that ended
+ * orderly has written all. The file tells neither from the other, nor does libvirt for long, so both are taken alike: in a
+ * helper that is told what lay beneath, all is pulled again that isn't in the file (mostly nothing), and flushed.
+ *
+ * Which QEMU it was that pulled stands in the machine's live metadata, which ends with it. One that was started since on what
+ * may be half a disk isn't asked to flush that: it has to be shut down first. */
+#pragma once
+#include "reconciler/act/layer_guard.h"
+
+/* Before the pull: in our record where the flush's layer will be and what lies beneath the disk, and in the machine that its QEMU pulls. */
+gboolean pull_note(const DiskLayers *layers, const char *path, GError **error);
+/* It is flushed, or it was never pulled. */
+gboolean pull_forget(const DiskLayers *layers, GError **error);
+/* Refused where it isn't the machine's present QEMU that pulled. */
+gboolean pull_check_same_qemu(const DiskLayers *layers, GError **error);
+/* Of a machine that is off. Leaves the flush's layer behind, empty and not in use. */
+gboolean pull_again(const DiskLayers *layers, const Action *action, GError **error);
