@@ -7,6 +7,7 @@ enum { BUSY_MILLISECONDS = 5000 };
 
 struct Database {
   sqlite3 *handle;
+  gboolean corrupt; /* as some statement found */
   GHashTable *kept; /* SQL of database_run → sqlite3_stmt *: parsing costs more than running */
 };
 
@@ -23,6 +24,12 @@ static JournalError code_of(int code) {
   default:
     return JOURNAL_ERROR_IO;
   }
+}
+
+gboolean database_is_lost(Database *database) {
+  int moved = 0;
+  return !database || database->corrupt ||
+         (sqlite3_file_control(database->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved);
 }
 
 /* SQLite says that there was an error, the system which one. */
@@ -45,7 +52,7 @@ Database *database_open(const char *path, gboolean write, gboolean create, GErro
   }
   sqlite3_busy_timeout(handle, BUSY_MILLISECONDS);
   Database *database = g_new(Database, 1);
-  *database = (Database){handle, g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, finalize)};
+  *database = (Database){.handle = handle, .kept = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, finalize)};
   /* NORMAL survives the death of a process at any point; a power cut may cost the last runs. */
   if (!database_script(database, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;", error) ||
       (create && !database_script(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", error)))
@@ -59,6 +66,13 @@ void database_close(Database *database) {
   g_hash_table_unref(database->kept);
   sqlite3_close(database->handle);
   g_free(database);
+}
+
+/* After a journal couldn't be opened anew. */
+static gboolean is_open(const Database *database, GError **error) {
+  if (!database)
+    g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "it isn't open");
+  return database != NULL;
 }
 
 gboolean database_script(Database *database, const char *sql, GError **error) {
@@ -82,6 +96,8 @@ static sqlite3_stmt *prepare(Database *database, const char *sql) {
 }
 
 Rows *database_query(Database *database, GError **error, const char *sql, const char *types, ...) {
+  if (!is_open(database, error))
+    return NULL;
   va_list values;
   va_start(values, types);
   sqlite3_stmt *statement = prepare(database, sql);
@@ -102,20 +118,24 @@ static sqlite3_stmt *kept_statement(Database *database, const char *sql) {
 }
 
 gboolean database_run(Database *database, GError **error, const char *sql, const char *types, ...) {
+  if (!is_open(database, error))
+    return FALSE;
   sqlite3_stmt *statement = kept_statement(database, sql);
   va_list values;
   va_start(values, types);
   gboolean done = statement && bind(statement, types, values) == SQLITE_OK && sqlite3_step(statement) == SQLITE_DONE;
   va_end(values);
-  if (!done)
+  if (!done) {
     fail(database->handle, error);
+    database->corrupt |= code_of(sqlite3_errcode(database->handle)) == JOURNAL_ERROR_CORRUPT;
+  }
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
   return done;
 }
 
-gint64 database_last_id(Database *database) { return sqlite3_last_insert_rowid(database->handle); }
-guint database_changes(Database *database) { return (guint)sqlite3_changes(database->handle); }
+gint64 database_last_id(Database *database) { return database ? sqlite3_last_insert_rowid(database->handle) : 0; }
+guint database_changes(Database *database) { return database ? (guint)sqlite3_changes(database->handle) : 0; }
 
 gboolean rows_next(Rows *rows, GError **error) {
   switch (sqlite3_step(statement_of(rows))) {

@@ -8,6 +8,8 @@ typedef struct Database Database;
 Database *database_open(const char *path, gboolean write, gboolean create, GError **error);
 void database_close(Database *database); /* accepts NULL */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Database, database_close)
+/* Of no use any more: SQLite found it corrupt, or its file isn't the one at its path. NULL: as well. */
+gboolean database_is_lost(Database *database);
 /* Several statements without values. */
 gboolean database_script(Database *database, const char *sql, GError **error);
 /* One statement that yields no rows, kept for the next time. `types` has a letter per value:

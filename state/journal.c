@@ -194,6 +194,31 @@ Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GEr
   return open_database(journal, ret_warning, error) ? g_steal_pointer(&journal) : NULL;
 }
 
+static gboolean take_lock_anew(Journal *journal, GError **error) {
+  if (writer_lock_is_in_place(journal->lock_fd, journal->dir))
+    return TRUE;
+  int fd = writer_lock_take(journal->dir, error);
+  if (fd < 0)
+    return FALSE;
+  close(journal->lock_fd);
+  journal->lock_fd = fd;
+  return TRUE;
+}
+
+gboolean journal_renew(Journal *journal, char **ret_warning, GError **error) {
+  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&journal->lock);
+  *ret_warning = NULL;
+  if (!database_is_lost(journal->database) && writer_lock_is_in_place(journal->lock_fd, journal->dir))
+    return TRUE;
+  g_clear_pointer(&journal->database, database_close); /* first: it still has names beside the new one */
+  if (!prepare_dir(journal->dir, journal->mode, error) || !take_lock_anew(journal, error) || !open_database(journal, ret_warning, error))
+    return FALSE;
+  if (!*ret_warning)
+    *ret_warning = g_strdup_printf("the journal in %s was removed, or couldn't be opened: it was opened anew, and what it had may be lost",
+                                   journal->dir);
+  return TRUE;
+}
+
 void journal_close(Journal *journal) {
   if (!journal)
     return;

@@ -33,6 +33,10 @@ Journal *journal_open(const char *dir, JournalMode mode, char **ret_warning, GEr
 void journal_close(Journal *journal); /* accepts NULL; releases the lock */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_close)
 
+/* JOURNAL_WRITE: opens it anew where it or its lock was removed while it was in use, or it was found corrupt; ret_warning
+ * says so, to be freed; NULL: all is in place. FALSE: nothing can be written until this succeeds. */
+gboolean journal_renew(Journal *journal, char **ret_warning, GError **error);
+
 const char *journal_dir(const Journal *journal); /* the state directory: others keep files there too */
 
 /* Writing: JOURNAL_WRITE only. Old runs beyond the last 1,000 are dropped at run_begin. */

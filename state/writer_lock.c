@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state/journal.h"
@@ -54,6 +55,12 @@ int writer_lock_take_file(const char *path, const char *what, GError **error) {
     g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_IO, "%s: cannot lock: %s", path, g_strerror(errno));
   close(fd);
   return -1;
+}
+
+gboolean writer_lock_is_in_place(int fd, const char *dir) {
+  g_autofree char *path = lock_path(dir);
+  struct stat ours, there;
+  return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 gboolean writer_lock_is_held(const char *dir) {

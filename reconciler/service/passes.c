@@ -103,7 +103,11 @@ static void make_pass(GTask *task, gpointer object, gpointer data, GCancellable 
   (void)object, (void)cancel;
   Pass *pass = data;
   hosts_attach(pass->hosts, pass->seen);
-  journal_events_add(pass->service->journal, pass->seen, &pass->unwritten);
+  g_autofree char *renewed = NULL;
+  if (journal_renew(pass->service->journal, &renewed, &pass->unwritten))
+    journal_events_add(pass->service->journal, pass->seen, &pass->unwritten);
+  if (renewed)
+    service_log(LOG_WARNING, NULL, "%s", renewed);
   Rules rules = config_rules(pass->config);
   rules.patience = patience;
   rules.patience_data = pass->service;

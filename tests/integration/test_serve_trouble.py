@@ -84,6 +84,24 @@ class StateDirectory(TestCase):
             service.wait_state(lambda state: not state["hostError"] and not state["objects"])
 
 
+class StateDirectoryRemoved(TestCase):
+    def test_under_a_service(self):
+        """What it does from then on is written down again, and nobody else takes its place."""
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        with self.service() as service:
+            service.settle()
+            shutil.rmtree(hv.path("state/service"))
+            hv.write("all.yaml", hv.vm("web", powerState="stopped", title="two"))
+            wait_for(lambda: "<title>two" in hv.domain("web").XMLDesc(), service.log)
+            service.settle()
+            runs = hv.reconcile("history", "--state-dir", hv.path("state/service"), "-o", "json", check=0).json()["runs"]
+            self.assertEqual([run["result"] for run in runs], ["applied"])
+            self.assertIn("was removed", service.log())
+            second = hv.reconcile("--state-dir", hv.path("state/service"), hv.path("specs"), check=1)
+            self.assertIn(f"in use by process {service.process.pid}", second.stderr)
+
+
 class Reload(TestCase):
     """SIGHUP: a configuration that is broken changes nothing, and a good one everything."""
 

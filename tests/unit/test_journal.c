@@ -197,6 +197,80 @@ static void a_damaged_page_is_found(void **state) {
   assert_non_null(warning);
 }
 
+static void remove_file(const char *dir, const char *name) {
+  g_autofree char *path = g_build_filename(dir, name, NULL);
+  g_unlink(path);
+}
+
+static void renew(Journal *journal) {
+  g_autofree char *warning = NULL;
+  assert_true(journal_renew(journal, &warning, NULL));
+  assert_non_null(warning);
+  g_clear_pointer(&warning, g_free);
+  assert_true(journal_renew(journal, &warning, NULL));
+  assert_null(warning);
+}
+
+static void assert_runs(const char *dir, guint number) {
+  g_autoptr(Journal) reader = open_journal(dir, JOURNAL_READ);
+  g_autoptr(GPtrArray) runs = journal_runs(reader, 0, NULL);
+  assert_int_equal(runs->len, number);
+}
+
+static void what_is_removed_while_in_use_is_begun_anew(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  begin(journal);
+  remove_file(*state, "journal.db");
+  renew(journal);
+  begin(journal);
+  assert_runs(*state, 1);
+  static const char *const files[] = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"};
+  for (guint i = 0; i < G_N_ELEMENTS(files); i++)
+    remove_file(*state, files[i]);
+  renew(journal);
+  begin(journal);
+  assert_runs(*state, 1);
+  assert_null(journal_open(*state, JOURNAL_WRITE, NULL, NULL));
+}
+
+static void another_that_took_the_place_is_left_alone(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  begin(journal);
+  static const char *const files[] = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"};
+  for (guint i = 0; i < G_N_ELEMENTS(files); i++)
+    remove_file(*state, files[i]);
+  g_autoptr(Journal) other = open_journal(*state, JOURNAL_WRITE);
+  begin(other);
+  g_autoptr(GError) error = NULL;
+  g_autofree char *warning = NULL;
+  assert_false(journal_renew(journal, &warning, &error));
+  assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED));
+  gint64 run;
+  assert_false(journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL));
+  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
+  assert_null(runs);
+  begin(other);
+  assert_runs(*state, 2);
+  g_clear_pointer(&other, journal_close);
+  renew(journal);
+  assert_runs(*state, 2);
+}
+
+static void damage_while_in_use_is_found(void **state) {
+  g_clear_pointer(&(Journal *){open_journal(*state, JOURNAL_WRITE)}, journal_close);
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  g_autoptr(Journal) other = open_journal(*state, JOURNAL_DIGESTS);
+  journal_digest_keep(other, "/srv/a", &(FileIdentity){1, 2, 3, 4}, "00"); /* what is cached isn't valid any more */
+  g_clear_pointer(&other, journal_close);
+  for (gsize page = 1; page < 6; page++)
+    damage(*state, page * 4096);
+  gint64 run;
+  assert_false(journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL));
+  renew(journal);
+  begin(journal);
+  assert_runs(*state, 1);
+}
+
 /* By the sqlite3 of the time: the file as version 1 wrote it. */
 static void write_old_file(const char *dir, const char *more) {
   g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
@@ -411,6 +485,9 @@ int main(void) {
     EACH(a_killed_run_is_interrupted),
     EACH(a_corrupt_file_is_moved_aside),
     EACH(a_damaged_page_is_found),
+    EACH(what_is_removed_while_in_use_is_begun_anew),
+    EACH(another_that_took_the_place_is_left_alone),
+    EACH(damage_while_in_use_is_found),
     EACH(an_older_file_keeps_its_history),
     EACH(a_file_without_its_tables_is_moved_aside),
     EACH(a_file_without_a_version_is_moved_aside),
