@@ -243,8 +243,10 @@ static guint64 cpus_of(const VmSpec *vm) {
 }
 
 static guint64 memory_of(const VmSpec *vm) {
-  guint64 size = given(&vm->memory, MemorySpec, size) ? vm->memory.size : 0;
-  return given(&vm->memory, MemorySpec, max) ? MAX(vm->memory.max, size) : size;
+  guint64 size = given(&vm->memory, MemorySpec, size) ? vm->memory.size : 0, nodes = 0;
+  for (guint i = 0; given(&vm->numa, NumaSpec, cells) && i < vm->numa.cells->len; i++)
+    nodes += ((const NumaCellSpec *)vm->numa.cells->pdata[i])->memory;
+  return MAX(MAX(size, nodes), given(&vm->memory, MemorySpec, max) ? vm->memory.max : 0);
 }
 
 static char *size_refusal(const PolicySpec *policy, const VmSpec *vm) {

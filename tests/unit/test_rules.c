@@ -59,6 +59,9 @@ static void policy_names_what_goes_beyond(void **state) {
   assert_policy("{\"maxCpus\":4}", KIND_VIRTUAL_MACHINE, "{\"cpu\":{\"count\":2,\"max\":8}}", "8 virtual CPUs are more");
   assert_policy("{\"maxMemory\":\"1GiB\"}", KIND_VIRTUAL_MACHINE, "{\"memory\":{\"size\":\"2GiB\"}}", "memory: 2GiB is more");
   assert_policy("{\"maxMemory\":\"2GiB\"}", KIND_VIRTUAL_MACHINE, "{\"memory\":{\"size\":\"2GiB\"}}", NULL);
+  /* The memory of NUMA nodes is all that the machine can have. */
+  assert_policy("{\"maxMemory\":\"2GiB\"}", KIND_VIRTUAL_MACHINE, "{\"memory\":{\"size\":\"1GiB\"},\"numa\":{\"cells\":[{\"id\":0,\"cpus\":\"0\",\"memory\":\"1GiB\"},"
+                "{\"id\":1,\"memory\":\"2GiB\"}]}}", "memory: 3GiB is more");
 }
 
 static void policy_knows_servers_filters_secrets_and_urls(void **state) {

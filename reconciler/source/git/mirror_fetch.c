@@ -15,7 +15,7 @@ static const char *advice_for(const char *message) {
       {"status code: 404", ": there is no such repository, or it isn't shown to us"},
       {"status code: 403", ": we may not read it"},
       {"redirect", ": give the address that it leads to, as a token isn't sent on"},
-      {"failed to resolve", ": look at the name, and at what this host asks for names"},
+      {"failed to resolve address", ": look at the name, and at what this host asks for names"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(known); i++)
     if (strstr(message, known[i][0]) != NULL)
