@@ -222,12 +222,16 @@ static void release(Service *service) {
   config_free(service->config);
 }
 
-static void run(Service *service) {
+/* Before anything is opened: what comes meanwhile is looked at when the main loop runs. */
+static void take_signals(Service *service) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGALRM, on_alarm);
   g_thread_unref(g_thread_new("signals", wait_for_stop, service));
   if (!service->once)
     g_unix_signal_add(SIGHUP, on_reload, service);
+}
+
+static void run(Service *service) {
   configure_metrics(service);
   sources_configure(service);
   supervisor_start_watchdog();
@@ -243,6 +247,7 @@ int serve(Config *config, gboolean once) {
   static Service service; /* what is still under way at the end may look at it */
   g_autoptr(GError) error = NULL;
   initialise(&service, config, once);
+  take_signals(&service);
   if (open_all(&service, &error)) {
     run(&service);
   } else {
