@@ -28,7 +28,7 @@ static gboolean check_cpu(virConnectPtr peer, xmlDoc *doc, const char *to, GErro
 /* What the plan was made on may be different now. */
 static gboolean check_hosts(const ActionContext *context, const ActionContext *there, const char *to, GError **error) {
   g_autofree char *why = NULL;
-  return host_fits(context->connection, there->connection, to, context->object->name, &why, error) && (!why || act_refuse(error, "%s", why));
+  return host_fits(context->connection, there->connection, to, context->object->name, &why, NULL, error) && (!why || act_refuse(error, "%s", why));
 }
 
 #define PROOF "reconcile-proof-"

@@ -53,16 +53,16 @@ static gboolean check_networks(const Way *way, GError **error) {
 /* What the pool has now, and with it which files. */
 static gboolean check_pool(const Way *way, const char *name, guint64 needed, GError **error) {
   g_autoptr(VirStoragePool) pool = volume_pool(way->there, name, error);
-  virStoragePoolInfo info;
+  guint64 available;
   if (!pool || !volume_refresh(way->there, pool, error)) {
     g_prefix_error(error, "on %s: ", way->to);
     return FALSE;
   }
-  if (virStoragePoolGetInfo(pool, &info) < 0)
-    return libvirt_fail(error, "cannot see what room pool %s has on %s", name, way->to);
-  if (needed <= info.available)
+  if (!pool_available(pool, &available, error))
+    return FALSE;
+  if (needed <= available)
     return TRUE;
-  g_autofree char *need = bytes_format_short(needed), *have = bytes_format_short(info.available);
+  g_autofree char *need = bytes_format_short(needed), *have = bytes_format_short(available);
   return act_refuse(error, "it needs %s in pool %s on %s, which has %s: make room there, or place it elsewhere", need, name, way->to, have);
 }
 

@@ -157,7 +157,7 @@ static gboolean copy_file(const ActionContext *context, const Action *action, Ta
   if (!arrived)
     return FALSE;
   if (!g_str_equal(sent, arrived))
-    return act_fail(error, "volume %s arrived with another content than was sent", target->name);
+    return act_fail(error, "volume %s arrived with another content than was sent: look whether there is room for it", target->name);
   if (expected && !g_str_equal(sent, expected))
     return act_refuse(error, "the base image %s has another content than its name says: it was changed; put the original back", target->path);
   return TRUE;

@@ -68,10 +68,19 @@ gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GE
   return TRUE;
 }
 
-gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, GError **error) {
+gboolean pool_available(virStoragePoolPtr pool, guint64 *ret_bytes, GError **error) {
+  const char *name = virStoragePoolGetName(pool);
+  virStoragePoolInfo info;
+  if (virStoragePoolGetInfo(pool, &info) < 0)
+    return libvirt_fail(error, "cannot see what room storage pool %s has", name);
+  *ret_bytes = info.available;
+  return TRUE;
+}
+
+gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, guint64 *ret_available, GError **error) {
   const ActionContext context = { .connection = connection, .cancel = cancel };
   g_autoptr(VirStoragePool) handle = volume_pool(&context, pool, error);
-  return handle && volume_refresh(&context, handle, error);
+  return handle && volume_refresh(&context, handle, error) && (!ret_available || pool_available(handle, ret_available, error));
 }
 
 /* Looks up by name alone: NULL without error when libvirt knows no such volume. */

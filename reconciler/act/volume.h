@@ -21,8 +21,10 @@ gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **
 
 /* An active pool of this name. */
 virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error);
-/* The same by name, outside of an action: also what space there is, which libvirt remembers. */
-gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, GError **error);
+/* The same by name, outside of an action: also what space there is, which libvirt remembers. ret_available may be NULL. */
+gboolean pool_look_again(Connection *connection, const char *pool, GCancellable *cancel, guint64 *ret_available, GError **error);
+/* What room there was when libvirt looked last. */
+gboolean pool_available(virStoragePoolPtr pool, guint64 *ret_bytes, GError **error);
 /* Makes libvirt see files that were changed behind its back. Waits while the pool is busy. */
 gboolean volume_refresh(const ActionContext *context, virStoragePoolPtr pool, GError **error);
 /* Refreshes the active pool whose directory holds the path, so that its absence is certain.

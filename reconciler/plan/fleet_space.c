@@ -4,7 +4,7 @@
 #include "schema/value.h"
 
 typedef struct {
-  Plan *plan;
+  const Plan *plan;
   const Fleet *fleet;
   GHashTable *taken;   /* "HOST POOL" → guint64 *, by those that were accepted */
   GHashTable *brought; /* "HOST PATH": a set: what one of them brings for others too */
@@ -29,7 +29,7 @@ static guint64 *account(const Room *room, const char *host, const char *pool) {
 }
 
 /* With `take`, its bytes are counted; else the first pool that they don't fit into is said. NULL: they fit. */
-static char *walk(const Room *room, const char *object, gboolean take) {
+static char *walk(const Room *room, const char *object, gboolean take, MoveShort *ret_short) {
   g_autoptr(GHashTable) wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   const Room mine = {room->plan, room->fleet, wanted, room->brought};
   for (guint i = 0; i < room->plan->actions->len; i++) {
@@ -47,9 +47,10 @@ static char *walk(const Room *room, const char *object, gboolean take) {
       continue;
     }
     const FleetHost *host = fleet_host(room->fleet, to);
-    const ActualPool *pool = host != NULL && host->actual != NULL ? g_hash_table_lookup(host->actual->pools, name) : NULL;
+    ActualPool *pool = host != NULL && host->actual != NULL ? g_hash_table_lookup(host->actual->pools, name) : NULL;
     if (pool == NULL || *taken + *sum <= pool->available)
       continue;
+    *ret_short = (MoveShort){.host = host, .pool = pool};
     g_autofree char *need = bytes_format_short(*sum), *have = bytes_format_short(pool->available - MIN(*taken, pool->available));
     return g_strdup_printf("it needs %s in pool %s on %s, which has %s%s: make room there, or place it elsewhere", need, name, to, have,
                            *taken > 0 ? " beside what other machines bring" : "");
@@ -57,18 +58,41 @@ static char *walk(const Room *room, const char *object, gboolean take) {
   return NULL;
 }
 
+static void room_clear(Room *room) {
+  g_hash_table_unref(room->taken);
+  g_hash_table_unref(room->brought);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Room, room_clear)
+
+static Room room_of(const Plan *plan, const Fleet *fleet) {
+  return (Room){.plan = plan, .fleet = fleet, .taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+                .brought = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+}
+
+MoveShort moves_short_pool(const Plan *plan, const Fleet *fleet) {
+  g_auto(Room) room = room_of(plan, fleet);
+  for (guint i = 0; i < plan->objects->len; i++) {
+    g_autofree char *id = plan_object_id(plan->objects->pdata[i]);
+    MoveShort found = {0};
+    g_autofree char *error = walk(&room, id, FALSE, &found);
+    if (error != NULL && !found.pool->measured)
+      return found;
+    if (error == NULL)
+      walk(&room, id, TRUE, &found);
+  }
+  return (MoveShort){0};
+}
+
 void moves_check_space(Plan *plan, const Fleet *fleet) {
-  Room room = {plan, fleet, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
-               g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+  g_auto(Room) room = room_of(plan, fleet);
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
-    char *error = walk(&room, id, FALSE);
+    MoveShort found = {0};
+    char *error = walk(&room, id, FALSE, &found);
     if (error != NULL)
       plan_reject(plan, object, error);
     else
-      walk(&room, id, TRUE);
+      walk(&room, id, TRUE, &found);
   }
-  g_hash_table_unref(room.taken);
-  g_hash_table_unref(room.brought);
 }

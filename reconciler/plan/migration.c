@@ -106,6 +106,8 @@ static void describe(Move *move, Action *check) {
   build_note(move->object, g_strdup_printf("it moves %s: %s of files%s to copy", move->live ? "while it runs" : move->starts ? "shut down, and is started there"
                                                                         : move->domain->active ? "shut down, and stays so" : "as it is, stopped",
                                            size, state));
+  if (move->placed->remark != NULL)
+    build_note(move->object, g_strdup(move->placed->remark));
   if (*snapshots != '\0')
     build_note(move->object, g_strdup_printf("its snapshots come along: %s", snapshots));
   if (move->live && move_awaits_snapshots(move->vm, move->domain)) {

@@ -81,5 +81,12 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest);
  * nothing. ret_bare: it has no snapshots then. */
 const char *move_first(const VmSpec *vm, const ActualDomain *domain, gboolean *ret_bare);
 
+/* The first pool that is too small for what machines bring, as libvirt remembers it from when it looked last. pool NULL: none, or
+ * what is known of it is from now. */
+typedef struct {
+  const FleetHost *host;
+  ActualPool *pool;
+} MoveShort;
+MoveShort moves_short_pool(const Plan *plan, const Fleet *fleet);
 /* What all machines together bring to a host's pool must fit: those that don't become errors. */
 void moves_check_space(Plan *plan, const Fleet *fleet);

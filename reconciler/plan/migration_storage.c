@@ -53,16 +53,17 @@ static gboolean is_there(const Move *move, const ActualVolume *file) {
   return found_there(move, file, &half_made) != NULL && !half_made;
 }
 
-/* Before a file is copied, what an interrupted copy left of it goes. */
+/* Before a file is copied, what an interrupted copy left of it goes. Who insists is asked for no room. */
 static void take_room(Move *move, Action *action, const ActualVolume *file, guint64 bytes) {
   gboolean half_made;
   const ActualVolume *left = found_there(move, file, &half_made);
+  gboolean insists = (move->builder->input->allow & ALLOW_OVERCOMMIT) != 0;
   guint64 freed = left != NULL && half_made ? MIN(left->allocation, bytes) : 0;
   g_autofree char *key = g_strconcat(SPACE_BRINGS, file->pool, NULL);
   const char *before = string_map_get(move->check->args, key);
   if (freed > 0)
     move_set_number(action, "freed", freed);
-  move_set_number(move->check, key, (before != NULL ? g_ascii_strtoull(before, NULL, 10) : 0) + bytes - freed);
+  move_set_number(move->check, key, (before != NULL ? g_ascii_strtoull(before, NULL, 10) : 0) + (insists ? 0 : bytes - freed));
   move->bytes += bytes;
 }
 

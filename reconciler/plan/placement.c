@@ -10,6 +10,7 @@ static void placed_free(gpointer data) {
   Placed *placed = data;
   g_free(placed->stays);
   g_free(placed->unfit);
+  g_free(placed->remark);
   g_free(placed->error);
   g_free(placed);
 }

@@ -14,6 +14,7 @@ typedef struct {
   gboolean back;           /* … which is only where it would rather be (failBack) */
   char *stays;             /* why it doesn't go back there, in words; NULL: it does, or needn't */
   char *unfit;             /* why `home` can't take it, as the hosts themselves say; NULL: it can, or it doesn't move */
+  char *remark;            /* … what is worth knowing of `home`, though it can; NULL: nothing */
   char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
 } Placed;
 

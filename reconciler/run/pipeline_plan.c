@@ -122,7 +122,7 @@ static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired 
   const ActualPool *pool = plan != NULL && plan->short_pool != NULL ? g_hash_table_lookup(host->actual->pools, plan->short_pool) : NULL;
   if (pool == NULL || pool->measured || pipeline->options->dry_run || !is_wanted(pipeline, plan, pool))
     return g_steal_pointer(&plan);
-  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, &error)) {
+  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, NULL, &error)) {
     pipeline_stop(pipeline, 1, error);
     return NULL;
   }
@@ -144,7 +144,7 @@ static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *
 static void ask_home(gpointer data G_GNUC_UNUSED, gpointer item) {
   Placed *placed = item;
   g_autoptr(GError) error = NULL;
-  if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &error))
+  if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &placed->remark, &error))
     placed->unfit = g_strdup(error->message);
 }
 
@@ -158,6 +158,14 @@ static void ask_homes(const Pipeline *pipeline) {
       work_push(work, ask_home, NULL, pipeline->placed->pdata[i]);
   }
   work_run(work, ASKING);
+}
+
+/* As plan_with_space, of the pools that machines move to. Where that can't be asked, what libvirt remembers counts. */
+static void look_at_short_pools(const Pipeline *pipeline, const Plan *plan) {
+  for (MoveShort each = moves_short_pool(plan, pipeline->fleet); each.pool != NULL; each = moves_short_pool(plan, pipeline->fleet)) {
+    pool_look_again(each.host->connection, each.pool->name, pipeline->options->cancel, &each.pool->available, NULL);
+    each.pool->measured = TRUE;
+  }
 }
 
 /* Its machines are where they belong; NULL: the run has stopped. */
@@ -176,8 +184,11 @@ static Plan *plan_placed(Pipeline *pipeline) {
     fleet_plan_add(whole, plan);
   }
   fleet_plan_link(whole, options->host);
-  if (!(options->allow & ALLOW_OVERCOMMIT))
-    moves_check_space(whole, pipeline->fleet);
+  if (options->allow & ALLOW_OVERCOMMIT)
+    return g_steal_pointer(&whole);
+  if (!options->dry_run)
+    look_at_short_pools(pipeline, whole);
+  moves_check_space(whole, pipeline->fleet);
   return g_steal_pointer(&whole);
 }
 

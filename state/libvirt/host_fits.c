@@ -12,7 +12,7 @@ typedef struct {
   virConnectPtr to;
   const char *name; /* of the host */
   xmlNode *machine; /* its definition, as it runs if it does */
-  char *why;
+  char *why, *remark;
 } Question;
 
 static gboolean check_version(Question *question, GError **error) {
@@ -78,6 +78,8 @@ static gboolean check_cpu(Question *question, GError **error) {
 static gboolean check_bridge(Question *question, const char *bridge, GError **error) {
   virInterfacePtr found = virInterfaceLookupByName(question->to, bridge);
   if (found) {
+    if (virInterfaceIsActive(found) == 0 && !question->remark)
+      question->remark = g_strdup_printf("its bridge or device %s has no link on %s: it is down there, or nothing is connected to it", bridge, question->name);
     virInterfaceFree(found);
     return TRUE;
   }
@@ -100,7 +102,7 @@ static gboolean check_bridges(Question *question, GError **error) {
   return asked;
 }
 
-gboolean host_fits(Connection *from, Connection *to, const char *name, const char *machine, char **ret_why, GError **error) {
+gboolean host_fits(Connection *from, Connection *to, const char *name, const char *machine, char **ret_why, char **ret_remark, GError **error) {
   static gboolean (*const checks[])(Question *, GError **) = {check_version, check_machine, check_cpu, check_bridges};
   virConnectPtr here = connection_get(from, error), there = here ? connection_get(to, error) : NULL;
   g_autoptr(VirDomain) domain = there ? virDomainLookupByName(here, machine) : NULL;
@@ -108,11 +110,15 @@ gboolean host_fits(Connection *from, Connection *to, const char *name, const cha
   if (!text && there)
     libvirt_fail(error, "cannot read domain %s", machine);
   g_autoptr(XmlLean) doc = text ? xml_parse_lean(text, "definition", error) : NULL;
-  Question question = {there, name, xml_lean_root(doc), NULL};
+  Question question = {.to = there, .name = name, .machine = xml_lean_root(doc)};
   gboolean asked = doc != NULL;
   for (guint i = 0; asked && !question.why && i < G_N_ELEMENTS(checks); i++)
     asked = checks[i](&question, error);
   if (asked)
-    *ret_why = question.why;
+    *ret_why = g_steal_pointer(&question.why);
+  if (asked && ret_remark)
+    *ret_remark = g_steal_pointer(&question.remark);
+  g_free(question.why);
+  g_free(question.remark);
   return asked;
 }
