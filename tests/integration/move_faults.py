@@ -112,6 +112,10 @@ class Faults(MoveCase):
         return next(name for name in self.hosts if name != self.home)
 
     @property
+    def live(self):
+        return self.way.startswith("live")
+
+    @property
     def runs(self):
         return WAYS[self.way][0].get("powerState", "running") != "stopped"
 
@@ -121,14 +125,17 @@ class Faults(MoveCase):
         self.beats = 0
         self.write_at("lab-a", powerState="stopped")
         self.assertEqual(self.run_inside()[0], 0)
-        self.top = self.path_of("vdb", self.hv)
-        self.hv.run("qemu-io", "-c", "write -P 90 3M 1M", self.top)
+        self.tops = {disk: self.path_of(disk, self.hv) for disk in ("vda", "vdb")}
+        for disk, written in (("vda", "write -P 91 512k 64k"), ("vdb", "write -P 90 3M 1M")):
+            self.hv.run("qemu-io", "-c", written, self.tops[disk])
         self.write_at("lab-a")
         self.assertEqual(self.run_inside()[0], 0)
         if WAYS[way][0].get("powerState", "running") is None:
             self.hv.domain("web").create()
         if self.runs:
             self.guest(self.hv).wait_heartbeat()
+        self.starts = self.guest(self.hv).starts()
+        self.tops = {disk: self.path_of(disk, self.hv) for disk in self.tops}
         self.hv.domain("web").setAutostart(1)
         self.content = self.on_disk(self.hv)
         self.own, self.notes = self.listing(self.hv, self.directory), self.snapshots(self.hv)
@@ -145,21 +152,22 @@ class Faults(MoveCase):
     def directory(self):
         return SHARED if WAYS[self.way][1] else POOL
 
-    def disk(self, host):
-        """What the guest has counted on it, and what else it holds."""
-        said = host.run("sh", "-c", f"cd {host.directory} && qemu-img convert -U -O raw {self.top} disk && "
-                        "od -An -tu2 -N2 disk && tail -c +1048577 disk | sha256sum && rm disk").split()
-        return int(said[0]), said[1]
+    def disks(self, host):
+        """What the guest has counted on the second, and what else they hold; of the first also what it lies on."""
+        said = host.run("sh", "-c", f"""cd {host.directory} && qemu-img convert -U -O raw {self.tops["vdb"]} disk && od -An -tu2 -N2 disk &&
+            tail -c +1048577 disk | sha256sum && qemu-img convert -U -O raw {self.tops["vda"]} disk && sha256sum <disk && rm disk &&
+            qemu-img info -U --backing-chain {self.tops["vda"]} | sed -n 's/^image: //p'""").replace(" -", "").split()
+        return int(said[0]), said[1:]
 
     def on_disk(self, host):
-        """What the machine's second disk holds, beyond what the guest counts: that never falls. One that runs is paused for a
-        moment: then QEMU has written all it has."""
+        """What the machine's disks hold, beyond what the guest counts: that never falls. One that runs is paused for a moment:
+        then QEMU has written all it has."""
         domain = host.domain("web")
         running = domain.isActive()
         if running:
             domain.suspend()
         try:
-            beats, content = self.disk(host)
+            beats, content = self.disks(host)
         finally:
             if running:
                 domain.resume()
@@ -168,16 +176,17 @@ class Faults(MoveCase):
         return content
 
     def places(self):
-        """The places that a move passes ("NAME#2": when it is passed a second time), by two moves, there and back."""
+        """The places that each move passes ("NAME#2": when it is passed a second time), there or back, but what only the first
+        one does."""
         log, places = self.hv.path("names"), []
-        for _ in range(2):
+        for first in (True, False, False):
             self.write_at(self.away())
             self.forget_base(self.at_home())
             status, out = self.run_inside(faults={"RECONCILE_FAULT_LOG": log})
             self.assertEqual(status, 0, out)
             self.wait_runs()
-            met = collections.Counter()
-            for name in self.passed(log):
+            names, met = self.passed(log), collections.Counter()
+            for name in names if not first else []:
                 met[name] += 1
                 place = f"{name}#{met[name]}"
                 if place not in places and not name.endswith(COMMON):
@@ -201,7 +210,8 @@ class Faults(MoveCase):
     # Interrupting.
 
     def interrupt(self, kill, place):
-        """One move that is interrupted there, and what follows. FALSE: it doesn't pass that place."""
+        """One move that is interrupted there, and what follows. FALSE: it doesn't pass that place. What was interrupted is back
+        before the next run, and that is the only one which is needed."""
         source = self.at_home()
         self.write_at(self.away())
         target = self.at_home()
@@ -212,16 +222,53 @@ class Faults(MoveCase):
         faults = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_LOG": log}
         if command:
             faults["RECONCILE_FAULT_COMMAND"] = command + " || true"
-        status, out = self.run_inside(faults=faults)
-        self.restore(kill)
-        name, _, time = place.partition("#")
-        passed = self.passed(log).count(name) >= int(time or 1)
-        self.assertIn(status, (0, 1, 3) if command else (0, -9), out)
+        status, out = self.run_interrupted(kill, faults)
+        name, _, number = place.partition("#")
+        passed = self.passed(log).count(name) >= int(number or 1)
         told = f"after {kill} at {place}: {brief(status, out)}"
+        self.assert_interrupted(kill, passed, status, told)
+        self.restore(kill)
         self.settle()
+        if self.live:
+            self.assertEqual(len(self.running()), 1, told)
         self.assertLessEqual(len(self.running()), 1, told)
-        self.converge(told)
+        self.assert_one_run(told)
         return passed
+
+    def run_interrupted(self, kill, faults):
+        """While the source's libvirtd connects to the target's, nothing watches whether that lives: it waits until the link is
+        back, or for TCP's quarter of an hour, and the run with it."""
+        if kill != "link":
+            return self.run_inside(faults=faults)
+        process = self.start(faults)
+        try:
+            out = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.assertFalse(self.linked(), "it hangs without a reason")
+            self.restore(kill)
+            try:
+                out = process.communicate(timeout=200)
+            finally:
+                process.kill()
+            self.other.run("ip", "link", "set", "cable", "down")  # as it was
+        return process.returncode, out
+
+    def linked(self):
+        return "LOWER_UP" in self.other.run("ip", "link", "show", "cable")
+
+    def assert_interrupted(self, kill, passed, status, told):
+        """It was there, and nowhere else, that what shall be killed was."""
+        if kill == "reconcile":
+            self.assertEqual(status, -9 if passed else 0, told)
+            return
+        self.assertIn(status, (0, 1, 3) if passed else (0,), told)
+        if kill == "link":
+            self.assertEqual(self.linked(), not passed, told)
+            return
+        daemon = {"source": self.hosts[self.away()], "target": self.at_home()}[kill].daemon
+        if passed:
+            self.assertEqual(daemon.wait(20), -9, told)
+        self.assertEqual(daemon.poll() is not None, passed, told)
 
     def killed(self, place):
         """A run that is killed there."""
@@ -234,6 +281,7 @@ class Faults(MoveCase):
             host.restart_daemon()
         if kill == "link":
             self.other.run("ip", "link", "set", "cable", "up")
+            self.hv.run("bash", "-c", "until (echo >/dev/tcp/lab-b/16509) 2>/dev/null; do sleep 0.1; done")
 
     def wait_unlocked(self, told=""):
         """The lock of a run that has ended goes with its connection."""
@@ -288,11 +336,12 @@ class Faults(MoveCase):
         self.wait_unlocked(told)
         self.check(told)
 
-    def assert_one_run(self):
+    def assert_one_run(self, told=""):
         """Nothing is left to a second one."""
         status, out = self.run_inside()
-        told = brief(status, out)
+        told += f"\nthen {brief(status, out)}"
         self.assertEqual(status, 0, told)
+        self.assertLessEqual(len(self.running()), 1, told)
         status, out = self.run_inside("--dry-run")
         self.assertEqual(status, 0, f"{told}\nthe second run: {brief(status, out)}")
         self.wait_unlocked(told)
@@ -314,9 +363,14 @@ class Faults(MoveCase):
         self.assertEqual(self.on_disk(host), self.content, told)
         self.assertEqual(self.snapshots(host), self.notes, told)
         self.wait_runs()
+        if self.live:
+            self.assertEqual(self.guest(host).starts(), self.starts, f"it was started anew {told}")
 
     def listing(self, host, directory):
-        return sorted(name for name in host.run("ls", directory).split() if not name.startswith("sha256-"))
+        """But base images that are whole: they hold what their name says."""
+        said = host.run("sh", "-c", f"cd {directory} && ls && sha256sum sha256-* 2>&1; true").split("\n")
+        whole = {name for digest, _, name in (line.partition("  ") for line in said) if digest and name.startswith(f"sha256-{digest}.")}
+        return sorted(name for name in said if name and "  " not in name and ": " not in name and name not in whole)
 
     def wait_runs(self):
         if self.runs:

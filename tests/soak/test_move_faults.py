@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Moves between two hosts that are interrupted: reconcile, the source's libvirtd, the target's libvirtd killed, and the
 link between the hosts cut, at each place that a move passes, for each way of moving. The program runs on lab-a and
-reaches lab-b through the link. Afterwards at most one copy runs, what is on the disks is what was written, and the next
-runs end with exactly one copy, where it shall be, and nothing left anywhere.
+reaches lab-b through the link. Afterwards at most one copy runs (of what moves live: exactly one, which is never started
+anew). When what was interrupted is back, one run ends with exactly one copy, where it shall be, what is on the disks is
+what was written, nothing is left anywhere, and a second run has nothing to do.
 
 MOVE_FAULTS=WORD,... runs only what has all of the words in its name: "live_shared,link"."""
 
@@ -27,7 +28,8 @@ class All(Faults):
             fine = False
             with self.subTest(way=way, kill=kill, place=place):
                 tried += 1
-                if self.interrupt(kill, place):
+                # One that it doesn't pass on the way there it passes on the way back.
+                if self.interrupt(kill, place) or self.interrupt(kill, place):
                     passed += 1
                 else:
                     missed.append(place)
@@ -36,6 +38,7 @@ class All(Faults):
                 self.restore(kill)
                 self.tearDown()
                 self.begin(way)
+        self.assertGreaterEqual(passed, tried * 3 / 4, f"not passed: {', '.join(missed)}")
         lab.figure(f"{way}, {kill}: {passed} of {tried} tried, {len(places)} places, {time.monotonic() - began:.0f} s{budget.told()}" +
                    (f", not passed: {', '.join(missed)}" if missed else ""))
 
