@@ -8,6 +8,7 @@
 #include "reconciler/act/local_tool.h"
 #include "reconciler/act/upload.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/act/volume_sync.h"
 #include "state/fault.h"
 
 typedef struct {
@@ -71,7 +72,7 @@ static gboolean send(const ActionContext *context, const Action *action, int fd,
     return FALSE;
   FAULT("compress: sent");
   g_autofree char *found = download_digest(context, action, volume, bytes, "checking the image", error);
-  return found && (g_str_equal(found, sent) || act_fail(error, "volume %s doesn't hold what was written to it", name));
+  return found && (g_str_equal(found, sent) || act_fail(error, "volume %s doesn't hold what was written to it", name)) && volume_sync(volume, NULL, error);
 }
 
 static const char *directory(const ActionContext *context) {

@@ -9,6 +9,7 @@
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/offline.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/act/volume_sync.h"
 #include "reconciler/plan/facts.h"
 #include "state/fault.h"
 
@@ -169,7 +170,7 @@ static gboolean write_once(const ActionContext *context, const Action *action, c
       !marker_set(export->handle, export->volume, error))
     return FALSE;
   FAULT("export: marked");
-  if (write_all(context, action, export, path, &written.consistency, error)) {
+  if (write_all(context, action, export, path, &written.consistency, error) && volume_sync_named(export->handle, export->volume, NULL, error)) {
     FAULT("export: written");
     act_remark(context, "%s is %s", export->volume, worth[written.consistency]);
     return act_change_facts(export->layers->domain, note, &written, error);

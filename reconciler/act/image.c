@@ -12,6 +12,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/image_fetch.h"
 #include "reconciler/act/upload.h"
+#include "reconciler/act/volume_sync.h"
 #include "reconciler/image/fetch.h"
 #include "reconciler/image/seed.h"
 #include "schema/digest.h"
@@ -190,6 +191,8 @@ static gboolean keep(const ActionContext *context, virStoragePoolPtr pool, const
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(pool, image->volume);
   if (!volume)
     return libvirt_fail(error, "cannot look up volume %s", image->volume);
+  if (!volume_sync(volume, NULL, error))
+    return FALSE;
   base_protect(volume, image->bytes);
   base_remember(context, volume, image->sha256);
   FAULT("image: verified");

@@ -4,6 +4,7 @@
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
 #include "reconciler/act/sparse_write.h"
+#include "reconciler/act/volume_sync.h"
 #include "schema/digest.h"
 #include "state/base_volume.h"
 #include "state/fault.h"
@@ -163,12 +164,13 @@ static gboolean copy_file(const ActionContext *context, const Action *action, Ta
   return TRUE;
 }
 
-static gboolean end(Target *target, gboolean fine, GError **error) {
+/* `format`: as for volume_sync. */
+static gboolean end(Target *target, gboolean fine, const char *format, GError **error) {
   if (!fine) {
     half_made_remove(target->pool, target->name);
     return FALSE;
   }
-  return volume_refresh(&target->there, target->pool, error);
+  return volume_refresh(&target->there, target->pool, error) && volume_sync_named(target->pool, target->name, format, error);
 }
 
 gboolean act_move_base(const ActionContext *context, const Action *action, GError **error) {
@@ -183,7 +185,7 @@ gboolean act_move_base(const ActionContext *context, const Action *action, GErro
       g_prefix_error(error, "on %s: ", act_arg(action, "to"));
     return same;
   }
-  if (!end(&target, copy_file(context, action, &target, sha256, error), error))
+  if (!end(&target, copy_file(context, action, &target, sha256, error), NULL, error))
     return FALSE;
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(target.pool, target.name);
   if (volume) {
@@ -223,7 +225,7 @@ gboolean act_move_file(const ActionContext *context, const Action *action, GErro
   if (!target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
   if (!complete)
-    return end(&target, copy_file(context, action, &target, NULL, error), error) && marker_clear(target.pool, target.name, error);
+    return end(&target, copy_file(context, action, &target, NULL, error), NULL, error) && marker_clear(target.pool, target.name, error);
   return compare(context, &target.there, action, target.path, error);
 }
 
@@ -247,7 +249,7 @@ static gboolean bring_volume(const ActionContext *context, const Action *action,
     return FALSE;
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
-  return end(&target, copy_file(context, action, &target, NULL, error), error) && grow(&target, bytes, error);
+  return end(&target, copy_file(context, action, &target, NULL, error), act_arg(action, "format"), error) && grow(&target, bytes, error);
 }
 
 gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
@@ -272,7 +274,7 @@ gboolean act_move_prepare(const ActionContext *context, const Action *action, GE
   g_autoptr(VirStorageVol) volume = volume_make(target.pool, target.name, format, capacity, act_arg(action, "backingPath"),
                                                 act_arg(action, "backingFormat"), 0, error);
   FAULT("move: volume prepared");
-  return end(&target, volume != NULL, error);
+  return end(&target, volume != NULL, NULL, error);
 }
 
 /* Whether the copy there is whole: it carries no marker but that of this move, which goes now. */

@@ -1,6 +1,7 @@
 /* The new layers that a machine goes on with after going back. */
 #include "reconciler/act/revert.h"
 #include "reconciler/act/volume.h"
+#include "reconciler/act/volume_sync.h"
 #include "state/fault.h"
 #include "state/xml_tree.h"
 
@@ -74,7 +75,7 @@ static gboolean make_layer(const ActionContext *context, RevertingDisk *disk, GE
   g_autofree char *path = made ? virStorageVolGetPath(made) : NULL;
   disk->layer = g_strdup(path);
   FAULT("revert: layer made");
-  return made != NULL;
+  return made && volume_sync(made, "qcow2", error);
 }
 
 gboolean revert_make_layers(const ActionContext *context, const GPtrArray *disks, GError **error) {

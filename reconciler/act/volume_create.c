@@ -1,5 +1,6 @@
 /* New volumes: blank ones, overlays, and full copies. An existing volume is never overwritten. */
 #include "reconciler/act/volume.h"
+#include "reconciler/act/volume_sync.h"
 #include "state/fault.h"
 #include "state/life_sign.h"
 
@@ -140,7 +141,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
     return libvirt_fail(error, "cannot grow the copy %s", wanted->volume);
   FAULT("copy: grown");
   volume_facts_clear(&made);
-  return volume_facts(volume, &made, error) && check_existing(volume, &made, wanted, error);
+  return volume_facts(volume, &made, error) && check_existing(volume, &made, wanted, error) && volume_sync(volume, wanted->format, error);
 }
 
 gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error) {

@@ -144,6 +144,8 @@ static void move_volume(Move *move, const ActualVolume *file) {
   move_set_number(action, "bytes", file->allocation);
   move_set_number(action, move->live ? "capacity" : "size", move->live ? file->capacity : file->physical);
   take_room(move, action, file, file->allocation);
+  if (!move->live && disk != NULL && disk->format != NULL)
+    string_map_set(action->args, "format", disk->format); /* not what its guest may have written */
   if (!move->live)
     return;
   string_map_set(action->args, "format", file->format);

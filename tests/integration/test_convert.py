@@ -3,14 +3,17 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
+import unittest
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import libvirt  # noqa: E402
 import lab  # noqa: E402
+import product  # noqa: E402
 
 
 class ConvertCase(lab.TestCase):
@@ -84,6 +87,21 @@ class Stopped(ConvertCase):
         self.assertEqual(self.files(), ["web-vda.2.qcow2"])
         self.assertEqual(self.content("web-vda.2.qcow2", "qcow2"), before)
         self.in_sync()
+
+    @unittest.skipUnless(shutil.which("strace"), "shows it by strace")
+    def test_on_the_disk_before_the_switch(self):
+        """A power cut can't take both: the new file is written, not only given to the kernel, before the definition names it."""
+        self.machine({"target": "vda", "size": "8MiB"})
+        self.hv.apply(self.source())
+        self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
+        log = self.hv.path("state/strace")
+        subprocess.run(["strace", "-f", "-y", "-e", "trace=fsync", "-o", log, product.binary(), self.source()], env={**self.hv.env, "RECONCILE_FAULT_AT": "replace: made"},
+                       stdout=subprocess.DEVNULL)
+        self.assertEqual(self.defined(), ("qcow2", "web-vda.qcow2"))
+        with open(log, encoding="utf-8") as file:
+            synced = [line for line in file if "= 0" in line]
+        for path in (self.volume("web-vda.raw"), self.hv.path("pools", "lab")):
+            self.assertTrue([line for line in synced if f"<{path}>" in line], (path, synced))
 
     def test_started_with_it(self):
         self.machine({"target": "vda", "size": "8MiB", "format": "raw"})
