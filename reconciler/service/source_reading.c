@@ -111,6 +111,9 @@ static void read_git(const ReadingRequest *request, SourceReading *reading, GCan
     diag_warning(reading->diagnostics, (Place){0}, "which commit was checked last isn't known (the state directory is new, or was lost): only the "
                  "signature of %.12s itself was checked, not those of the commits before it", reading->revision);
   reading->desired = git_source_read(&source, reading->revision, reading->diagnostics, &reading->error);
+  /* Read again, for somebody asked: it follows from itself, but not from what was before. */
+  if (reading->desired && last && g_strcmp0(last->revision, reading->revision) == 0)
+    reading->desired->rewritten |= last->desired->rewritten;
 }
 
 static void check_hosts(const Config *config, SourceReading *reading) {

@@ -191,6 +191,10 @@ class Git(TestCase):
             service.ask("trigger")
             service.wait_state(lambda state: state["revision"] == unrelated)
             service.settle()
+            service.ask("trigger")  # it is read again, and is still the same
+            service.settle()
+            service.reload(source=self.config(), prune={"enabled": True, "limit": 100})
+            service.settle()
             self.assertEqual(len(hv.conn.listAllDomains()), 4)
         with self.service(source=self.config(), prune={"enabled": True, "limit": 30}) as service:
             service.wait_state(lambda state: state["revision"] == unrelated and state["passes"] >= 1)
