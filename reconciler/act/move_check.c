@@ -1,5 +1,6 @@
 /* Whether a machine can be taken on another host, asked again right before anything is touched; and what only a
  * writable connection tells: the hypervisor's own judgement, and whether a pool is shared as the file says. */
+#include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
 #include "state/fault.h"
 #include "state/libvirt/host_fits.h"
@@ -71,7 +72,8 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
   ActionContext there;
   if (!doc || !move_context(context, action, "to", &there, error) || !move_check_way(&there, action, domain, doc, error))
     return FALSE;
-  if (!check_hosts(context, &there, to, error) || !check_machine(peer, doc, to, error) || !check_cpu(peer, doc, to, error))
+  if (!check_hosts(context, &there, to, error) || !check_machine(peer, doc, to, error) || !check_cpu(peer, doc, to, error) ||
+      !bases_check(context, action, error))
     return FALSE;
   g_auto(GStrv) names = pools ? g_strsplit(pools, "\n", -1) : NULL;
   for (char **name = names; name && *name; name++)

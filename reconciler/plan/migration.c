@@ -130,6 +130,7 @@ static char *plan_way(Move *move) {
   if (error != NULL)
     return error;
   Action *check = move->check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
+  plan_bases(move->builder, check, move->domain->disks, NULL);
   if ((error = move_storage(move)) != NULL)
     return error;
   if (!move->live && runs && (error = stop_first(move)) != NULL)

@@ -55,6 +55,11 @@ class Cold(MoveCase):
         self.assertEqual([len(compared), [action for action in compared if "bytes" in action["args"]]], [2, []])
         self.assertEqual({field["path"] for each in plan["objects"] if each["name"] == "web" for field in each["fields"]},
                          {"placement.host", "cpu.count", "cpu.max", "memory.size", "memory.max", "disks[vdb].size"})
+        # Not from a base that was altered: what is read here would be something else there.
+        self.alter_base(self.hv)
+        self.assert_refused("its content has the SHA-256 digest", "lab-a")
+        self.assertEqual([self.other.run("sh", "-c", f"ls {POOL} | grep -c ^sha256- || true").strip(), guest.starts()], ["0", 1])
+        self.mend_base(self.hv)
         recorder = self.recorder()
         self.apply()
         recorder.wait_for(lambda events: [event.detail for event in events if (event.name, event.event) == ("web", "stopped")] == [libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN])
@@ -73,10 +78,12 @@ class Cold(MoveCase):
         plan = self.plan(status=2)
         self.assertEqual({action["args"]["bytes"] for action in plan["actions"]
                           if action["kind"] in ("move-base", "move-file") and "toPool" in action["args"]}, {"0"})
-        # … but not what it was: the machine isn't even stopped.
-        self.hv.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
-        self.assert_refused("its content has the SHA-256 digest")
-        self.hv.run("sh", "-c", f"cp -p {POOL}/../kept {BASE}; cp -p {POOL}/cd.iso {POOL}/../kept; printf x >>{POOL}/cd.iso")
+        # … but not what it was, here or there: the machine isn't even stopped.
+        for host in (self.other, self.hv):
+            self.alter_base(host)
+            self.assert_refused("its content has the SHA-256 digest")
+            self.mend_base(host)
+        self.hv.run("sh", "-c", f"cp -p {POOL}/cd.iso {POOL}/../kept; printf x >>{POOL}/cd.iso")
         self.assert_refused("another content on lab-a")
         self.hv.run("sh", "-c", f"cp -p {POOL}/../kept {POOL}/cd.iso")
         self.assertEqual(guest.starts(), 2)
@@ -87,11 +94,18 @@ class Cold(MoveCase):
         self.assertEqual(self.sums(guest), content)
         self.assertEqual(self.plan(status=0)["actions"], [])
 
-    def assert_refused(self, reason):
+    def alter_base(self, host):
+        host.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
+
+    def mend_base(self, host):
+        host.run("sh", "-c", f"cp -p {POOL}/../kept {BASE}")
+
+    def assert_refused(self, reason, stays="lab-b"):
         document = self.apply(status=3)
         self.assertIn(reason, " ".join(each.get("message") or "" for each in document["results"]))
-        self.assertEqual(self.where(), ["lab-b"])
-        self.assertEqual([self.other.domain("web").isActive(), self.files(self.hv)], [1, []])
+        self.assertEqual(self.where(), [stays])
+        host, other = (self.other, self.hv) if stays == "lab-b" else (self.hv, self.other)
+        self.assertEqual([host.domain("web").isActive(), self.files(other)], [1, []])
 
     def test_a_guest_that_does_not_stop(self):
         """It isn't powered off for a move."""
