@@ -75,14 +75,10 @@ static gboolean send(const ActionContext *context, const Action *action, int fd,
   return found && (g_str_equal(found, sent) || act_fail(error, "volume %s doesn't hold what was written to it", name)) && volume_sync(volume, NULL, error);
 }
 
-static const char *directory(const ActionContext *context) {
-  return context->journal ? journal_dir(context->journal) : g_get_tmp_dir();
-}
-
 gboolean compress_volume(const ActionContext *context, const Action *action, virStorageVolPtr plain, const char *method, virStoragePoolPtr pool,
                          const char *name, GError **error) {
   g_auto(Files) files = { -1, -1 };
-  return (files.plain = local_file_new(directory(context), 0, error)) >= 0 && (files.compressed = local_file_new(directory(context), 0, error)) >= 0 &&
+  return (files.plain = local_file_new(local_directory(context), 0, error)) >= 0 && (files.compressed = local_file_new(local_directory(context), 0, error)) >= 0 &&
          download_file(context, action, plain, files.plain, error) && compress(context, action, &files, method, error) &&
          send(context, action, files.compressed, pool, name, error);
 }

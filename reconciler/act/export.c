@@ -68,7 +68,10 @@ static gboolean copy(const ActionContext *context, const Action *action, virDoma
   const Export *export = data;
   const ActualDisk *disk = export->layers->chain.disk;
   const ActualVolume *top = disk->chain->pdata[0];
-  const VolumeCopy copied = { export->pool, export->plain, plain_format(export), disk->path, top->capacity, .keep_marker = !export->compress };
+  const VolumeCopy copied = {
+    .pool = export->pool, .volume = export->plain, .format = plain_format(export), .from = disk->path, .from_format = disk->format,
+    .bytes = top->capacity, .keep_marker = !export->compress,
+  };
   return volume_copy(context, action, &copied, error);
 }
 

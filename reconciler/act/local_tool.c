@@ -20,6 +20,10 @@ char *local_tool_find(const char *tool, const char *package, GError **error) {
   return found;
 }
 
+const char *local_directory(const ActionContext *context) {
+  return context->journal ? journal_dir(context->journal) : g_get_tmp_dir();
+}
+
 /* Without a name from the beginning, so that nothing is left however this ends. */
 int local_file_new(const char *directory, guint64 bytes, GError **error) {
   int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

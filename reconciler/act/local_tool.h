@@ -4,6 +4,8 @@
 
 /* Where the tool is; NULL with error: `package` isn't installed. */
 char *local_tool_find(const char *tool, const char *package, GError **error);
+/* Where such files are made. */
+const char *local_directory(const ActionContext *context);
 /* A sparse file that nobody else sees and that is gone when it is closed. Its descriptor, or -1 with error. */
 int local_file_new(const char *directory, guint64 bytes, GError **error);
 /* Runs it with these descriptors as /proc/self/fd/3 and so on. Ended when the run is cancelled; what it says on

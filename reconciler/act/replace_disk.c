@@ -1,5 +1,6 @@
 #include "reconciler/act/replace_disk.h"
 
+#include "reconciler/act/content_check.h"
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/offline.h"
@@ -35,15 +36,26 @@ static gboolean change_places(FactsSpec *facts, gconstpointer data) {
   return disk_facts_set(facts, &coming) || changed;
 }
 
+/* Read in one format and written in another. */
+static gboolean is_converted(const Replacing *replacing) {
+  return g_strcmp0(replacing->layers->chain.disk->format, replacing->wanted->format) != 0;
+}
+
 /* The disk is held meanwhile: nobody writes to it between the copy and the switch. */
 static gboolean make_and_switch(const ActionContext *context, const Action *action, virDomainPtr helper G_GNUC_UNUSED, gconstpointer data, GError **error) {
   const Replacing *replacing = data;
   const DiskReplacement *wanted = replacing->wanted;
   const char *old = replacing->layers->chain.disk->path;
-  const VolumeCopy copied = { wanted->pool, wanted->volume, wanted->format, old, wanted->bytes };
+  const VolumeCopy copied = {
+    .pool = wanted->pool, .volume = wanted->volume, .format = wanted->format, .from = old, .from_format = replacing->layers->chain.disk->format,
+    .bytes = wanted->bytes,
+  };
   if (!volume_copy(context, action, &copied, error))
     return FALSE;
   FAULT("replace: made");
+  if (is_converted(replacing) && !content_check(context, action, replacing->layers, replacing->path, wanted->format, error))
+    return FALSE;
+  FAULT("replace: verified");
   DiskPointing pointing = { wanted->target, old, replacing->path, wanted->format, change_places, replacing };
   if (!act_point_disk(context, replacing->layers->domain, &pointing, error))
     return FALSE;
@@ -86,10 +98,10 @@ gboolean replace_disk(const ActionContext *context, const Action *action, const 
     return FALSE;
   if (g_strcmp0(layers.chain.disk->path, path) == 0)
     return TRUE; /* switched by an earlier run */
-  if (!check(&layers, wanted, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
+  const Replacing replacing = { wanted, &layers, path };
+  if ((is_converted(&replacing) && !content_check_possible(error)) || !check(&layers, wanted, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
       !note_coming(&layers, wanted, path, error))
     return FALSE;
-  const Replacing replacing = { wanted, &layers, path };
   if (offline_hold(context, action, &layers, make_and_switch, &replacing, error))
     return TRUE;
   coming_remove(context, wanted->target, NULL); /* what can't be done now, the next run does */

@@ -3,7 +3,8 @@
  *
  * The steps, each to be recognised from outside:
  *   1. our record names the volume that is made (facts.disks[].coming);
- *   2. the volume is made, with a marker beside it until it is complete (volume.h), and verified;
+ *   2. the volume is made, with a marker beside it until it is complete (volume.h); where
+ *      the format is another one, its content is compared with the disk's (content_check.h);
  *   3. in one write of the definition: the disk names the new volume, the record has the old path as
  *      `retired` and no `coming`;
  *   4. once the machine runs with the new volume, the retired one and the layers below it that nobody

@@ -47,6 +47,7 @@ gboolean volume_delete(virStorageVolPtr volume, GError **error);
 typedef struct {
   const char *pool, *volume, *format;
   const char *from; /* path */
+  const char *from_format; /* as its disk reads it; libvirt must see the same in it. NULL: as libvirt sees it */
   guint64 bytes;    /* capacity, not less than that of `from` */
   gboolean keep_marker; /* the caller clears it when more than the copy is done */
 } VolumeCopy;

@@ -8,6 +8,7 @@ typedef struct {
   const char *pool, *volume, *format;
   const char *backing_path, *backing_format; /* NULL: none */
   const char *from;                          /* path of the volume to copy; NULL: none */
+  const char *from_format;                   /* NULL: whatever it is */
   guint64 bytes;
 } Wanted;
 
@@ -118,11 +119,20 @@ static gpointer watch_copy(gpointer data) {
   return NULL;
 }
 
+/* libvirt copies what it sees in a file, and a guest may write any header on a raw disk, also one that names another
+ * machine's file. */
+static gboolean check_format(const VolumeFacts *from, const Wanted *wanted, GError **error) {
+  const char *seen = g_strcmp0(from->format, "iso") == 0 ? "raw" : from->format;
+  return !seen || !wanted->from_format || g_str_equal(seen, wanted->from_format) ||
+         act_refuse(error, "%s is a disk of format %s, but its guest made it look like %s, and libvirt would copy it as that", wanted->from,
+                    wanted->from_format, seen);
+}
+
 static gboolean copy(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted,
                      virStorageVolPtr source, GError **error) {
   g_auto(VolumeFacts) from = { 0 }, made = { 0 };
   g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
-  if (!text || !volume_facts(source, &from, error))
+  if (!text || !volume_facts(source, &from, error) || !check_format(&from, wanted, error))
     return FALSE;
   if (from.capacity > wanted->bytes)
     return act_refuse(error, "volume %s would be smaller than what it is a copy of, %s", wanted->volume, wanted->from);
@@ -146,6 +156,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
 
 gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error) {
   const Wanted wanted = { .pool = copied->pool, .volume = copied->volume, .format = copied->format, .from = copied->from,
+                          .from_format = copied->from_format,
                           .bytes = copied->bytes };
   g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
   g_autoptr(VirStorageVol) volume = NULL;
@@ -174,6 +185,6 @@ gboolean act_volume_copy(const ActionContext *context, const Action *action, GEr
   Wanted wanted;
   if (!read_arguments(action, &wanted, error) || !act_need(action, "from", error))
     return FALSE;
-  const VolumeCopy copied = { wanted.pool, wanted.volume, wanted.format, wanted.from, wanted.bytes, .keep_marker = FALSE };
+  const VolumeCopy copied = { wanted.pool, wanted.volume, wanted.format, wanted.from, NULL, wanted.bytes, .keep_marker = FALSE };
   return volume_copy(context, action, &copied, error);
 }

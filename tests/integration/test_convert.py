@@ -239,6 +239,67 @@ class Held(ConvertCase):
         self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
 
 
+class Verified(ConvertCase):
+    """What a guest would read of old and new is compared before the switch."""
+
+    def setUp(self):
+        super().setUp()
+        self.machine({"target": "vda", "image": "base"})
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+        self.machine({"target": "vda", "image": "base", "provision": "copy", "format": "raw"})
+
+    def assert_refused(self, offset):
+        alter = f"printf x | dd of={self.volume('web-vda.raw')} bs=1 seek={offset} conv=notrunc,nocreat status=none"
+        log = self.hv.path("refused.faults")
+        result = self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": "replace: made", "RECONCILE_FAULT_COMMAND": alter,
+                                                       "RECONCILE_FAULT_LOG": log}, check=1)
+        self.assertIn("web-vda.raw doesn't hold what disk vda of domain web does", result.stdout + result.stderr)
+        with open(log, encoding="utf-8") as file:
+            self.assertNotIn("replace: verified", file.read())
+        self.assertEqual((self.defined(), self.files()), (("qcow2", "web-vda.qcow2"), ["web-vda.qcow2"]))
+
+    def test_by_its_files(self):
+        before = self.content("web-vda.qcow2", "qcow2")
+        self.assert_refused(2500000)  # in what was written
+        self.assert_refused(7000000)  # in the base, or nowhere
+        self.hv.apply(self.source())
+        self.assertEqual((self.defined(), self.content("web-vda.raw", "raw")), (("raw", "web-vda.raw"), before))
+
+    def test_brought_here(self):
+        """As of another host, where it isn't certain which file libvirt means: here that has a second name."""
+        os.link(self.volume("web-vda.qcow2"), self.hv.path("second"))
+        self.assert_refused(2500000)
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined(), ("raw", "web-vda.raw"))
+
+
+class Header(ConvertCase):
+    """A raw disk is never read as what its guest made it look like, such as another machine's disk."""
+
+    def machines(self, fmt, **spec):
+        disk = {"target": "vda", "size": "8MiB", "pool": "lab"}
+        self.hv.write("web.yaml", self.hv.vm("web", powerState="stopped", disks=[disk]),
+                      self.hv.vm("other", powerState="stopped", disks=[{**disk, "format": fmt}], **spec))
+
+    def test_is_refused(self):
+        self.machines("raw")
+        self.hv.apply(self.source())
+        self.write_pattern("web-vda.qcow2", "qcow2")
+        for base in ([], ["-F", "qcow2", "-b", self.volume("web-vda.qcow2")]):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *base, self.hv.path("header"), "8M"], check=True)
+            with open(self.hv.path("header"), "rb") as header, open(self.volume("other-vda.raw"), "r+b") as data:
+                data.write(header.read())
+            self.hv.conn.storagePoolLookupByName("lab").refresh()
+            export = ("raw", {"exports": [{"name": "out", "disk": "vda", "to": "lab"}]})
+            for fmt, spec in [export] if base else [("qcow2", {}), export]:
+                with self.subTest(based=bool(base), format=fmt):
+                    self.machines(fmt, **spec)
+                    result = self.hv.reconcile(self.source(), check=3)
+                    self.assertIn("its guest made it look like qcow2", result.stdout + result.stderr)
+                    self.assertEqual(self.files(), ["other-vda.raw", "web-vda.qcow2"])
+
+
 class AsItIs(ConvertCase):
     """What the file names by path or volume isn't converted, and isn't read another way either."""
 

@@ -1,0 +1,113 @@
+#include "reconciler/act/content_check.h"
+
+#include <unistd.h>
+
+#include "reconciler/act/aside.h"
+#include "reconciler/act/download.h"
+#include "reconciler/act/local_tool.h"
+#include "state/host_facts.h"
+#include "state/libvirt/volume_file.h"
+
+typedef struct {
+  const ActionContext *context;
+  const Action *action;
+  GArray *files; /* of int: qemu-img's descriptors, from 3 on */
+} Check;
+
+static void check_clear(Check *check) {
+  for (guint i = 0; i < check->files->len; i++)
+    close(g_array_index(check->files, int, i));
+  g_array_unref(check->files);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Check, check_clear)
+
+/* -1: it can't be read where it is. */
+static int open_here(virStorageVolPtr volume) {
+  g_autofree char *text = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : virStorageVolGetXMLDesc(volume, 0);
+  g_autoptr(ActualVolume) told = g_new0(ActualVolume, 1);
+  return text && volume_facts_read(told, text, NULL) ? volume_file_open(told) : -1;
+}
+
+static gboolean add_file(Check *check, const char *path, GError **error) {
+  g_auto(Aside) aside = { 0 };
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!aside_find(check->context, path, &aside, &volume, error))
+    return FALSE;
+  if (!volume)
+    return act_stale(error, "there is no %s any more", path);
+  int fd = open_here(volume);
+  gboolean brought = fd < 0;
+  if (brought && (fd = local_file_new(local_directory(check->context), 0, error)) < 0)
+    return FALSE;
+  g_array_append_val(check->files, fd);
+  return !brought || download_file(check->context, check->action, volume, fd, error);
+}
+
+/* The format is always named: the content is a guest's, who may write any header. */
+static void add_layer(GString *image, const char *format, guint file) {
+  g_string_append_printf(image, "{\"driver\":\"%s\",\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/%u\"}", format, 3 + file);
+}
+
+static const char *format_of(const ActualDisk *disk, guint i) {
+  const ActualVolume *layer = disk->chain->pdata[i], *above = i > 0 ? disk->chain->pdata[i - 1] : NULL;
+  const char *read_as = above ? above->backing_format : disk->format;
+  return read_as ? read_as : layer->format;
+}
+
+static gboolean is_plain(const char *format) { return g_strcmp0(format, "raw") == 0 || g_strcmp0(format, "qcow2") == 0; }
+
+/* The chain as qemu-img's name of an image; each file is opened on the way. */
+static char *describe_disk(Check *check, const ActualDisk *disk, GError **error) {
+  g_autoptr(GString) image = g_string_new("json:");
+  gboolean raw = FALSE; /* which lies on nothing, whatever its header says */
+  guint n = 0;
+  for (guint i = 0; i < disk->chain->len && !raw; i++, n++) {
+    const ActualVolume *layer = disk->chain->pdata[i];
+    const char *format = format_of(disk, i);
+    if (!is_plain(format)) {
+      act_refuse(error, "%s has format %s: its content can't be compared with what is made of it", layer->path, format ? format : "unknown");
+      return NULL;
+    }
+    if (!add_file(check, layer->path, error))
+      return NULL;
+    if (i > 0)
+      g_string_append(image, ",\"backing\":");
+    add_layer(image, format, check->files->len - 1);
+    raw = g_str_equal(format, "raw");
+  }
+  g_string_append(image, raw ? "" : ",\"backing\":null"); /* no header leads elsewhere */
+  while (n-- > 0)
+    g_string_append_c(image, '}');
+  return g_strdup(image->str);
+}
+
+static char *describe_volume(Check *check, const char *path, const char *format, GError **error) {
+  g_autoptr(GString) image = g_string_new("json:");
+  if (!add_file(check, path, error))
+    return NULL;
+  add_layer(image, format, check->files->len - 1);
+  g_string_append(image, g_str_equal(format, "qcow2") ? ",\"backing\":null}" : "}");
+  return g_strdup(image->str);
+}
+
+static char *tool(GError **error) { return local_tool_find("qemu-img", "qemu-utils", error); }
+
+gboolean content_check_possible(GError **error) {
+  g_autofree char *found = tool(error);
+  return found != NULL;
+}
+
+gboolean content_check(const ActionContext *context, const Action *action, const DiskLayers *layers, const char *path, const char *format, GError **error) {
+  g_auto(Check) check = { context, action, g_array_new(FALSE, FALSE, sizeof(int)) };
+  g_autofree char *found = tool(error);
+  g_autofree char *disk = found ? describe_disk(&check, layers->chain.disk, error) : NULL;
+  g_autofree char *volume = disk ? describe_volume(&check, path, format, error) : NULL;
+  if (!volume)
+    return FALSE;
+  const char *const command[] = { found, "compare", "-q", "-U", disk, volume, NULL }; /* -U: the disk is held */
+  act_progress(context, action, 0, 0, "comparing");
+  if (local_tool_run(context, command, (const int *)check.files->data, check.files->len, error))
+    return TRUE;
+  g_prefix_error(error, "%s doesn't hold what disk %s of domain %s does, which stays as it is: ", path, layers->chain.disk->target, layers->now->name);
+  return FALSE;
+}
