@@ -8,23 +8,16 @@ static int compare_objects(gconstpointer a, gconstpointer b) {
 }
 
 static void validate_object(const Check *check) {
-  if (*check->object->metadata.name == '.')
-    check_error(check, "metadata.name", "a name can't start with a dot: libvirt passes over such files");
+  validate_rules(check);
   switch (check->object->kind) {
   case KIND_HOST:
     validate_host(check);
-    break;
-  case KIND_STORAGE_POOL:
-    validate_pool(check);
     break;
   case KIND_NETWORK:
     validate_network(check);
     break;
   case KIND_VOLUME:
     validate_volume(check);
-    break;
-  case KIND_PROFILE:
-    validate_profile(check);
     break;
   case KIND_VIRTUAL_MACHINE:
     validate_machine(check);
@@ -39,6 +32,8 @@ static void validate_object(const Check *check) {
   case KIND_IMAGE:
     validate_image(check);
     break;
+  case KIND_STORAGE_POOL:
+  case KIND_PROFILE:
   case KIND_N:
     break;
   }

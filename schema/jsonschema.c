@@ -1,6 +1,7 @@
 #include "schema/jsonschema.h"
 #include "schema/describe.h"
 #include "schema/document.h"
+#include "schema/rule_schema.h"
 #include "schema/value.h"
 #include <jansson.h>
 
@@ -148,6 +149,7 @@ char *json_schema(void) {
     json_array_append_new(rules, kind_rule(&kinds[i]));
     add_definitions(definitions, kinds[i].spec);
   }
+  add_rule_schemas(rules);
   g_autoptr(Json) schema = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[s,s,s,s], s:o, s:o, s:o}",
     "$schema", "http://json-schema.org/draft-07/schema#", "title", "reconcile",
     "description", "One document of a reconcile source: an object of libvirt as it shall be",

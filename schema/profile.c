@@ -73,17 +73,3 @@ const Object *profile_apply(const Desired *desired, Object *machine, Diagnostics
   spec_free(&VmSpec_table, defaults);
   return profile;
 }
-
-void validate_profile(const Check *check) {
-  const VmSpec *vm = object_vm(check->object);
-  if (given(vm, VmSpec, profile))
-    check_error(check, "profile", "a Profile can't build on another one");
-  if (given(vm, VmSpec, uuid))
-    check_error(check, "uuid", "a Profile can't give a uuid: each machine has its own");
-  for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
-    const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    const Check inner = check_item(check, "interfaces", interface->name);
-    if (given(interface, InterfaceSpec, mac))
-      check_error(&inner, "mac", "a Profile can't give a mac: each interface has its own");
-  }
-}

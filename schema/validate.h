@@ -26,6 +26,7 @@ void check_reference(const Check *check, const char *path, Kind kind, const char
 /* A quantity that libvirt counts in larger units. */
 void check_multiple(const Check *check, const char *path, guint64 value, guint64 unit, const char *unit_name);
 
+void validate_rules(const Check *check); /* the rows of schema/rules.c; what they can't say: */
 void validate_host(const Check *check);
 void validate_placement(const Check *check);
 void validate_migration(const Check *check);
@@ -36,9 +37,7 @@ void validate_disk_kind(const Check *check, const VmSpec *vm, const DiskSpec *di
 void validate_snapshots(const Check *check);
 void validate_interfaces(const Check *check);
 void validate_devices(const Check *check);
-void validate_profile(const Check *check);
 void validate_network(const Check *check);
-void validate_pool(const Check *check);
 void validate_volume(const Check *check);
 void validate_image(const Check *check);
 /* MACs and UUIDs that two objects have, disks that two machines write to. */

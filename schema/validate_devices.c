@@ -5,17 +5,6 @@
 
 #define KIB (1u << 10)
 
-static void check_connection(const Check *check, const InterfaceSpec *interface) {
-  guint connections = given(interface, InterfaceSpec, network) + given(interface, InterfaceSpec, bridge) +
-                      given(interface, InterfaceSpec, direct) + (interface->user ? 1u : 0u);
-  if (connections > 1)
-    check_error(check, "name", "an interface is connected to one of network, bridge, direct or user");
-  else if (connections == 0 && !check->adopt)
-    check_error(check, "name", "an interface needs one of network, bridge, direct or user: true");
-  if (given(interface, InterfaceSpec, directMode) && !given(interface, InterfaceSpec, direct))
-    check_error(check, "directMode", "directMode is about direct: give that too");
-}
-
 static void check_bandwidth(const Check *check, const char *direction, const BandwidthSpec *limit) {
   if (!limit->given)
     return;
@@ -24,8 +13,6 @@ static void check_bandwidth(const Check *check, const char *direction, const Ban
   check_multiple(check, average, limit->average, KIB, "KiB/s");
   check_multiple(check, peak, limit->peak, KIB, "KiB/s");
   check_multiple(check, burst, limit->burst, KIB, "KiB");
-  if (!given(limit, BandwidthSpec, average))
-    check_error(check, given(limit, BandwidthSpec, peak) ? peak : burst, "peak and burst need an average");
 }
 
 void validate_interfaces(const Check *outer) {
@@ -33,7 +20,6 @@ void validate_interfaces(const Check *outer) {
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
     const Check check = check_item(outer, "interfaces", interface->name);
-    check_connection(&check, interface);
     check_bandwidth(&check, "inbound", &interface->inbound);
     check_bandwidth(&check, "outbound", &interface->outbound);
   }
@@ -74,21 +60,6 @@ static void check_boot_indexes(const Check *check, const VmSpec *vm) {
   claim_boot_indexes(check, seen, "hostDevices.usb", &UsbDeviceSpec_table, vm->hostDevices.usb);
 }
 
-/* Serial ports and consoles: what each type needs. */
-static void check_port(const Check *outer, const char *list, gint64 port, int type, gboolean has_path, gboolean has_mode, gboolean has_append) {
-  g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, port);
-  const Check check = check_item(outer, list, number);
-  const char *word = SerialType_words.words[type];
-  if (type != SerialType_pty && !has_path)
-    check_error(&check, "type", "type %s needs a path", word);
-  if (type == SerialType_pty && has_path)
-    check_error(&check, "path", "a pty is chosen at start: remove the path");
-  if (type != SerialType_socket && has_mode)
-    check_error(&check, "socketMode", "socketMode is only for type socket");
-  if (type != SerialType_file && has_append)
-    check_error(&check, "append", "append is only for type file");
-}
-
 /* libvirt numbers consoles in their order, from the first serial port's on: a gap would be closed. */
 static void check_console_numbers(const Check *check, const VmSpec *vm) {
   gint64 first = given(vm, VmSpec, serials) && vm->serials->len > 0 ? 1 : 0;
@@ -102,30 +73,6 @@ static void check_console_numbers(const Check *check, const VmSpec *vm) {
   }
 }
 
-static void check_ports(const Check *check, const VmSpec *vm) {
-  for (guint i = 0; vm->serials && i < vm->serials->len; i++) {
-    const SerialSpec *serial = vm->serials->pdata[i];
-    check_port(check, "serials", serial->port, serial->type, given(serial, SerialSpec, path), given(serial, SerialSpec, socketMode),
-               given(serial, SerialSpec, append));
-  }
-  for (guint i = 0; vm->consoles && i < vm->consoles->len; i++) {
-    const ConsoleSpec *console = vm->consoles->pdata[i];
-    check_port(check, "consoles", console->port, console->type, given(console, ConsoleSpec, path), given(console, ConsoleSpec, socketMode), FALSE);
-  }
-  check_console_numbers(check, vm);
-}
-
-static void check_graphics(const Check *outer, const VmSpec *vm) {
-  for (guint i = 0; vm->graphics && i < vm->graphics->len; i++) {
-    const GraphicsSpec *graphics = vm->graphics->pdata[i];
-    const Check check = check_item(outer, "graphics", GraphicsType_words.words[graphics->type]);
-    if (graphics->type != GraphicsType_spice && given(graphics, GraphicsSpec, clipboard))
-      check_error(&check, "clipboard", "only spice has a clipboard");
-    if (graphics->type != GraphicsType_spice && given(graphics, GraphicsSpec, fileTransfer))
-      check_error(&check, "fileTransfer", "only spice transfers files");
-  }
-}
-
 static void check_filesystems(const Check *outer, const VmSpec *vm) {
   for (guint i = 0; vm->filesystems && i < vm->filesystems->len; i++) {
     const FilesystemSpec *filesystem = vm->filesystems->pdata[i];
@@ -134,8 +81,6 @@ static void check_filesystems(const Check *outer, const VmSpec *vm) {
     const Check check = check_item(outer, "filesystems", filesystem->tag);
     if (!vm->memory.shared && !check.adopt)
       check_error(&check, "driver", "virtiofs needs memory.shared: true");
-    if (filesystem->readOnly)
-      check_error(&check, "readOnly", "virtiofs can't be read-only here: use driver 9p");
   }
 }
 
@@ -152,11 +97,8 @@ void validate_devices(const Check *check) {
   const VmSpec *vm = object_vm(check->object);
   check_boot_indexes(check, vm);
   if (!check->adopt)
-    check_ports(check, vm);
-  check_graphics(check, vm);
+    check_console_numbers(check, vm);
   check_filesystems(check, vm);
   check_extra(check, vm->devices.extra);
   check_multiple(check, "video.vram", vm->video.vram, KIB, "KiB");
-  if (given(&vm->rng, RngSpec, ratePeriod) && !given(&vm->rng, RngSpec, rateBytes) && !check->adopt)
-    check_error(check, "rng.ratePeriod", "a period needs rateBytes: the bytes that may pass in it");
 }

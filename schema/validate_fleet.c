@@ -36,14 +36,10 @@ void validate_placement(const Check *check) {
   if (!given(vm, VmSpec, placement))
     return;
   const PlacementSpec *placement = &vm->placement;
-  if (given(placement, PlacementSpec, host) && given(placement, PlacementSpec, selector))
-    check_error(check, "placement.selector", "give a host or a selector, not both");
-  else if (given(placement, PlacementSpec, host))
+  if (given(placement, PlacementSpec, host) && !given(placement, PlacementSpec, selector))
     check_reference(check, "placement.host", KIND_HOST, placement->host);
-  else if (given(placement, PlacementSpec, selector) && placement->selector->keys->len == 0)
+  if (!given(placement, PlacementSpec, host) && given(placement, PlacementSpec, selector) && placement->selector->keys->len == 0)
     check_error(check, "placement.selector", "an empty selector would match every host: give labels, or a host");
-  if (given(placement, PlacementSpec, failBack) && placement->failBack && !given(placement, PlacementSpec, selector))
-    check_error(check, "placement.failBack", "what a file places by name is there anyway: give a selector, or leave it out");
 }
 
 static char **hosts_of(const Object *object) {

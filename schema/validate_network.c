@@ -97,40 +97,14 @@ static void check_hosts(const Check *outer, const Subnet *subnet, const GPtrArra
   }
 }
 
-static void check_bridge_mode(const Check *check, const NetworkSpec *network) {
-  static const char *const own[] = {"address", "prefix", "dhcp", "domain", NULL};
-  if (!given(network, NetworkSpec, bridge) && !check->adopt)
-    check_error(check, "bridge", "mode bridge needs bridge: the host's bridge to use");
-  for (guint i = 0; own[i]; i++)
-    if (field_given(&NetworkSpec_table, network, table_find(&NetworkSpec_table, own[i])))
-      check_error(check, own[i], "with mode bridge there is no %s: the bridge's own network has it", own[i]);
-}
-
 void validate_network(const Check *check) {
   const NetworkSpec *network = check->object->spec;
-  if (network->mode == NetworkMode_bridge) {
-    check_bridge_mode(check, network);
+  if (network->mode == NetworkMode_bridge || !given(network, NetworkSpec, address) || !given(network, NetworkSpec, prefix))
     return;
-  }
-  gboolean address = given(network, NetworkSpec, address), prefix = given(network, NetworkSpec, prefix);
-  if (!address || !prefix) {
-    const char *missing = address ? "prefix" : "address";
-    if (check->adopt)
-      return;
-    if (address || prefix)
-      check_error(check, missing, "address and prefix belong together: give %s too", missing);
-    else if (given(network, NetworkSpec, dhcp))
-      check_error(check, "dhcp", "dhcp needs the network's address and prefix");
-    else if (network->mode != NetworkMode_isolated)
-      check_error(check, "address", "mode %s needs address and prefix", NetworkMode_words.words[network->mode]);
-    return;
-  }
   g_autofree char *text = g_strdup_printf("%s/%" G_GINT64_FORMAT, network->address, network->prefix);
   const Subnet subnet = {read_address(network->address), (guint)network->prefix, text};
-  if (subnet.prefix > subnet.address.length * 8) {
-    check_error(check, "prefix", "the prefix of an IPv4 network is at most 32");
-    return;
-  }
+  if (subnet.prefix > subnet.address.length * 8)
+    return; /* said already */
   for (guint i = 0; network->dhcp.ranges && i < network->dhcp.ranges->len; i++)
     check_range(check, &subnet, network->dhcp.ranges->pdata[i]);
   check_hosts(check, &subnet, network->dhcp.hosts);

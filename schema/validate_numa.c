@@ -63,8 +63,6 @@ void validate_numa(const Check *check) {
   const VmSpec *vm = object_vm(check->object);
   const NumaSpec *numa = &vm->numa;
   const GPtrArray *cells = given(numa, NumaSpec, cells) ? numa->cells : NULL;
-  if (given(numa, NumaSpec, mode) && !given(numa, NumaSpec, nodeset) && !check->adopt)
-    check_error(check, "numa.mode", "a mode needs numa.nodeset: the host's nodes that it is about");
   if (cells == NULL || cells->len == 0)
     return;
   g_autoptr(GArray) held = g_array_new(FALSE, TRUE, sizeof(guint));

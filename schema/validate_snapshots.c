@@ -17,12 +17,7 @@ static void check_length(const Check *check, const char *path, gsize name) {
 }
 
 static void check_snapshot(const Check *check, const VmSpec *vm, const SnapshotSpec *snapshot) {
-  if (*snapshot->name == '.')
-    check_error(check, "name", "the name of a snapshot can't start with a dot");
   check_length(check, "name", strlen(snapshot->name));
-  gboolean internal = given(snapshot, SnapshotSpec, mode) && snapshot->mode == SnapshotMode_internal;
-  if (internal && given(snapshot, SnapshotSpec, disks))
-    check_error(check, "disks", "an internal snapshot is always of all disks: leave out disks, or use mode external");
   for (guint i = 0; snapshot->disks && snapshot->disks[i]; i++)
     if (!check->adopt && !has_disk(vm, snapshot->disks[i]))
       check_error(check, "disks", "the machine has no disk %s", snapshot->disks[i]);
@@ -38,7 +33,5 @@ void validate_snapshots(const Check *check) {
   const SnapshotPolicySpec *policy = &vm->snapshotPolicy;
   if (!given(vm, VmSpec, snapshotPolicy) || !given(policy, SnapshotPolicySpec, prefix))
     return;
-  if (*policy->prefix == '.')
-    check_error(check, "snapshotPolicy.prefix", "the name of a snapshot can't start with a dot");
   check_length(check, "snapshotPolicy.prefix", strlen(policy->prefix) + strlen("-20260102T030405Z"));
 }
