@@ -42,7 +42,7 @@ gboolean listen_address_parse(const char *text, char **ret_path, char **ret_host
   *ret_port = 0;
   if (g_str_has_prefix(text, "unix:")) {
     const char *path = text + strlen("unix:");
-    *ret_path = *path == '/' && strlen(path) < 108 ? g_strdup(path) : NULL; /* sun_path */
+    *ret_path = *path == '/' && strlen(path) <= SOCKET_PATH_MOST ? g_strdup(path) : NULL;
     return *ret_path != NULL;
   }
   static const char *const hosts[][2] = {{"127.0.0.1:", "127.0.0.1"}, {"[::1]:", "::1"}, {"localhost:", "127.0.0.1"}};
@@ -96,6 +96,8 @@ static void check_window(const Rules *rules, const WindowSpec *window, Place at)
 
 static void check_outputs(const Rules *rules) {
   const ServiceSpec *spec = rules->spec;
+  if (given(spec, ServiceSpec, socket) && strlen(spec->socket) > SOCKET_PATH_MOST)
+    diag_error(rules->diagnostics, place_of(rules, "socket"), "socket: at most %d bytes, as the system has it", SOCKET_PATH_MOST);
   g_autofree char *path = NULL, *host = NULL;
   guint16 port;
   if (given(&spec->metrics, MetricsSpec, listen) && !listen_address_parse(spec->metrics.listen, &path, &host, &port))

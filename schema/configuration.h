@@ -12,6 +12,9 @@ gboolean configuration_decode(const char *file, const char *data, gsize length, 
 /* "22:00" to minutes since midnight. */
 gboolean time_of_day_parse(const char *text, guint *ret_minutes);
 
+/* Most bytes of the path of a unix socket: the room in sun_path. What is longer would be cut off silently. */
+enum { SOCKET_PATH_MOST = 107 };
+
 /* "unix:/run/x.sock" or "127.0.0.1:9177", "[::1]:9177", "localhost:9177": only the loopback. One of
  * ret_path and ret_host is set, to be freed. */
 gboolean listen_address_parse(const char *text, char **ret_path, char **ret_host, guint16 *ret_port);

@@ -4,7 +4,12 @@
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "schema/configuration.h"
+
+G_STATIC_ASSERT(SOCKET_PATH_MOST == sizeof ((struct sockaddr_un *)NULL)->sun_path - 1);
 
 enum { MOST_BYTES = 8192, MOST_CLIENTS = 32, SLOW_SECONDS = 5 };
 
@@ -135,6 +140,10 @@ static gboolean remove_leftover(const char *path, GError **error) {
 
 static gboolean listen_unix(RequestSocket *self, const char *path, GError **error) {
   g_autofree char *folder = g_path_get_dirname(path);
+  if (strlen(path) > SOCKET_PATH_MOST) {
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "%s: the path of a socket has at most %d bytes", path, SOCKET_PATH_MOST);
+    return FALSE;
+  }
   if (g_mkdir_with_parents(folder, 0755) < 0 || !remove_leftover(path, error)) {
     if (error && !*error)
       g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", folder, g_strerror(errno));

@@ -58,6 +58,8 @@ static void says_what_is_wrong(void **state) {
   assert_says("source: {directory: /x}\nmetrics: {listen: '0.0.0.0:80'}\n", "2:19 listen: expected unix:PATH or an address of the loopback");
   assert_says("source: {directory: /x}\nmetrics: {listen: '127.0.0.1:0'}\n", "2:19 listen:");
   assert_says("source: {directory: /x}\nmetrics: {listen: 'unix:relative'}\n", "2:19 listen:");
+  g_autofree char *deep = g_strnfill(100, 'a'), *long_path = g_strdup_printf("source: {directory: /x}\nsocket: /run/abc/%s\n", deep);
+  assert_says(long_path, "2:9 socket: at most 107 bytes");
   assert_says("source: {directory: /x}\nnotify: {command: [mail]}\n", "a program by its absolute path");
   assert_says("source: {directory: /x}\nallow: [reboot]\n", "allow: ");
   assert_says("source: {directory: /x}\nwindows: [{name: a, from: '25:00', to: '04:00', impacts: [restart]}]\n", "times such as '22:00'");
