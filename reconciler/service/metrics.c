@@ -1,6 +1,7 @@
 #include "reconciler/service/metrics.h"
 
 #include "reconciler/act/act.h"
+#include "reconciler/service/whole_file.h"
 
 static const char *const state_words[OBJECT_STATE_N] = {"in-sync", "changed", "error", "held", "orphan"};
 
@@ -186,5 +187,5 @@ char *metrics_text(const Metrics *metrics) {
 
 gboolean metrics_write(const Metrics *metrics, const char *path, GError **error) {
   g_autofree char *text = metrics_text(metrics);
-  return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
+  return whole_file_write(path, text, 0644, error);
 }

@@ -5,6 +5,7 @@
 #include "reconciler/rules/policy.h"
 #include "reconciler/run/pipeline.h"
 #include "reconciler/service/tree.h"
+#include "reconciler/service/whole_file.h"
 #include "reconciler/source/git_source.h"
 #include "reconciler/source/source.h"
 
@@ -43,7 +44,7 @@ gboolean reading_remember(const SourceReading *reading, const Config *config, GE
   g_autofree char *path = memory_path(config), *text = g_strdup_printf("%s\n%s\n", reading->identity, reading->revision ? reading->revision : "");
   if (!reading->revision || !reading->desired || reading->desired->rewritten)
     return TRUE;
-  return g_file_set_contents(path, text, -1, error);
+  return whole_file_write(path, text, 0600, error);
 }
 
 static char *recall(const Config *config, const char *identity) {

@@ -86,6 +86,12 @@ class Outputs(TestCase):
             with socket.create_connection(("127.0.0.1", port)) as rude:  # a head that never ends
                 rude.sendall(b"GET /" + b"x" * 20000)
                 self.assertEqual(self.get(port)[0], 200)
+            service.reload(metrics={"textfile": "/nowhere/metrics.prom"})
+            for _ in range(2):
+                service.settle()
+                service.trigger()
+            service.settle()
+            self.assertEqual(service.log().count("metrics can't be written"), 1, "it is said once")
 
     def test_notifications(self):
         hv = self.hv
