@@ -7,7 +7,7 @@
 
 /* So many requests of a client libvirt serves at once. Of what comes over a link, more are on their way meanwhile, so that
  * not each five of them cost a round trip. */
-enum { LOCAL_THREADS = 5, REMOTE_THREADS = 32 };
+enum { LOCAL_THREADS = 5, REMOTE_THREADS = 64 };
 
 static void reading_init(Reading *reading, virConnectPtr conn, const ObserveOptions *options) {
   *reading = (Reading){.conn = conn, .options = options};

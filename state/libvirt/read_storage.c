@@ -142,18 +142,25 @@ static void fail_pool(Reading *reading, PoolReading *each, const char *what) {
   g_mutex_unlock(&reading->lock);
 }
 
+/* One that isn't active refuses; only then it is asked whether that is so. */
+static int list_if_active(Reading *reading, PoolReading *pool, virStorageVolPtr **ret_volumes) {
+  int n = virStoragePoolListAllVolumes(pool->handle, ret_volumes, 0);
+  if (n < 0 && virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID) {
+    if (virStoragePoolIsActive(pool->handle) != 1)
+      return 0;
+    n = virStoragePoolListAllVolumes(pool->handle, ret_volumes, 0); /* it was started meanwhile */
+  }
+  if (n < 0)
+    fail_pool(reading, pool, "volumes of pool");
+  pool->pool->active = n >= 0 || virStoragePoolIsActive(pool->handle) == 1;
+  return n;
+}
+
 static void list_volumes(gpointer data, gpointer item) {
   Reading *reading = data;
   PoolReading *into = item;
-  into->pool->active = virStoragePoolIsActive(into->handle) == 1;
-  if (!into->pool->active)
-    return;
   virStorageVolPtr *volumes = NULL;
-  int n = virStoragePoolListAllVolumes(into->handle, &volumes, 0);
-  if (n < 0) {
-    fail_pool(reading, into, "volumes of pool");
-    return;
-  }
+  int n = list_if_active(reading, into, &volumes);
   g_mutex_lock(&reading->lock);
   for (int i = 0; i < n; i++) {
     VolumeReading *each = g_new(VolumeReading, 1);
