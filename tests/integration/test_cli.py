@@ -233,23 +233,46 @@ class Run(lab.TestCase):
         self.assertIn("<details><summary><code>vm/a</code> create", text)
         self.assertNotIn("<c>", text)
 
+    def order(self, path, action=""):
+        """When actions were begun and ended, as the journal has it."""
+        with open(path, encoding="utf-8") as file:
+            found = re.findall(rf"(?m)^(?!run:){action}.*: (begun|ended) in the journal$", file.read())
+        os.unlink(path)
+        return found
+
+    def test_objects_side_by_side_but_for_one_job(self):
+        deaf = [{"cmdline": "ignorepower", "shutdown": {"timeout": "2s", "force": True}, "powerState": state} for state in ("running", "stopped")]
+        log = self.hv.path("state/places")
+        env = {**self.hv.env, "RECONCILE_FAULT_LOG": log}
+        self.hv.write("a.yaml", self.hv.vm("a", **deaf[0]), self.hv.vm("b", **deaf[0]))
+        self.hv.reconcile("--jobs", "1", self.specs(), env=env, check=0)
+        order = self.order(log)
+        self.assertEqual(order, ["begun", "ended"] * (len(order) // 2))
+        self.assertGreater(len(order), 7)
+        for name in "ab":
+            self.hv.guest(name).wait_heartbeat()
+        self.hv.write("a.yaml", self.hv.vm("a", **deaf[1]), self.hv.vm("b", **deaf[1]))
+        self.hv.reconcile(self.specs(), env=env, check=0)
+        self.assertEqual(self.order(log, "domain-shutdown"), ["begun", "begun", "ended", "ended"])
+
     def test_interrupted_once_it_ends_with_a_summary(self):
+        """Nothing new is begun."""
         self.hv.write("a.yaml", self.hv.vm("deaf", cmdline="ignorepower", shutdown={"timeout": "60s"}))
         self.hv.apply(self.specs())
         self.hv.guest("deaf").wait_heartbeat()
-        self.hv.write("a.yaml", self.hv.vm("deaf", cmdline="ignorepower", shutdown={"timeout": "60s"}, powerState="stopped"))
-        process = self.hv.start_reconcile(self.specs())
+        self.hv.write("a.yaml", self.hv.vm("deaf", cmdline="ignorepower", shutdown={"timeout": "60s"}, powerState="stopped"),
+                      self.hv.vm("later", powerState="stopped"))
+        process = self.hv.start_reconcile("--jobs", "1", self.specs())
         self.addCleanup(process.kill)
-        seen = ""
-        while "shut down" not in seen.rsplit("Plan:", 1)[-1]:
+        line = ""
+        while not line.startswith("vm/deaf: shut down"):  # it is under way
             line = process.stdout.readline()
-            self.assertTrue(line, seen)
-            seen += line
+            self.assertTrue(line)
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=30)
-        self.assertIn("1 cancelled", rest, errors)
+        self.assertRegex(rest, r"(?s)cancelled  vm/later: define the machine\n    not begun\n.*2 cancelled", errors)
         self.assertEqual(process.returncode, 1)
-        self.assertTrue(self.hv.domain("deaf").isActive())
+        self.assertEqual([(each.name(), each.isActive()) for each in self.hv.conn.listAllDomains()], [("deaf", 1)])
 
     def terminal(self, *arguments, **environment):
         """Standard output of a run on a terminal."""

@@ -156,6 +156,19 @@ class ReadOnly(FailureCase):
         self.in_sync()
 
 
+    def test_dry_run_asks_for_no_more(self):
+        """Where only the socket for readers is left, a dry run is what it was, and an apply is none."""
+        self.machine("a")
+        command = [*self.hv.inside(), lab.binary(), "-c", "qemu:///system"]
+        os.rename(self.hv.socket, self.hv.socket + ".away")
+        for options, status in ((["--dry-run"], 2), (["status"], 0), ([], 1)):
+            arguments = [*command, *options, *([] if "status" in options else [self.specs()])]
+            result = subprocess.run(arguments, env=self.hv.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.assertEqual(result.returncode, status, result.stdout)
+        os.rename(self.hv.socket + ".away", self.hv.socket)
+        self.assertEqual(self.names(), [])
+
+
 class FullPool(FailureCase):
     def setUp(self):
         self.image = self.hv.image()
@@ -261,6 +274,13 @@ class Broken(FailureCase):
         self.assertEqual(self.pool_files(), [])
         self.in_sync()
 
+    def only_preflight_refuses(self, saying):
+        """A dry run alone doesn't ask."""
+        for options, status in ((["--preflight"], 1), ([], 2)):
+            document = self.run_failing("--dry-run", *options, status=status)[1]
+            (self.assertIn if status == 1 else self.assertNotIn)(saying, self.error_of(document, "bad"))
+            self.assertNotIn("bad", self.names())
+
     def test_definition_that_the_hypervisor_refuses(self):
         """It is asked before anything of that machine is touched."""
         self.storage()
@@ -273,6 +293,7 @@ class Broken(FailureCase):
                              ({"devices": {"extra": ["<emulator>/bin/true</emulator>"]}}, "<emulator>")):
             with self.subTest(spec=spec):
                 self.machine("bad", disks=disks, **spec)
+                self.only_preflight_refuses(saying)
                 self.only_the_good_one(saying)
         self.machine("bad", disks=disks)
         self.in_sync()

@@ -74,6 +74,13 @@ class Networks(lab.TestCase):
         self.assertEqual(self.settle(network(mode="isolated", state="active"), vm), ["network-start"])
         self.assertEqual(self.last["summary"]["pending"], 0)
 
+    def test_routed(self):
+        self.settle(network(mode="route", state="active", dhcp=self.dhcp([host(10)])))
+        self.assertRegex(self.xml(), "<forward( dev='[^']*')? mode='route'")
+        self.assertEqual(list(self.handed_out()), [host(10)["mac"]])
+        self.settle(network(mode="route", state="active", dhcp=self.dhcp([host(11)])))
+        self.assertEqual(list(self.handed_out()), [host(11)["mac"]])
+
     def test_destroyed_undefined_and_edited_by_hand(self):
         self.settle(network(state="active"))
         self.hv.conn.networkLookupByName("n").destroy()

@@ -2,14 +2,17 @@
 """A saved observation: a dry run against it is the same, byte for byte, as against the host."""
 
 import copy
+import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402
+from product import REPOSITORY  # noqa: E402
 
 EXTERNAL = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
 PASSWORD = "s3cret-x"
@@ -95,6 +98,35 @@ class Observation(lab.TestCase):
         self.assertEqual(self.assert_same_plans(saved), {2})
         self.assertEqual(self.assert_same_plans(saved, "--prune", "--prune-limit", "100", "--allow", "restart"), {2})
         self.assertEqual(self.assert_same_plans(saved, "--prune", "--prune-limit", "1"), {3})
+
+    def test_examples_are_planned(self):
+        """Each on a host that has nothing yet; what it takes for given is declared beside it."""
+        hv = self.hv
+        hv.define("legacy-1")
+        saved, _ = self.observe()
+        given = {"name: fast": hv.pool("fast"), "name: default": hv.pool("default"),
+                 "kind: Network": lab.document("Network", "default", {"mode": "nat", "address": "192.0.2.1", "prefix": 24})}
+        shutil.copytree(os.path.join(REPOSITORY, "examples"), hv.path("examples"))
+        for image in ("images/debian-12.qcow2", "guest/base.qcow2"):
+            os.mkdir(hv.path("examples", os.path.dirname(image)))
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", hv.path("examples", image), "64M"], check=True)
+        examples = sorted(glob.glob(hv.path("examples/*.yaml"))) + [hv.path("examples/quickstart.d")]
+        self.assertGreater(len(examples), 7)
+        for path in examples:
+            with self.subTest(os.path.basename(path)):
+                folder = path
+                if path.endswith(".yaml"):
+                    folder = hv.path("examples/one")
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os.mkdir(folder)
+                    with open(path, encoding="utf-8") as file:
+                        text = file.read()
+                    with open(os.path.join(folder, "a.yaml"), "w", encoding="utf-8") as file:
+                        file.write(text.replace(": images/", ": ../images/"))
+                    hv.write(os.path.join(folder, "given.yaml"), *[each for mark, each in given.items() if mark not in text])
+                plan = hv.reconcile("--dry-run", "-o", "json", "--against", saved, folder, check=2).json()
+                self.assertEqual([each["error"] for each in plan["objects"] if each.get("error")], [])
+                self.assertNotEqual(plan["actions"], [])
 
     def test_reviewed_plan_is_applied(self):
         hv = self.hv

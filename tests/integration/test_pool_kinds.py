@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Pools of the kinds that need a block device: fs and logical, on loop devices. Root only.
 Logical volumes need the kernel's device mapper; without it the pool itself is still tried.
-A netfs pool needs an NFS client in the kernel."""
+A netfs pool is defined only: to mount it takes an NFS client in the kernel."""
 
 import os
 import shutil
@@ -38,6 +38,17 @@ class PoolKinds(lab.TestCase):
                                                        "source": {"device": device, "format": "ext4"}}),
                       document("Volume", "data.raw", {"pool": "disk", "size": "8MiB", "format": "raw"}))
         self.assertIn("data.raw", self.hv.conn.storagePoolLookupByName("disk").listVolumes())
+
+    def test_network_file_system(self):
+        """Defined and read back; nothing is mounted."""
+        pool = {"type": "netfs", "target": self.hv.make_directory("pools", "nfs"), "state": "inactive", "autostart": False,
+                "source": {"host": "192.0.2.1", "dir": "/export", "format": "nfs"}}
+        self.converge(document("StoragePool", "nfs", pool))
+        xml = self.hv.conn.storagePoolLookupByName("nfs").XMLDesc()
+        for part in ("<host name='192.0.2.1'/>", "<dir path='/export'/>", "<format type='nfs'/>"):
+            self.assertIn(part, xml)
+        self.hv.write("all.yaml", document("StoragePool", "nfs", {**pool, "source": {**pool["source"], "dir": "/other"}}))
+        self.hv.reconcile("--dry-run", self.hv.path("specs"), check=1)
 
     def test_a_file_system_is_never_made_over_another(self):
         device, target = self.loop_device(), self.hv.make_directory("pools", "fs")
