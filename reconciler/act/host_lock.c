@@ -11,7 +11,7 @@
 #define ATTEMPTS 50 /* what is nobody's may still be going */
 
 typedef struct {
-  const FleetHost *host;
+  FleetHost *host;
   const char *holder;
   virDomainPtr domain;
   virStreamPtr console; /* open: it is ours */
@@ -156,13 +156,13 @@ void host_locks_free(HostLocks *locks) {
   g_free(locks);
 }
 
-static HostLocks *prepare(const Fleet *fleet) {
+static HostLocks *prepare(Fleet *fleet) {
   HostLocks *locks = g_new0(HostLocks, 1);
   locks->holder = describe_holder();
   locks->locks = g_array_new(FALSE, TRUE, sizeof(Lock));
   g_array_set_clear_func(locks->locks, lock_clear);
   for (guint i = 0; i < fleet->hosts->len; i++) {
-    const FleetHost *host = fleet->hosts->pdata[i];
+    FleetHost *host = fleet->hosts->pdata[i];
     Lock lock = {.host = host, .holder = locks->holder};
     if (!host->error)
       g_array_append_val(locks->locks, lock);
@@ -170,33 +170,51 @@ static HostLocks *prepare(const Fleet *fleet) {
   return locks;
 }
 
-/* The first one alone: whoever comes second waits there, and has started nothing elsewhere. */
+/* Somebody has it, or nobody may: not that host's matter alone. */
+static gboolean is_refused(const Lock *lock) { return lock->error && lock->error->domain == EXECUTE_ERROR; }
+
+/* The first one that can be had alone: whoever comes second waits there, and has started nothing elsewhere. */
 static gboolean take_all(HostLocks *locks, GError **error) {
-  guint n = locks->locks->len;
+  guint n = locks->locks->len, first = 0;
   Lock *all = (Lock *)locks->locks->data;
   g_autofree GThread **threads = g_new0(GThread *, n + 1);
-  if (n > 0)
-    take(&all[0]);
-  gboolean first = n > 0 && !all[0].error;
-  for (guint i = 1; first && i < n; i++)
+  for (gboolean taken = FALSE; first < n && !taken; first++) {
+    take(&all[first]);
+    taken = !all[first].error || is_refused(&all[first]);
+  }
+  for (guint i = first; i < n && !is_refused(&all[first - 1]); i++)
     threads[i] = g_thread_new("lock", take, &all[i]);
-  for (guint i = 1; i < n; i++)
+  for (guint i = first; i < n; i++)
     if (threads[i])
       g_thread_join(threads[i]);
   for (guint i = 0; i < n; i++)
-    if (all[i].error) {
+    if (is_refused(&all[i])) {
       g_propagate_error(error, g_steal_pointer(&all[i].error));
       return FALSE;
     }
   return TRUE;
 }
 
-HostLocks *host_locks_take(const Fleet *fleet, guint wait, GCancellable *cancel, GError **error) {
+static void lose_unlocked(Fleet *fleet, HostLocks *locks) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    FleetHost *host = fleet->hosts->pdata[i];
+    if (host->error)
+      fleet_host_lose(host, g_error_copy(host->error));
+  }
+  for (guint i = 0; i < locks->locks->len; i++) {
+    Lock *lock = &g_array_index(locks->locks, Lock, i);
+    if (lock->error)
+      fleet_host_lose(lock->host, g_steal_pointer(&lock->error));
+  }
+}
+
+HostLocks *host_locks_take(Fleet *fleet, guint wait, GCancellable *cancel, GError **error) {
   gint64 until = g_get_monotonic_time() + (gint64)wait * 1000;
   for (;;) {
     g_autoptr(HostLocks) locks = prepare(fleet);
     GError *failure = NULL;
     if (take_all(locks, &failure)) {
+      lose_unlocked(fleet, locks);
       FAULT("fleet: locked");
       return g_steal_pointer(&locks);
     }

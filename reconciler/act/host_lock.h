@@ -16,8 +16,9 @@
 
 typedef struct HostLocks HostLocks;
 
-/* Waits for others up to `wait` milliseconds. NULL with EXECUTE_ERROR_REFUSED: who holds it since when. What was seen
- * of the hosts before may have changed since. */
-HostLocks *host_locks_take(const Fleet *fleet, guint wait, GCancellable *cancel, GError **error);
+/* Waits for others up to `wait` milliseconds. NULL with EXECUTE_ERROR_STALE: who holds it since when; _REFUSED: why nobody may.
+ * A host on which it can't be had for another reason is lost to this run, as is one that couldn't be asked: it may come back
+ * without a lock. What was seen of the hosts before may have changed since. */
+HostLocks *host_locks_take(Fleet *fleet, guint wait, GCancellable *cancel, GError **error);
 void host_locks_free(HostLocks *locks); /* before the fleet */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HostLocks, host_locks_free)

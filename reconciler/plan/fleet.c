@@ -1,5 +1,12 @@
 #include "reconciler/plan/fleet.h"
 
+void fleet_host_lose(FleetHost *host, GError *error /* taken */) {
+  g_clear_pointer(&host->actual, actual_free);
+  g_clear_error(&host->error);
+  host->error = error;
+  host->lost = TRUE;
+}
+
 gboolean fleet_host_is_fenced(const FleetHost *host) {
   return host->spec != NULL && given(host->spec, HostSpec, fenced) && host->spec->fenced;
 }

@@ -25,6 +25,7 @@ typedef struct {
   KnownHost *known;       /* whose connection it is, borrowed; NULL: its own */
   Actual *actual;         /* NULL: it couldn't be asked */
   GError *error;          /* why */
+  gboolean lost;          /* by this run, which doesn't ask it again: it may have no lock on it, or have planned without it */
 } FleetHost;
 
 typedef struct {
@@ -33,6 +34,8 @@ typedef struct {
 
 /* NULL: there is none of this name (NULL: the only one). */
 FleetHost *fleet_host(const Fleet *fleet /* may be NULL */, const char *name);
+/* It can't be asked any more: from now on that is its state. */
+void fleet_host_lose(FleetHost *host, GError *error /* taken */);
 /* Declared to be off for certain: it can't run anything. */
 gboolean fleet_host_is_fenced(const FleetHost *host);
 /* Whether a pool is declared to be the same one on another host. */

@@ -149,6 +149,8 @@ void fleet_observe(Fleet *fleet, const ObserveOptions *options) {
   g_autofree GThread **threads = g_new0(GThread *, n + 1);
   for (guint i = 0; i < n; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
+    if (host->lost)
+      continue;
     g_clear_pointer(&host->actual, actual_free);
     g_clear_error(&host->error);
     looks[i] = (Look){host, options};

@@ -20,5 +20,5 @@ void fleet_take_observation(Fleet *fleet, Observation *observation, const char *
 void fleet_give_back(Fleet *fleet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fleet, fleet_free)
 
-/* Looks at all of them at once; at what is known of one, the first time only where it may have changed. */
+/* Looks at all of them at once that weren't lost; at what is known of one, the first time only where it may have changed. */
 void fleet_observe(Fleet *fleet, const ObserveOptions *options);

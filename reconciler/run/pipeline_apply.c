@@ -33,6 +33,7 @@ gboolean pipeline_lock_fleet(Pipeline *pipeline) {
     end_left_locks(pipeline);
     return TRUE;
   }
+  FAULT("fleet: to be locked");
   pipeline->locks = host_locks_take(pipeline->fleet, LOCK_WAIT, options->cancel, &error);
   if (pipeline->locks == NULL)
     return pipeline_stop(pipeline, error->domain == EXECUTE_ERROR ? 3 : 1, error);
@@ -41,6 +42,7 @@ gboolean pipeline_lock_fleet(Pipeline *pipeline) {
   g_clear_pointer(&result->plan, plan_free);
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   fleet_observe(pipeline->fleet, &pipeline_everything);
+  FAULT("fleet: looked at under the lock");
   return pipeline_plan(pipeline);
 }
 

@@ -34,8 +34,7 @@ static void wait_until(RunResult *result, gint64 opens) {
     result->opens = opens;
 }
 
-/* What the hypervisor judges to be wrong is not begun; the others go on. */
-gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
+gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan, GError **error) {
   const Rules *rules = pipeline->options->rules;
   if (pipeline->options->forbid_extra)
     forbid_extra(plan);
@@ -46,10 +45,9 @@ gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan) {
   }
   if (pipeline->options->dry_run && !pipeline->options->preflight)
     return TRUE;
-  GError *error = NULL;
-  g_autoptr(GHashTable) verdicts = preflight(host, plan, pipeline->options->cancel, &error);
+  g_autoptr(GHashTable) verdicts = preflight(host, plan, pipeline->options->cancel, error);
   if (verdicts == NULL)
-    return pipeline_stop(pipeline, 1, error);
+    return FALSE;
   for (guint i = 0; i < plan->objects->len; i++) {
     PlanObject *object = plan->objects->pdata[i];
     g_autofree char *id = plan_object_id(object);
@@ -69,13 +67,10 @@ static guint64 scratch(const Pipeline *pipeline) {
 }
 
 /* What one host shall have, against what it has. */
-static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired *desired) {
+static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired *desired, GError **error) {
   const RunOptions *options = pipeline->options;
-  GError *error = NULL;
-  if (!image_facts_collect(desired, host->actual, pipeline->journal, options->cancel, &error)) {
-    pipeline_stop(pipeline, 1, error);
+  if (!image_facts_collect(desired, host->actual, pipeline->journal, options->cancel, error))
     return NULL;
-  }
   same_files_add(host->actual, desired);
   gint64 now = fault_now(g_get_real_time() / G_USEC_PER_SEC);
   PlanInput input = {
@@ -116,29 +111,30 @@ static gboolean is_wanted(const Pipeline *pipeline, const Plan *plan, const Actu
 
 /* libvirt remembers what space a pool had when it last looked. Before a run is refused for that,
  * it looks again; a dry run can't ask it to. A service hears of that, and plans again: then nobody wants to know. */
-static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
-  g_autoptr(Plan) plan = plan_host(pipeline, host, desired);
-  GError *error = NULL;
+static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired *desired, GError **error) {
+  g_autoptr(Plan) plan = plan_host(pipeline, host, desired, error);
   const ActualPool *pool = plan != NULL && plan->short_pool != NULL ? g_hash_table_lookup(host->actual->pools, plan->short_pool) : NULL;
   if (pool == NULL || pool->measured || pipeline->options->dry_run || !is_wanted(pipeline, plan, pool))
     return g_steal_pointer(&plan);
-  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, NULL, &error)) {
-    pipeline_stop(pipeline, 1, error);
+  if (!pool_look_again(host->connection, plan->short_pool, pipeline->options->cancel, NULL, error))
     return NULL;
-  }
-  g_clear_pointer(&host->actual, actual_free);
-  host->actual = observe(host->connection, &pipeline_everything, &error);
-  if (error != NULL) {
-    pipeline_stop(pipeline, 1, error);
-    return NULL;
-  }
-  return plan_host(pipeline, host, desired);
+  g_autoptr(Actual) before = g_steal_pointer(&host->actual);
+  host->actual = observe(host->connection, &pipeline_everything, error);
+  return host->actual != NULL ? plan_host(pipeline, host, desired, error) : NULL;
 }
 
-/* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped. */
+/* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped, or, without its error, this
+ * host is lost to it: where there are others, that is its own objects' matter. */
 static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
-  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired);
-  return plan != NULL && pipeline_judge(pipeline, host, plan) ? g_steal_pointer(&plan) : NULL;
+  GError *error = NULL;
+  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired, &error);
+  if (plan != NULL && pipeline_judge(pipeline, host, plan, &error))
+    return g_steal_pointer(&plan);
+  if (host->name == NULL || g_cancellable_is_cancelled(pipeline->options->cancel))
+    pipeline_stop(pipeline, 1, error);
+  else
+    fleet_host_lose(host, error);
+  return NULL;
 }
 
 static void ask_home(gpointer data G_GNUC_UNUSED, gpointer item) {
@@ -168,7 +164,7 @@ static void look_at_short_pools(const Pipeline *pipeline, const Plan *plan) {
   }
 }
 
-/* Its machines are where they belong; NULL: the run has stopped. */
+/* Its machines are where they belong; NULL: the run has stopped, or, without its error, a host was lost. */
 static Plan *plan_placed(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   g_autoptr(Plan) whole = fleet_plan_new(pipeline->fleet, options->identity != NULL ? options->identity : pipeline->source, pipeline->revision);
@@ -192,8 +188,8 @@ static Plan *plan_placed(Pipeline *pipeline) {
   return g_steal_pointer(&whole);
 }
 
-static gboolean plan_fleet(Pipeline *pipeline) {
-  const RunOptions *options = pipeline->options;
+static Plan *place_and_plan(Pipeline *pipeline) {
+  g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
   if (pipeline->saved == NULL)
     ask_homes(pipeline);
@@ -202,6 +198,16 @@ static gboolean plan_fleet(Pipeline *pipeline) {
     plan_free(whole);
     whole = plan_placed(pipeline);
   }
+  return whole;
+}
+
+/* Each time a host is lost, its machines may be anywhere: all are placed anew. */
+static gboolean plan_fleet(Pipeline *pipeline) {
+  const RunOptions *options = pipeline->options;
+  Plan *whole;
+  do
+    whole = place_and_plan(pipeline);
+  while (whole == NULL && pipeline->result->error == NULL);
   pipeline->result->plan = whole;
   if (whole == NULL)
     return FALSE;

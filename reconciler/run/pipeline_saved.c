@@ -40,9 +40,10 @@ gboolean pipeline_check_plan(Pipeline *pipeline) {
     return pipeline_refuse(pipeline, stale);
   if (!check_room(pipeline))
     return FALSE;
+  GError *error = NULL;
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++)
-    if (!pipeline_judge(pipeline, pipeline->fleet->hosts->pdata[i], pipeline->result->plan))
-      return FALSE;
+    if (!pipeline_judge(pipeline, pipeline->fleet->hosts->pdata[i], pipeline->result->plan, &error))
+      return pipeline_stop(pipeline, 1, error);
   return TRUE;
 }
 

@@ -37,8 +37,8 @@ gboolean pipeline_read(Pipeline *pipeline);
 gboolean pipeline_plan(Pipeline *pipeline);
 /* Warns of former places of the source that nothing remembers. */
 void pipeline_check_formerly(Pipeline *pipeline);
-/* Takes out of a plan what may not be done on this host, or can't. */
-gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan);
+/* Takes out of a plan what may not be done on this host, or what the hypervisor judges to be wrong; the rest goes on. */
+gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan, GError **error);
 
 /* Plans in files (pipeline_saved.c). */
 gboolean pipeline_load_plan(Pipeline *pipeline);

@@ -190,6 +190,27 @@ class Silence(FleetCase):
         self.assertIn("new", self.hv.domain("a").XMLDesc())
         self.assertEqual(self.names(self.other), ["b"])
 
+    def test_one_that_is_lost_after_the_look(self):
+        """Its lock can't be taken then, or nobody judges what is planned there."""
+        for place, title, reason in (("fleet: to be locked", "new", "Connection refused"),
+                                     ("fleet: looked at under the lock", "newer", "and with it the lock on that host")):
+            with self.subTest(place):
+                old, new = self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2")
+                self.write(old, new)
+                self.apply()
+                for each in (old, new):
+                    each["spec"]["title"] = title
+                self.write(old, new)
+                at = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": f"kill -9 {self.other.daemon.pid}"}
+                document = self.hv.reconcile("-o", "json", self.hv.path("specs"), env={**self.env, **at}, check=1).json()
+                self.other.mend_daemon()
+                self.assertIn(reason, self.object(document, "Host", "kvm-2")["error"])
+                self.assertIn(f"<title>{title}<", self.hv.domain("a").XMLDesc())
+                self.assertNotIn(f"<title>{title}<", self.other.domain("b").XMLDesc())
+                self.apply()
+                self.assertIn(f"<title>{title}<", self.other.domain("b").XMLDesc())
+                self.assertEqual(self.plan(status=0)["actions"], [])
+
     def test_a_host_that_is_not_theirs(self):
         """The default connection is no matter where the source declares hosts."""
         self.write(self.machine("a", host="kvm-1"))

@@ -273,10 +273,14 @@ class Hypervisor(Product):
         if not self.conn.isAlive():
             self.connect()
         for domain in self.conn.listAllDomains():
-            if domain.isActive():
-                domain.destroy()
-            if domain.isPersistent():
-                domain.undefineFlags(UNDEFINE)
+            try:
+                if domain.isActive():
+                    domain.destroy()
+                if domain.isPersistent():
+                    domain.undefineFlags(UNDEFINE)
+            except libvirt.libvirtError as error:  # a lock, which ends with its holder's connection
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
         for each in self.conn.listAllStoragePools() + self.conn.listAllNetworks():
             persistent = each.isPersistent()
             if each.isActive():
