@@ -97,8 +97,21 @@ char *derive_uuid(const char *kind_word, const char *name) {
                          hash[15]);
 }
 
-char *derive_mac(const char *vm, const char *interface) {
-  g_autofree char *named = g_strconcat(vm, "/", interface, NULL);
+const char *desired_fleet(const Desired *desired) {
+  const Object *first = desired->objects->len > 0 ? desired->objects->pdata[0] : NULL;
+  const HostSpec *host = first && first->kind == KIND_HOST ? first->spec : NULL;
+  return host && given(host, HostSpec, fleet) ? host->fleet : NULL;
+}
+
+static char *within_fleet(const char *fleet, const char *name) { return fleet ? g_strconcat(fleet, "/", name, NULL) : g_strdup(name); }
+
+char *derive_vm_uuid(const char *fleet, const char *vm) {
+  g_autofree char *named = within_fleet(fleet, vm);
+  return derive_uuid(kinds[KIND_VIRTUAL_MACHINE].word, named);
+}
+
+char *derive_mac(const char *fleet, const char *vm, const char *interface) {
+  g_autofree char *machine = within_fleet(fleet, vm), *named = g_strconcat(machine, "/", interface, NULL);
   g_autofree char *hash = digest_of_data(named, strlen(named));
   return g_strdup_printf("52:%.2s:%.2s:%.2s:%.2s:%.2s", hash, hash + 2, hash + 4, hash + 6, hash + 8);
 }

@@ -81,8 +81,12 @@ char *spec_to_json(const FieldTable *table, gconstpointer spec);
 gpointer spec_from_json(const FieldTable *table, const char *json, const char *what, GError **error);
 /* YAML of whole documents, for import: comments before a document may be NULL. */
 void object_to_yaml(const Object *object, const char *comment, GString *out);
-/* A UUID (version 5 in reconcile's namespace) and a MAC that never change. The MAC is locally
- * administered, 52: and 40 bits: with the 24 bits behind QEMU's 52:54:00 two of 5,000 machines
+/* The name that the declared hosts give their fleet; NULL: none. Of a finished desired state. */
+const char *desired_fleet(const Desired *desired);
+
+/* A UUID (version 5 in reconcile's namespace) and a MAC that never change. Those of machines follow from their fleet's name too, where
+ * it has one. The MAC is locally administered, 52: and 40 bits: with the 24 bits behind QEMU's 52:54:00 two of 5,000 machines
  * would have one MAC as likely as not. */
 char *derive_uuid(const char *kind_word, const char *name);
-char *derive_mac(const char *vm, const char *interface);
+char *derive_vm_uuid(const char *fleet /* may be NULL */, const char *vm);
+char *derive_mac(const char *fleet /* may be NULL */, const char *vm, const char *interface);

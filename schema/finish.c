@@ -41,12 +41,12 @@ static void validate_object(const Check *check) {
 
 /* They follow from the names, so that they never change and needn't be remembered. As given they count only
  * when the rules have seen which ones the files give. */
-static void derive_macs(Object *object) {
+static void derive_macs(const char *fleet, Object *object) {
   VmSpec *vm = object_vm(object);
   for (guint i = 0; vm->interfaces && i < vm->interfaces->len; i++) {
     InterfaceSpec *interface = vm->interfaces->pdata[i];
     if (!given(interface, InterfaceSpec, mac))
-      interface->mac = derive_mac(object->metadata.name, interface->name);
+      interface->mac = derive_mac(fleet, object->metadata.name, interface->name);
   }
 }
 
@@ -68,7 +68,7 @@ void desired_finish(Desired *desired, Diagnostics *diagnostics) {
     if (profile || object->kind != KIND_VIRTUAL_MACHINE || !given(object_vm(object), VmSpec, profile))
       validate_object(&check);
     if (object->kind == KIND_VIRTUAL_MACHINE)
-      derive_macs(object);
+      derive_macs(desired_fleet(desired), object);
   }
   validate_set(desired, diagnostics);
   validate_fleet(desired, diagnostics);

@@ -144,7 +144,8 @@ static void claim_uuid(const Check *check, GHashTable *uuids) {
   if (!uuid && check->adopt)
     return;
   const KindInfo *kind = &kinds[check->object->kind];
-  g_autofree char *value = uuid ? g_strdup(uuid) : derive_uuid(kind->word, object_name(check->object));
+  g_autofree char *value = uuid ? g_strdup(uuid) : check->object->kind == KIND_VIRTUAL_MACHINE ? derive_vm_uuid(desired_fleet(check->desired), object_name(check->object))
+                                                                                                            : derive_uuid(kind->word, object_name(check->object));
   const Owner *first = claim(uuids, check, value);
   if (!first)
     return;

@@ -55,6 +55,14 @@ static gboolean has_placement(const VmSpec *vm) {
   return given(vm, VmSpec, placement) && (given(&vm->placement, PlacementSpec, host) || given(&vm->placement, PlacementSpec, selector));
 }
 
+/* So that a machine is the same one on each of them. */
+static void validate_name_of_fleet(const Check *check) {
+  const char *name = desired_fleet(check->desired), *own = ((const HostSpec *)check->object->spec)->fleet;
+  if (g_strcmp0(own, name) != 0)
+    check_error(check, own ? "fleet" : "", "all hosts of a source are of one fleet, and %s of %s: give each of them the same name, or none",
+                ((const Object *)check->desired->objects->pdata[0])->metadata.name, name ? name : "none");
+}
+
 void validate_fleet(const Desired *desired, Diagnostics *diagnostics) {
   guint hosts = 0;
   for (guint i = 0; i < desired->objects->len; i++)
@@ -62,6 +70,8 @@ void validate_fleet(const Desired *desired, Diagnostics *diagnostics) {
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
     const Check check = {.desired = desired, .object = object, .diagnostics = diagnostics, .adopt = object->metadata.adopt};
+    if (object->kind == KIND_HOST)
+      validate_name_of_fleet(&check);
     for (char **name = hosts_of(object); name && *name; name++)
       check_reference(&check, "hosts", KIND_HOST, *name);
     if (hosts > 1 && object->kind == KIND_VIRTUAL_MACHINE && !has_placement(object->spec))

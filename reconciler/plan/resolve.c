@@ -309,7 +309,7 @@ static char *resolve_disks(const PlanInput *input, const ActualDomain *existing,
 static void resolve_identity(const PlanInput *input, const ActualDomain *existing, Object *object) {
   VmSpec *vm = object_vm(object);
   if (existing == NULL && !given(vm, VmSpec, uuid)) {
-    vm->uuid = derive_uuid("vm", object->metadata.name);
+    vm->uuid = derive_vm_uuid(desired_fleet(input->everywhere != NULL ? input->everywhere : input->desired), object->metadata.name);
     set_given(vm, VmSpec, uuid);
   }
   gboolean automatic = given(vm, VmSpec, type) ? vm->type == DomainType_auto : TRUE;

@@ -391,19 +391,30 @@ class Silence(FleetCase):
         self.assertEqual([each.isActive() for host in (self.hv, self.other) for each in host.conn.listAllDomains() if each.name() == "b"], [0, 0])
 
     def test_the_same_wherever_it_is_made(self):
-        """Its UUID and addresses come from names, so that they need no host to remember them."""
+        """Its UUID and addresses come from names, the fleet's too, so that they need no host to remember them."""
         machine = self.machine("a", host="kvm-1")
         machine["spec"]["interfaces"] = [{"name": "eth0", "bridge": "br0"}]
+        self.write(machine)
+        self.apply()
+        of_no_fleet = self.identity(self.hv)
+        self.hv.clear()
+        for host in self.hosts.values():
+            host["fleet"] = "east"
         self.write(machine)
         self.apply()
         self.hosts["kvm-1"]["fenced"] = True
         machine["spec"]["placement"] = {"host": "kvm-2"}
         self.write(machine)
         self.apply()
-        first, second = self.hv.domain("a"), self.other.domain("a")
-        self.assertEqual(first.UUIDString(), second.UUIDString())
-        macs = [re.findall("<mac address='(.*?)'", each.XMLDesc()) for each in (first, second)]
-        self.assertEqual([len(macs[0]), macs[0]], [1, macs[1]])
+        first, second = self.identity(self.hv), self.identity(self.other)
+        self.assertEqual(first, second)
+        self.assertEqual([a == b for a, b in zip(of_no_fleet, first)], [False, False], first)
+
+    def identity(self, hv):
+        """Its UUID, and its MAC."""
+        domain = hv.domain("a")
+        mac, = re.findall("<mac address='(.*?)'", domain.XMLDesc())
+        return domain.UUIDString(), mac
 
     def test_on_two_hosts(self):
         self.write(self.machine("a", host="kvm-1"))

@@ -138,7 +138,10 @@ static void errors_are_bounded(void **state) {
 static void derived_identities(void **state) {
   (void)state;
   assert_text(derive_uuid("vm", "web-1"), "92684fe3-62e5-53dd-8955-7413b2cfbad1");
-  assert_text(derive_mac("web-1", "eth0"), "52:3e:4e:09:16:3e");
+  assert_text(derive_mac(NULL, "web-1", "eth0"), "52:3e:4e:09:16:3e");
+  assert_text(derive_vm_uuid(NULL, "web-1"), "92684fe3-62e5-53dd-8955-7413b2cfbad1");
+  assert_text(derive_vm_uuid("east", "web-1"), "95829c37-84b1-54aa-a538-305dda759cfe");
+  assert_text(derive_mac("east", "web-1", "eth0"), "52:6d:21:7d:e7:e1");
 }
 
 static void near_words(void **state) {
