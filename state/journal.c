@@ -22,9 +22,10 @@ static const char *const steps[] = {
   "CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, uri TEXT, object TEXT, kind TEXT NOT NULL,"
   " detail TEXT) STRICT;"
   "CREATE INDEX event_of_object ON event (object, id);",
+  "ALTER TABLE run ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_EVENTS);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_REWRITTEN);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 

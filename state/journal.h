@@ -43,6 +43,7 @@ const char *journal_dir(const Journal *journal); /* the state directory: others 
 typedef struct {
   const char *source, *revision /* or NULL */, *uri;
   const char *cause; /* what the run was begun for; NULL: somebody ran it */
+  gboolean rewritten; /* the revision didn't follow from the one before */
 } JournalBegin;
 gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error);
 gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
@@ -52,7 +53,7 @@ gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, 
 gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
                             const char *message /* or NULL */, GError **error);
 
-/* How many machines were deleted since then; host: of a fleet, or NULL. Trouble counts as none. */
+/* How many machines were deleted since then; host: of a fleet, or NULL. When that can't be read, more than any limit. */
 guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
 
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
@@ -65,6 +66,7 @@ typedef struct {
   gboolean running;          /* not ended, and its process still holds the lock; else it was interrupted */
   gint64 pid;
   char *source, *revision, *uri, *cause;
+  gboolean rewritten;        /* the revision didn't follow from the one before */
   int exit_status;           /* -1 when not ended */
   char *summary;
   guint n_actions, n_failed;

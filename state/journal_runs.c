@@ -12,8 +12,8 @@ static gboolean drop_old_runs(Database *database, GError **error) {
 
 gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error) {
   g_mutex_lock(&journal->lock);
-  gboolean done = database_run(journal->database, error, "INSERT INTO run (started, pid, source, revision, uri, cause) VALUES (?, ?, ?, ?, ?, ?)",
-                               "iissss", g_get_real_time(), (gint64)getpid(), begin->source, begin->revision, begin->uri, begin->cause);
+  gboolean done = database_run(journal->database, error, "INSERT INTO run (started, pid, source, revision, uri, cause, rewritten) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                               "iissssi", g_get_real_time(), (gint64)getpid(), begin->source, begin->revision, begin->uri, begin->cause, (gint64)begin->rewritten);
   gint64 run = database_last_id(journal->database);
   done = done && drop_old_runs(journal->database, error);
   g_mutex_unlock(&journal->lock);
@@ -72,7 +72,7 @@ guint journal_deletions_since(Journal *journal, const char *host, gint64 since) 
     journal->database, NULL,
     "SELECT count(*) FROM action WHERE kind = 'domain-undefine' AND result = 'done' AND ended >= ? AND substr(object, 1, length(?)) = ?", "iss",
     since, objects, objects);
-  guint number = rows && rows_next(rows, NULL) ? (guint)rows_int(rows, 0) : 0;
+  guint number = rows && rows_next(rows, NULL) ? (guint)rows_int(rows, 0) : G_MAXINT;
   g_clear_pointer(&rows, rows_free);
   g_mutex_unlock(&journal->lock);
   return number;
@@ -119,17 +119,19 @@ static JournalRun *run_of(Rows *rows) {
   run->n_actions = (guint)rows_int(rows, 9);
   run->n_failed = (guint)rows_int(rows, 10);
   run->cause = rows_text(rows, 11);
+  run->rewritten = rows_int(rows, 12) != 0;
   return run;
 }
 
 static GPtrArray *query_runs(Journal *journal, guint limit, GError **error) {
   g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func(run_free);
-#define RUNS(cause)                                                                                                     \
+#define RUNS(more)                                                                                                     \
   "SELECT id, started, ended, pid, source, revision, uri, exit_status, summary,"                                        \
   " (SELECT count(*) FROM action WHERE run = run.id),"                                                                  \
-  " (SELECT count(*) FROM action WHERE run = run.id AND result = 'failed'), " cause " FROM run ORDER BY id DESC LIMIT ?"
+  " (SELECT count(*) FROM action WHERE run = run.id AND result = 'failed'), " more " FROM run ORDER BY id DESC LIMIT ?"
   g_autoptr(Rows) rows = database_query(
-    journal->database, error, journal->version >= JOURNAL_WITH_EVENTS ? RUNS("cause") : RUNS("NULL"),
+    journal->database, error,
+    journal->version >= JOURNAL_WITH_REWRITTEN ? RUNS("cause, rewritten") : journal->version >= JOURNAL_WITH_EVENTS ? RUNS("cause, 0") : RUNS("NULL, 0"),
     "i", limit ? (gint64)limit : (gint64)-1);
   GError *trouble = NULL;
   while (rows && rows_next(rows, &trouble))

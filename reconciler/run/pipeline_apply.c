@@ -86,7 +86,13 @@ static void apply_locked(Pipeline *pipeline) {
   const Plan *plan = result->plan;
   gint64 run = 0;
   GError *error = NULL;
-  JournalBegin begin = {plan->source, plan->revision, plan->connection, options->cause};
+  JournalBegin begin = {
+      .source = plan->source,
+      .revision = plan->revision,
+      .uri = plan->connection,
+      .cause = options->cause,
+      .rewritten = pipeline->desired != NULL && pipeline->desired->rewritten,
+  };
   if (plan->actions->len > 0 && !journal_run_begin(pipeline->journal, &begin, &run, &error)) {
     pipeline_stop(pipeline, 1, error);
     return;

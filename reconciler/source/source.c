@@ -128,13 +128,15 @@ static Desired *read_directory(const char *source, char **ret_identity, Diagnost
   return desired;
 }
 
-/* The commit of the last run that brought all of it. */
-static char *find_last_applied(Journal *journal, const char *identity) {
+/* The commit of the last run that brought all of it. *ret_rewritten: that didn't follow from the one before. */
+static char *find_last_applied(Journal *journal, const char *identity, gboolean *ret_rewritten) {
   g_autoptr(GPtrArray) runs = journal != NULL ? journal_runs(journal, 0, NULL) : NULL;
   for (guint i = 0; runs != NULL && i < runs->len; i++) {
     const JournalRun *run = runs->pdata[i];
-    if (run->exit_status == 0 && run->revision != NULL && g_strcmp0(run->source, identity) == 0)
+    if (run->exit_status == 0 && run->revision != NULL && g_strcmp0(run->source, identity) == 0) {
+      *ret_rewritten = run->rewritten;
       return g_strdup(run->revision);
+    }
   }
   return NULL;
 }
@@ -149,13 +151,22 @@ static char *find_mirror_dir(const char *state_dir, char **ret_temporary, GError
   return g_strdup(*ret_temporary);
 }
 
+/* It follows from itself, but not from what was before. */
+static void stay_rewritten(Desired *desired, gboolean rewritten, const char *revision, Diagnostics *diagnostics) {
+  if (!rewritten)
+    return;
+  desired->rewritten = TRUE;
+  diag_warning(diagnostics, (Place){0}, "commit %.12s didn't follow from what was applied before it: nothing is deleted for it, until a commit follows from it", revision);
+}
+
 static Desired *read_git(const SourceRequest *request, char **ret_identity, char **ret_revision, Diagnostics *diagnostics, GError **error) {
   GitSource source = {0};
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
   if (!git_source_parse(request->source, &source, texts, error))
     return NULL;
   g_autofree char *temporary = NULL, *mirrors = find_mirror_dir(request->state_dir, &temporary, error);
-  g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity);
+  gboolean rewritten = FALSE;
+  g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity, &rewritten);
   source.mirror_dir = mirrors;
   source.last_applied = git_is_commit_id(last) ? last : NULL;
   g_autofree char *revision = mirrors != NULL ? git_source_update(&source, request->cancel, error) : NULL;
@@ -163,6 +174,7 @@ static Desired *read_git(const SourceRequest *request, char **ret_identity, char
   if (temporary != NULL)
     update_remove(temporary, NULL);
   if (desired != NULL) {
+    stay_rewritten(desired, rewritten && g_strcmp0(last, revision) == 0, revision, diagnostics);
     *ret_identity = g_steal_pointer(&identity);
     *ret_revision = g_steal_pointer(&revision);
   }

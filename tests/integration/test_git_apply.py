@@ -62,6 +62,22 @@ class Apply(lab.TestCase):
         result = self.hv.reconcile("--dry-run", self.source, check=0)
         self.assertIn("the history was rewritten, or goes back", result.stderr)
 
+    def test_rewritten_history_deletes_nothing(self):
+        """Until a commit follows from it, however often it is applied."""
+        self.hv.apply(self.source)
+        self.repository.git("checkout", "-q", "--orphan", "new")
+        self.declare("web", description="changed")
+        self.repository.remove("vms/db.yaml")
+        self.repository.commit("unrelated")
+        self.repository.git("branch", "-M", "new", "main")
+        for words in ("the history was rewritten, or goes back", "until a commit follows from it"):
+            self.assertIn(words, self.hv.reconcile("--prune", self.source, check=0).stderr)
+            self.assertEqual(sorted(domain.name() for domain in self.hv.conn.listAllDomains()), ["db", "web"])
+        self.declare("web", description="changed again")
+        self.repository.commit("it follows")
+        self.hv.reconcile("--prune", "--prune-limit", "100", self.source, check=0)
+        self.assertEqual([domain.name() for domain in self.hv.conn.listAllDomains()], ["web"])
+
     def assert_nothing_is_deleted(self, words):
         before = {name: self.record(name) for name in ("web", "db")}
         result = self.hv.reconcile("--prune", self.source)
