@@ -54,7 +54,7 @@ char *describe_bounds(const Field *field) {
     case VALUE_DURATION: {
       g_autofree char *least = bound(field, field->min);
       g_autofree char *most = bound(field, field->max);
-      return g_strdup_printf("from %s to %s", least, most);
+      return g_strdup_printf("from %s to %s%s%s", least, most, field->unit ? " " : "", field->unit ? field->unit : "");
     }
     case VALUE_STRINGS: return g_strdup_printf("at most %" G_GINT64_FORMAT " items", field->max);
     default: return g_strdup_printf("at most %" G_GINT64_FORMAT " bytes", field->max);

@@ -110,6 +110,7 @@ struct Field {
   const EnumWords *words; /* VALUE_ENUM */
   ValueType item;         /* VALUE_STRINGS: type of the items (a string type or VALUE_ENUM) */
   gint64 min, max;        /* numbers and quantities: bounds when max > 0 or min != max; strings: most bytes in max */
+  const char *unit;     /* VALUE_INT: what it is a quantity of; NULL: a number that something has, not an amount */
 
   /* Where it lives in libvirt's XML (state/xml_path.h says the notation), from
    * the nearest enclosing group or list that has a path, or the root element.

@@ -19,7 +19,25 @@ static void expect(gboolean good, const char *path, const char *what) {
 static gboolean is_leaf(const Field *field) { return field->type != VALUE_GROUP && field->type != VALUE_LIST; }
 
 static gboolean is_quantity(const Field *field) {
-  return field->type == VALUE_INT || field->type == VALUE_BYTES || field->type == VALUE_DURATION;
+  return field->type == VALUE_INT || field->type == VALUE_BYTES || field->type == VALUE_RATE || field->type == VALUE_DURATION;
+}
+
+/* Integers that aren't amounts of anything. */
+static gboolean is_number_of_something(const Field *field) {
+  static const char *const keys[] = {"vcpu", "port", "id", "bootIndex", "ioThread", "vlan", "compressionLevel", NULL};
+  return g_strv_contains(keys, field->key);
+}
+
+/* Of bytes, rates and durations it is part of the value. */
+static void check_unit(const FieldTable *table, const Field *field, const char *path, gpointer data) {
+  (void)table, (void)data;
+  gboolean needs = field->type == VALUE_INT && !is_number_of_something(field);
+  expect(needs == (field->unit != NULL), path, needs ? "a quantity without a unit" : "a unit, and no amount of it");
+  g_autofree char *bounds = describe_bounds(field);
+  if (field->unit)
+    expect(g_str_has_suffix(bounds, field->unit), path, "the reference doesn't tell the unit");
+  else if (is_quantity(field) && field->type != VALUE_INT)
+    expect(bounds && strpbrk(bounds, "Bsmhd"), path, "the reference doesn't tell the unit");
 }
 
 static void check_words(const FieldTable *table, const Field *field, const char *path, gpointer data) {
@@ -89,6 +107,7 @@ static void run(RowFunction function) {
   assert_int_equal(faults, 0);
 }
 
+static void units(void **state) { (void)state; run(check_unit); }
 static void words(void **state) { (void)state; run(check_words); }
 static void effects(void **state) { (void)state; run(check_effect); }
 static void values(void **state) { (void)state; run(check_values); }
@@ -134,7 +153,7 @@ static void examples_are_accepted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(words), cmocka_unit_test(effects), cmocka_unit_test(values), cmocka_unit_test(lists),
+    cmocka_unit_test(words), cmocka_unit_test(units), cmocka_unit_test(effects), cmocka_unit_test(values), cmocka_unit_test(lists),
     cmocka_unit_test(paths), cmocka_unit_test(secrets), cmocka_unit_test(at_most_64_rows),
     cmocka_unit_test(examples_are_accepted),
   };
