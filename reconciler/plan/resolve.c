@@ -172,19 +172,25 @@ static gboolean lies_beneath(const GPtrArray *layers, const char *path, gboolean
   return FALSE;
 }
 
+/* The snapshot's disk whose layer has this path. */
+static const ActualSnapshotDisk *snapshot_of(const ActualDomain *existing, const char *target, const char *layer) {
+  for (guint i = 0; layer != NULL && i < existing->snapshots->len; i++) {
+    const ActualSnapshot *snapshot = existing->snapshots->pdata[i];
+    for (guint j = 0; j < snapshot->disks->len; j++) {
+      const ActualSnapshotDisk *disk = snapshot->disks->pdata[j];
+      if (g_strcmp0(disk->target, target) == 0 && g_strcmp0(disk->path, layer) == 0)
+        return disk;
+    }
+  }
+  return NULL;
+}
+
 /* The same by what libvirt's snapshots say that they are of: of a stopped machine whose files are in no pool. */
 static gboolean lies_beneath_snapshots(const ActualDomain *existing, const DiskSpec *found, const char *path) {
-  const char *layer = found->path;
-  for (guint i = existing->snapshots->len; i > 0; i--) {
-    const ActualSnapshot *snapshot = existing->snapshots->pdata[i - 1];
-    for (guint n = 0; n < snapshot->disks->len; n++) {
-      const ActualSnapshotDisk *disk = snapshot->disks->pdata[n];
-      if (g_strcmp0(disk->target, found->target) == 0 && g_strcmp0(disk->path, layer) == 0 && disk->base != NULL)
-        layer = disk->base;
-    }
-    if (g_strcmp0(layer, path) == 0)
+  const ActualSnapshotDisk *disk = snapshot_of(existing, found->target, found->path);
+  for (guint i = 0; disk != NULL && i < existing->snapshots->len; i++, disk = snapshot_of(existing, found->target, disk->base))
+    if (g_strcmp0(disk->base, path) == 0)
       return TRUE;
-  }
   return FALSE;
 }
 
@@ -232,6 +238,17 @@ static gboolean is_beneath(const ActualDomain *existing, const DiskSpec *found, 
   return FALSE;
 }
 
+/* The same of layers that no pool was looked at for: the snapshots tell what they were made upon. */
+static gboolean is_beneath_snapshots(const ActualDomain *existing, const DiskSpec *found, Format format) {
+  const ActualSnapshotDisk *disk = existing != NULL && given(found, DiskSpec, path) ? snapshot_of(existing, found->target, found->path) : NULL;
+  for (guint i = 0; disk != NULL && i < existing->snapshots->len; i++, disk = snapshot_of(existing, found->target, disk->base)) {
+    g_autofree char *base = disk->base != NULL ? base_volume_digest(disk->base) : NULL;
+    if (base == NULL && g_strcmp0(disk->base_format, Format_words.words[format]) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static Format format_of(const DiskSpec *found) { return given(found, DiskSpec, format) ? found->format : Format_raw; }
 
 /* What the definition says of a disk's format is how its content is read, and never changed by itself: as qcow2, a
@@ -254,7 +271,7 @@ static char *keep_format(const DiskSpec *found, DiskSpec *disk, gboolean told) {
 static void convert_kept(const ActualDomain *existing, const DiskSpec *found, DiskSpec *disk, DiskSource *source) {
   if (!given(disk, DiskSpec, format))
     return;
-  gboolean beneath = is_beneath(existing, found, disk->format);
+  gboolean beneath = is_beneath(existing, found, disk->format) || is_beneath_snapshots(existing, found, disk->format);
   source->has_format = TRUE;
   source->convert = !beneath && (Format)disk->format != format_of(found);
   source->convert_from = format_of(found);

@@ -1,6 +1,13 @@
 #!/usr/bin/python3
 """Block jobs that are limited, stopped, killed and taken up again; and what others read meanwhile."""
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import termios
+
 from chain_case import ChainCase, lab, libvirt
 
 
@@ -27,31 +34,62 @@ class Neighbours(ChainCase):
         self.assert_settled()
 
 
+class Terminal:
+    """What is written to it, so far; read often, or the writer waits."""
+
+    def __init__(self, master):
+        self.master, self.text = master, b""
+        os.set_blocking(master, False)
+
+    def read(self):
+        try:
+            self.text += os.read(self.master, 1 << 16)
+        except OSError:  # nothing new, or nobody writes any more
+            pass
+        return self.text.decode()
+
+
 class Interrupted(ChainCase):
+    def start_on_terminal(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))
+        try:
+            return self.hv.start_reconcile(self.hv.path("specs"), stdout=slave, stderr=slave), Terminal(master)
+        finally:
+            os.close(slave)
+
     def test_limit_stop_and_go_on(self):
         """The limit is in the job; stopped by SIGTERM the job is aborted and the chain as it was; the next run ends it."""
         disks = [{"target": "vda", "pool": "lab", "size": "16MiB"}]
         self.make(disks=disks)
         guest, domain = self.hv.guest("web"), self.hv.domain("web")
-        self.layer("one", metadata=False)
-        for mib in range(8):
-            guest.do("write", "vda", mib, "data")
-        content, before = guest.do("sum", "vda"), self.chain()
-        self.write(disks=disks, chain={"maxDepth": 1, "onExceed": "commit", "bandwidth": "100KiB/s"})
-        process = self.hv.start_reconcile(self.hv.path("specs"))
-        guest.wait(lambda _: domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES), "a block job")
-        info = domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
-        self.assertEqual(info["bandwidth"], 102400)
-        process.terminate()
-        output = process.communicate(timeout=60)
-        self.assertNotEqual(process.returncode, 0, output)
-        self.assertEqual(domain.blockJobInfo("vda"), {})
-        self.assertEqual(self.chain(), before)
-        self.write(disks=disks, chain={"maxDepth": 1, "onExceed": "commit"})
-        self.apply()
-        self.assertEqual(guest.do("sum", "vda"), content)
-        self.assertEqual(self.files(), ["web-vda.qcow2"])
-        self.assert_settled()
+        for way in ("commit", "flatten"):
+            with self.subTest(way):
+                if way == "commit":
+                    self.layer(way, metadata=False)
+                for mib in range(8):
+                    guest.do("write", "vda", mib, way)
+                if way == "flatten":
+                    self.layer(way, metadata=False)
+                content, before = guest.do("sum", "vda"), self.chain()
+                self.write(disks=disks, chain={"maxDepth": 1, "onExceed": way, "bandwidth": "100KiB/s"})
+                process, terminal = self.start_on_terminal()
+                guest.wait(lambda _: domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES), "a block job")
+                info = domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
+                self.assertEqual(info["bandwidth"], 102400)
+                doing = {"commit": "merging", "flatten": "flattening"}[way]
+                guest.wait(lambda _: re.search(rf"\b[1-9]\d?%, \S+ \S+ of \S+ \S+, {doing}", terminal.read()), "progress")
+                process.terminate()
+                guest.wait(lambda _: terminal.read() and process.poll() is not None, "its end")
+                self.assertNotEqual(process.returncode, 0, terminal.read())
+                self.assertEqual(domain.blockJobInfo("vda"), {})
+                self.assertEqual(self.chain(), before)
+                self.write(disks=disks, chain={"maxDepth": 1, "onExceed": way})
+                self.apply()
+                self.assertEqual(guest.do("sum", "vda"), content)
+                self.assertEqual(self.files(), self.names())
+                self.assert_settled()
 
     def test_job_is_taken_up(self):
         """Killed, it leaves a job in QEMU: the next run takes it up, with the limit of today; or ends it, when nobody wants

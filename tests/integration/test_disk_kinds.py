@@ -101,6 +101,31 @@ class Formatted(KindsCase):
         self.apply()
 
 
+class Plugged(KindsCase):
+    def test_into_a_machine_that_runs(self):
+        """Whole disks are there from the first moment on."""
+        self.hv.write("pool.yaml", self.hv.pool(), self.hv.image())
+        self.machine(powerState="running")
+        self.apply()
+        guest = self.hv.guest("web")
+        guest.wait_heartbeat()
+        recorder = self.recorder()
+        self.machine({"target": "vda", "image": "base", "provision": "copy", "size": "96MiB"},
+                     {"target": "vdb", "size": "24MiB", "filesystem": "ext4", "label": "data"},
+                     {"target": "vdc", "size": "16MiB", "filesystem": "swap", "format": "raw"},
+                     {"target": "vdd", "size": "8MiB", "ephemeral": True}, powerState="running")
+        self.apply()
+        self.assertEqual(recorder.stopped_events("web"), [])
+        sizes = [int(guest.do("run", f"exit $(($(cat /sys/block/{disk}/size) / 2048))")) for disk in ("vda", "vdb", "vdc", "vdd")]
+        self.assertEqual(sizes, [96, 24, 16, 8])
+        self.assertEqual(guest.do("run", "swapon /dev/vdc"), "0")
+        self.assertEqual(guest.do("run", "dd if=/dev/vdb bs=1 skip=1144 count=4 | grep -q data"), "0")  # where ext4 has its label
+        base = next(name for name in self.files() if name.startswith("sha256-"))
+        subprocess.run(["qemu-img", "compare", "-q", "-U", self.volume(base), self.volume("web-vda.qcow2")], check=True)
+        self.assertNotIn("backing file", subprocess.run(["qemu-img", "info", "-U", self.volume("web-vda.qcow2")], check=True,
+                                                        stdout=subprocess.PIPE, encoding="utf-8").stdout)
+
+
 class Stateless(KindsCase):
     def setUp(self):
         super().setUp()

@@ -33,6 +33,12 @@ class ExportCase(lab.TestCase):
     def in_sync(self):
         self.assertEqual(self.hv.plan(self.source(), status=0)["actions"], [])
 
+    def assert_defined(self, recorder):
+        """At every moment of what was recorded, which isn't nothing."""
+        recorder.settle()
+        self.assertNotEqual(recorder.of("web", "metadata"), [])
+        self.assertNotIn("undefined", recorder.names_of("web"))
+
     def info(self, name):
         out = subprocess.run(["qemu-img", "info", "-U", "--output=json", self.volume(name)], check=True, stdout=subprocess.PIPE).stdout
         return json.loads(out)
@@ -60,7 +66,9 @@ class Stopped(ExportCase):
         overlay = self.volume("web-vda.qcow2", "lab")
         subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 2M", overlay], check=True, stdout=subprocess.DEVNULL)
         self.machine(disk, exports=[{"name": "one"}, {"name": "two", "format": "raw"}])
+        recorder = self.recorder()
         self.hv.apply(self.source())
+        self.assert_defined(recorder)
         self.assertEqual(self.files(), ["one.qcow2", "two.raw"])
         self.assertNotIn("backing-filename", self.info("one.qcow2"))
         self.assert_same(overlay, "one.qcow2")
@@ -165,7 +173,10 @@ class Running(ExportCase):
         self.machine(*disks, power="running", exports=[{"name": "one"}, {"name": "data", "disk": "vdb", "format": "raw"},
                                                        {"name": "mixed", "disk": "vdb"}, {"name": "empty", "disk": "vdc"},
                                                        {"name": "small", "compress": "zstd"}])
+        recorder = self.recorder()
         result = self.hv.apply(self.source())
+        self.assert_defined(recorder)
+        self.assertEqual(recorder.stopped_events("web"), [])
         self.assertIn("one.qcow2 is crash: as after a power cut", result.stdout + result.stderr)
         self.assert_compressed("small", "zstd")
         after = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).split("<metadata>")[1].split("</metadata>")[1]

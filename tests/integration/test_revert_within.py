@@ -40,14 +40,17 @@ class Revert(revert.TestCase):
         self.assertEqual(self.content(len(b)), b)
 
     def test_internal_running(self):
+        """Grown since."""
         self.declare()
         a = self.fill("a")
         self.snapshot("first")
         b = self.fill("b")
+        self.declare(size="6MiB")
+        self.assertEqual(self.capacity(), 6 << 20)
         self.revert(to="first", request="r1", boots=False)
         self.assertEqual(self.hv.domain("web").isActive(), 1)
         self.guest().wait_heartbeat(2)
-        self.assertEqual(self.sum(), a)
+        self.assertEqual((self.sum(), self.capacity()), (a, 6 << 20))
         self.revert(to="revert-r1", request="r2")
         self.assertEqual(self.sum(), b)
 

@@ -29,6 +29,22 @@ class Some(faults.TestCase):
             self.assertTrue(self.at(step, last, self.kill_reconcile, place))
 
 
+class NotLookedAt(lab.TestCase):
+    def test_stopped_raw_disk(self):
+        """Killed before the pool was looked at for the layer: what no pool knows isn't a disk of another format."""
+        def write(**spec):
+            self.hv.write("all.yaml", self.hv.pool(), self.hv.vm("off", powerState="stopped", **spec,
+                                                                 disks=[{"target": "vda", "pool": "lab", "size": "8MiB", "format": "raw"}]))
+        write()
+        self.hv.apply(self.hv.path("specs"))
+        write(snapshots=[{"name": "one"}])
+        result = self.hv.reconcile(self.hv.path("specs"), env={**self.hv.env, "RECONCILE_FAULT_AT": "snapshot: taken"})
+        self.assertEqual(result.status, -9, result)
+        self.hv.apply(self.hv.path("specs"))
+        self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["actions"], [])
+        self.assertEqual(sorted(os.listdir(self.hv.path("pools/lab"))), ["off-vda.one.qcow2", "off-vda.raw"])
+
+
 class HalfMade(SnapshotCase):
     """libvirtd died while it took a snapshot, a moment before or after QEMU did it."""
 

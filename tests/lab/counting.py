@@ -57,6 +57,12 @@ def on_layer(hv, name, node, path, target="vda"):
     monitor(hv, name, "blockdev-snapshot", node=beneath, overlay=node)
 
 
+def opened(hv, name, target):
+    """The file that the guest's disk is, as QEMU says."""
+    alias = _disk(hv, name, target).find("alias").get("name")
+    return next(each["inserted"]["file"] for each in monitor(hv, name, "query-block") if alias in each.get("qdev", ""))
+
+
 def content(hv, name, target="vda", most=None):
     """What a disk holds beyond the guest's count. A machine that runs is paused for a moment: then QEMU has written all it has."""
     domain = hv.domain(name)
@@ -66,6 +72,8 @@ def content(hv, name, target="vda", most=None):
         domain.suspend()
     try:
         disk = _disk(hv, name, target)
+        if domain.isActive():
+            assert opened(hv, name, target) == disk.find("source").get("file"), "QEMU has another file open than libvirt knows"
         subprocess.run(["qemu-img", "convert", "-U", "-f", disk.find("driver").get("type"), "-O", "raw", disk.find("source").get("file"), raw],
                        check=True)
     finally:
