@@ -9,6 +9,7 @@
 #include "reconciler/plan/merged_layers.h"
 #include "reconciler/plan/snapshot_rules.h"
 #include "reconciler/plan/space.h"
+#include "state/base_volume.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -254,6 +255,15 @@ static gboolean is_ours(const Stage *stage, const ActualDisk *disk) {
   return fact != NULL && given(fact, DiskFactSpec, leaving);
 }
 
+/* Mostly a disk is one layer on an image, without snapshots: then who else uses it makes no difference, and isn't looked up. */
+static guint depth_of(const Stage *stage, const Chain *chain) {
+  g_autofree char *image = base_volume_digest(chain_layer(chain, 1)->path);
+  guint depth = 1;
+  if (image == NULL || stage->found->snapshots->len > 0)
+    chain_depth(chain, is_shared, stage->builder->uses, &depth);
+  return depth;
+}
+
 static void plan_disk(Stage *stage, const Chain *chain) {
   const ActualDisk *disk = chain->disk;
   if (disk->job != NULL && !is_ours(stage, disk)) {
@@ -263,7 +273,7 @@ static void plan_disk(Stage *stage, const Chain *chain) {
   }
   if (disk->chain->len < 2)
     return;
-  chain_depth(chain, is_shared, stage->builder->uses, &stage->depth);
+  stage->depth = depth_of(stage, chain);
   note_hand_made(stage, chain);
   if (!given(stage->policy, ChainSpec, maxDepth))
     return;

@@ -7,13 +7,16 @@
 
 typedef enum { SIDE_DESIRED, SIDE_APPLIED, SIDE_PERSISTENT, SIDE_LIVE, SIDE_STARTED, SIDE_LEAVING, SIDE_N } Side;
 
-typedef struct {
+/* A struct that is walked. */
+typedef struct Frame Frame;
+struct Frame {
   const FieldTable *table;
   gconstpointer side[SIDE_N];
-  const char *path;   /* of the struct, with a dot behind it, or "" */
-  const char *list;   /* nearest device: path of its row, interned; NULL: none */
-  const char *match;  /* … and its match value */
-} Frame;
+  const Frame *outer;  /* the struct that it is in; NULL: none */
+  const Field *row;    /* … and the row there */
+  gconstpointer named; /* an item of a list: as a side that has it names it; NULL: a group */
+  const char *match;   /* value by which the nearest item is found; NULL: in none */
+};
 
 typedef struct {
   GPtrArray *changes;
@@ -32,11 +35,35 @@ static char *shown(const Frame *frame, Side side, const Field *field) {
   return has(frame, side, field) ? value_format(field, field_member(field, frame->side[side])) : NULL;
 }
 
-static FieldChange *add_change(Walk *walk, const Frame *frame, const Field *field, char *path) {
+static char *row_path(const Frame *frame, const Field *field);
+
+/* Paths are made for what differs: mostly nothing does. */
+static char *frame_path(const Frame *frame) {
+  g_autofree char *row = row_path(frame->outer, frame->row);
+  g_autofree char *key = frame->named != NULL ? item_key(frame->table, frame->named) : NULL;
+  return frame->named == NULL ? g_steal_pointer(&row) : g_strdup_printf("%s[%s]", row, key != NULL ? key : frame->match);
+}
+
+static char *row_path(const Frame *frame, const Field *field) {
+  g_autofree char *path = frame->outer != NULL ? frame_path(frame) : NULL;
+  return path != NULL ? g_strconcat(path, ".", field->key, NULL) : g_strdup(field->key);
+}
+
+/* Path of the nearest device's row, interned; NULL: none. */
+static const char *device_path(const Frame *frame) {
+  for (; frame->outer != NULL; frame = frame->outer) {
+    g_autofree char *row = frame->named != NULL ? row_path(frame->outer, frame->row) : NULL;
+    if (row != NULL || frame->row->device)
+      return g_intern_string(row != NULL ? row : frame->row->key);
+  }
+  return NULL;
+}
+
+static FieldChange *add_change(Walk *walk, const Frame *frame, const Field *field, char *path /* taken */) {
   FieldChange *change = g_new0(FieldChange, 1);
   change->path = path;
   change->field = field;
-  change->list = frame->list;
+  change->list = device_path(frame);
   change->match = g_strdup(frame->match);
   change->effect = field->effect;
   change->call = field->call;
@@ -102,7 +129,7 @@ static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {
   if (!persistent && !live)
     return;
 
-  FieldChange *change = add_change(walk, frame, field, g_strconcat(frame->path, field->key, NULL));
+  FieldChange *change = add_change(walk, frame, field, row_path(frame, field));
   change->from = shown(frame, persistent ? stored : live_side(field), field);
   change->to = wanted ? shown(frame, SIDE_DESIRED, field) : g_strdup(field->absent);
   change->persistent = persistent;
@@ -120,7 +147,7 @@ static gboolean walk_device_group(Walk *walk, const Frame *frame, const Field *f
   gboolean persistent = defined != wanted;
   gboolean live = walk->running && has(frame, SIDE_LIVE, field) != wanted;
   if (persistent || live) {
-    FieldChange *change = add_change(walk, frame, field, g_strconcat(frame->path, field->key, NULL));
+    FieldChange *change = add_change(walk, frame, field, row_path(frame, field));
     change->whole = TRUE;
     change->persistent = persistent;
     change->live = live;
@@ -135,10 +162,7 @@ static void walk_group(Walk *walk, const Frame *frame, const Field *field) {
   if (!has(frame, SIDE_DESIRED, field) && !has(frame, SIDE_APPLIED, field) && !has(frame, SIDE_STARTED, field) &&
       !has(frame, SIDE_LEAVING, field))
     return;
-  g_autofree char *path = g_strconcat(frame->path, field->key, ".", NULL);
-  Frame inner = {.table = field->sub, .path = path, .list = frame->list, .match = frame->match};
-  if (field->device)
-    inner.list = g_intern_string(field->key);
+  Frame inner = {.table = field->sub, .outer = frame, .row = field, .match = frame->match};
   for (Side side = 0; side < SIDE_N; side++)
     inner.side[side] = has(frame, side, field) ? field_member(field, frame->side[side]) : NULL;
   walk_struct(walk, &inner);
@@ -157,9 +181,8 @@ static Side left_over_side(const Field *field) {
   return field->device && field->call == CALL_ATTACH_DEVICE ? SIDE_LEAVING : SIDE_STARTED;
 }
 
-static void add_item_change(Walk *walk, const Frame *item, const Field *field, const char *path, gboolean wanted,
-                            gboolean persistent, gboolean live) {
-  FieldChange *change = add_change(walk, item, field, g_strdup(path));
+static void add_item_change(Walk *walk, const Frame *item, const Field *field, gboolean wanted, gboolean persistent, gboolean live) {
+  FieldChange *change = add_change(walk, item, field, frame_path(item));
   change->whole = TRUE;
   change->persistent = persistent;
   change->live = live;
@@ -170,11 +193,7 @@ static void add_item_change(Walk *walk, const Frame *item, const Field *field, c
 }
 
 static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconstpointer named, const char *match) {
-  g_autofree char *key = item_key(field->sub, named);
-  g_autofree char *name = g_strdup_printf("%s%s[%s]", frame->path, field->key, key != NULL ? key : match);
-  g_autofree char *path = g_strconcat(name, ".", NULL);
-  g_autofree char *list = g_strconcat(frame->path, field->key, NULL);
-  Frame item = {.table = field->sub, .path = path, .match = match, .list = g_intern_string(list)};
+  Frame item = {.table = field->sub, .outer = frame, .row = field, .named = named, .match = match};
   for (Side side = 0; side < SIDE_N; side++)
     item.side[side] = find_item(frame, side, field, match);
 
@@ -187,7 +206,7 @@ static void walk_item(Walk *walk, const Frame *frame, const Field *field, gconst
   gboolean persistent = (item.side[defined ? SIDE_PERSISTENT : SIDE_APPLIED] != NULL) != wanted;
   gboolean live = defined && live_known && (item.side[live_from] != NULL) != wanted;
   if (persistent || live)
-    add_item_change(walk, &item, field, name, wanted, persistent, live);
+    add_item_change(walk, &item, field, wanted, persistent, live);
   if (!wanted || (persistent && (live || !live_known)))
     return;
   if (persistent) /* comes as a whole to the definition; the machine has one, perhaps another */
@@ -260,7 +279,6 @@ GPtrArray *diff_spec(const DiffInput *input) {
       .table = input->table,
       .side = {[SIDE_DESIRED] = input->desired, [SIDE_APPLIED] = input->applied, [SIDE_PERSISTENT] = input->persistent,
                [SIDE_LIVE] = input->live, [SIDE_STARTED] = input->started, [SIDE_LEAVING] = input->leaving},
-      .path = "",
   };
   walk_struct(&walk, &root);
   for (guint i = walk.changes->len; i > 0; i--) {
