@@ -66,10 +66,10 @@ void actual_domain_free(ActualDomain *domain) {
   if (!domain)
     return;
   spec_clear(&VmSpec_table, &domain->persistent);
-  spec_clear(&VmSpec_table, &domain->live);
+  spec_free(&VmSpec_table, domain->live);
   ownership_free(domain->owner);
   ownership_free(domain->started);
-  spec_clear(&VmSpec_table, &domain->leaving);
+  spec_free(&VmSpec_table, domain->leaving);
   g_ptr_array_unref(domain->snapshots);
   g_clear_pointer(&domain->disks, g_ptr_array_unref);
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
@@ -186,6 +186,13 @@ const char *actual_chain_unknown(const ActualDomain *domain, const ActualDisk *d
     return NULL;
   return g_strcmp0(last ? last->format : disk->format, "raw") == 0 ? NULL : disk->path;
 }
+
+const VmSpec *actual_live(const ActualDomain *domain) {
+  static const VmSpec nothing;
+  return domain->live ? domain->live : &nothing;
+}
+
+const VmSpec *actual_now(const ActualDomain *domain) { return domain->active ? actual_live(domain) : &domain->persistent; }
 
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target) {
   for (guint i = 0; disks && i < disks->len; i++) {

@@ -101,10 +101,10 @@ typedef struct {
   gboolean has_snapshots; /* says the list of domains */
   GPtrArray *snapshots;   /* of ActualSnapshot *, oldest first */
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
-  VmSpec live;         /* the machine that runs; only when active */
+  VmSpec *live;        /* the machine that runs: see actual_live; NULL: none does */
   Ownership *owner;    /* from the persistent definition; NULL: not ours */
   Ownership *started;  /* record in the live XML: what it was started with; NULL: none */
-  VmSpec leaving;      /* devices that are ours, left the definition, and are or were in the machine that runs (state/leaving.h) */
+  VmSpec *leaving;     /* devices that are ours, left the definition, and are or were in the machine that runs (state/leaving.h); NULL: none */
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
@@ -168,6 +168,10 @@ void actual_set_helpers_aside(Actual *actual);
 /* From which file on nothing is known of a disk's chain; NULL: it is known to its end. Of a stopped machine's file that is
  * in no pool only the format is known, and what it is called raw has nothing beneath it. */
 const char *actual_chain_unknown(const ActualDomain *domain, const ActualDisk *disk);
+/* The machine that runs; nothing is given where none does. */
+const VmSpec *actual_live(const ActualDomain *domain);
+/* That or, where none runs, the definition. */
+const VmSpec *actual_now(const ActualDomain *domain);
 /* A disk by its target; NULL when there is none. */
 const ActualDisk *actual_disk(const GPtrArray *disks, const char *target);
 /* The YAML's power state for libvirt's; FALSE when it has no word for it (crashed, …). */

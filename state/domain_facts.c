@@ -68,7 +68,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   }
   if (machine) { /* unreadable counts as not there: it can't be mended while the machine runs */
     domain->started = ownership_read(machine, NULL);
-    leaving_read(machine, &domain->leaving);
+    domain->leaving = leaving_read(machine);
   }
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);
@@ -80,7 +80,8 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   domain->defined_disks = disks_read(definition, FALSE, NULL);
   domain->active = machine != NULL;
   if (machine) {
-    domain_xml_read(machine, record ? &record->spec : NULL, &domain->live);
+    domain->live = spec_new(&VmSpec_table);
+    domain_xml_read(machine, record ? &record->spec : NULL, domain->live);
     domain->volumes = g_ptr_array_new_with_free_func((GDestroyNotify)actual_volume_free);
     domain->disks = disks_read(machine, TRUE, domain->volumes);
   }
@@ -111,7 +112,7 @@ gboolean domain_manages_size(const ActualDomain *domain, const char *target) {
 }
 
 gboolean domain_has_disk(const ActualDomain *domain, const char *target) {
-  const VmSpec *spec = domain->active ? &domain->live : &domain->persistent;
+  const VmSpec *spec = actual_now(domain);
   const DiskSpec *disk = given(spec, VmSpec, disks)
                              ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
   return disk != NULL && !(given(disk, DiskSpec, device) && disk->device != DiskDevice_disk);
@@ -166,12 +167,12 @@ void domain_facts_set_size(ActualDomain *domain, ActualDisk *disk, guint64 bytes
 
 void domain_facts_finish(ActualDomain *domain, gboolean storage) {
   set_from_host(domain, &domain->persistent);
-  if (domain->active)
-    set_from_host(domain, &domain->live);
+  if (domain->live)
+    set_from_host(domain, domain->live);
   if (storage) {
     disks_fill(domain->defined_disks, &domain->persistent);
-    if (domain->active)
-      disks_fill(domain->disks, &domain->live);
+    if (domain->live)
+      disks_fill(domain->disks, domain->live);
     check_volumes(domain);
   }
   g_autofree char *xml_part = g_steal_pointer(&domain->fingerprint);

@@ -10,14 +10,11 @@ static xmlNode *find_note(xmlNode *domain) {
   return NULL;
 }
 
-void leaving_read(xmlNode *machine, VmSpec *ret_leaving) {
+VmSpec *leaving_read(xmlNode *machine) {
   xmlNode *note = find_note(machine);
   g_autofree char *owned = NULL;
   const char *text = note ? xml_content(note, &owned) : NULL;
-  VmSpec *spec = text ? spec_from_json(&VmSpec_table, text, "a note of devices that leave", NULL) : NULL;
-  if (spec)
-    spec_copy_into(&VmSpec_table, spec, ret_leaving);
-  spec_free(&VmSpec_table, spec);
+  return text ? spec_from_json(&VmSpec_table, text, "a note of devices that leave", NULL) : NULL;
 }
 
 char *leaving_text(const VmSpec *leaving) {
@@ -89,7 +86,7 @@ void leaving_collect(const VmSpec *from, const VmSpec *wanted, const VmSpec *liv
 }
 
 gboolean leaving_is_over(const VmSpec *leaving, const VmSpec *live) {
-  if (!leaving->given) /* as mostly */
+  if (!leaving) /* as mostly */
     return FALSE;
   VmSpec still = {0};
   leaving_collect(leaving, NULL, live, &still);

@@ -9,13 +9,13 @@
 #define LEAVING_NAMESPACE METADATA_NAMESPACE "/leaving"
 #define LEAVING_PREFIX METADATA_PREFIX "-leaving"
 
-/* A machine's note, into a zeroed spec that has nothing but such devices. One that can't be read counts as none. */
-void leaving_read(xmlNode *machine, VmSpec *ret_leaving);
+/* A machine's note, a spec that has nothing but such devices; NULL: none, or one that can't be read. */
+VmSpec *leaving_read(xmlNode *machine);
 /* For virDomainSetMetadata; NULL: nothing leaves. */
 char *leaving_text(const VmSpec *leaving);
 /* Adds what `from` has and `live` too, but `wanted` (NULL: nothing is) hasn't. */
 void leaving_collect(const VmSpec *from, const VmSpec *wanted, const VmSpec *live, VmSpec *leaving);
 /* Something in the note isn't in the machine any more. */
-gboolean leaving_is_over(const VmSpec *leaving, const VmSpec *live);
+gboolean leaving_is_over(const VmSpec *leaving /* may be NULL */, const VmSpec *live);
 /* A definition that was made from a running machine's has its note, which means nothing there. */
 void leaving_remove(xmlNode *definition);

@@ -14,14 +14,14 @@ static gboolean write_note(virDomainPtr domain, const VmSpec *leaving, GError **
 }
 
 static gboolean update_note(virDomainPtr domain, xmlNode *machine, const VmSpec *before, const VmSpec *wanted, GError **error) {
-  VmSpec noted = {0}, live = {0}, leaving = {0};
-  leaving_read(machine, &noted);
+  VmSpec live = {0}, leaving = {0}, *noted = leaving_read(machine);
   domain_xml_read(machine, NULL, &live);
-  leaving_collect(&noted, wanted, &live, &leaving);
+  leaving_collect(noted, wanted, &live, &leaving);
   if (before)
     leaving_collect(before, wanted, &live, &leaving);
-  gboolean fine = spec_equal(&VmSpec_table, &noted, &leaving) || write_note(domain, &leaving, error);
-  spec_clear(&VmSpec_table, &noted);
+  gboolean same = noted ? spec_equal(&VmSpec_table, noted, &leaving) : !leaving.given;
+  gboolean fine = same || write_note(domain, &leaving, error);
+  spec_free(&VmSpec_table, noted);
   spec_clear(&VmSpec_table, &live);
   spec_clear(&VmSpec_table, &leaving);
   return fine;

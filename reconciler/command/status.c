@@ -51,7 +51,7 @@ static void add_lives(const Cli *cli, const json_t *service, const Actual *actua
 static void add_guests(const Cli *cli, const char *uri, const GPtrArray *statuses) {
   for (guint i = 0; cli->args[0] && i < statuses->len; i++) {
     DomainStatus *status = statuses->pdata[i];
-    const VmSpec *live = &status->domain->live;
+    const VmSpec *live = actual_live(status->domain);
     if (status->domain->active && !status->domain->error)
       status->guest = guest_facts_read(uri, status->domain->name, given(live, VmSpec, guestAgent) && live->guestAgent);
   }

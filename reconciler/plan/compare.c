@@ -55,7 +55,7 @@ static gboolean is_from_before(const PlanInput *input, const Ownership *owner) {
 static gboolean record_differs(const PlanInput *input, const Object *declared, const ActualDomain *found) {
   return found->owner == NULL || is_from_before(input, found->owner) || !spec_equal(&VmSpec_table, declared->spec, &found->owner->spec) ||
          !spec_equal(&MetadataSpec_table, &declared->metadata, &found->owner->metadata) ||
-         leaving_is_over(&found->leaving, &found->live);
+         leaving_is_over(found->leaving, actual_live(found));
 }
 
 static void compare(gpointer data, gpointer item) {

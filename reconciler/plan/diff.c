@@ -261,10 +261,10 @@ DiffInput diff_input(gconstpointer desired, gconstpointer applied, const ActualD
       .desired = desired,
       .applied = applied,
       .persistent = &found->persistent,
-      .live = found->active ? &found->live : NULL,
+      .live = found->live,
       .has_numa = found->has_numa,
       .started = found->started != NULL ? &found->started->spec : NULL,
-      .leaving = &found->leaving,
+      .leaving = found->leaving,
   };
 }
 

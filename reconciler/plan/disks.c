@@ -126,7 +126,7 @@ static const DiskSpec *found_disk(const VmSpec *spec, const char *target) {
 /* Growing a disk that the machine has. Shrinking and bases are refused. */
 static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
   const DiskSpec *disk = found_disk(object_vm(object->desired), change->match);
-  const DiskSpec *now = found_disk(found->active ? &found->live : &found->persistent, change->match);
+  const DiskSpec *now = found_disk(actual_now(found), change->match);
   if (now == NULL || !given(now, DiskSpec, path))
     return g_strdup_printf("disk %s: its size can't be read: it isn't a file or block device", change->match);
   if (!given(now, DiskSpec, size))

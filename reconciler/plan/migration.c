@@ -96,7 +96,7 @@ static char *stop_first(Move *move) {
 /* What people and programs see of it before it is begun. */
 static void describe(Move *move, Action *check) {
   g_autofree char *size = bytes_format_short(move->bytes);
-  const MemorySpec *memory = &move->domain->live.memory;
+  const MemorySpec *memory = &actual_live(move->domain)->memory;
   g_autofree char *sent = move->live && given(memory, MemorySpec, size) ? bytes_format_short(memory->size) : NULL;
   g_autofree char *state = sent != NULL ? g_strdup_printf(" and %s of memory", sent) : g_strdup("");
   g_autofree char *snapshots = move_snapshot_names(move->domain, ", ");

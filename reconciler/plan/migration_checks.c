@@ -1,7 +1,7 @@
 /* What stands in the way of a move, as far as both observations tell; the rest is asked of the hosts (Placed.unfit). */
 #include "reconciler/plan/migration.h"
 
-const VmSpec *move_spec(const Move *move) { return move->domain->active ? &move->domain->live : &move->domain->persistent; }
+const VmSpec *move_spec(const Move *move) { return actual_now(move->domain); }
 
 static gboolean has_devices(const VmSpec *vm) {
   const HostDevicesSpec *devices = &vm->hostDevices;
@@ -10,11 +10,12 @@ static gboolean has_devices(const VmSpec *vm) {
 }
 
 const char *move_not_live(const ActualDomain *domain, gboolean bare) {
+  const VmSpec *live = actual_live(domain);
   if (!bare && domain->snapshots->len > 0)
     return "libvirt migrates none that has snapshots; shut down, it goes with them";
-  if (has_devices(&domain->live))
+  if (has_devices(live))
     return "it has devices of its host";
-  if (given(&domain->live, VmSpec, filesystems) && domain->live.filesystems->len > 0)
+  if (given(live, VmSpec, filesystems) && live->filesystems->len > 0)
     return "it shares directories of its host";
   return NULL;
 }

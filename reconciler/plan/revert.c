@@ -65,7 +65,7 @@ static char *check_safety(const Stage *stage, const RevertPlan *plan, const char
   if (actual_snapshot(stage->found, name) != NULL && !(ours && stage->begun != NULL))
     return g_strdup_printf("there is a snapshot %s already, and the present would be kept under that name: choose another word as request", name);
   g_autofree char *why = NULL;
-  const VmSpec *now = stage->found->active ? &stage->found->live : &stage->found->persistent;
+  const VmSpec *now = actual_now(stage->found);
   g_auto(GStrv) disks = snapshot_disks(now, stage->vm, plan->internal ? SnapshotMode_internal : SnapshotMode_external,
                                        plan->internal ? NULL : targets, &why);
   return disks != NULL ? NULL : g_strdup_printf("the present can't be kept first: %s; with safety: false it isn't", why);

@@ -13,7 +13,7 @@ typedef struct {
 } Stage;
 
 static const VmSpec *now_of(const Stage *stage) {
-  return stage->found == NULL ? object_vm(stage->object->desired) : stage->found->active ? &stage->found->live : &stage->found->persistent;
+  return stage->found == NULL ? object_vm(stage->object->desired) : actual_now(stage->found);
 }
 
 static const SnapshotFactSpec *fact_of(const Stage *stage, const char *name) {

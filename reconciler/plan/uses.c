@@ -124,8 +124,7 @@ static void index_disks(Uses *uses) {
   g_hash_table_iter_init(&iter, uses->actual->domains);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
     add_disks(uses, uses->defined, &domain->persistent, domain);
-    if (domain->active)
-      add_disks(uses, uses->active, &domain->live, domain);
+    add_disks(uses, uses->active, actual_live(domain), domain);
   }
 }
 

@@ -84,7 +84,7 @@ static json_t *domain_json(const DomainStatus *status) {
     json_object_set_new(object, "driftUnknown", json_text(status->unknown));
   status_guest_json(status->guest, object);
   json_object_set_new(object, "definition", spec_json(&domain->persistent));
-  json_object_set_new(object, "live", domain->active ? spec_json(&domain->live) : json_null());
+  json_object_set_new(object, "live", domain->active ? spec_json(actual_live(domain)) : json_null());
   return object;
 }
 

@@ -73,7 +73,7 @@ static guint64 disk_bytes(const VmSpec *spec) {
 DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain) {
   DomainStatus *status = g_new0(DomainStatus, 1);
   status->domain = domain;
-  status->now = domain->active ? &domain->live : &domain->persistent;
+  status->now = actual_now(domain);
   status->state = state_text(domain);
   status->changes = g_ptr_array_new();
   status->pending = g_ptr_array_new();

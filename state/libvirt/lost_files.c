@@ -32,8 +32,9 @@ static const char *lost_of(const Actual *actual, const ActualDisk *disk) {
 }
 
 static gboolean is_drive(const ActualDomain *domain, const char *target) {
-  const DiskSpec *disk = given(&domain->live, VmSpec, disks)
-                             ? list_find(&DiskSpec_table, domain->live.disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+  const VmSpec *live = actual_live(domain);
+  const DiskSpec *disk = given(live, VmSpec, disks)
+                             ? list_find(&DiskSpec_table, live->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
   return disk && given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
 }
 

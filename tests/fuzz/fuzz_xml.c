@@ -47,10 +47,9 @@ static void check_domain(xmlDoc *doc, const VmSpec *desired, const VmSpec *appli
   g_autoptr(Ownership) record = ownership_read(root, NULL);
   VmSpec *read = spec_new(&VmSpec_table);
   domain_xml_read(root, record ? &record->spec : desired, read);
-  VmSpec leaving = {0};
-  leaving_read(root, &leaving);
-  g_free(leaving_text(&leaving));
-  spec_clear(&VmSpec_table, &leaving);
+  VmSpec *leaving = leaving_read(root);
+  g_free(leaving ? leaving_text(leaving) : NULL);
+  spec_free(&VmSpec_table, leaving);
   spec_unset(&VmSpec_table, read, &VmSpec_table.fields[VmSpec_devices]);
   expect_unchanged(doc, read, "patching with what was read");
   spec_free(&VmSpec_table, read);

@@ -69,7 +69,7 @@ static json_t *domain_json(const ActualDomain *domain) {
   put_bytes(object, "snapshots", domain->snapshots->len);
   put_spec(object, "persistent", &VmSpec_table, &domain->persistent);
   if (domain->active)
-    put_spec(object, "live", &VmSpec_table, &domain->live);
+    put_spec(object, "live", &VmSpec_table, actual_live(domain));
   put_text(object, "owner", domain->owner ? domain->owner->source : NULL);
   put_text(object, "started", domain->started ? domain->started->source : NULL);
   json_object_set_new(object, "disks", disks_json(domain->disks));

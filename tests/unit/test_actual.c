@@ -196,7 +196,7 @@ static void a_running_domain_has_the_chain_of_its_xml(void **state G_GNUC_UNUSED
   assert_string_equal(mid->backing_path, "/p/base");
   assert_int_equal(mid->capacity, 8 << 20);
   assert_ptr_equal(disk->chain->pdata[2], base);
-  assert_false(given(first_disk(&domain->live), DiskSpec, size));
+  assert_false(given(first_disk(domain->live), DiskSpec, size));
   const ActualDisk *defined = actual_disk(domain->defined_disks, "vda");
   assert_int_equal(defined->chain->len, 3);
 }
