@@ -56,6 +56,10 @@ gboolean journal_action_end(Journal *journal, gint64 run, const char *action, co
 /* How many machines were deleted since then; host: of a fleet, or NULL. When that can't be read, more than any limit. */
 guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
 
+/* Machines of a fleet → the host that one was made on last, and neither moved nor was deleted from since; as far as runs are
+ * remembered. */
+GHashTable *journal_made(Journal *journal);
+
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
 void journal_gather(Journal *journal);
 gboolean journal_keep(Journal *journal, GError **error);

@@ -1,4 +1,5 @@
 /* Runs and actions. */
+#include <string.h>
 #include <unistd.h>
 
 #include "state/journal_private.h"
@@ -76,6 +77,33 @@ guint journal_deletions_since(Journal *journal, const char *host, gint64 since) 
   g_clear_pointer(&rows, rows_free);
   g_mutex_unlock(&journal->lock);
   return number;
+}
+
+/* "kvm-1/vm/web" */
+static void note_made(GHashTable *made, const char *object, const char *kind) {
+  const char *within = strstr(object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
+  if (!machine)
+    return;
+  g_autofree char *host = g_strndup(object, (gsize)(within - object));
+  gboolean deleted = g_str_equal(kind, "domain-undefine");
+  if (g_str_equal(kind, "domain-define"))
+    g_hash_table_replace(made, g_strdup(machine), g_steal_pointer(&host));
+  else if (!deleted || g_strcmp0(g_hash_table_lookup(made, machine), host) == 0)
+    g_hash_table_remove(made, machine);
+}
+
+GHashTable *journal_made(Journal *journal) {
+  GHashTable *made = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  g_mutex_lock(&journal->lock);
+  g_autoptr(Rows) rows = database_query(journal->database, NULL, "SELECT object, kind FROM action WHERE result = 'done' AND kind IN"
+                                        " ('domain-define', 'domain-migrate', 'domain-arrive', 'domain-undefine') ORDER BY rowid", "");
+  while (rows && rows_next(rows, NULL)) {
+    g_autofree char *object = rows_text(rows, 0), *kind = rows_text(rows, 1);
+    note_made(made, object, kind);
+  }
+  g_clear_pointer(&rows, rows_free);
+  g_mutex_unlock(&journal->lock);
+  return made;
 }
 
 void journal_gather(Journal *journal) {

@@ -24,6 +24,15 @@ gboolean fleet_has_fenced(const Fleet *fleet) {
   return FALSE;
 }
 
+gboolean fleet_host_is_silent(const FleetHost *host) { return host->actual == NULL && !fleet_host_is_fenced(host); }
+
+gboolean fleet_has_silent(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++)
+    if (fleet_host_is_silent(fleet->hosts->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
 gboolean desired_has_hosts(const Desired *desired) {
   return desired->objects->len > 0 && ((const Object *)desired->objects->pdata[0])->kind == KIND_HOST;
 }

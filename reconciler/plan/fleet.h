@@ -30,6 +30,7 @@ typedef struct {
 
 typedef struct {
   GPtrArray *hosts; /* of FleetHost *, by name */
+  GHashTable *made; /* machine → host that it was made on and hasn't moved from, as far as our history tells; NULL: all can be asked */
 } Fleet;
 
 /* NULL: there is none of this name (NULL: the only one). */
@@ -40,6 +41,9 @@ void fleet_host_lose(FleetHost *host, GError *error /* taken */);
 gboolean fleet_host_is_fenced(const FleetHost *host);
 /* Whether a pool is declared to be the same one on another host. */
 gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
+/* Whether it may run what isn't seen elsewhere: it can't be asked, and isn't fenced. */
+gboolean fleet_host_is_silent(const FleetHost *host);
+gboolean fleet_has_silent(const Fleet *fleet);
 /* Whether one of them is fenced: copies of machines may come back with it. */
 gboolean fleet_has_fenced(const Fleet *fleet);
 gboolean desired_has_hosts(const Desired *desired);

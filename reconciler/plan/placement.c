@@ -80,7 +80,7 @@ static void find(const Fleet *fleet, Placed *placed) {
 static const FleetHost *silent(const Fleet *fleet) {
   for (guint i = 0; i < fleet->hosts->len; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    if (host->actual == NULL && !fleet_host_is_fenced(host))
+    if (fleet_host_is_silent(host))
       return host;
   }
   return NULL;
@@ -118,19 +118,24 @@ static gboolean may_be_started(const VmSpec *vm, const ActualDomain *domain) {
   return vm->powerState == PowerState_paused && !domain->active;
 }
 
-/* A copy that doesn't run isn't started while a host that its placement allows can't be asked: the machine may have been made
- * anew there while this one's host was given up, and run. What a file places by name is on that host. */
-static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
-  const VmSpec *vm = object_vm(placed->machine);
+/* Whether a host that can't be asked may have been given the machine anew, while the one that it is on was given up. What a file
+ * places by name is there, unless our history says that we made it elsewhere since. */
+static gboolean may_have_made(const Fleet *fleet, const Placed *placed, const FleetHost *host) {
   const PlacementSpec *placement = placement_for(placed->machine);
   const StringMap *selector = selector_of(placed->machine);
+  if (placement == NULL || !given(placement, PlacementSpec, host))
+    return selector == NULL || placement_matches(selector, host);
+  return fleet->made != NULL && g_strcmp0(g_hash_table_lookup(fleet->made, placed->machine->metadata.name), host->name) == 0;
+}
+
+/* A copy that doesn't run isn't started while such a host can't be asked: a newer one may run there. */
+static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
   const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
-  gboolean named = placement != NULL && given(placement, PlacementSpec, host);
-  if (domain == NULL || named || !may_be_started(vm, domain))
+  if (domain == NULL || !may_be_started(object_vm(placed->machine), domain))
     return NULL;
   for (guint i = 0; i < fleet->hosts->len; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    if (host->actual == NULL && !fleet_host_is_fenced(host) && (selector == NULL || placement_matches(selector, host)))
+    if (fleet_host_is_silent(host) && may_have_made(fleet, placed, host))
       return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
                              "or declare it with fenced: true when it is certainly off", placed->now->name, host->name, host->error->message);
   }

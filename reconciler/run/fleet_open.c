@@ -39,6 +39,7 @@ void fleet_free(Fleet *fleet) {
   for (guint i = 0; i < threads->len; i++)
     g_thread_join(threads->pdata[i]);
   g_ptr_array_unref(fleet->hosts);
+  g_clear_pointer(&fleet->made, g_hash_table_unref);
   g_free(fleet);
 }
 

@@ -189,8 +189,11 @@ static Plan *plan_placed(Pipeline *pipeline) {
 }
 
 static Plan *place_and_plan(Pipeline *pipeline) {
+  Fleet *fleet = pipeline->fleet;
+  if (fleet->made == NULL && fleet_has_silent(fleet) && pipeline->journal != NULL)
+    fleet->made = journal_made(pipeline->journal);
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
-  pipeline->placed = placement_of(pipeline->desired, pipeline->fleet);
+  pipeline->placed = placement_of(pipeline->desired, fleet);
   if (pipeline->saved == NULL)
     ask_homes(pipeline);
   Plan *whole = plan_placed(pipeline);

@@ -367,6 +367,7 @@ class Silence(FleetCase):
         there = dict(self.hosts[newest])
         self.silence(newest)
         refused()
+        refused(placement={"host": home})  # we made it elsewhere since
         refused(powerState="paused")
         older.create()
         older.suspend()
