@@ -191,6 +191,10 @@ StopCause actual_stop_cause(const ActualDomain *domain);
 gboolean actual_is_starting(const ActualDomain *domain);
 /* Paused because it is being, or was being, moved by libvirt: here it doesn't execute any more, or not yet. */
 gboolean actual_is_migrating(const ActualDomain *domain);
+/* Its memory is in two places: here it executes already, and fetches what it lacks; or that broke off, and it is paused, or
+ * executes until it needs the rest. Where libvirtd alone lost sight of it (QEMU goes on), only the source says that it broke. */
+gboolean actual_in_post_copy(const ActualDomain *domain);
+gboolean actual_post_copy_broke(const ActualDomain *domain);
 gboolean actual_is_paused(const ActualDomain *domain); /* for whatever reason */
 gboolean actual_executes(const ActualDomain *domain);
 const char *power_state_word(int vir_domain_state, gboolean managed_save); /* as in YAML; "crashed" … for others */

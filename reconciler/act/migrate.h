@@ -33,8 +33,9 @@ typedef struct {
   const Action *action;
   Migration *migration;
   Schedule schedule;
-  gboolean seen; /* under way */
-  gint64 next;   /* when it is looked at again */
+  gboolean seen;    /* under way */
+  gboolean sending; /* memory */
+  gint64 next;      /* when it is looked at again */
 } MigrationWatch;
 /* A look at how it goes (a LongWatch): shows it, and does what is due. */
 void migration_look(virDomainPtr domain, gpointer migration_watch);

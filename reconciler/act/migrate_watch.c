@@ -52,6 +52,8 @@ static void follow(virDomainPtr domain, MigrationWatch *watch) {
     migration->gave_up = schedule->aborted && late;
   } else if (late) {
     schedule->switched = virDomainMigrateStartPostCopy(domain, 0) == 0;
+    if (schedule->switched)
+      FAULT("migrate: in post-copy");
   }
 }
 
@@ -65,6 +67,9 @@ void migration_look(virDomainPtr domain, gpointer migration_watch) {
   if (!watch->seen)
     FAULT("migrate: under way");
   watch->seen = TRUE;
+  if (!watch->sending && job.iteration > 0)
+    FAULT("migrate: memory is sent");
+  watch->sending |= job.iteration > 0;
   if (!watch->schedule.switched && !watch->schedule.aborted) {
     watch->migration->last = job;
     follow(domain, watch);

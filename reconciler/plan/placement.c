@@ -40,12 +40,52 @@ static const ActualDomain *ours_on(const FleetHost *host, const char *machine) {
   return domain != NULL && domain->owner != NULL ? domain : NULL;
 }
 
+static const ActualDomain *domain_of(const Placed *placed) {
+  return placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+}
+
 static gint64 epoch_of(const ActualDomain *domain) {
   const FactsSpec *facts = &domain->owner->facts;
   return given(facts, FactsSpec, epoch) ? facts->epoch : 0;
 }
 
-static char *two_copies(const Placed *placed, const FleetHost *host, const ActualDomain *domain, const ActualDomain *other) {
+/* A part of its memory is on each, and only libvirt can bring the rest over. */
+static char *half_on_each(const Placed *placed, const FleetHost *source, const FleetHost *target) {
+  const HostSpec *spec = target->spec;
+  const char *uri = given(spec, HostSpec, peerUri) ? spec->peerUri : spec->uri;
+  return g_strdup_printf("its migration from %s to %s broke off in post-copy: a part of its memory is on each, and it can't go on on either alone; stop neither, and bring "
+                         "the rest over: on %s 'virsh migrate %s %s --live --p2p --persistent --undefinesource --postcopy --postcopy-resume'; the next "
+                         "run goes on then", source->name, target->name, source->name, placed->machine->metadata.name, uri);
+}
+
+/* Only one half is left: said only where the host of the other one was asked, or is off. */
+static char *half_lost(const Fleet *fleet, const Placed *placed, const FleetHost *host, const ActualDomain *domain) {
+  const char *machine = placed->machine->metadata.name;
+  const FactsSpec *facts = &domain->owner->facts;
+  const char *name = given(facts, FactsSpec, movingTo) ? facts->movingTo : given(facts, FactsSpec, movedFrom) ? facts->movedFrom : NULL;
+  const FleetHost *there = name != NULL ? fleet_host(fleet, name) : NULL;
+  const ActualDomain *half = there != NULL && there->actual != NULL ? g_hash_table_lookup(there->actual->domains, machine) : NULL;
+  if (there == NULL || half == domain || (half != NULL && half->active) || (there->actual == NULL && !fleet_host_is_fenced(there)))
+    return g_strdup_printf("its migration broke off in post-copy on %s, and it may run on %s: look there, and bring that host back; nothing is done to it", host->name,
+                           name != NULL ? name : "the host that it went to or came from");
+  return g_strdup_printf("its migration broke off in post-copy, and the other part of its memory is on %s no more: it can't go on; restart libvirtd (or virtqemud) "
+                         "on %s, and stop it there as a power cut would if it is still there ('virsh destroy %s'); the next run starts it%s",
+                         there->name, host->name, machine, given(facts, FactsSpec, movingTo) ? ", with disks that were copied as they were when it went over" : "");
+}
+
+static char *is_half(const Fleet *fleet, const Placed *placed) {
+  const ActualDomain *domain = domain_of(placed);
+  return domain != NULL && actual_is_paused(domain) && actual_post_copy_broke(domain) ? half_lost(fleet, placed, placed->now, domain) : NULL;
+}
+
+static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHost *host, const ActualDomain *domain, const ActualDomain *other) {
+  gboolean newer = epoch_of(domain) > epoch_of(other);
+  const ActualDomain *newest = newer ? domain : other, *older = newer ? other : domain;
+  const FleetHost *source = newer ? placed->now : host, *target = newer ? host : placed->now;
+  if (actual_post_copy_broke(newest) || (actual_post_copy_broke(older) && actual_is_paused(newest)))
+    return half_on_each(placed, source, target);
+  if (actual_post_copy_broke(older) && !newest->active)
+    return half_lost(fleet, placed, source, older);
   if (actual_is_migrating(domain) || actual_is_migrating(other))
     return g_strdup_printf("it is moving between %s and %s at this moment: nothing is done to it until that has ended", placed->now->name, host->name);
   return g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
@@ -54,19 +94,19 @@ static char *two_copies(const Placed *placed, const FleetHost *host, const Actua
 
 /* Of two copies the one that moved last counts, and the other is what a move left behind, or what ran on a host
  * that had been given up. Two of one epoch, or an older one that runs while the newer doesn't, are nobody's to
- * choose between. */
+ * choose between; nor are two that share a memory. */
 static void find(const Fleet *fleet, Placed *placed) {
   const char *machine = placed->machine->metadata.name;
   for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    const ActualDomain *domain = ours_on(host, machine), *other = placed->now != NULL ? ours_on(placed->now, machine) : NULL;
+    const ActualDomain *domain = ours_on(host, machine), *other = domain_of(placed);
     if (domain == NULL)
       continue;
     gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
     const ActualDomain *older = newer ? other : domain;
     const ActualDomain *newest = newer ? domain : other;
-    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && !actual_executes(newest)))) {
-      placed->error = two_copies(placed, host, domain, other);
+    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && (!actual_executes(newest) || actual_in_post_copy(newest))))) {
+      placed->error = two_copies(fleet, placed, host, domain, other);
       return;
     }
     if (other != NULL)
@@ -89,7 +129,7 @@ static const FleetHost *silent(const Fleet *fleet) {
 /* A newer copy is there, or an interrupted move was to make one, which may run: until that host says otherwise, this one
  * isn't touched. Not where that copy is seen: then this one is stale. */
 static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
-  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  const ActualDomain *domain = domain_of(placed);
   const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
   if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || (domain->active && !actual_is_paused(domain)))
     return NULL;
@@ -130,7 +170,7 @@ static gboolean may_have_made(const Fleet *fleet, const Placed *placed, const Fl
 
 /* A copy that doesn't run isn't started while such a host can't be asked: a newer one may run there. */
 static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
-  const ActualDomain *domain = placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
+  const ActualDomain *domain = domain_of(placed);
   if (domain == NULL || !may_be_started(object_vm(placed->machine), domain))
     return NULL;
   for (guint i = 0; i < fleet->hosts->len; i++) {
@@ -164,10 +204,6 @@ static const FleetHost *home_without_choice(const Fleet *fleet, const Placed *pl
   if (placement != NULL && given(placement, PlacementSpec, host))
     return named(fleet, placed, placement->host, ret_error);
   return now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now)) ? now : NULL;
-}
-
-static const ActualDomain *domain_of(const Placed *placed) {
-  return placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
 }
 
 /* Why a host isn't one to choose; NULL: it is. */
@@ -219,6 +255,8 @@ static void check_new(const Fleet *fleet, Placed *placed) {
 /* Those that stay and those that the file puts somewhere take their room first. */
 static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
   find(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = is_half(fleet, placed);
   if (placed->error == NULL)
     placed->error = may_have_gone(fleet, placed);
   if (placed->error == NULL)

@@ -21,6 +21,15 @@ gboolean actual_is_migrating(const ActualDomain *domain) {
                                                 domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED);
 }
 
+gboolean actual_in_post_copy(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_RUNNING && (domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY || domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED);
+}
+
+gboolean actual_post_copy_broke(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_PAUSED ? domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
+                                            : domain->state == VIR_DOMAIN_RUNNING && domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED;
+}
+
 gboolean actual_is_paused(const ActualDomain *domain) { return domain->state == VIR_DOMAIN_PAUSED; }
 
 gboolean actual_executes(const ActualDomain *domain) {

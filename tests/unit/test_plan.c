@@ -111,12 +111,14 @@ static void add_domain(const char *path, const char *name, gpointer data) {
   g_autofree char *defined = read_text(path);
   g_autofree char *live_path = g_strndup(path, strlen(path) - strlen(".xml"));
   g_autofree char *live_file = g_strconcat(live_path, ".live.xml", NULL), *live = read_text(live_file);
-  g_autofree char *state_file = g_strconcat(live_path, ".state", NULL), *told = read_text(state_file); /* virDomainState, a number */
+  g_autofree char *state_file = g_strconcat(live_path, ".state", NULL), *told = read_text(state_file); /* virDomainState and why, numbers */
   g_autofree char *uuid = derive_uuid("vm", name);
   ActualDomain *domain = actual_domain_new(name, uuid);
   domain->is_persistent = TRUE;
   domain->has_managed_save = has_flag(live_path, ".saved");
-  domain->state = told ? atoi(told) : live ? VIR_DOMAIN_RUNNING : VIR_DOMAIN_SHUTOFF;
+  domain->state = live ? VIR_DOMAIN_RUNNING : VIR_DOMAIN_SHUTOFF;
+  if (told)
+    assert_true(sscanf(told, "%d %d", &domain->state, &domain->reason) >= 1);
   g_autoptr(GError) error = NULL;
   if (!domain_facts_read(domain, defined, live, &error))
     domain->error = g_strdup(error->message);
