@@ -202,11 +202,11 @@ static gboolean load_kind_and_name(const json_t *json, PlanObject *object, GErro
   return value_parse(table_find(&MetadataSpec_table, "name"), name, &object->name, error);
 }
 
-/* Of one of the plan's hosts, or, where it has none, without. */
+/* Of one of the plan's hosts; without where the plan has none, or nothing is done to it: it has no place, or is a host. */
 static gboolean load_host(const Plan *plan, const json_t *json, PlanObject *object, GError **error) {
   if (!take_text(json, "host", FALSE, &object->host, error))
     return FALSE;
-  gboolean known = !object->host && plan->hosts->len == 0;
+  gboolean known = !object->host && (plan->hosts->len == 0 || object->change == CHANGE_ERROR);
   for (guint i = 0; object->host && i < plan->hosts->len && !known; i++)
     known = g_str_equal(((const PlanHost *)plan->hosts->pdata[i])->name, object->host);
   return known || invalid(error, "host \"%s\" isn't one of the plan's", object->host ? object->host : "");
@@ -218,10 +218,10 @@ static gboolean load_object(const Plan *plan, const json_t *json, PlanObject *ob
   int change = 0;
   if (!json_is_object(json))
     return invalid(error, "an object is expected");
-  if (!load_kind_and_name(json, object, error) || !load_host(plan, json, object, error) || !take_word(json, "change", change_words, &change, error))
+  if (!load_kind_and_name(json, object, error) || !take_word(json, "change", change_words, &change, error))
     return FALSE;
   object->change = (ChangeKind)change;
-  return take_bool(json, "adopt", &object->adopt, error) && take_text(json, "place", FALSE, &object->place, error) &&
+  return load_host(plan, json, object, error) && take_bool(json, "adopt", &object->adopt, error) && take_text(json, "place", FALSE, &object->place, error) &&
          take_text(json, "error", FALSE, &object->error, error) && load_fields(json, object, error) &&
          take_texts(json, "notes", object->notes, error) &&
          take_text(json, "fingerprint", FALSE, &object->fingerprint, error) &&
