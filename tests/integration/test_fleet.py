@@ -159,11 +159,19 @@ class Selectors(FleetCase):
         self.labels["kvm-1"]["more"] = "x"
         self.write(*machines)
         self.assertEqual(self.plan(status=0)["actions"], [])
+        # The one that is asked for is, when its host has it no more.
+        self.labels["kvm-1"].pop("disk")
+        self.write(*machines)
+        self.apply()
+        self.assertEqual([self.names(self.hv), len(self.names(self.other))], [[], 8])
+        self.assertEqual(self.plan(status=0)["actions"], [])
 
     def test_nobody_fits(self):
         self.write(self.machine("a", selector={"zone": "c"}), self.machine("b", selector={"zone": "b"}))
-        document = self.apply(status=1)
+        saved = self.hv.path("plan.json")
+        document = self.plan("--plan-out", saved, status=1)
         self.assertIn("no host", self.object(document, "VirtualMachine", "a")["error"])
+        self.hv.reconcile("--plan", saved, env=self.env, check=1)  # what is planned besides
         self.assertEqual(self.names(self.other), ["b"])
 
     def test_maintenance_takes_none(self):

@@ -7,6 +7,7 @@
 #include "state/domain_facts.h"
 #include "state/fingerprint.h"
 #include "state/host_facts.h"
+#include "state/job_text.h"
 #include "state/work.h"
 
 static ActualVolume *add_volume(Actual *actual, const char *pool_name, const char *path, const char *backing, guint64 capacity) {
@@ -308,6 +309,21 @@ static void tasks_may_add_tasks(void **state G_GNUC_UNUSED) {
   work_run(work, 4);
 }
 
+static void jobs_are_told(void **state G_GNUC_UNUSED) {
+  const ActualJob all = {.total = 400 << 20, .remaining = 100 << 20, .memory_rate = 32 << 20, .disk_rate = 8 << 20, .dirty_rate = 4 << 20,
+                         .iteration = 3, .throttle = 20};
+  g_autofree char *told = job_rates(&all);
+  assert_string_equal(told, "40.0 MiB/s, 100 MiB remaining, iteration 3, 4.0 MiB/s dirtied, guest slowed by 20%");
+  assert_int_equal(job_percent(&all), 75);
+  const ActualJob little = {.disk_rate = 1 << 20};
+  g_autofree char *less = job_rates(&little), *nothing = job_rates(&(ActualJob){.total = 0});
+  assert_string_equal(less, "1.0 MiB/s");
+  assert_string_equal(nothing, "");
+  const ActualJob more = {.total = 100, .remaining = 140}; /* the guest changes more than was there */
+  assert_int_equal(job_percent(&more), 0);
+  assert_int_equal(job_percent(&little), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(chains_follow_backing_paths),
@@ -326,6 +342,7 @@ int main(void) {
     cmocka_unit_test(volumes_are_read),
     cmocka_unit_test(capabilities_tell_arch_and_kvm),
     cmocka_unit_test(tasks_may_add_tasks),
+    cmocka_unit_test(jobs_are_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
