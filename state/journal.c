@@ -23,9 +23,10 @@ static const char *const steps[] = {
   " detail TEXT) STRICT;"
   "CREATE INDEX event_of_object ON event (object, id);",
   "ALTER TABLE run ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0;",
+  "ALTER TABLE action ADD COLUMN target TEXT;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_REWRITTEN);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_TARGETS);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -72,11 +73,13 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
   return FALSE;
 }
 
-/* What is written later must be there: it would fail each run. */
-static gboolean has_tables(Database *database, GError **error) {
+#define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
+#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target FROM action LIMIT 0; SELECT detail FROM event LIMIT 0;"
+
+/* What is changed or written later must be there: it would fail each run. */
+static gboolean has_tables(Database *database, const char *tables, GError **error) {
   g_autoptr(GError) lacks = NULL;
-  if (database_script(database, "SELECT cause FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
-                                "SELECT detail FROM event LIMIT 0;", &lacks))
+  if (database_script(database, tables, &lacks))
     return TRUE;
   g_set_error(error, JOURNAL_ERROR, JOURNAL_ERROR_CORRUPT, "%s", lacks->message);
   return FALSE;
@@ -94,7 +97,8 @@ static gboolean take_steps(Database *database, gint64 version, GError **error) {
 static gboolean upgrade(Database *database, gint64 *version, GError **error) {
   if (!database_script(database, "BEGIN IMMEDIATE", error))
     return FALSE;
-  if (version_of(database, version, error) && is_ours(database, *version, error) && take_steps(database, *version, error)) {
+  if (version_of(database, version, error) && is_ours(database, *version, error) &&
+      (*version == 0 || has_tables(database, FIRST_TABLES, error)) && take_steps(database, *version, error)) {
     *version = SCHEMA_VERSION;
     return TRUE;
   }
@@ -117,7 +121,7 @@ static gboolean prepare_schema(Database *database, JournalMode mode, gint64 *ret
     return FALSE;
   }
   *ret_version = version;
-  return mode != JOURNAL_WRITE || has_tables(database, error);
+  return mode != JOURNAL_WRITE || has_tables(database, ALL_TABLES, error);
 }
 
 /* Checked before it is changed. */

@@ -49,16 +49,16 @@ gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *
 gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
 /* Before the act; `action` is unique in the run. */
 gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
-                              const char *description, GError **error);
+                              const char *description, const char *target /* host it goes to; NULL: stays */, GError **error);
 gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
                             const char *message /* or NULL */, GError **error);
 
-/* How many machines were deleted since then; host: of a fleet, or NULL. When that can't be read, more than any limit. */
+/* How many machines were deleted since then; host: of a fleet, or NULL. */
+#define JOURNAL_UNKNOWN G_MAXUINT /* that can't be read */
 guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
 
-/* Machines of a fleet → the host that one was made on last, and neither moved nor was deleted from since; as far as runs are
- * remembered. */
-GHashTable *journal_made(Journal *journal);
+/* Machines of a fleet → the host that they were made on or moved to last and weren't deleted from, as far as runs are remembered. */
+GHashTable *journal_whereabouts(Journal *journal, GError **error);
 
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
 void journal_gather(Journal *journal);

@@ -45,11 +45,11 @@ gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const ch
 }
 
 gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
-                              const char *description, GError **error) {
+                              const char *description, const char *target, GError **error) {
   g_mutex_lock(&journal->lock);
   gboolean done = database_run(
-    journal->database, error, "INSERT INTO action (run, id, object, kind, description, started) VALUES (?, ?, ?, ?, ?, ?)",
-    "issssi", run, action, object, kind, description, g_get_real_time());
+    journal->database, error, "INSERT INTO action (run, id, object, kind, description, target, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "isssssi", run, action, object, kind, description, target, g_get_real_time());
   g_mutex_unlock(&journal->lock);
   if (!done)
     g_prefix_error(error, "cannot write the journal: ");
@@ -73,37 +73,48 @@ guint journal_deletions_since(Journal *journal, const char *host, gint64 since) 
     journal->database, NULL,
     "SELECT count(*) FROM action WHERE kind = 'domain-undefine' AND result = 'done' AND ended >= ? AND substr(object, 1, length(?)) = ?", "iss",
     since, objects, objects);
-  guint number = rows && rows_next(rows, NULL) ? (guint)rows_int(rows, 0) : G_MAXINT;
+  guint number = rows && rows_next(rows, NULL) ? (guint)rows_int(rows, 0) : JOURNAL_UNKNOWN;
   g_clear_pointer(&rows, rows_free);
   g_mutex_unlock(&journal->lock);
   return number;
 }
 
-/* "kvm-1/vm/web" */
-static void note_made(GHashTable *made, const char *object, const char *kind) {
+/* object: "kvm-1/vm/web". Where a move led isn't known of older records. */
+static void note_place(GHashTable *places, const char *object, const char *kind, const char *target) {
   const char *within = strstr(object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
   if (!machine)
     return;
   g_autofree char *host = g_strndup(object, (gsize)(within - object));
-  gboolean deleted = g_str_equal(kind, "domain-undefine");
   if (g_str_equal(kind, "domain-define"))
-    g_hash_table_replace(made, g_strdup(machine), g_steal_pointer(&host));
-  else if (!deleted || g_strcmp0(g_hash_table_lookup(made, machine), host) == 0)
-    g_hash_table_remove(made, machine);
+    g_hash_table_replace(places, g_strdup(machine), g_steal_pointer(&host));
+  else if (target)
+    g_hash_table_replace(places, g_strdup(machine), g_strdup(target));
+  else if (!g_str_equal(kind, "domain-undefine") || g_strcmp0(g_hash_table_lookup(places, machine), host) == 0)
+    g_hash_table_remove(places, machine);
 }
 
-GHashTable *journal_made(Journal *journal) {
-  GHashTable *made = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+/* What was begun to be made may be there. */
+#define PLACED                                                                                                                         \
+  "SELECT object, kind, target FROM action WHERE (kind = 'domain-define' AND (result IS NULL OR result IN ('done', 'failed')))"        \
+  " OR (kind IN ('domain-migrate', 'domain-arrive', 'domain-undefine') AND result = 'done') ORDER BY rowid"
+
+GHashTable *journal_whereabouts(Journal *journal, GError **error) {
+  g_autoptr(GHashTable) places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  if (journal->version < JOURNAL_WITH_TARGETS)
+    return g_steal_pointer(&places); /* it has no targets, and is only read */
+  GError *trouble = NULL;
   g_mutex_lock(&journal->lock);
-  g_autoptr(Rows) rows = database_query(journal->database, NULL, "SELECT object, kind FROM action WHERE result = 'done' AND kind IN"
-                                        " ('domain-define', 'domain-migrate', 'domain-arrive', 'domain-undefine') ORDER BY rowid", "");
-  while (rows && rows_next(rows, NULL)) {
-    g_autofree char *object = rows_text(rows, 0), *kind = rows_text(rows, 1);
-    note_made(made, object, kind);
+  g_autoptr(Rows) rows = database_query(journal->database, &trouble, PLACED, "");
+  while (rows && rows_next(rows, &trouble)) {
+    g_autofree char *object = rows_text(rows, 0), *kind = rows_text(rows, 1), *target = rows_text(rows, 2);
+    note_place(places, object, kind, target);
   }
   g_clear_pointer(&rows, rows_free);
   g_mutex_unlock(&journal->lock);
-  return made;
+  if (!trouble)
+    return g_steal_pointer(&places);
+  g_propagate_prefixed_error(error, trouble, "cannot read in the journal where machines were put: ");
+  return NULL;
 }
 
 void journal_gather(Journal *journal) {

@@ -15,6 +15,7 @@ typedef struct {
   const char *holder;
   virDomainPtr domain;
   virStreamPtr console; /* open: it is ours */
+  GError *failure; /* why it couldn't be started last, which mostly is that its name is taken */
   GError *error;
 } Lock;
 
@@ -103,10 +104,10 @@ static virDomainPtr start(Lock *lock, virConnectPtr connect, const char *text) {
   virDomainPtr domain = virDomainCreateXML(connect, text, VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
   if (domain)
     return domain;
-  g_autoptr(GError) failure = NULL;
-  libvirt_fail(&failure, "cannot take the lock on %s", lock->host->name);
-  if (!g_error_matches(failure, LIBVIRT_ERROR, VIR_ERR_OPERATION_FAILED)) /* that its name is taken */
-    lock->error = g_steal_pointer(&failure);
+  g_clear_error(&lock->failure);
+  libvirt_fail(&lock->failure, "cannot take the lock on %s", lock->host->name);
+  if (!g_error_matches(lock->failure, LIBVIRT_ERROR, VIR_ERR_OPERATION_FAILED))
+    lock->error = g_steal_pointer(&lock->failure);
   return NULL;
 }
 
@@ -128,7 +129,7 @@ static gpointer take(gpointer data) {
     g_usleep(PAUSE / 2 * 1000);
   }
   if (connect)
-    act_fail(&lock->error, "cannot take the lock on %s: the domain %s there can't be ended", lock->host->name, HOST_LOCK_NAME);
+    g_propagate_error(&lock->error, g_steal_pointer(&lock->failure));
   return NULL;
 }
 
@@ -145,6 +146,7 @@ static void lock_clear(gpointer data) {
     virDomainDestroy(lock->domain);
   if (lock->domain)
     virDomainFree(lock->domain);
+  g_clear_error(&lock->failure);
   g_clear_error(&lock->error);
 }
 
@@ -171,7 +173,9 @@ static HostLocks *prepare(Fleet *fleet) {
 }
 
 /* Somebody has it, or nobody may: not that host's matter alone. */
-static gboolean is_refused(const Lock *lock) { return lock->error && lock->error->domain == EXECUTE_ERROR; }
+static gboolean is_refused(const Lock *lock) {
+  return g_error_matches(lock->error, EXECUTE_ERROR, EXECUTE_ERROR_STALE) || g_error_matches(lock->error, EXECUTE_ERROR, EXECUTE_ERROR_REFUSED);
+}
 
 /* The first one that can be had alone: whoever comes second waits there, and has started nothing elsewhere. */
 static gboolean take_all(HostLocks *locks, GError **error) {

@@ -37,11 +37,11 @@ gboolean layer_put_on(virDomainPtr domain, const GPtrArray *disks, const char *t
   }
   g_autofree char *xml = snapshot_xml_new(snapshot);
   const guint flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
+  const char *name = virDomainGetName(domain);
   /* All that was copied may have to be written. */
   g_autoptr(VirDomainSnapshot) taken = LIFE_LONG(virDomainSnapshotCreateXML(domain, xml, flags));
   FAULT("layers: flushed");
-  return taken || libvirt_fail(error, "cannot put a layer on disk %s of domain %s for a moment, so that QEMU writes down what was copied into it", target,
-                               virDomainGetName(domain));
+  return taken || libvirt_fail(error, "cannot put a layer on disk %s of domain %s for a moment, so that QEMU writes down what was copied into it", target, name);
 }
 
 /* libvirtd may have died between its note of what runs and the definition: shut down meanwhile, the machine would start on what it

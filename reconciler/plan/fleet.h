@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
   GPtrArray *hosts; /* of FleetHost *, by name */
-  GHashTable *made; /* machine → host that it was made on and hasn't moved from, as far as our history tells; NULL: all can be asked */
+  GHashTable *put; /* machine → host that our history says it was put on last; NULL: all can be asked, or there is no history */
 } Fleet;
 
 /* NULL: there is none of this name (NULL: the only one). */

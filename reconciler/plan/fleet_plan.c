@@ -72,6 +72,7 @@ Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revisio
     PlanHost *each = g_new0(PlanHost, 1);
     each->name = g_strdup(host->name);
     each->connection = g_strdup(host->uri);
+    each->unasked = host->actual == NULL;
     if (given(host->spec, HostSpec, limits)) {
       each->jobs = (guint)host->spec->limits.jobs;
       each->migrations = (guint)host->spec->limits.migrations;

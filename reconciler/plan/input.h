@@ -20,7 +20,7 @@ typedef struct {
   guint round;                   /* how often this run has planned before: for the ids of actions */
   gint64 now;                    /* seconds since 1970, UTC */
   guint prune_percent;           /* most of what we own that one run may delete … */
-  guint deleted_lately;          /* … together with what others deleted that count as one with it */
+  guint deleted_lately;          /* … together with what others deleted that count as one with it; G_MAXUINT: that isn't known */
 } PlanInput;
 
 /* Whether a record that names `source` is of this source, or was before it moved. */

@@ -114,6 +114,7 @@ static json_t *source_json(const Plan *plan) {
   json_t *object = json_object();
   set_text(object, plan->source && source_is_git(plan->source) ? "url" : "path", plan->source);
   json_object_set_new(object, "revision", json_text(plan->revision));
+  set_true(object, "rewritten", plan->rewritten);
   return object;
 }
 
@@ -144,6 +145,7 @@ static void set_hosts(json_t *root, const Plan *plan) {
     json_object_set_new(object, "connection", json_text(host->connection));
     set_number(object, "jobs", host->jobs);
     set_number(object, "migrations", host->migrations);
+    set_true(object, "unasked", host->unasked);
     json_array_append_new(hosts, object);
   }
   json_object_set_new(root, "hosts", hosts);

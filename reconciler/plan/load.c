@@ -335,6 +335,7 @@ static gboolean load_source(const json_t *root, Plan *plan, GError **error) {
   const json_t *source = json_object_get(root, "source");
   if (!json_is_object(source))
     return invalid(error, "source must be an object");
+  plan->rewritten = json_is_true(json_object_get(source, "rewritten"));
   return take_text(source, json_object_get(source, "url") ? "url" : "path", FALSE, &plan->source, error) &&
          take_text(source, "revision", FALSE, &plan->revision, error);
 }
@@ -352,6 +353,7 @@ static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
     if (!take_text(item, "name", TRUE, &host->name, error) || !take_text(item, "connection", TRUE, &host->connection, error) ||
         !take_limit(item, "jobs", &host->jobs, error) || !take_limit(item, "migrations", &host->migrations, error))
       return FALSE;
+    host->unasked = json_is_true(json_object_get(item, "unasked"));
   }
   return TRUE;
 }

@@ -165,6 +165,9 @@ static gint by_name(gconstpointer a, gconstpointer b) {
 /* Whether so many deletions are believable. A single one is, where none was before it. */
 static char *guard(const PlanBuilder *builder, guint deletions, guint owned) {
   guint percent = builder->input->prune_percent, lately = builder->input->deleted_lately;
+  if (deletions > 0 && lately == G_MAXUINT)
+    return g_strdup("how many machines were deleted within the last 24 hours can't be read in the journal: nothing is changed; look at it "
+                    "('reconcile history'), or run it once by hand with --prune");
   guint together = deletions + lately, whole = owned + lately;
   gboolean all = together == whole && whole > 1;
   if (deletions == 0 || together == 1 || (together * 100 <= whole * percent && (!all || percent >= 100)))

@@ -82,10 +82,12 @@ char *plan_object_id(const PlanObject *object);
 typedef struct {
   char *name, *connection;
   guint jobs, migrations; /* its limits; 0: not given */
+  gboolean unasked;       /* it couldn't be asked, or is fenced: nothing is done there */
 } PlanHost;
 
 typedef struct {
   char *source, *revision; /* identity of the source, and its commit (NULL for a directory) */
+  gboolean rewritten;      /* the commit doesn't follow from the one before: nothing is deleted for it */
   char *connection;        /* the URI; NULL for a fleet */
   GPtrArray *hosts;        /* of PlanHost *, of a fleet, by name; else empty */
   GPtrArray *objects;      /* of PlanObject *, by kind, then name */

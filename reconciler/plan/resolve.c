@@ -323,12 +323,34 @@ static char *resolve_disks(const PlanInput *input, const ActualDomain *existing,
   return NULL;
 }
 
+static gboolean has_mac(const VmSpec *vm, const char *mac) {
+  for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++)
+    if (g_strcmp0(((const InterfaceSpec *)vm->interfaces->pdata[i])->mac, mac) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* A fleet that gets a name later keeps the addresses that were derived without one: a network card isn't changed for that. */
+static void keep_macs(const ActualDomain *existing, const char *fleet, const char *machine, VmSpec *vm) {
+  for (guint i = 0; fleet != NULL && given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
+    InterfaceSpec *interface = vm->interfaces->pdata[i];
+    g_autofree char *derived = derive_mac(fleet, machine, interface->name), *without = derive_mac(NULL, machine, interface->name);
+    if (g_strcmp0(interface->mac, derived) == 0 && !has_mac(&existing->persistent, derived) && has_mac(&existing->persistent, without)) {
+      g_free(interface->mac);
+      interface->mac = g_steal_pointer(&without);
+    }
+  }
+}
+
 static void resolve_identity(const PlanInput *input, const ActualDomain *existing, Object *object) {
   VmSpec *vm = object_vm(object);
+  const Desired *everywhere = input->everywhere != NULL ? input->everywhere : input->desired;
   if (existing == NULL && !given(vm, VmSpec, uuid)) {
-    vm->uuid = derive_vm_uuid(desired_fleet(input->everywhere != NULL ? input->everywhere : input->desired), object->metadata.name);
+    vm->uuid = derive_vm_uuid(desired_fleet(everywhere), object->metadata.name);
     set_given(vm, VmSpec, uuid);
   }
+  if (existing != NULL)
+    keep_macs(existing, desired_fleet(everywhere), object->metadata.name, vm);
   gboolean automatic = given(vm, VmSpec, type) ? vm->type == DomainType_auto : TRUE;
   if (automatic && existing == NULL) {
     gboolean foreign = given(vm, VmSpec, arch) && g_strcmp0(vm->arch, input->actual->arch) != 0;

@@ -194,7 +194,7 @@ static gboolean begin_step(Run *run, Step *step) {
   step->given_up = connections_given_up();
   if (execution->journal == NULL ||
       journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
-                           action->description, &error)) {
+                           action->description, string_map_get(action->args, "to"), &error)) {
     g_ptr_array_add(run->begun, step);
     return TRUE;
   }

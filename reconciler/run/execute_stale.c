@@ -42,7 +42,7 @@ static char *check_hosts(const Plan *plan, const Fleet *fleet) {
     return other_host(fleet_host(fleet, NULL), plan->connection);
   for (guint i = 0; i < plan->hosts->len; i++) {
     const PlanHost *host = plan->hosts->pdata[i];
-    char *other = other_host(fleet_host(fleet, host->name), host->connection);
+    char *other = host->unasked ? NULL : other_host(fleet_host(fleet, host->name), host->connection);
     if (other != NULL)
       return other;
   }
@@ -57,7 +57,8 @@ char *execute_stale(const Plan *plan, const Fleet *fleet) {
     const PlanObject *object = plan->objects->pdata[i];
     if (object->change == CHANGE_ERROR || object->fingerprint == NULL)
       continue;
-    g_autofree char *now = fingerprint_now(object, fleet_host(fleet, object->host)->actual);
+    const FleetHost *host = fleet_host(fleet, object->host);
+    g_autofree char *now = host != NULL && host->actual != NULL ? fingerprint_now(object, host->actual) : NULL;
     if (g_strcmp0(now, object->fingerprint) != 0)
       return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
                              kinds[object->kind].name, object->name);

@@ -39,7 +39,7 @@ void fleet_free(Fleet *fleet) {
   for (guint i = 0; i < threads->len; i++)
     g_thread_join(threads->pdata[i]);
   g_ptr_array_unref(fleet->hosts);
-  g_clear_pointer(&fleet->made, g_hash_table_unref);
+  g_clear_pointer(&fleet->put, g_hash_table_unref);
   g_free(fleet);
 }
 
@@ -85,6 +85,12 @@ Fleet *fleet_new_declared(const Desired *desired, const GPtrArray *known, gboole
   return fleet;
 }
 
+static GError *unreachable(char *why /* taken */) {
+  GError *error = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE, why);
+  g_free(why);
+  return error;
+}
+
 Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
   Fleet *fleet = fleet_new();
   for (guint i = 0; i < plan->hosts->len; i++) {
@@ -92,6 +98,8 @@ Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
     FleetHost *host = g_new0(FleetHost, 1);
     host->name = g_strdup(each->name);
     connect_host(host, NULL, each->connection, read_only);
+    if (each->unasked)
+      fleet_host_lose(host, unreachable(g_strdup("the plan was made without it")));
     g_ptr_array_add(fleet->hosts, host);
   }
   return fleet;
@@ -115,12 +123,6 @@ static gpointer look(gpointer data) {
   else
     host->actual = observe(host->connection, each->options, &host->error);
   return NULL;
-}
-
-static GError *unreachable(char *why /* taken */) {
-  GError *error = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE, why);
-  g_free(why);
-  return error;
 }
 
 static GError *is_fenced(void) { return unreachable(g_strdup("it is declared to be fenced")); }

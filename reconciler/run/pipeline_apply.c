@@ -91,9 +91,10 @@ static void apply_locked(Pipeline *pipeline) {
       .revision = plan->revision,
       .uri = plan->connection,
       .cause = options->cause,
-      .rewritten = pipeline->desired != NULL && pipeline->desired->rewritten,
+      .rewritten = plan->rewritten,
   };
-  if (plan->actions->len > 0 && !journal_run_begin(pipeline->journal, &begin, &run, &error)) {
+  gboolean noted = plan->actions->len > 0 || (plan->rewritten && options->desired == NULL); /* a service remembers that itself */
+  if (noted && !journal_run_begin(pipeline->journal, &begin, &run, &error)) {
     pipeline_stop(pipeline, 1, error);
     return;
   }
@@ -114,7 +115,7 @@ static void apply_locked(Pipeline *pipeline) {
     result->exit_status = status_of_results(result->results);
   if (result->exit_status == 0 && plan_summary(plan).errors > 0)
     result->exit_status = 1;
-  if (plan->actions->len > 0) {
+  if (noted) {
     g_autofree char *summary = g_strdup_printf("%u actions", result->results->len);
     journal_run_end(pipeline->journal, run, result->exit_status, summary, NULL);
   }

@@ -190,8 +190,13 @@ static Plan *plan_placed(Pipeline *pipeline) {
 
 static Plan *place_and_plan(Pipeline *pipeline) {
   Fleet *fleet = pipeline->fleet;
-  if (fleet->made == NULL && fleet_has_silent(fleet) && pipeline->journal != NULL)
-    fleet->made = journal_made(pipeline->journal);
+  GError *error = NULL;
+  if (fleet->put == NULL && fleet_has_silent(fleet) && pipeline->journal != NULL)
+    fleet->put = journal_whereabouts(pipeline->journal, &error);
+  if (error != NULL) {
+    pipeline_stop(pipeline, 1, error);
+    return NULL;
+  }
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   pipeline->placed = placement_of(pipeline->desired, fleet);
   if (pipeline->saved == NULL)
@@ -205,18 +210,15 @@ static Plan *place_and_plan(Pipeline *pipeline) {
 }
 
 /* Each time a host is lost, its machines may be anywhere: all are placed anew. */
-static gboolean plan_fleet(Pipeline *pipeline) {
+static Plan *plan_fleet(Pipeline *pipeline) {
   const RunOptions *options = pipeline->options;
   Plan *whole;
   do
     whole = place_and_plan(pipeline);
   while (whole == NULL && pipeline->result->error == NULL);
-  pipeline->result->plan = whole;
-  if (whole == NULL)
-    return FALSE;
-  if (options->host != NULL)
+  if (whole != NULL && options->host != NULL)
     fleet_plan_only(whole, options->host);
-  return TRUE;
+  return whole;
 }
 
 /* Also as what a machine was taken from: then it is done already. What can't be read may. */
@@ -253,8 +255,9 @@ void pipeline_check_formerly(Pipeline *pipeline) {
 }
 
 gboolean pipeline_plan(Pipeline *pipeline) {
-  if (pipeline_is_fleet(pipeline))
-    return plan_fleet(pipeline);
-  pipeline->result->plan = plan_and_judge(pipeline, pipeline_only_host(pipeline), pipeline->desired);
-  return pipeline->result->plan != NULL;
+  Plan *plan = pipeline_is_fleet(pipeline) ? plan_fleet(pipeline) : plan_and_judge(pipeline, pipeline_only_host(pipeline), pipeline->desired);
+  if (plan != NULL)
+    plan->rewritten = pipeline->desired->rewritten;
+  pipeline->result->plan = plan;
+  return plan != NULL;
 }

@@ -36,23 +36,29 @@ void reading_request_free(ReadingRequest *request) {
   g_free(request);
 }
 
-/* The revision in force, by the identity of its source: so that a restart doesn't forget from where on
- * commits have to be signed. */
+#define REWRITTEN "rewritten"
+
+/* The revision in force, by the identity of its source, and whether it followed from the one before: so that a restart doesn't
+ * forget from where on commits have to be signed, and that nothing is deleted for this one. */
 static char *memory_path(const Config *config) { return g_build_filename(config->state_dir, "revision", NULL); }
 
 gboolean reading_remember(const SourceReading *reading, const Config *config, GError **error) {
-  g_autofree char *path = memory_path(config), *text = g_strdup_printf("%s\n%s\n", reading->identity, reading->revision ? reading->revision : "");
-  if (!reading->revision || !reading->desired || reading->desired->rewritten)
+  g_autofree char *path = memory_path(config), *text = NULL;
+  if (!reading->revision || !reading->desired)
     return TRUE;
+  text = g_strdup_printf("%s\n%s\n%s", reading->identity, reading->revision, reading->desired->rewritten ? REWRITTEN "\n" : "");
   return whole_file_write(path, text, 0600, error);
 }
 
-static char *recall(const Config *config, const char *identity) {
+static char *recall(const Config *config, const char *identity, gboolean *ret_rewritten) {
   g_autofree char *path = memory_path(config), *text = NULL;
   if (!g_file_get_contents(path, &text, NULL, NULL))
     return NULL;
-  g_auto(GStrv) lines = g_strsplit(text, "\n", 3);
-  return g_strv_length(lines) >= 2 && g_str_equal(lines[0], identity) && *lines[1] ? g_strdup(lines[1]) : NULL;
+  g_auto(GStrv) lines = g_strsplit(text, "\n", 4);
+  if (g_strv_length(lines) < 2 || !g_str_equal(lines[0], identity) || !*lines[1])
+    return NULL;
+  *ret_rewritten = g_strcmp0(lines[2], REWRITTEN) == 0;
+  return g_strdup(lines[1]);
 }
 
 static char *directory_of(const Config *config) {
@@ -101,7 +107,8 @@ static GitSource git_source(const Config *config, const char *mirrors, const cha
 static void read_git(const ReadingRequest *request, SourceReading *reading, GCancellable *cancel) {
   const SourceReading *last = request->last && g_str_equal(request->last->identity, reading->identity) ? request->last : NULL;
   g_autofree char *mirrors = g_build_filename(request->config->state_dir, "mirrors", NULL);
-  g_autofree char *applied = last ? g_strdup(last->revision) : recall(request->config, reading->identity);
+  gboolean rewritten = last && last->desired && last->desired->rewritten;
+  g_autofree char *applied = last ? g_strdup(last->revision) : recall(request->config, reading->identity, &rewritten);
   GitSource source = git_source(request->config, mirrors, applied);
   reading->revision = git_source_update(&source, cancel, &reading->error);
   if (!reading->revision || (last && !request->at_once && g_strcmp0(last->revision, reading->revision) == 0))
@@ -112,9 +119,9 @@ static void read_git(const ReadingRequest *request, SourceReading *reading, GCan
     diag_warning(reading->diagnostics, (Place){0}, "which commit was checked last isn't known (the state directory is new, or was lost): only the "
                  "signature of %.12s itself was checked, not those of the commits before it", reading->revision);
   reading->desired = git_source_read(&source, reading->revision, reading->diagnostics, &reading->error);
-  /* Read again, for somebody asked: it follows from itself, but not from what was before. */
-  if (reading->desired && last && g_strcmp0(last->revision, reading->revision) == 0)
-    reading->desired->rewritten |= last->desired->rewritten;
+  /* Read again: it follows from itself, but not from what was before. */
+  if (reading->desired && g_strcmp0(applied, reading->revision) == 0)
+    reading->desired->rewritten |= rewritten;
 }
 
 static void check_hosts(const Config *config, SourceReading *reading) {

@@ -29,6 +29,6 @@ void reading_request_free(ReadingRequest *request);
 SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel);
 /* Whether both declare the same. */
 gboolean reading_equal(const SourceReading *a, const SourceReading *b);
-/* It is in force now: signatures are asked for from here on, and what follows from it may delete. A
- * rewritten history isn't remembered: after a restart of the service, too, nothing is deleted for it. */
+/* It is in force now: signatures are asked for from here on, and what follows from it may delete;
+ * not what is read again of a rewritten history, also after a restart of the service. */
 gboolean reading_remember(const SourceReading *reading, const Config *config, GError **error);

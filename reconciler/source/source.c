@@ -129,8 +129,8 @@ static Desired *read_directory(const char *source, char **ret_identity, Diagnost
 }
 
 /* The commit of the last run that brought all of it. *ret_rewritten: that didn't follow from the one before. */
-static char *find_last_applied(Journal *journal, const char *identity, gboolean *ret_rewritten) {
-  g_autoptr(GPtrArray) runs = journal != NULL ? journal_runs(journal, 0, NULL) : NULL;
+static char *find_last_applied(Journal *journal, const char *identity, gboolean *ret_rewritten, GError **error) {
+  g_autoptr(GPtrArray) runs = journal != NULL ? journal_runs(journal, 0, error) : NULL;
   for (guint i = 0; runs != NULL && i < runs->len; i++) {
     const JournalRun *run = runs->pdata[i];
     if (run->exit_status == 0 && run->revision != NULL && g_strcmp0(run->source, identity) == 0) {
@@ -166,7 +166,8 @@ static Desired *read_git(const SourceRequest *request, char **ret_identity, char
     return NULL;
   g_autofree char *temporary = NULL, *mirrors = find_mirror_dir(request->state_dir, &temporary, error);
   gboolean rewritten = FALSE;
-  g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity, &rewritten);
+  g_autoptr(GError) trouble = NULL;
+  g_autofree char *identity = git_source_identity(&source), *last = find_last_applied(request->journal, identity, &rewritten, &trouble);
   source.mirror_dir = mirrors;
   source.last_applied = git_is_commit_id(last) ? last : NULL;
   g_autofree char *revision = mirrors != NULL ? git_source_update(&source, request->cancel, error) : NULL;
@@ -175,6 +176,9 @@ static Desired *read_git(const SourceRequest *request, char **ret_identity, char
     update_remove(temporary, NULL);
   if (desired != NULL) {
     stay_rewritten(desired, rewritten && g_strcmp0(last, revision) == 0, revision, diagnostics);
+    desired->rewritten |= trouble != NULL;
+    if (trouble != NULL)
+      diag_warning(diagnostics, (Place){0}, "what was applied last can't be read in the journal, so nothing is deleted: %s", trouble->message);
     *ret_identity = g_steal_pointer(&identity);
     *ret_revision = g_steal_pointer(&revision);
   }

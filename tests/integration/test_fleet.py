@@ -130,6 +130,23 @@ class Parts(FleetCase):
         # Once more: it was made from a world without them.
         self.hv.reconcile("--plan", saved, env=self.env, check=3)
 
+    def test_saved_plan_without_some(self):
+        """Who couldn't be asked when it was made, or is fenced, isn't needed to carry it out, nor asked then."""
+        self.labels["kvm-3"] = {}
+        for spec, status in (({"fenced": True}, 2), ({}, 1)):
+            self.hosts["kvm-3"] = {"uri": "qemu:///session?socket=/nonexistent/libvirt-sock", **spec}
+            machine = self.machine("a", host="kvm-1")
+            machine["spec"]["title"] = str(status)
+            self.write(machine)
+            if not self.names(self.hv):
+                self.hv.define("a")
+                machine["metadata"]["adopt"] = True
+                self.write(machine)
+            saved = self.hv.path("plan.json")
+            self.plan("--plan-out", saved, status=status)
+            self.hv.reconcile("--plan", saved, env=self.env, check=status - 2 if status == 2 else 1)
+            self.assertIn(f"<title>{status}<", self.hv.domain("a").XMLDesc())
+
     def test_without_hosts_there_are_none(self):
         self.hv.write("all.yaml", self.machine("a"))
         result = self.hv.reconcile("--dry-run", "--host", "kvm-1", self.hv.path("specs"), check=1)
@@ -406,9 +423,16 @@ class Silence(FleetCase):
         self.write(machine)
         self.apply()
         of_no_fleet = self.identity(self.hv)
-        self.hv.clear()
         for host in self.hosts.values():
             host["fleet"] = "east"
+        self.write(machine)
+        self.assertEqual([action["kind"] for action in self.apply()["actions"]], ["domain-record"])  # what there is keeps its own
+        self.assertEqual((self.plan(status=0)["actions"], self.identity(self.hv)), ([], of_no_fleet))
+        machine["spec"]["interfaces"][0]["model"] = "e1000"
+        self.write(machine)
+        self.apply()
+        self.assertEqual((self.plan(status=0)["actions"], self.identity(self.hv)), ([], of_no_fleet))
+        self.hv.clear()
         self.write(machine)
         self.apply()
         self.hosts["kvm-1"]["fenced"] = True

@@ -29,7 +29,8 @@ BEYOND = {
                                                     r"|would have a name longer than|ascending ranges such as 0-3,8, but got \"[0-9,-]+\"",
     "arithmetic of addresses": r"the range (ends before|has more than)|isn't in the network|the first or last address of",
     "other objects, and files as a whole": r"no \w+ named .* is declared|is declared twice|is used twice|in a source for several hosts"
-                                           r"|this source declares no Host|shared with other hosts, not with its own",
+                                           r"|this source declares no Host|shared with other hosts, not with its own"
+                                           r"|all hosts of a source are of one fleet",
     "what stands elsewhere in the object": r"two items have the|two hosts have the|the machine has no disk|only disks are exported"
                                            r"|there is no (CPU|I/O thread) \d|consoles are numbered|nodes? (is|are) numbered|is in (no|two) nodes?"
                                            r"|can't be combined with boot.order|virtiofs needs memory.shared|libvirt can't give fixed IPv6"

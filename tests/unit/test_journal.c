@@ -42,9 +42,9 @@ static gint64 begin(Journal *journal) {
 static void remembers_runs_and_actions(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   gint64 first = begin(journal);
-  assert_true(journal_action_begin(journal, first, "a1", "vm/web", "domain-define", "define it", NULL));
+  assert_true(journal_action_begin(journal, first, "a1", "vm/web", "domain-define", "define it", NULL, NULL));
   assert_true(journal_action_end(journal, first, "a1", "done", NULL, NULL));
-  assert_true(journal_action_begin(journal, first, "a2", "vm/web", "domain-start", "start it", NULL));
+  assert_true(journal_action_begin(journal, first, "a2", "vm/web", "domain-start", "start it", NULL, NULL));
   assert_true(journal_action_end(journal, first, "a2", "failed", "no such file", NULL));
   assert_true(journal_run_end(journal, first, 1, "1 failed", NULL));
   gint64 second = begin(journal);
@@ -85,7 +85,7 @@ static void an_end_needs_a_beginning(void **state) {
   assert_false(journal_action_end(journal, begin(journal), "a9", "done", NULL, &error));
   assert_non_null(error);
   g_clear_error(&error);
-  assert_false(journal_action_begin(journal, 12345, "a1", "vm/x", "k", "d", &error));
+  assert_false(journal_action_begin(journal, 12345, "a1", "vm/x", "k", "d", NULL, &error));
   assert_non_null(error);
 }
 
@@ -139,7 +139,7 @@ static void a_killed_run_is_interrupted(void **state) {
     Journal *journal = journal_open(*state, JOURNAL_WRITE, NULL, NULL);
     gint64 run;
     _exit(journal && journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL) &&
-              journal_action_begin(journal, run, "a1", "vm/x", "domain-define", "define", NULL)
+              journal_action_begin(journal, run, "a1", "vm/x", "domain-define", "define", NULL, NULL)
             ? 0 : 1);
   }
   int status;
@@ -379,7 +379,7 @@ static void remembers_events(void **state) {
 static void old_runs_are_dropped(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   gint64 first = begin(journal);
-  assert_true(journal_action_begin(journal, first, "a1", "vm/x", "k", "d", NULL));
+  assert_true(journal_action_begin(journal, first, "a1", "vm/x", "k", "d", NULL, NULL));
   for (guint i = 0; i < 1000; i++)
     begin(journal);
   g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
@@ -425,9 +425,9 @@ static void what_is_gathered_is_kept_at_once(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE), reader = open_journal(*state, JOURNAL_READ);
   gint64 run = begin(journal);
   journal_gather(journal);
-  assert_true(journal_action_begin(journal, run, "a1", "vm/x", "k", "d", NULL));
+  assert_true(journal_action_begin(journal, run, "a1", "vm/x", "k", "d", NULL, NULL));
   assert_true(journal_action_end(journal, run, "a1", "done", NULL, NULL));
-  assert_true(journal_action_begin(journal, run, "a2", "vm/x", "k", "d", NULL));
+  assert_true(journal_action_begin(journal, run, "a2", "vm/x", "k", "d", NULL, NULL));
   g_autoptr(GPtrArray) before = journal_actions(reader, run, NULL);
   assert_int_equal(before->len, 0);
   assert_true(journal_keep(journal, NULL));
@@ -443,7 +443,7 @@ static gpointer write_actions(gpointer data) {
   gint64 run = begin(journal);
   for (guint i = 0; i < 50; i++) {
     g_autofree char *id = g_strdup_printf("a%u", i);
-    assert_true(journal_action_begin(journal, run, id, "vm/x", "k", "d", NULL));
+    assert_true(journal_action_begin(journal, run, id, "vm/x", "k", "d", NULL, NULL));
     assert_true(journal_action_end(journal, run, id, "done", NULL, NULL));
   }
   return GINT_TO_POINTER((gint)run);
