@@ -32,6 +32,7 @@ SECOND_RUNS = {
     "pool busy": "has asynchronous jobs running",
     "allocated": "is still being allocated",
     "unplugged": "already in the process of unplug",
+    "shutting down": "is shutting-down: wait until that is over",
 }
 MOST = 0.05
 SEED = "written-before-the-kill"
