@@ -237,6 +237,10 @@ Ownership act_ownership(const ActionContext *context, const Ownership *last) {
   };
   if (last)
     record.facts = last->facts;
+  if (context->object->host) {
+    record.facts.home = context->object->host;
+    set_given(&record.facts, FactsSpec, home);
+  }
   if (last && last->source && g_strcmp0(last->source, record.source) != 0) {
     record.facts.takenFrom = last->source;
     set_given(&record.facts, FactsSpec, takenFrom);

@@ -439,6 +439,8 @@ class Silence(FleetCase):
         machine["spec"]["placement"] = {"host": "kvm-2"}
         self.write(machine)
         self.apply()
+        homes = [re.findall(r'"home":"(.*?)"', hv.domain("a").XMLDesc().replace("&quot;", '"')) for hv in (self.hv, self.other)]
+        self.assertEqual(homes, [["kvm-1"], ["kvm-2"]])
         first, second = self.identity(self.hv), self.identity(self.other)
         self.assertEqual(first, second)
         self.assertEqual([a == b for a, b in zip(of_no_fleet, first)], [False, False], first)
