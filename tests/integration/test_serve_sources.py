@@ -200,9 +200,22 @@ class Git(TestCase):
             service.wait_state(lambda state: state["revision"] == unrelated and state["passes"] >= 1)
             service.settle()
             self.assertEqual(len(hv.conn.listAllDomains()), 4)
-            self.commit(*[self.machine(f"m{n}", title="new") for n in range(3)])
+            follows = self.commit(*[self.machine(f"m{n}", title="new") for n in range(3)])
             service.ask("trigger")
             wait_for(lambda: len(hv.conn.listAllDomains()) == 3, service.log)
+            self.repository.git("checkout", "-q", "--orphan", "third")
+            self.commit(*[self.machine(f"m{n}") for n in range(4)])
+            self.repository.git("branch", "-M", "third", "main")
+            service.ask("trigger")
+            wait_for(lambda: len(hv.conn.listAllDomains()) == 4, service.log)
+            self.repository.git("reset", "-q", "--hard", follows)  # and back
+            service.ask("trigger")
+            service.wait_state(lambda state: state["revision"] == follows)
+            service.settle()
+        with self.service(source=self.config(), prune={"enabled": True, "limit": 100}) as service:
+            service.wait_state(lambda state: state["revision"] == follows and state["passes"] >= 1)
+            service.settle()
+            self.assertEqual(len(hv.conn.listAllDomains()), 4)
 
     def test_no_commit_deletes_beyond_the_budget(self):
         hv = self.hv
