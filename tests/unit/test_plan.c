@@ -4,7 +4,7 @@
  *   host/snapshots/NAME/SNAPSHOT.xml       its snapshots
  *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
  *   hosts/NAME/…      the same of each host, where the source declares some; what hosts are asked isn't known
- *   options           lines: prune, allow restart, allow data-loss, prune-limit N, now SECONDS (optional)
+ *   options           lines: prune, allow restart, allow data-loss, prune-limit N, deleted-lately unknown, now SECONDS (optional)
  *   expected.json     the plan
  * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
 #include "check.h"
@@ -178,6 +178,8 @@ static void read_options(const char *path, PlanInput *input) {
   g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
   for (guint i = 0; lines[i]; i++) {
     input->prune |= g_str_equal(lines[i], "prune");
+    if (g_str_equal(lines[i], "deleted-lately unknown"))
+      input->deleted_lately = G_MAXUINT;
     input->allow |= g_str_equal(lines[i], "allow restart") ? ALLOW(IMPACT_RESTART) : 0;
     input->allow |= g_str_equal(lines[i], "allow data-loss") ? ALLOW(IMPACT_DATA_LOSS) : 0;
     if (g_str_has_prefix(lines[i], "now "))
