@@ -30,7 +30,8 @@ gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, Lo
   GThread *worker = g_thread_new("long call", run, &work);
   for (guint tick = 0; !g_atomic_int_get(&work.done); tick++) {
     g_usleep(tick < 20 ? 5000 : 50000);
-    watch(domain, watch_data);
+    if (!watch(domain, watch_data))
+      connection_give_up(alone);
   }
   g_thread_join(worker);
   life_long_call(FALSE);
@@ -48,13 +49,14 @@ typedef struct {
 } Watch;
 
 /* Aborting is tried again while it doesn't work: the job may not have begun. */
-static void look(virDomainPtr domain, gpointer data) {
+static gboolean look(virDomainPtr domain, gpointer data) {
   Watch *watch = data;
   if (g_cancellable_is_cancelled(watch->context->cancel) && !watch->aborted)
     watch->aborted = virDomainAbortJob(domain) == 0;
   virDomainJobInfo info;
   if (watch->tick++ % 4 == 0 && virDomainGetJobInfo(domain, &info) == 0 && info.type != VIR_DOMAIN_JOB_NONE)
     act_progress(watch->context, watch->action, info.dataProcessed, info.dataTotal, watch->phase);
+  return TRUE;
 }
 
 gboolean long_call(const ActionContext *context, const Action *action, virDomainPtr domain, const char *phase,

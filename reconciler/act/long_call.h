@@ -13,7 +13,8 @@ typedef gboolean (*LongCall)(virDomainPtr domain, gpointer data, GError **error)
 gboolean long_call(const ActionContext *context, const Action *action, virDomainPtr domain, const char *phase,
                    LongCall call, gpointer data, GError **error);
 
-/* The same, watched by the caller: again and again until the call has ended, in the caller's thread. */
-typedef void (*LongWatch)(virDomainPtr domain, gpointer data);
+/* The same, watched by the caller: again and again until the call has ended, in the caller's thread. FALSE: nothing will come of it
+ * any more: it is given up, and fails; what libvirt does then it does by itself. */
+typedef gboolean (*LongWatch)(virDomainPtr domain, gpointer data);
 gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, LongCall call, gpointer data,
                            LongWatch watch, gpointer watch_data, GError **error);

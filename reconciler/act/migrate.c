@@ -49,6 +49,8 @@ static gboolean did_not_converge(const Migration *migration, GError **error) {
 }
 
 static gboolean failed(const ActionContext *context, const Action *action, virDomainPtr domain, const Migration *migration, GError *failure, GError **error) {
+  if (migration->lost) /* as libvirt may go on with it, all stays as it is for it */
+    return act_fail(error, "%s", migration->lost);
   if (move_take_back(context, action) && move_note(domain, act_arg(action, "to"), FALSE, NULL))
     move_give_autostart(domain, NULL);
   if (act_cancelled(context, error))

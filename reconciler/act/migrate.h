@@ -10,6 +10,7 @@ typedef struct {
   int n_params, most;
   unsigned int flags;
   guint64 downtime, timeout;         /* milliseconds */
+  char *lost;                        /* why the call was given up, which libvirt doesn't end; NULL: it wasn't */
   gboolean gave_up;                  /* it was aborted because it didn't converge: */
   ActualJob last;                    /* … how it stood then */
 } Migration;
@@ -36,6 +37,7 @@ typedef struct {
   gboolean seen;    /* under way */
   gboolean sending; /* memory */
   gint64 next;      /* when it is looked at again */
+  gint64 lost;      /* since when there is a reason to give the call up; 0: there is none */
 } MigrationWatch;
 /* A look at how it goes (a LongWatch): shows it, and does what is due. */
-void migration_look(virDomainPtr domain, gpointer migration_watch);
+gboolean migration_look(virDomainPtr domain, gpointer migration_watch);

@@ -46,6 +46,7 @@ static const MigrationRow rows[] = {
 
 void migration_clear(Migration *migration) {
   virTypedParamsFree(migration->params, migration->n_params);
+  g_free(migration->lost);
 }
 
 static gboolean add_text(Migration *migration, const char *param, const char *text, GError **error) {

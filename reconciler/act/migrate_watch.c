@@ -7,6 +7,8 @@
 #include "state/job_text.h"
 #include "state/libvirt/read_job.h"
 
+enum { PAUSE_SECONDS = 5, PATIENT_PAUSES = 12 }; /* until what may not end is given up */
+
 #define STEPS 10               /* in which the downtime rises */
 #define QEMU_DOWNTIME 300      /* milliseconds: what QEMU begins with */
 #define LOOK_EVERY (250 * 1000) /* microseconds: each look is a question to QEMU, which answers between sending */
@@ -57,12 +59,40 @@ static void follow(virDomainPtr domain, MigrationWatch *watch) {
   }
 }
 
-void migration_look(virDomainPtr domain, gpointer migration_watch) {
+/* Why libvirt may never end the call; NULL: it will. In post-copy the target's QEMU can stand still, and its libvirtd
+ * with it; and what connects to the target, before anything is sent, isn't watched by anybody (9.0). To be freed. */
+static char *may_not_end(virDomainPtr domain, const MigrationWatch *watch) {
+  const char *to = act_arg(watch->action, "to");
+  int state = VIR_DOMAIN_NOSTATE, reason = 0;
+  if (watch->schedule.switched)
+    return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
+               ? g_strdup_printf("it broke off in post-copy, and %s doesn't answer libvirt here: the next run says what to do", to) : NULL;
+  g_autoptr(GError) trouble = watch->migration->last.total == 0 ? move_trouble(watch->context, watch->action, "to") : NULL;
+  return trouble != NULL ? g_strdup_printf("libvirt here still waits for %s, which can't be asked (%s): nothing was sent, and the machine runs here; when "
+                                           "that host answers, libvirt may go on by itself, and the next run ends it", to, trouble->message) : NULL;
+}
+
+static gboolean is_lost(virDomainPtr domain, MigrationWatch *watch, gint64 now) {
+  g_autofree char *why = may_not_end(domain, watch);
+  if (why == NULL)
+    watch->lost = 0;
+  else if (watch->lost == 0)
+    watch->lost = now;
+  else if (watch->migration->lost == NULL && now - watch->lost > (gint64)fault_patience(PAUSE_SECONDS) * PATIENT_PAUSES * G_USEC_PER_SEC)
+    watch->migration->lost = g_steal_pointer(&why);
+  return watch->migration->lost != NULL;
+}
+
+gboolean migration_look(virDomainPtr domain, gpointer migration_watch) {
   MigrationWatch *watch = migration_watch;
   gint64 now = g_get_monotonic_time();
   ActualJob job;
-  if (now < watch->next || !read_job(domain, &job)) /* not begun yet, or over */
-    return;
+  if (now < watch->next)
+    return TRUE;
+  if (is_lost(domain, watch, now))
+    return FALSE;
+  if (!read_job(domain, &job)) /* not begun yet, or over */
+    return TRUE;
   watch->next = now + LOOK_EVERY;
   if (!watch->seen)
     FAULT("migrate: under way");
@@ -75,4 +105,5 @@ void migration_look(virDomainPtr domain, gpointer migration_watch) {
     follow(domain, watch);
   }
   tell(watch->context, watch->action, &job, watch->schedule.switched);
+  return TRUE;
 }

@@ -19,6 +19,12 @@ virConnectPtr move_peer(const ActionContext *context, const Action *action, cons
   return handle;
 }
 
+GError *move_trouble(const ActionContext *context, const Action *action, const char *key) {
+  GError *error = NULL;
+  const FleetHost *host = peer_host(context, action, key, &error);
+  return host ? connection_trouble(host->connection) : error;
+}
+
 gboolean move_context(const ActionContext *context, const Action *action, const char *key, ActionContext *ret_context, GError **error) {
   const FleetHost *host = peer_host(context, action, key, error);
   if (!host)

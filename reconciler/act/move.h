@@ -4,7 +4,9 @@
 
 /* The other host's handle: of the argument `to` or `from`. NULL with error. */
 virConnectPtr move_peer(const ActionContext *context, const Action *action, const char *key, GError **error);
-/* The same, as a context of an action on that host. */
+/* Why that host can't be asked now, without waiting; NULL: it can. To be freed. */
+GError *move_trouble(const ActionContext *context, const Action *action, const char *key);
+/* The same host as a context of an action on it. */
 gboolean move_context(const ActionContext *context, const Action *action, const char *key, ActionContext *ret_context, GError **error);
 /* The machine there; NULL without error: there is none. */
 gboolean move_find_there(virConnectPtr peer, const char *name, virDomainPtr *ret_domain, GError **error);

@@ -102,8 +102,13 @@ gboolean connections_give_up(void) {
   if (!g_atomic_int_get(&events_registered))
     return FALSE;
   g_atomic_int_inc(&given_up);
-  event_loop_shut_connections();
+  event_loop_shut(NULL);
   return TRUE;
+}
+
+void connection_give_up(const Connection *connection) {
+  if (g_atomic_int_get(&events_registered))
+    event_loop_shut(connection);
 }
 
 guint connections_given_up(void) { return (guint)g_atomic_int_get(&given_up); }
@@ -171,9 +176,9 @@ static const char *spoken_uri(const Connection *connection) {
 
 static virConnectPtr open_handle(const Connection *connection, GError **error) {
   virConnectAuth auth = {.cb = no_credentials};
-  event_loop_opening(TRUE);
+  event_loop_opening(connection);
   virConnectPtr handle = virConnectOpenAuth(connection->uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
-  event_loop_opening(FALSE);
+  event_loop_opening(NULL);
   if (!handle) {
     libvirt_fail(error, "cannot connect to %s", spoken_uri(connection));
     return NULL;

@@ -41,6 +41,8 @@ void connection_watch(void);
  * FALSE: without events there is no way to that. How often that was done: for who fails and wants to say why. */
 gboolean connections_give_up(void);
 guint connections_given_up(void);
+/* The same of this one alone; it isn't counted. Without events nothing ends. */
+void connection_give_up(const Connection *connection);
 
 #define LIBVIRT_ERROR (libvirt_error_quark())
 GQuark libvirt_error_quark(void); /* codes are virErrorNumber */

@@ -8,7 +8,7 @@
 typedef struct {
   int id;
   int fd;              /* borrowed, open until the watch is removed; -1: a timer */
-  gboolean connection; /* … is a connection's socket */
+  gconstpointer connection; /* … is this one's socket; NULL: none's */
   int wanted;          /* events; or milliseconds, -1: never */
   gint64 due;          /* of a timer, on the monotonic clock: its source may be ready before */
   GSource *source;     /* NULL: nothing is wanted */
@@ -21,9 +21,9 @@ typedef struct {
 static GMutex lock;
 static GHashTable *watches; /* id → Watch *, owned: those that aren't removed */
 static int last_id;
-static __thread gboolean is_opening;
+static __thread gconstpointer opening;
 
-void event_loop_opening(gboolean opening) { is_opening = opening; }
+void event_loop_opening(gconstpointer connection) { opening = connection; }
 
 static const struct {
   int event;
@@ -136,7 +136,7 @@ static int remove_watch(int id) {
   if (watch != NULL) {
     g_hash_table_remove(watches, &id);
     ask_for_nothing(watch);
-    if (watch->connection)
+    if (watch->connection != NULL)
       shutdown(watch->fd, SHUT_RDWR);
     g_idle_add_full(G_PRIORITY_HIGH, release_removed, watch, NULL);
   }
@@ -144,14 +144,14 @@ static int remove_watch(int id) {
   return watch != NULL ? 0 : -1;
 }
 
-void event_loop_shut_connections(void) {
+void event_loop_shut(gconstpointer connection) {
   GHashTableIter iter;
   gpointer each;
   g_mutex_lock(&lock);
   g_hash_table_iter_init(&iter, watches);
   while (g_hash_table_iter_next(&iter, NULL, &each)) {
     const Watch *watch = each;
-    if (watch->connection)
+    if (watch->connection != NULL && (connection == NULL || watch->connection == connection))
       shutdown(watch->fd, SHUT_RDWR);
   }
   g_mutex_unlock(&lock);
@@ -165,7 +165,7 @@ static gboolean is_stream(int fd) {
 
 static int add_handle(int fd, int events, virEventHandleCallback ready, void *opaque, virFreeCallback release) {
   Watch *watch = g_new0(Watch, 1);
-  *watch = (Watch){.fd = fd, .connection = is_opening && is_stream(fd), .ready = ready, .opaque = opaque, .release = release};
+  *watch = (Watch){.fd = fd, .connection = is_stream(fd) ? opening : NULL, .ready = ready, .opaque = opaque, .release = release};
   return add(watch, events);
 }
 

@@ -9,7 +9,7 @@
 
 /* Once, before the first connection. Somebody has to run the default main context. */
 void event_loop_register(void);
-/* Shuts down the sockets of all connections: whatever waits for an answer of them fails. */
-void event_loop_shut_connections(void);
-/* While it is TRUE, stream sockets that this thread has libvirt watch are a connection's. */
-void event_loop_opening(gboolean opening);
+/* Shuts down the sockets of a connection, NULL: of all: whatever waits for an answer of them fails. */
+void event_loop_shut(gconstpointer connection);
+/* Stream sockets that this thread has libvirt watch from now on are that connection's; NULL: nobody's. */
+void event_loop_opening(gconstpointer connection);

@@ -222,7 +222,7 @@ class Faults(MoveCase):
         faults = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_LOG": log}
         if command:
             faults["RECONCILE_FAULT_COMMAND"] = command + " || true"
-        status, out = self.run_interrupted(kill, faults)
+        status, out = self.run_inside(faults=faults)
         name, _, number = place.partition("#")
         passed = self.passed(log).count(name) >= int(number or 1)
         told = f"after {kill} at {place}: {brief(status, out)}"
@@ -234,24 +234,6 @@ class Faults(MoveCase):
         self.assertLessEqual(len(self.running()), 1, told)
         self.assert_one_run(told)
         return passed
-
-    def run_interrupted(self, kill, faults):
-        """While the source's libvirtd connects to the target's, nothing watches whether that lives: it waits until the link is
-        back, or for TCP's quarter of an hour, and the run with it."""
-        if kill != "link":
-            return self.run_inside(faults=faults)
-        process = self.start(faults)
-        try:
-            out = process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.assertFalse(self.linked(), "it hangs without a reason")
-            self.restore(kill)
-            try:
-                out = process.communicate(timeout=200)
-            finally:
-                process.kill()
-            self.other.run("ip", "link", "set", "cable", "down")  # as it was
-        return process.returncode, out
 
     def linked(self):
         return "LOWER_UP" in self.other.run("ip", "link", "show", "cable")

@@ -2,6 +2,7 @@
 """A host that falls silent while a machine arrives on it: the machine never runs on both."""
 
 import os
+import signal
 import sys
 import time
 
@@ -61,6 +62,24 @@ class OutOfReach(Faults):
         while status != 0 and time.monotonic() < end:  # the kernel doesn't find the way at once
             status, out = self.run_inside()
         self.assertEqual(status, 0, brief(status, out))
+
+    def test_while_the_source_connects_to_it(self):
+        """Nobody there watches that: the run gives it up, and what libvirt does with it then, the next one ends."""
+        self.begin("live_shared")
+        self.write_at("lab-b")
+        begun = time.monotonic()
+        try:
+            status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "migrate: prepared", "RECONCILE_FAULT_COMMAND": f"kill -STOP {self.other.daemon.pid}"})
+        finally:
+            self.other.daemon.send_signal(signal.SIGCONT)
+        lab.figure(f"patience 1 s, a run whose target hangs when the source's libvirtd connects to it: {time.monotonic() - begun:.1f} s")
+        self.assertEqual(status, 1, brief(status, out))
+        self.assertIn("still waits for lab-b, which can't be asked", out[0])
+        self.assertEqual(self.running(), ["lab-a"], out[0])
+        self.settle()
+        self.assertEqual(len(self.running()), 1)
+        self.assert_one_run(brief(status, out))
+        self.assertEqual([self.running(), self.guest(self.other).starts()], [["lab-b"], self.starts])
 
 
 if __name__ == "__main__":
