@@ -42,8 +42,11 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
   g_autoptr(Resolved) resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
   *ret_resize = FALSE;
   *ret_rest = resolved->error != NULL;
-  if (resolved->error != NULL)
+  if (resolved->error != NULL) { /* its medium's image, say, which is looked at for the host that it goes to */
+    move->object->follows = TRUE;
+    build_note(move->object, g_strdup("what else differs is looked at, and done, when it has moved, in the same run"));
     return;
+  }
   g_autoptr(GPtrArray) changes = differences(move, resolved);
   g_ptr_array_set_free_func(changes, NULL);
   g_autoptr(GString) rest = g_string_new(NULL);

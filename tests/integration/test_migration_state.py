@@ -2,7 +2,7 @@
 """What a machine has beside its disks goes along, or the move is refused: UEFI variables, the state of its TPM, its kernel.
 Nothing of it boots: what is looked at is files."""
 
-from move_case import MoveCase, lab
+from move_case import MoveCase, POOL, lab
 
 NVRAM = "/var/lib/libvirt/qemu/nvram"
 VARIABLES = f"{NVRAM}/web_VARS.fd"
@@ -125,6 +125,25 @@ class State(MoveCase):
         self.apply()
         self.assertEqual([self.where(), self.kept(self.hv, "/var/lib/libvirt/boot")], [["lab-b"], ["kernel"]])
         self.assert_clean()
+
+    def test_what_lies_in_a_pool(self):
+        """Its kernel, a medium and a seed of cloud-init are taken along, while it runs."""
+        self.hv.run("sh", "-c", f"mkdir -p {POOL}; cp {self.hv.path('guest/tiny-disk')} {POOL}/kernel; head -c 300000 /dev/urandom >{POOL}/cd.iso")
+        seed = self.hv.image("seed", source=None, pool="moving", cloudInit={"instanceId": "web-1", "hostname": "web", "userData": "#cloud-config\n"})
+        del seed["spec"]["source"]
+        drives = [{"target": target, "bus": "ide", "device": "cdrom", **what} for target, what in (("hda", {"path": f"{POOL}/cd.iso"}), ("hdb", {"image": "seed"}))]
+        spec = {"boot": {"kernel": f"{POOL}/kernel"}, "serials": None, "memory": {"size": "16MiB"}, "machine": "pc",
+                "disks": [{"target": "vda", "size": "16MiB", "pool": "moving"}, *drives]}
+        self.write(seed, self.machine("lab-a", **spec))
+        self.apply()
+        sums = f"cd {POOL} && sha256sum kernel cd.iso sha256-*"
+        before = self.hv.run("sh", "-c", sums)
+        for host in (self.other, self.hv):
+            self.write(seed, self.machine(host.name, **spec))
+            self.assertEqual({each["impact"] for each in self.plan(status=2)["actions"]}, {"none", "live"})
+            self.apply()
+            self.assertEqual([self.where(), host.domain("web").isActive(), host.run("sh", "-c", sums)], [[host.name], 1, before])
+            self.assert_clean()
 
 
 if __name__ == "__main__":
