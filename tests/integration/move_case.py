@@ -1,5 +1,6 @@
 """Two hosts, each with a libvirtd, storage and network of its own, and the machine "web" that moves between them."""
 
+import contextlib
 import os
 import sys
 
@@ -62,6 +63,23 @@ class MoveCase(lab.TestCase):
 
     def error_of(self, document, name="web"):
         return next(each.get("error") or "" for each in document["objects"] if each["name"] == name)
+
+    @contextlib.contextmanager
+    def heard(self, host):
+        """What libvirt on that host tells its QEMUs in the block: lines, when it has ended."""
+        log, lines = host.path("monitor.log"), []
+
+        def say(**settings):
+            for name, value in settings.items():
+                host.run("virt-admin", "-c", f"libvirtd:///system?socket={host.path('run/libvirt/libvirt-admin-sock')}", f"daemon-log-{name}", value)
+        say(filters="1:qemu.qemu_monitor 4:*", outputs=f"1:file:{log}")
+        try:
+            yield lines
+        finally:
+            say(outputs="3:stderr", filters="")
+        with open(log, encoding="utf-8") as file:
+            lines += [line for line in file if "QEMU_MONITOR_SEND_MSG" in line]
+        os.unlink(log)
 
     def files(self, host):
         """But the base images."""

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Machines that move between two hosts, each with a libvirtd, storage and network of its own."""
 
+import json
 import os
 import sys
 
@@ -12,7 +13,9 @@ from move_case import MoveCase, POOL  # noqa: E402
 
 class Live(MoveCase):
     def test_without_shared_storage(self):
-        content = self.started()
+        self.started()
+        self.assertEqual(self.guest(self.hv).do("write", "vda", 5, "over"), "0")
+        content = self.sums(self.hv)
         uuid = self.hv.domain("web").UUIDString()
         self.write(self.machine("lab-b"))
         plan = self.plan(status=2)
@@ -20,18 +23,29 @@ class Live(MoveCase):
         guest = self.hv.guest("web")
         with guest.keeps_beating(max_gap=20) as watch:
             self.apply()
-        print(f"largest gap of the heartbeat: {watch.largest_gap():.2f} s")
+        lab.figure(f"live with storage: largest gap of the heartbeat {watch.largest_gap():.2f} s")
         self.assert_moved()
+        self.assert_overlay(self.other)
         domain = self.other.domain("web")
         self.assertEqual([domain.UUIDString(), domain.isActive(), domain.isPersistent()], [uuid, 1, 1])
-        self.assertEqual(self.guest(self.other).do("sum", "vdb"), content)
-        self.assertEqual(guest.starts(), 1)
-        # And back.
-        self.write(self.machine("lab-a"))
-        self.apply()
-        self.assertEqual([self.where(), self.files(self.other)], [["lab-a"], []])
-        self.assertEqual(self.guest(self.hv).do("sum", "vdb"), content)
-        self.assertEqual(guest.starts(), 1)
+        self.assertEqual([self.sums(self.other), guest.starts()], [content, 1])
+        # And back, by the agent of the host that it is on.
+        self.write(self.machine("lab-a", migration={"synchronousWrites": True}))
+        with self.heard(self.other) as told:
+            self.apply("--host", "lab-b")
+        modes = ['"copy-mode":"write-blocking"' in line for line in told if '"blockdev-mirror"' in line]
+        self.assertEqual([modes, self.where(), self.files(self.other)], [[True, True], ["lab-a"], []])
+        self.assert_overlay(self.hv)
+        self.assertEqual([self.sums(self.hv), guest.starts()], [content, 1])
+
+    def sums(self, host):
+        return [self.guest(host).do("sum", disk) for disk in ("vda", "vdb")]
+
+    def assert_overlay(self, host):
+        """Its first disk still lies on the base, and holds only what differs."""
+        info = json.loads(host.run("qemu-img", "info", "-U", "--output=json", f"{POOL}/web-vda.qcow2"))
+        self.assertRegex(info["full-backing-filename"], f"^{POOL}/sha256-[0-9a-f]*.qcow2$")
+        self.assertLess(info["actual-size"], 3 << 20)
 
     def test_refused_before_anything_moves(self):
         self.started()

@@ -108,6 +108,8 @@ class Ways(LiveCase):
         guest.do("run", "dd if=/dev/urandom of=/tmp/some bs=1M count=16")
         here, there = "lab-a", "lab-b"
         slow = {"bandwidth": "24MiB/s"}
+        for host, address in (("lab-a", "10.77.0.1"), ("lab-b", "10.77.0.2")):
+            self.host_specs[host]["listenAddress"] = address
         for policy, on, parameters in [
                 ({**slow, "autoConverge": True, "autoConvergeInitial": 30, "autoConvergeIncrement": 15, "compression": "xbzrle",
                   "compressionCache": "16MiB"}, {"auto-converge", "xbzrle"},
@@ -119,8 +121,13 @@ class Ways(LiveCase):
                 ({**slow, "postCopy": True, "postCopyBandwidth": "64MiB/s"}, {"postcopy-ram"}, {"max-postcopy-bandwidth": str(64 << 20)})]:
             with self.subTest(policy=policy):
                 source = self.hv if here == "lab-a" else self.other
-                with Asked(source) as asked:
+                target, address = (self.other, "10.77.0.2") if here == "lab-a" else (self.hv, "10.77.0.1")
+                with Asked(source) as asked, guest.keeps_beating(max_gap=20) as watch, self.heard(target) as told:
                     document = self.go(there, migration=policy)
+                lab.figure(f"live on shared storage, {', '.join(sorted(on))}: largest gap of the heartbeat {watch.largest_gap():.2f} s")
+                self.assertEqual([line for line in told if '"migrate-incoming"' in line and f"tcp:{address}:" not in line], [])
+                self.assertIn(f"tcp:{address}:", str(told))
+                self.assertEqual([self.plan(status=0)["actions"], guest.starts()], [[], 1])
                 self.assertEqual(self.where(), [there])
                 self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
                 self.assertLessEqual(on, asked.on)
@@ -169,7 +176,9 @@ class Ends(LiveCase):
         jobs = [job for job in shown.jobs if job and job["iteration"] > 1]
         self.assertTrue(jobs, shown.jobs)
         self.assertEqual(jobs[0]["operation"], "migration out")
-        self.assertGreater(min(jobs[0][key] for key in ("milliseconds", "total", "rate")), 0)
+        self.assertGreater(min(jobs[0][key] for key in ("milliseconds", "total", "rate", "remaining")), 0)
+        self.assertTrue(all(0 <= job["percent"] <= 100 and job["remaining"] <= job["total"] for job in jobs), jobs)
+        self.assertGreater(max(job["dirtyRate"] for job in jobs), 0, jobs)
         self.assertRegex(self.told(document), r"changes its memory faster \([\d.]+ [KMG]iB/s\) than it can be sent")
         self.assertEqual([self.where(), self.files(self.other), self.hv.domain("web").autostart()], [["lab-a"], [], 1])
         # The next run tries again; a longer pause lets it end.
