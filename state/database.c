@@ -11,8 +11,10 @@ struct Database {
   GHashTable *kept; /* SQL of database_run → sqlite3_stmt *: parsing costs more than running */
 };
 
-/* SQLite's own type under a name that the rest can use. */
-static sqlite3_stmt *statement_of(Rows *rows) { return (sqlite3_stmt *)rows; }
+struct Rows {
+  Database *database;
+  sqlite3_stmt *statement;
+};
 
 static void finalize(gpointer statement) { sqlite3_finalize(statement); }
 
@@ -75,6 +77,12 @@ static gboolean is_open(const Database *database, GError **error) {
   return database != NULL;
 }
 
+/* What is corrupt is noted, whoever finds it. */
+static gboolean fail_noted(Database *database, GError **error) {
+  database->corrupt |= code_of(sqlite3_errcode(database->handle)) == JOURNAL_ERROR_CORRUPT;
+  return fail(database->handle, error);
+}
+
 gboolean database_script(Database *database, const char *sql, GError **error) {
   sqlite3 *handle = database->handle;
   return sqlite3_exec(handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(handle, error);
@@ -103,11 +111,14 @@ Rows *database_query(Database *database, GError **error, const char *sql, const 
   sqlite3_stmt *statement = prepare(database, sql);
   gboolean bound = statement && bind(statement, types, values) == SQLITE_OK;
   va_end(values);
-  if (bound)
-    return (Rows *)statement;
-  fail(database->handle, error);
-  sqlite3_finalize(statement);
-  return NULL;
+  if (!bound) {
+    fail_noted(database, error);
+    sqlite3_finalize(statement);
+    return NULL;
+  }
+  Rows *rows = g_new(Rows, 1);
+  *rows = (Rows){.database = database, .statement = statement};
+  return rows;
 }
 
 static sqlite3_stmt *kept_statement(Database *database, const char *sql) {
@@ -125,12 +136,12 @@ gboolean database_run(Database *database, GError **error, const char *sql, const
   va_start(values, types);
   gboolean done = statement && bind(statement, types, values) == SQLITE_OK && sqlite3_step(statement) == SQLITE_DONE;
   va_end(values);
-  if (!done) {
-    fail(database->handle, error);
-    database->corrupt |= code_of(sqlite3_errcode(database->handle)) == JOURNAL_ERROR_CORRUPT;
+  if (!done)
+    fail_noted(database, error);
+  if (statement) {
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
   }
-  sqlite3_reset(statement);
-  sqlite3_clear_bindings(statement);
   return done;
 }
 
@@ -138,20 +149,23 @@ gint64 database_last_id(Database *database) { return database ? sqlite3_last_ins
 guint database_changes(Database *database) { return database ? (guint)sqlite3_changes(database->handle) : 0; }
 
 gboolean rows_next(Rows *rows, GError **error) {
-  switch (sqlite3_step(statement_of(rows))) {
+  switch (sqlite3_step(rows->statement)) {
   case SQLITE_ROW:
     return TRUE;
   case SQLITE_DONE:
     return FALSE;
   default:
-    return fail(sqlite3_db_handle(statement_of(rows)), error);
+    return fail_noted(rows->database, error);
   }
 }
 
-gint64 rows_int(Rows *rows, int column) { return sqlite3_column_int64(statement_of(rows), column); }
+gint64 rows_int(Rows *rows, int column) { return sqlite3_column_int64(rows->statement, column); }
 
 char *rows_text(Rows *rows, int column) {
-  return g_strdup((const char *)sqlite3_column_text(statement_of(rows), column));
+  return g_strdup((const char *)sqlite3_column_text(rows->statement, column));
 }
 
-void rows_free(Rows *rows) { sqlite3_finalize(statement_of(rows)); }
+void rows_free(Rows *rows) {
+  sqlite3_finalize(rows->statement);
+  g_free(rows);
+}

@@ -256,19 +256,43 @@ static void another_that_took_the_place_is_left_alone(void **state) {
   assert_runs(*state, 2);
 }
 
-static void damage_while_in_use_is_found(void **state) {
-  g_clear_pointer(&(Journal *){open_journal(*state, JOURNAL_WRITE)}, journal_close);
-  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
-  g_autoptr(Journal) other = open_journal(*state, JOURNAL_DIGESTS);
+static Journal *open_damaged(const char *dir) {
+  g_clear_pointer(&(Journal *){open_journal(dir, JOURNAL_WRITE)}, journal_close);
+  Journal *journal = open_journal(dir, JOURNAL_WRITE);
+  g_autoptr(Journal) other = open_journal(dir, JOURNAL_DIGESTS);
   journal_digest_keep(other, "/srv/a", &(FileIdentity){1, 2, 3, 4}, "00"); /* what is cached isn't valid any more */
   g_clear_pointer(&other, journal_close);
   for (gsize page = 1; page < 6; page++)
-    damage(*state, page * 4096);
+    damage(dir, page * 4096);
+  return journal;
+}
+
+static void damage_while_in_use_is_found(void **state) {
+  g_autoptr(Journal) journal = open_damaged(*state);
   gint64 run;
   assert_false(journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL));
   renew(journal);
   begin(journal);
   assert_runs(*state, 1);
+}
+
+static void damage_is_found_by_reading(void **state) {
+  g_autoptr(Journal) journal = open_damaged(*state);
+  assert_null(journal_runs(journal, 0, NULL));
+  renew(journal);
+  assert_runs(*state, 0);
+}
+
+/* A table is missing: a dry run opens the file without looking. */
+static void a_statement_that_cannot_be_prepared_is_an_error(void **state) {
+  g_clear_pointer(&(Journal *){open_journal(*state, JOURNAL_WRITE)}, journal_close);
+  g_autofree char *path = g_build_filename(*state, "journal.db", NULL);
+  g_autoptr(GError) error = NULL;
+  Database *database = database_open(path, TRUE, FALSE, &error);
+  assert_non_null(database);
+  assert_false(database_run(database, &error, "DELETE FROM nothing WHERE id = ?", "i", G_GINT64_CONSTANT(1)));
+  assert_non_null(error);
+  database_close(database);
 }
 
 /* By the sqlite3 of the time: the file as version 1 wrote it. */
@@ -483,6 +507,8 @@ int main(void) {
     EACH(the_directory_is_private),
     EACH(there_is_one_writer),
     EACH(a_killed_run_is_interrupted),
+    EACH(damage_is_found_by_reading),
+    EACH(a_statement_that_cannot_be_prepared_is_an_error),
     EACH(a_corrupt_file_is_moved_aside),
     EACH(a_damaged_page_is_found),
     EACH(what_is_removed_while_in_use_is_begun_anew),
