@@ -15,10 +15,8 @@ gboolean act_layer_commit(const ActionContext *context, const Action *action, GE
 }
 
 static gboolean replace(const ActionContext *context, const Action *action, GError **error) {
-  DiskReplacement replacement = { .target = act_need(action, "target", error) };
-  return replacement.target && (replacement.volume = act_need(action, "volume", error)) &&
-         (replacement.pool = act_need(action, "pool", error)) && (replacement.format = act_need(action, "format", error)) &&
-         act_arg_uint64(action, "capacity", &replacement.bytes, error) && layer_flush(context, action, replacement.target, error) &&
+  DiskReplacement replacement;
+  return replace_read(action, &replacement, error) && layer_flush(context, action, replacement.target, error) &&
          replace_disk(context, action, &replacement, error);
 }
 

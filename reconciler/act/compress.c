@@ -41,7 +41,7 @@ static gboolean run(const ActionContext *context, const Files *files, const char
     g_ptr_array_add(command, (char *)*arguments);
   g_ptr_array_add(command, NULL);
   const int fds[] = { files->plain, files->compressed };
-  return found && local_tool_run(context, (const char *const *)command->pdata, fds, G_N_ELEMENTS(fds), error);
+  return found && local_tool_run(context, (const char *const *)command->pdata, fds, G_N_ELEMENTS(fds), NULL, error);
 }
 
 /* Formats are always named: the content is a guest's. */

@@ -1,12 +1,18 @@
 #include "reconciler/act/content_check.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "reconciler/act/aside.h"
 #include "reconciler/act/download.h"
 #include "reconciler/act/local_tool.h"
+#include "schema/value.h"
 #include "state/host_facts.h"
 #include "state/libvirt/volume_file.h"
+
+#define LEFT_FREE (G_GUINT64_CONSTANT(64) << 20) /* bytes */
+
+enum { DIFFERENT = 1 }; /* as qemu-img compare exits; above that is trouble */
 
 typedef struct {
   const ActionContext *context;
@@ -20,6 +26,21 @@ static void check_clear(Check *check) {
   g_array_unref(check->files);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Check, check_clear)
+
+/* The journal is there too: it must not find its file system full. */
+static gboolean check_room(const Check *check, const char *path, virStorageVolPtr volume, GError **error) {
+  const char *directory = local_directory(check->context);
+  virStorageVolInfo info;
+  struct statvfs status;
+  if (virStorageVolGetInfo(volume, &info) < 0)
+    return libvirt_fail(error, "cannot read the size of %s", path);
+  guint64 available = statvfs(directory, &status) == 0 ? (guint64)status.f_bavail * status.f_frsize : G_MAXUINT64;
+  if (info.allocation + LEFT_FREE <= available)
+    return TRUE;
+  g_autofree char *need = bytes_format_short(info.allocation), *have = bytes_format_short(available);
+  return act_refuse(error, "%s has to be brought to %s to be compared, which takes up to %s, and there is %s available: make room, or give another "
+                    "directory by --state-dir", path, directory, need, have);
+}
 
 /* -1: it can't be read where it is. */
 static int open_here(virStorageVolPtr volume) {
@@ -37,6 +58,8 @@ static gboolean add_file(Check *check, const char *path, GError **error) {
     return act_stale(error, "there is no %s any more", path);
   int fd = open_here(volume);
   gboolean brought = fd < 0;
+  if (brought && !check_room(check, path, volume, error))
+    return FALSE;
   if (brought && (fd = local_file_new(local_directory(check->context), 0, error)) < 0)
     return FALSE;
   g_array_append_val(check->files, fd);
@@ -64,10 +87,6 @@ static char *describe_disk(Check *check, const ActualDisk *disk, GError **error)
   for (guint i = 0; i < disk->chain->len && !raw; i++, n++) {
     const ActualVolume *layer = disk->chain->pdata[i];
     const char *format = format_of(disk, i);
-    if (!is_plain(format)) {
-      act_refuse(error, "%s has format %s: its content can't be compared with what is made of it", layer->path, format ? format : "unknown");
-      return NULL;
-    }
     if (!add_file(check, layer->path, error))
       return NULL;
     if (i > 0)
@@ -92,22 +111,36 @@ static char *describe_volume(Check *check, const char *path, const char *format,
 
 static char *tool(GError **error) { return local_tool_find("qemu-img", "qemu-utils", error); }
 
-gboolean content_check_possible(GError **error) {
+static gboolean check_formats(const ActualDisk *disk, GError **error) {
+  for (guint i = 0; i < disk->chain->len; i++) {
+    const ActualVolume *layer = disk->chain->pdata[i];
+    const char *format = format_of(disk, i);
+    if (!is_plain(format))
+      return act_refuse(error, "%s has format %s: its content can't be compared with what is made of it", layer->path, format ? format : "unknown");
+    if (g_str_equal(format, "raw"))
+      return TRUE;
+  }
+  return TRUE;
+}
+
+gboolean content_check_possible(const DiskLayers *layers, GError **error) {
   g_autofree char *found = tool(error);
-  return found != NULL;
+  return found && check_formats(layers->chain.disk, error);
 }
 
 gboolean content_check(const ActionContext *context, const Action *action, const DiskLayers *layers, const char *path, const char *format, GError **error) {
   g_auto(Check) check = { context, action, g_array_new(FALSE, FALSE, sizeof(int)) };
-  g_autofree char *found = tool(error);
+  g_autofree char *found = check_formats(layers->chain.disk, error) ? tool(error) : NULL;
   g_autofree char *disk = found ? describe_disk(&check, layers->chain.disk, error) : NULL;
   g_autofree char *volume = disk ? describe_volume(&check, path, format, error) : NULL;
   if (!volume)
     return FALSE;
-  const char *const command[] = { found, "compare", "-q", "-U", disk, volume, NULL }; /* -U: the disk is held */
+  const char *const command[] = { found, "compare", "-U", disk, volume, NULL }; /* -U: the disk is held */
+  int status;
   act_progress(context, action, 0, 0, "comparing");
-  if (local_tool_run(context, command, (const int *)check.files->data, check.files->len, error))
+  if (local_tool_run(context, command, (const int *)check.files->data, check.files->len, &status, error))
     return TRUE;
-  g_prefix_error(error, "%s doesn't hold what disk %s of domain %s does, which stays as it is: ", path, layers->chain.disk->target, layers->now->name);
+  g_prefix_error(error, "%s %s disk %s of domain %s%s, which stays as it is: ", path, status == DIFFERENT ? "doesn't hold what" : "can't be compared with",
+                 layers->chain.disk->target, layers->now->name, status == DIFFERENT ? " does" : "");
   return FALSE;
 }

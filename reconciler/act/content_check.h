@@ -5,8 +5,8 @@
 #pragma once
 #include "reconciler/act/layer_guard.h"
 
-/* Whether it can be done here at all. */
-gboolean content_check_possible(GError **error);
+/* Whether it can be done at all: the tool is here, and it knows the formats of the disk's layers. */
+gboolean content_check_possible(const DiskLayers *layers, GError **error);
 /* Compares the disk, with all layers beneath, with the stand-alone volume at `path`. What the volume is larger must be
  * zero. Nobody may write to either meanwhile. */
 gboolean content_check(const ActionContext *context, const Action *action, const DiskLayers *layers, const char *path, const char *format, GError **error);

@@ -4,6 +4,7 @@
  * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
  * is an error. */
 #include "reconciler/act/base.h"
+#include "reconciler/act/replace_disk.h"
 #include "state/fault.h"
 
 #define POLL_MILLISECONDS 200
@@ -136,7 +137,8 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   Shutdown shutdown = { .context = context, .action = action, .domain = domain };
   if (!domain || !read_arguments(&shutdown, error))
     return FALSE;
-  if (!bases_check(context, action, error)) /* it is to be started again */
+  gboolean again = act_arg(action, "again") != NULL; /* what can't be done, or be started again, isn't stopped for */
+  if (!bases_check(context, action, error) || (again && !replace_check_after(context, action, error)))
     return FALSE;
   shutdown.id = virDomainGetID(domain);
   if (shutdown.id == (unsigned int)-1)

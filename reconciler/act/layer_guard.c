@@ -169,14 +169,17 @@ gboolean layer_check_job(const DiskLayers *layers, GError **error) {
 }
 
 /* Bitmaps of checkpoints are in the layers; only the machine's own QEMU takes care of them. */
-static gboolean check_checkpoints(const DiskLayers *layers, GError **error) {
-  int count = layers->now->active ? 0 : virDomainListAllCheckpoints(layers->domain, NULL, 0);
+static gboolean check_no_checkpoint(const DiskLayers *layers, const char *instead, GError **error) {
+  int count = virDomainListAllCheckpoints(layers->domain, NULL, 0);
   if (count < 0 && virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
     return TRUE;
   if (count < 0)
     return libvirt_fail(error, "cannot list the checkpoints of domain %s", layers->now->name);
-  return count == 0 || act_refuse(error, "domain %s has checkpoints, which would be lost: start it, then its layers can be merged",
-                                  layers->now->name);
+  return count == 0 || act_refuse(error, "domain %s has checkpoints, which would be lost: %s", layers->now->name, instead);
+}
+
+static gboolean check_checkpoints(const DiskLayers *layers, GError **error) {
+  return layers->now->active || check_no_checkpoint(layers, "start it, then its layers can be merged", error);
 }
 
 gboolean layer_check_merge(const DiskLayers *layers, guint top, guint base, const char *snapshot, GError **error) {
@@ -202,7 +205,7 @@ static gboolean check_no_snapshot(const DiskLayers *layers, const char *verb, GE
 
 gboolean layer_check_replace(const DiskLayers *layers, GError **error) {
   return check_no_snapshot(layers, "replaced", error) && check_declared(layers, 0, layers->chain.disk->chain->len - 1, error) &&
-         check_checkpoints(layers, error);
+         check_no_checkpoint(layers, "delete them first ('virsh checkpoint-delete')", error);
 }
 
 gboolean layer_check_flatten(const DiskLayers *layers, GError **error) {

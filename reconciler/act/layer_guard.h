@@ -19,7 +19,7 @@ gboolean disk_layers_read(const ActionContext *context, const char *target, Disk
 /* Each refuses with the reason. Indices are of the chain, the top layer is 0. */
 gboolean layer_check_merge(const DiskLayers *layers, guint top, guint base, const char *snapshot, GError **error);
 gboolean layer_check_flatten(const DiskLayers *layers, GError **error);
-/* No snapshot has the disk, declared volumes stay: it may be another one. */
+/* No snapshot or checkpoint has the disk, declared volumes stay: it may be another one, once the machine is off. */
 gboolean layer_check_replace(const DiskLayers *layers, GError **error);
 /* No block job of somebody else runs on the disk of a running machine. */
 gboolean layer_check_job(const DiskLayers *layers, GError **error);

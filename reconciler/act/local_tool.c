@@ -41,8 +41,21 @@ int local_file_new(const char *directory, guint64 bytes, GError **error) {
   return -1;
 }
 
-gboolean local_tool_run(const ActionContext *context, const char *const *command, const int *fds, guint n_fds, GError **error) {
-  g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+/* As text; NULL: nothing. Free it. */
+static char *words_of(GBytes *said) {
+  g_autofree char *text = said ? g_utf8_make_valid(g_bytes_get_data(said, NULL), (gssize)g_bytes_get_size(said)) : NULL;
+  return text && *g_strstrip(text) ? g_steal_pointer(&text) : NULL;
+}
+
+static gboolean fail_with(const char *tool, GBytes *out, GBytes *err, GError **error) {
+  g_autofree char *complaint = words_of(err), *otherwise = complaint ? NULL : words_of(out);
+  return act_fail(error, "%s: %s", tool, complaint ? complaint : otherwise ? otherwise : "it failed");
+}
+
+gboolean local_tool_run(const ActionContext *context, const char *const *command, const int *fds, guint n_fds, int *ret_status, GError **error) {
+  g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  if (ret_status)
+    *ret_status = -1;
   for (guint i = 0; i < n_fds; i++) {
     int given_away = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
     if (given_away < 0)
@@ -51,16 +64,18 @@ gboolean local_tool_run(const ActionContext *context, const char *const *command
   }
   g_subprocess_launcher_setenv(launcher, "LC_ALL", "C", TRUE);
   g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, command, error);
-  g_autofree char *said = NULL;
+  g_autoptr(GBytes) out = NULL, err = NULL;
   if (!process)
     return FALSE;
   life_long_call(TRUE);
-  gboolean ended = g_subprocess_communicate_utf8(process, NULL, context ? context->cancel : NULL, NULL, &said, error);
+  gboolean ended = g_subprocess_communicate(process, NULL, context ? context->cancel : NULL, &out, &err, error);
   life_long_call(FALSE);
   if (!ended) {
     g_subprocess_force_exit(process);
     g_subprocess_wait(process, NULL, NULL);
     return FALSE;
   }
-  return g_subprocess_get_successful(process) || act_fail(error, "%s: %s", command[0], said && *said ? g_strstrip(said) : "it failed");
+  if (ret_status && g_subprocess_get_if_exited(process))
+    *ret_status = g_subprocess_get_exit_status(process);
+  return g_subprocess_get_successful(process) || fail_with(command[0], out, err, error);
 }

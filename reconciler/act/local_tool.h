@@ -9,5 +9,6 @@ const char *local_directory(const ActionContext *context);
 /* A sparse file that nobody else sees and that is gone when it is closed. Its descriptor, or -1 with error. */
 int local_file_new(const char *directory, guint64 bytes, GError **error);
 /* Runs it with these descriptors as /proc/self/fd/3 and so on. Ended when the run is cancelled; what it says on
- * standard error is the error's message. context may be NULL. */
-gboolean local_tool_run(const ActionContext *context, const char *const *command, const int *fds, guint n_fds, GError **error);
+ * standard error, or else on standard output, is the error's message. context may be NULL. ret_status (may be NULL): what it
+ * exited with; -1: it didn't by itself. */
+gboolean local_tool_run(const ActionContext *context, const char *const *command, const int *fds, guint n_fds, int *ret_status, GError **error);

@@ -31,7 +31,7 @@ int mkfs_file(DiskFilesystem filesystem, const char *label, guint64 bytes, GErro
   g_ptr_array_add(command, (char *)FILE_IN_TOOL);
   g_ptr_array_add(command, NULL);
   int fd = local_file_new(g_get_tmp_dir(), bytes, error);
-  if (fd >= 0 && local_tool_run(NULL, (const char *const *)command->pdata, &fd, 1, error))
+  if (fd >= 0 && local_tool_run(NULL, (const char *const *)command->pdata, &fd, 1, NULL, error))
     return fd;
   if (fd >= 0)
     close(fd);

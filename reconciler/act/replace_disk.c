@@ -63,14 +63,22 @@ static gboolean make_and_switch(const ActionContext *context, const Action *acti
   return TRUE;
 }
 
-static gboolean check(const DiskLayers *layers, const DiskReplacement *wanted, GError **error) {
+/* All that doesn't need the machine to be off. */
+static gboolean check(const Replacing *replacing, GError **error) {
+  const DiskLayers *layers = replacing->layers;
+  const DiskReplacement *wanted = replacing->wanted;
   const DiskFactSpec *fact = disk_facts(layers->facts, wanted->target);
-  if (layers->now->active)
-    return act_stale(error, "domain %s has been started", layers->now->name);
+  const ActualDisk *disk = layers->chain.disk;
+  if (is_converted(replacing) && !content_check_possible(layers, error))
+    return FALSE;
   if (fact && given(fact, DiskFactSpec, retired) && chain_find(&layers->chain, fact->retired) < 0)
     return act_refuse(error, "disk %s of domain %s was replaced before, and the old volume %s is kept until the machine has run on the new "
                       "one: start it first", wanted->target, layers->now->name, fact->retired);
-  return layer_check_replace(layers, error);
+  return layer_check_replace(layers, error) && volume_copy_possible(layers->context, disk->path, disk->format, error);
+}
+
+static gboolean check_off(const DiskLayers *layers, GError **error) {
+  return !layers->now->active || act_stale(error, "domain %s has been started", layers->now->name);
 }
 
 /* Nobody else's volume is overwritten. */
@@ -91,6 +99,41 @@ static gboolean note_coming(const DiskLayers *layers, const DiskReplacement *wan
   return TRUE;
 }
 
+gboolean replace_read(const Action *action, DiskReplacement *ret_replacement, GError **error) {
+  DiskReplacement read = { .target = act_need(action, "target", error) };
+  if (!read.target || !(read.volume = act_need(action, "volume", error)) || !(read.pool = act_need(action, "pool", error)) ||
+      !(read.format = act_need(action, "format", error)) || !act_arg_uint64(action, "capacity", &read.bytes, error))
+    return FALSE;
+  *ret_replacement = read;
+  return TRUE;
+}
+
+/* What is replaced is the disk of the definition. */
+static gboolean check_before(const ActionContext *context, const Action *action, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  DiskReplacement wanted;
+  if (!replace_read(action, &wanted, error) || !disk_layers_read(context, wanted.target, &layers, error))
+    return FALSE;
+  layers.chain.disk = actual_disk(layers.now->defined_disks, wanted.target);
+  if (!layers.chain.disk || !layers.chain.disk->path)
+    return act_stale(error, "domain %s has no disk %s with a file", layers.now->name, wanted.target);
+  g_autofree char *path = new_path(context, &wanted, error);
+  if (path && !volume_refresh_around(context, layers.chain.disk->path, NULL, error)) /* its format is what the pool saw last */
+    return FALSE;
+  return path && check(&(Replacing){ .wanted = &wanted, .layers = &layers, .path = path }, error);
+}
+
+gboolean replace_check_after(const ActionContext *context, const Action *stop, GError **error) {
+  const GPtrArray *actions = context->plan->actions;
+  for (guint i = 0; i < actions->len; i++) {
+    const Action *action = actions->pdata[i];
+    if (action_replaces_disk(action) && g_str_equal(action->object, stop->object) &&
+        g_ptr_array_find_with_equal_func(action->after, stop->id, g_str_equal, NULL) && !check_before(context, action, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean replace_disk(const ActionContext *context, const Action *action, const DiskReplacement *wanted, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
   g_autofree char *path = new_path(context, wanted, error);
@@ -99,7 +142,7 @@ gboolean replace_disk(const ActionContext *context, const Action *action, const 
   if (g_strcmp0(layers.chain.disk->path, path) == 0)
     return TRUE; /* switched by an earlier run */
   const Replacing replacing = { wanted, &layers, path };
-  if ((is_converted(&replacing) && !content_check_possible(error)) || !check(&layers, wanted, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
+  if (!check_off(&layers, error) || !check(&replacing, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
       !note_coming(&layers, wanted, path, error))
     return FALSE;
   if (offline_hold(context, action, &layers, make_and_switch, &replacing, error))

@@ -52,6 +52,8 @@ typedef struct {
   gboolean keep_marker; /* the caller clears it when more than the copy is done */
 } VolumeCopy;
 gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error);
+/* Whether libvirt reads the volume of this path as `format`, by what its pool saw last. */
+gboolean volume_copy_possible(const ActionContext *context, const char *from, const char *format, GError **error);
 
 /* Makes the marker, unless it is there. */
 gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error);

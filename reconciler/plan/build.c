@@ -1,4 +1,5 @@
 #include "reconciler/plan/build.h"
+#include "schema/value.h"
 
 PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, ChangeKind change, const Object *declared) {
   PlanObject *object = g_new0(PlanObject, 1);
@@ -98,4 +99,14 @@ char *build_refusal(const PlanObject *object) {
                              change->to != NULL ? change->to : "unset", change->why);
   }
   return NULL;
+}
+
+char *build_scratch(PlanBuilder *builder, guint64 bytes, const char *doing, const char *instead) {
+  const PlanInput *input = builder->input;
+  builder->scratch += bytes;
+  if (input->scratch == 0 || builder->scratch <= input->scratch || (input->allow & ALLOW_OVERCOMMIT))
+    return NULL;
+  g_autofree char *need = bytes_format_short(builder->scratch), *have = bytes_format_short(input->scratch);
+  return g_strdup_printf("the state directory's file system has %s available, and %s may take %s there: make room, give another one by --state-dir%s, "
+                         "or insist with --allow overcommit", have, doing, need, instead);
 }

@@ -32,6 +32,10 @@ const char *build_needs(const PlanBuilder *builder, Kind kind, const char *name)
 /* Why an object can't be relied on; NULL: it can. */
 const char *build_failed(const PlanBuilder *builder, Kind kind, const char *name);
 
+/* What is brought to where the program runs takes room in the state directory. Why there isn't enough for all that the plan
+ * brings, or NULL. `instead`: what else helps, as ", leave out compress"; or "". */
+char *build_scratch(PlanBuilder *builder, guint64 bytes, const char *doing, const char *instead);
+
 /* The machine was taken from this source by another, and is declared here still: two sources would take it from each other
  * for ever. Why nothing is done to it, or NULL. */
 char *build_contested(const PlanBuilder *builder, const ActualDomain *domain);

@@ -73,6 +73,20 @@ static char *obstacle(PlanBuilder *builder, const PlanObject *object, const Actu
   return NULL;
 }
 
+static gboolean happens_now(const PlanBuilder *builder, const PlanObject *object, const ActualDomain *found) {
+  const VmSpec *vm = object_vm(object->desired);
+  return !found->active || plan_may_restart(builder, vm) || (given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped);
+}
+
+/* Old and new are compared where the program runs: those of another host are brought here first. */
+static char *check_scratch(PlanBuilder *builder, const PlanObject *object, const ActualDomain *found, const Conversion *conversion) {
+  const GPtrArray *chain = conversion->disk->chain;
+  guint64 bytes = space_of_copy(chain);
+  for (guint i = 0; i < chain->len; i++)
+    bytes += ((const ActualVolume *)chain->pdata[i])->allocation;
+  return builder->input->actual->local || !happens_now(builder, object, found) ? NULL : build_scratch(builder, bytes, "comparing what is converted", "");
+}
+
 /* Why that has to wait; NULL: only for the machine to be off. */
 static char *delay(const ActualDomain *found, const DiskSource *source) {
   if (found->has_managed_save)
@@ -145,6 +159,8 @@ char *plan_convert_fields(PlanBuilder *builder, PlanObject *object, const Actual
       continue;
     const char *target = source->disk->target, *to = format_word(source->convert_to);
     g_autofree char *why = obstacle(builder, object, found, &conversion), *later = why == NULL ? delay(found, source) : NULL;
+    if (why == NULL && later == NULL)
+      why = check_scratch(builder, object, found, &conversion);
     if (why != NULL)
       return g_strdup_printf("disk %s can't become %s: %s", target, to, why);
     if (later != NULL)

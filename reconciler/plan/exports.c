@@ -3,7 +3,6 @@
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/facts.h"
 #include "reconciler/plan/space.h"
-#include "schema/value.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -48,15 +47,9 @@ static void export(const Stage *stage, const ExportSpec *spec, const char *volum
 
 /* Compressing takes the image as it is, and the smaller one, to where the program runs. */
 static char *check_scratch(const Stage *stage, const ExportSpec *spec) {
-  const PlanInput *input = stage->builder->input;
-  if (!given(spec, ExportSpec, compress) || spec->compress == Compression_none || input->scratch == 0)
+  if (!given(spec, ExportSpec, compress) || spec->compress == Compression_none)
     return NULL;
-  stage->builder->scratch += 2 * bytes_of(stage, spec->disk);
-  if (stage->builder->scratch <= input->scratch || (input->allow & ALLOW_OVERCOMMIT))
-    return NULL;
-  g_autofree char *need = bytes_format_short(stage->builder->scratch), *have = bytes_format_short(input->scratch);
-  return g_strdup_printf("the state directory's file system has %s available, and compressing may take %s there: make room, give another one "
-                         "by --state-dir, leave out compress, or insist with --allow overcommit", have, need);
+  return build_scratch(stage->builder, 2 * bytes_of(stage, spec->disk), "compressing", ", leave out compress");
 }
 
 static char *plan_export(const Stage *stage, const ExportSpec *spec) {

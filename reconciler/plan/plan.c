@@ -36,6 +36,14 @@ const char *effect_via(Effect effect) {
   }
 }
 
+gboolean action_replaces_disk(const Action *action) {
+  return (action->kind == ACTION_DISK_CONVERT || action->kind == ACTION_DISK_FLATTEN) && string_map_get(action->args, "volume") != NULL;
+}
+
+gboolean action_needs_success(const Action *action, const Action *before) {
+  return action->kind != ACTION_DOMAIN_START || !action_replaces_disk(before);
+}
+
 void action_free(Action *action) {
   if (!action)
     return;

@@ -124,8 +124,7 @@ static void settle_replaced(const Stage *stage) {
   guint count = stage->actions->len;
   for (guint i = 0; i < count; i++) {
     const Action *action = stage->actions->pdata[i];
-    gboolean replaces = (action->kind == ACTION_DISK_FLATTEN || action->kind == ACTION_DISK_CONVERT) && string_map_get(action->args, "volume") != NULL;
-    if (replaces)
+    if (action_replaces_disk(action))
       add_retired(stage, target_of(action), NULL);
   }
 }

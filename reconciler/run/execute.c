@@ -123,14 +123,9 @@ static void work(gpointer data, gpointer user_data) {
 
 static void end_step(Run *run, Step *step, ResultKind kind, const char *text);
 
-static void skip_dependents(Run *run, Step *step) {
-  for (guint i = 0; i < step->dependents->len; i++) {
-    Step *dependent = step->dependents->pdata[i];
-    if (dependent->result->kind != RESULT_PENDING)
-      continue;
-    g_autofree char *text = g_strdup_printf("needs %s (%s), which wasn't done", step->action->id, step->action->description);
-    end_step(run, dependent, RESULT_SKIPPED, text);
-  }
+static void skip_step(Run *run, Step *step, const Action *missing) {
+  g_autofree char *text = g_strdup_printf("needs %s (%s), which wasn't done", missing->id, missing->description);
+  end_step(run, step, RESULT_SKIPPED, text);
 }
 
 static gint by_place(gconstpointer a, gconstpointer b, gpointer data G_GNUC_UNUSED) {
@@ -145,11 +140,21 @@ static void make_ready(Run *run, Step *step) {
   g_queue_insert_sorted(&run->ready, step, by_place, NULL);
 }
 
-static void release_dependents(Run *run, Step *step) {
+static void release_step(Run *run, Step *step) {
+  if (--step->waits == 0)
+    make_ready(run, step);
+}
+
+/* Those that waited for it. */
+static void go_on(Run *run, Step *step) {
   for (guint i = 0; i < step->dependents->len; i++) {
     Step *dependent = step->dependents->pdata[i];
-    if (--dependent->waits == 0 && dependent->result->kind == RESULT_PENDING)
-      make_ready(run, dependent);
+    if (dependent->result->kind != RESULT_PENDING)
+      continue;
+    if (step->result->kind == RESULT_DONE || (step->result->kind != RESULT_CANCELLED && !action_needs_success(dependent->action, step->action)))
+      release_step(run, dependent);
+    else
+      skip_step(run, dependent, step->action);
   }
 }
 
@@ -164,10 +169,7 @@ static void end_step(Run *run, Step *step, ResultKind kind, const char *text) {
   if (step->began != 0 && execution->journal != NULL)
     journal_action_end(execution->journal, execution->run, step->action->id, journal_results[kind], text, NULL);
   g_ptr_array_add(run->ended, step);
-  if (kind == RESULT_DONE)
-    release_dependents(run, step);
-  else
-    skip_dependents(run, step);
+  go_on(run, step);
 }
 
 static ResultKind result_of(const GError *error) {

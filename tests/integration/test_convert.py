@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import libvirt  # noqa: E402
+import counting  # noqa: E402
 import lab  # noqa: E402
 import product  # noqa: E402
 
@@ -298,6 +299,66 @@ class Header(ConvertCase):
                     result = self.hv.reconcile(self.source(), check=3)
                     self.assertIn("its guest made it look like qcow2", result.stdout + result.stderr)
                     self.assertEqual(self.files(), ["other-vda.raw", "web-vda.qcow2"])
+
+
+class Restarted(ConvertCase):
+    """A machine isn't stopped for what can't be done, and it runs again whatever became of it."""
+
+    tiny = True
+
+    def setUp(self):
+        self.hv.write("pool.yaml", self.hv.pool())
+
+    def declare(self, fmt):
+        disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}, {"target": "vdb", "size": "8MiB", "format": fmt, "pool": "lab"}]
+        self.hv.write("web.yaml", counting.machine(self.hv, "web", disks, updatePolicy={"restart": "allowed"}))
+
+    def assert_refused(self, reason, env=None):
+        running = self.hv.domain("web").ID()
+        result = self.hv.reconcile(self.source(), env={**self.hv.env, **(env or {})}, check=3)
+        self.assertIn(reason, result.stdout + result.stderr)
+        self.assertEqual((self.hv.domain("web").ID(), self.defined("vdb")), (running, ("raw", "web-vdb.raw")))
+
+    def test_refused_before_the_stop(self):
+        self.declare("raw")
+        self.hv.apply(self.source())
+        self.declare("qcow2")
+        os.mkdir(self.hv.path("no-tools"))
+        self.assert_refused("qemu-img isn't installed", {"PATH": self.hv.path("no-tools")})
+        checkpoint = self.hv.domain("web").checkpointCreateXML("<domaincheckpoint><disks><disk name='vda'/><disk name='vdb' checkpoint='no'/></disks></domaincheckpoint>")
+        self.assert_refused("domain web has checkpoints")
+        checkpoint.delete()
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.hv.path("header"), "8M"], check=True)
+        with open(self.hv.path("header"), "rb") as header, open(self.volume("web-vdb.raw"), "r+b") as data:
+            data.write(header.read())
+        self.assert_refused("its guest made it look like qcow2")
+
+    def test_started_again(self):
+        self.declare("qcow2")
+        self.hv.apply(self.source())
+        self.declare("raw")
+        running = self.hv.domain("web").ID()
+        alter = f"printf x | dd of={self.volume('web-vdb.raw')} bs=1 seek=2500000 conv=notrunc,nocreat status=none"
+        result = self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": "replace: made", "RECONCILE_FAULT_COMMAND": alter}, check=1)
+        self.assertRegex(result.stdout + result.stderr, "web-vdb.raw doesn't hold what .*mismatch at offset 2499584")
+        self.assertEqual(self.defined("vdb"), ("qcow2", "web-vdb.qcow2"))
+        self.assertGreater(self.hv.domain("web").ID(), running)
+        self.hv.apply(self.source())
+        self.assertEqual(self.defined("vdb"), ("raw", "web-vdb.raw"))
+        self.in_sync()
+
+    def test_comparison_that_cannot_be_done(self):
+        """Isn't called a difference."""
+        self.declare("qcow2")
+        self.hv.apply(self.source())
+        self.declare("raw")
+        tools = self.hv.path("tools")
+        os.mkdir(tools)
+        with open(os.path.join(tools, "qemu-img"), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\necho out of luck >&2\nexit 2\n")
+        os.chmod(file.name, 0o755)
+        result = self.hv.reconcile(self.source(), env={**self.hv.env, "PATH": tools}, check=1)
+        self.assertRegex(result.stdout + result.stderr, "web-vdb.raw can't be compared with disk vdb of domain web, .*out of luck")
 
 
 class AsItIs(ConvertCase):
