@@ -83,6 +83,14 @@ class Parts(FleetCase):
         self.assertEqual([pool.name() for pool in self.other.conn.listAllStoragePools()], ["two"])
         self.assertEqual(self.plan(status=0)["actions"], [])
 
+    def test_hosts_work_side_by_side(self):
+        """Neither host's action ends before the other's has acted."""
+        self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
+        both = f"virsh -c '{self.hv.uri}' dominfo a && virsh -c '{self.other.uri}' dominfo b"
+        self.env.update(RECONCILE_FAULT_AT="domain-define: acted#1", RECONCILE_FAULT_COMMAND=f"timeout 60 sh -c \"until {both}; do sleep 0.1; done\" >/dev/null 2>&1")
+        self.apply()
+        self.assertEqual([self.names(self.hv), self.names(self.other)], [["a"], ["b"]])
+
     def test_what_actions_bring_to_light_is_done_too(self):
         """A machine goes back to a snapshot, and what else differs follows in the same run; under the same lock."""
         def declare(**spec):

@@ -133,6 +133,15 @@ class Ways(LiveCase):
                 self.assertLessEqual(on, asked.on)
                 self.assertEqual({key: asked.parameters.get(key) for key in parameters}, parameters)
                 here, there = there, here
+        # What not every libvirt can, or is let do: it goes, or libvirt's reason is told.
+        for policy, reason in (({"parallel": 2, "zeroCopy": True}, "cannot limit locked memory"), ({"parallel": 2, "compression": "zlib"}, "zlib"),
+                               ({"parallel": 2, "compression": "zstd"}, "zstd")):
+            document = self.go(there, status=None, migration={**slow, **policy})
+            if document["exitStatus"] == 0:
+                here, there = there, here
+            else:
+                self.assertIn(reason, self.told(document))
+            self.assertEqual([self.where(), guest.starts()], [[here], 1])
         for name in self.host_specs:
             self.host_specs[name]["transport"] = "tunnelled"
         self.go(there, migration=slow)
