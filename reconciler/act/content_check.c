@@ -28,18 +28,23 @@ static void check_clear(Check *check) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Check, check_clear)
 
 /* The journal is there too: it must not find its file system full. */
-static gboolean check_room(const Check *check, const char *path, virStorageVolPtr volume, GError **error) {
-  const char *directory = local_directory(check->context);
-  virStorageVolInfo info;
+static gboolean check_room(const ActionContext *context, guint64 bytes, GError **error) {
+  const char *directory = local_directory(context);
   struct statvfs status;
+  guint64 available = statvfs(directory, &status) == 0 ? (guint64)status.f_bavail * status.f_frsize : G_MAXUINT64;
+  if (bytes + LEFT_FREE <= available)
+    return TRUE;
+  g_autofree char *need = bytes_format_short(bytes), *least = bytes_format_short(LEFT_FREE), *have = bytes_format_short(available);
+  return act_refuse(error, "what is compared has to be brought to %s, which takes up to %s and must leave %s, and there is %s available: make room, or give another "
+                    "directory by --state-dir", directory, need, least, have);
+}
+
+static gboolean size_of(virStorageVolPtr volume, const char *path, guint64 *ret_bytes, GError **error) {
+  virStorageVolInfo info;
   if (virStorageVolGetInfo(volume, &info) < 0)
     return libvirt_fail(error, "cannot read the size of %s", path);
-  guint64 available = statvfs(directory, &status) == 0 ? (guint64)status.f_bavail * status.f_frsize : G_MAXUINT64;
-  if (info.allocation + LEFT_FREE <= available)
-    return TRUE;
-  g_autofree char *need = bytes_format_short(info.allocation), *have = bytes_format_short(available);
-  return act_refuse(error, "%s has to be brought to %s to be compared, which takes up to %s, and there is %s available: make room, or give another "
-                    "directory by --state-dir", path, directory, need, have);
+  *ret_bytes = info.allocation;
+  return TRUE;
 }
 
 /* -1: it can't be read where it is. */
@@ -58,7 +63,8 @@ static gboolean add_file(Check *check, const char *path, GError **error) {
     return act_stale(error, "there is no %s any more", path);
   int fd = open_here(volume);
   gboolean brought = fd < 0;
-  if (brought && !check_room(check, path, volume, error))
+  guint64 bytes;
+  if (brought && (!size_of(volume, path, &bytes, error) || !check_room(check->context, bytes, error)))
     return FALSE;
   if (brought && (fd = local_file_new(local_directory(check->context), 0, error)) < 0)
     return FALSE;
@@ -123,9 +129,37 @@ static gboolean check_formats(const ActualDisk *disk, GError **error) {
   return TRUE;
 }
 
+/* 0 where the layer is read where it is. */
+static gboolean bytes_to_bring(const ActionContext *context, const char *path, guint64 *ret_bytes, GError **error) {
+  g_auto(Aside) aside = { 0 };
+  g_autoptr(VirStorageVol) volume = NULL;
+  *ret_bytes = 0;
+  if (!aside_find(context, path, &aside, &volume, error))
+    return FALSE;
+  if (!volume)
+    return act_stale(error, "there is no %s any more", path);
+  int fd = open_here(volume);
+  if (fd < 0)
+    return size_of(volume, path, ret_bytes, error);
+  close(fd);
+  return TRUE;
+}
+
+/* What is made of the layers takes about as much as they do. */
+static gboolean check_room_for_all(const DiskLayers *layers, GError **error) {
+  guint64 sum = 0;
+  for (guint i = 0; i < layers->chain.disk->chain->len; i++) {
+    guint64 bytes;
+    if (!bytes_to_bring(layers->context, chain_layer(&layers->chain, i)->path, &bytes, error))
+      return FALSE;
+    sum += bytes;
+  }
+  return sum == 0 || check_room(layers->context, 2 * sum, error);
+}
+
 gboolean content_check_possible(const DiskLayers *layers, GError **error) {
   g_autofree char *found = tool(error);
-  return found && check_formats(layers->chain.disk, error);
+  return found && check_formats(layers->chain.disk, error) && check_room_for_all(layers, error);
 }
 
 gboolean content_check(const ActionContext *context, const Action *action, const DiskLayers *layers, const char *path, const char *format, GError **error) {

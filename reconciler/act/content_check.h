@@ -5,7 +5,8 @@
 #pragma once
 #include "reconciler/act/layer_guard.h"
 
-/* Whether it can be done at all: the tool is here, and it knows the formats of the disk's layers. */
+/* Whether it can be done at all: the tool is here, it knows the formats of the disk's layers, and there is room for what has
+ * to be brought. */
 gboolean content_check_possible(const DiskLayers *layers, GError **error);
 /* Compares the disk, with all layers beneath, with the stand-alone volume at `path`. What the volume is larger must be
  * zero. Nobody may write to either meanwhile. */

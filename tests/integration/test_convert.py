@@ -313,9 +313,9 @@ class Restarted(ConvertCase):
         disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}, {"target": "vdb", "size": "8MiB", "format": fmt, "pool": "lab"}]
         self.hv.write("web.yaml", counting.machine(self.hv, "web", disks, updatePolicy={"restart": "allowed"}))
 
-    def assert_refused(self, reason, env=None):
+    def assert_refused(self, reason, *options, env=None):
         running = self.hv.domain("web").ID()
-        result = self.hv.reconcile(self.source(), env={**self.hv.env, **(env or {})}, check=3)
+        result = self.hv.reconcile(*options, self.source(), env={**self.hv.env, **(env or {})}, check=3)
         self.assertIn(reason, result.stdout + result.stderr)
         self.assertEqual((self.hv.domain("web").ID(), self.defined("vdb")), (running, ("raw", "web-vdb.raw")))
 
@@ -324,7 +324,7 @@ class Restarted(ConvertCase):
         self.hv.apply(self.source())
         self.declare("qcow2")
         os.mkdir(self.hv.path("no-tools"))
-        self.assert_refused("qemu-img isn't installed", {"PATH": self.hv.path("no-tools")})
+        self.assert_refused("qemu-img isn't installed", env={"PATH": self.hv.path("no-tools")})
         checkpoint = self.hv.domain("web").checkpointCreateXML("<domaincheckpoint><disks><disk name='vda'/><disk name='vdb' checkpoint='no'/></disks></domaincheckpoint>")
         self.assert_refused("domain web has checkpoints")
         checkpoint.delete()
@@ -332,6 +332,20 @@ class Restarted(ConvertCase):
         with open(self.hv.path("header"), "rb") as header, open(self.volume("web-vdb.raw"), "r+b") as data:
             data.write(header.read())
         self.assert_refused("its guest made it look like qcow2")
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting file systems needs root")
+    def test_needs_room(self):
+        """Where files are brought to: here one has a second name."""
+        self.declare("raw")
+        self.hv.apply(self.source())
+        self.declare("qcow2")
+        os.link(self.volume("web-vdb.raw"), self.hv.path("second"))
+        counting.write(self.hv, "web", "vdb", 1, 7)
+        small = self.hv.path("small")
+        os.mkdir(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", small], check=True)
+        self.assert_refused("has to be brought to", "--state-dir", small)
 
     def test_started_again(self):
         self.declare("qcow2")

@@ -4,7 +4,7 @@
  *   host/snapshots/NAME/SNAPSHOT.xml       its snapshots
  *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
  *   hosts/NAME/…      the same of each host, where the source declares some; what hosts are asked isn't known
- *   options           lines: prune, allow restart, allow data-loss, prune-limit N, deleted-lately unknown, now SECONDS (optional)
+ *   options           lines: prune, allow restart, allow data-loss, prune-limit N, deleted-lately unknown, now SECONDS, scratch BYTES (optional)
  *   expected.json     the plan
  * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
 #include "check.h"
@@ -184,6 +184,8 @@ static void read_options(const char *path, PlanInput *input) {
     input->allow |= g_str_equal(lines[i], "allow data-loss") ? ALLOW(IMPACT_DATA_LOSS) : 0;
     if (g_str_has_prefix(lines[i], "now "))
       input->now = g_ascii_strtoll(lines[i] + strlen("now "), NULL, 10);
+    if (g_str_has_prefix(lines[i], "scratch "))
+      input->scratch = g_ascii_strtoull(lines[i] + strlen("scratch "), NULL, 10);
     if (g_str_has_prefix(lines[i], "prune-limit "))
       input->prune_percent = (guint)atoi(lines[i] + strlen("prune-limit "));
   }
