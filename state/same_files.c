@@ -77,6 +77,7 @@ static void add_facts(Names *names, const Ownership *owner) {
     add(names, fact->retired);
     add(names, fact->coming);
     add(names, fact->flushing);
+    add(names, fact->pulledInto);
     add(names, fact->beneath);
     for (guint n = 0; fact->leaving && fact->leaving[n]; n++)
       add(names, fact->leaving[n]);

@@ -175,6 +175,7 @@ static void use_domain(VolumeUsers *users, const ActualDomain *domain) {
     add_downwards(users, fact->retired, user);
     add_downwards(users, fact->coming, user);
     add(users, fact->flushing, user);
+    add(users, fact->pulledInto, user);
     add_downwards(users, fact->beneath, user);
     for (guint j = 0; fact->leaving && fact->leaving[j]; j++)
       add(users, fact->leaving[j], user);

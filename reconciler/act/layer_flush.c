@@ -89,6 +89,7 @@ static gboolean put_away(const DiskLayers *layers, const char *path, GError **er
 
 static gboolean go_on(const DiskLayers *layers, const Action *action, const char *path, gboolean has_job, GError **error) {
   const char *target = layers->chain.disk->target;
+  gboolean unflushed = FALSE;
   if (chain_find(&layers->chain, path) >= 0)
     return merge_back(layers->context, action, target, path, error);
   if (disk_facts_leaving(layers->facts, target, path)) /* it was merged back */
@@ -97,8 +98,9 @@ static gboolean go_on(const DiskLayers *layers, const Action *action, const char
     return TRUE;
   if (!put_away(layers, path, error))
     return FALSE;
-  /* Where it isn't pulled there is nothing to write down. */
-  if (layers->chain.disk->chain->len > 1)
+  if (!pull_look(layers, &unflushed, error))
+    return FALSE;
+  if (!unflushed)
     return pull_forget(layers, error);
   if (!layers->now->active)
     return pull_again(layers, action, error) && put_away(layers, path, error) && pull_forget(layers, error);
@@ -128,7 +130,7 @@ gboolean layer_flush(const ActionContext *context, const Action *action, const c
   gboolean has_job = FALSE;
   /* In this order: libvirtd may still be putting the layer on; and what isn't pulled when no block job runs any more won't be. */
   return machine_check_idle(context, domain, error) && find_job(domain, target, &has_job, error) && disk_layers_read(context, target, &layers, error) &&
-         go_on(&layers, action, fact->flushing, has_job, error);
+         (disk_facts_elsewhere(fact, layers.chain.disk) || go_on(&layers, action, fact->flushing, has_job, error));
 }
 
 gboolean layer_flush_all(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error) {

@@ -43,6 +43,10 @@ static gboolean check_free(const DiskLayers *layers, const char *path, GError **
 
 static gboolean note_flushing(const DiskLayers *layers, GError **error) {
   g_autofree char *path = layer_flush_path(layers);
+  const DiskFactSpec *fact = disk_facts(layers->facts, layers->chain.disk->target);
+  if (fact && disk_facts_elsewhere(fact, layers->chain.disk))
+    return act_refuse(error, "disk %s of domain %s can't be flattened while it runs: it was %s when that was done last, which may not hold all: make that "
+                      "the disk again and run once, or set chain.onExceed to commit", fact->target, layers->now->name, fact->pulledInto);
   if (!path)
     return act_refuse(error, "disk %s of domain %s can't be flattened while it runs: none of its layers is a file in a storage pool, beside which "
                       "there was room for another one", layers->chain.disk->target, layers->now->name);
@@ -117,7 +121,8 @@ gboolean layer_merge(const ActionContext *context, const Action *action, const L
 gboolean layer_flatten(const ActionContext *context, const Action *action, const char *target, guint64 bandwidth, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
   guint own = 0;
-  if (!layer_flush(context, action, target, error) || !disk_layers_read(context, target, &layers, error))
+  /* A layer of an earlier flush that is noted as leaving still would be taken for this one's. */
+  if (!layer_flush(context, action, target, error) || !layers_remove(context, target, error) || !disk_layers_read(context, target, &layers, error))
     return FALSE;
   if (!layers.now->active)
     return act_stale(error, "domain %s isn't running any more", layers.now->name);

@@ -12,6 +12,9 @@
 gboolean pull_note(const DiskLayers *layers, const char *path, GError **error);
 /* It is flushed, or it was never pulled. */
 gboolean pull_forget(const DiskLayers *layers, GError **error);
+/* Whether the disk's file isn't flushed for certain. It is the file that counts: what somebody put on it since says nothing about
+ * it, unless the QEMU that pulled did so. Where that can't be told: refused, and nothing changed. */
+gboolean pull_look(const DiskLayers *layers, gboolean *ret_unflushed, GError **error);
 /* Refused where it isn't the machine's present QEMU that pulled. */
 gboolean pull_check_same_qemu(const DiskLayers *layers, GError **error);
 /* Of a machine that is off. Leaves the flush's layer behind, empty and not in use. */

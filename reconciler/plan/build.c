@@ -61,6 +61,12 @@ void build_wait(Action *action, const char *after) {
   g_ptr_array_add(action->after, g_strdup(after));
 }
 
+void build_last(PlanBuilder *builder, Action *action) {
+  guint place = 0;
+  if (g_ptr_array_find(builder->plan->actions, action, &place))
+    g_ptr_array_add(builder->plan->actions, g_ptr_array_steal_index(builder->plan->actions, place));
+}
+
 void build_wait_all(Action *action, const GPtrArray *actions) {
   for (guint i = 0; i < actions->len; i++)
     build_wait(action, ((const Action *)actions->pdata[i])->id);

@@ -23,6 +23,8 @@ void build_note(PlanObject *object, char *note /* taken */);
  * value are left out). It waits for `after` (may be NULL). Description is taken. */
 Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind kind, const char *after,
                      char *description, ...) G_GNUC_NULL_TERMINATED;
+/* Makes it the last one of the plan. */
+void build_last(PlanBuilder *builder, Action *action);
 void build_wait(Action *action, const char *after /* may be NULL */);
 void build_wait_all(Action *action, const GPtrArray *actions); /* for each Action * but itself */
 /* From now on, who uses the object waits for this action. */
@@ -92,8 +94,10 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 /* A disk of a machine that is off, whose file may not hold all that it says (reconciler/act/layer_pulled.h), is made whole before
- * anything else looks at it. FALSE: there is none. */
+ * anything else looks at it; or of one that `actions` shut down. FALSE: there is none. */
 gboolean plan_flattened(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* Takes such disks' actions, and what comes after them, out of a running machine's: where it is shut down, they come after that. */
+GPtrArray *plan_settle_off(const ActualDomain *found, GPtrArray *actions);
 void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 /* Why a disk can't be replaced now, since it was before; NULL: it wasn't, or that is settled by then. */
 char *plan_retired_wait(const ActualDomain *found, const char *target);

@@ -9,6 +9,26 @@ gboolean disk_facts_leaving(const FactsSpec *facts, const char *target, const ch
   return fact && given(fact, DiskFactSpec, leaving) && g_strv_contains((const char *const *)fact->leaving, path);
 }
 
+gboolean disk_facts_elsewhere(const DiskFactSpec *fact, const ActualDisk *disk) {
+  if (!given(fact, DiskFactSpec, flushing) || !given(fact, DiskFactSpec, pulledInto))
+    return FALSE;
+  gboolean here = g_strcmp0(disk->path, fact->pulledInto) == 0;
+  for (guint i = 0; i < disk->chain->len && !here; i++)
+    here = g_strcmp0(((const ActualVolume *)disk->chain->pdata[i])->path, fact->pulledInto) == 0;
+  return !here;
+}
+
+const DiskFactSpec *disk_facts_flushing(const ActualDomain *found) {
+  const GPtrArray *facts = found->owner ? found->owner->facts.disks : NULL;
+  for (guint i = 0; facts && i < facts->len; i++) {
+    const DiskFactSpec *fact = facts->pdata[i];
+    const ActualDisk *disk = actual_disk(found->disks, fact->target);
+    if (disk && given(fact, DiskFactSpec, flushing) && !disk_facts_elsewhere(fact, disk))
+      return fact;
+  }
+  return NULL;
+}
+
 static void set_part(DiskFactSpec *fact, guint part, const char *const *paths) {
   const Field *field = &DiskFactSpec_table.fields[part];
   spec_unset(&DiskFactSpec_table, fact, field);
@@ -23,7 +43,7 @@ static void set_part(DiskFactSpec *fact, guint part, const char *const *paths) {
 
 static gboolean is_empty(const DiskFactSpec *fact) {
   return !given(fact, DiskFactSpec, leaving) && !given(fact, DiskFactSpec, coming) && !given(fact, DiskFactSpec, retired) &&
-         !given(fact, DiskFactSpec, flushing) && !given(fact, DiskFactSpec, beneath) && !given(fact, DiskFactSpec, beneathFormat);
+         !given(fact, DiskFactSpec, flushing) && !given(fact, DiskFactSpec, pulledInto) && !given(fact, DiskFactSpec, beneath) && !given(fact, DiskFactSpec, beneathFormat);
 }
 
 gboolean disk_facts_set(FactsSpec *facts, gconstpointer data) {

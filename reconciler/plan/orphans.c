@@ -143,11 +143,15 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   g_autoptr(GPtrArray) before = g_ptr_array_new();
   gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
   Action *last = plan_helper_end(builder, orphan->object, orphan->domain, before);
+  if (orphan->domain->active) {
+    Action *shutdown = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, last != NULL ? last->id : NULL,
+                                    g_strdup("shut down, waiting up to 90 s, then power off"), "timeout", "90000", "retryInterval", "10000",
+                                    "force", "true", NULL);
+    g_ptr_array_add(before, shutdown);
+    last = shutdown;
+  }
   if (!all && plan_flattened(builder, orphan->object, orphan->domain, before)) /* only our record, which goes, tells what they need */
     last = before->pdata[before->len - 1];
-  if (orphan->domain->active)
-    last = build_action(builder, orphan->object, ACTION_DOMAIN_SHUTDOWN, last != NULL ? last->id : NULL, g_strdup("shut down, waiting up to 90 s, then power off"),
-                        "timeout", "90000", "retryInterval", "10000", "force", "true", NULL);
   const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
   last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
   if (orphan->domain->has_managed_save)

@@ -41,8 +41,14 @@ char *plan_shutdown(const VmSpec *vm, Action *action) {
 }
 
 static Action *shut_down(Power *power) {
+  g_autoptr(GPtrArray) later = plan_settle_off(power->domain, power->before);
   Action *action = act(power, ACTION_DOMAIN_SHUTDOWN, NULL, NULL, NULL);
   action->description = plan_shutdown(power->vm, action);
+  for (guint i = 0; i < later->len; i++) {
+    build_wait(later->pdata[i], action->id);
+    build_last(power->builder, later->pdata[i]);
+    g_ptr_array_add(power->before, later->pdata[i]);
+  }
   return action;
 }
 

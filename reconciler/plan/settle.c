@@ -76,16 +76,48 @@ static const GPtrArray *facts_of(const ActualDomain *found) {
 
 static char *put_away(const DiskFactSpec *fact) { return g_strdup_printf("put away what an interrupted run left of disk %s", fact->target); }
 
+static gboolean is_off(const ActualDomain *found, const GPtrArray *actions) {
+  gboolean off = !found->active;
+  for (guint i = 0; i < actions->len && !off; i++)
+    off = ((const Action *)actions->pdata[i])->kind == ACTION_DOMAIN_SHUTDOWN;
+  return off && !found->has_managed_save;
+}
+
 gboolean plan_flattened(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   const GPtrArray *facts = facts_of(found);
   const Stage stage = {.builder = builder, .object = object, .found = found, .actions = actions};
   guint before = actions->len;
-  for (guint i = 0; facts != NULL && !found->active && !found->has_managed_save && i < facts->len; i++) {
+  for (guint i = 0; facts != NULL && is_off(found, actions) && i < facts->len; i++) {
     const DiskFactSpec *fact = facts->pdata[i];
-    if (given(fact, DiskFactSpec, flushing) && actual_disk(found->disks, fact->target) != NULL)
+    const ActualDisk *disk = actual_disk(found->disks, fact->target);
+    if (disk != NULL && given(fact, DiskFactSpec, flushing) && !disk_facts_elsewhere(fact, disk))
       add(&stage, fact->target, put_away(fact));
   }
   return actions->len > before;
+}
+
+/* The one that comes after the machine is off: a disk that another QEMU has can't be seen to before, and needn't be. */
+static gboolean flushes(const ActualDomain *found, const Action *action) {
+  const char *target = action->kind == ACTION_DISK_SETTLE ? target_of(action) : NULL;
+  const DiskFactSpec *fact = target != NULL && found->owner != NULL ? disk_facts(&found->owner->facts, target) : NULL;
+  return fact != NULL && given(fact, DiskFactSpec, flushing);
+}
+
+GPtrArray *plan_settle_off(const ActualDomain *found, GPtrArray *actions) {
+  guint first = 0;
+  while (first < actions->len && !flushes(found, actions->pdata[first]))
+    first++;
+  GPtrArray *later = g_ptr_array_new(); /* each waits for those before it */
+  for (guint i = first; i < actions->len; i++)
+    g_ptr_array_add(later, actions->pdata[i]);
+  g_ptr_array_set_size(actions, (gint)first);
+  return later;
+}
+
+static char *elsewhere(const ActualDisk *disk, const DiskFactSpec *fact) {
+  return g_strdup_printf("disk %s was %s when it was flattened, and is %s now. The former may not hold all that was copied into it: it is seen to when it "
+                         "is the disk again; what lay beneath it (%s) is kept until then", fact->target, fact->pulledInto, disk->path,
+                         fact->beneath != NULL ? fact->beneath : "unknown");
 }
 
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
@@ -94,8 +126,13 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
   for (guint i = 0; facts != NULL && i < facts->len; i++) {
     const DiskFactSpec *fact = facts->pdata[i];
     gboolean begun = given(fact, DiskFactSpec, leaving) || given(fact, DiskFactSpec, coming) || given(fact, DiskFactSpec, flushing);
-    if (actual_disk(found->disks, fact->target) == NULL)
+    const ActualDisk *disk = actual_disk(found->disks, fact->target);
+    if (disk == NULL)
       continue;
+    if (disk_facts_elsewhere(fact, disk)) {
+      build_note(object, elsewhere(disk, fact));
+      continue;
+    }
     if (!found->active && given(fact, DiskFactSpec, flushing)) { /* hibernated: its QEMU has written all that it had */
       build_note(object, g_strdup_printf("disk %s was flattened, and what an interrupted run left of that stays until the machine runs", fact->target));
       continue;

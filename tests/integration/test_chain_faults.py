@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 
 from chain_case import lab, libvirt
@@ -65,21 +66,83 @@ class Some(chain_faults.TestCase):
         self.assertTrue(self.hv.domain("web").isActive())
 
     def test_pulled_and_started_by_somebody(self):
-        """Another QEMU knows of nothing: it isn't taken for the one that pulled."""
+        """Another QEMU knows of nothing: it isn't taken for the one that pulled. Nor does a layer, taken by our file or by hand,
+        say that the disk is whole. Where the machine is to be stopped, that is done first."""
         files = self.half_flattened()
+        half = self.defined()
         self.hv.domain("web").create()
+        wanted = self.scenario.documents(self.hv, 0)
+        self.hv.write("all.yaml", self.hv.pool(), counting.machine(self.hv, "web", [chain_faults.DISK], snapshots=[{"name": "declared"}]))
         self.assertIn("shut it down", str(self.refused()))
-        self.assertEqual(self.files(), files)
+        self.assertEqual((self.files(), self.hv.domain("web").listAllSnapshots()), (files, []))
+        self.layer("hand", metadata=False)
+        self.hv.write("all.yaml", *wanted)
+        files = self.files()
+        self.assertIn("shut the machine down", str(self.refused()))
         self.hv.domain("web").destroy()
-        self.converge("a start before the flush")
+        refusal = str(self.refused())
+        self.assertEqual(self.files(), files)
+        rebase = re.search(r"qemu-img rebase -u -b (\S+) -F (\S+) (\S+?)'", refusal)
+        self.assertEqual(rebase[3], half)
+        subprocess.run(["qemu-img", "rebase", "-u", "-b", rebase[1], "-F", rebase[2], rebase[3]], check=True)
+        self.converge("a layer on half a disk")
+
+    def test_pulled_and_to_be_stopped(self):
+        """A machine that somebody started on half a disk is stopped where that is declared; then the disk is seen to."""
+        self.half_flattened()
+        self.hv.domain("web").create()
+        self.hv.write("all.yaml", self.hv.pool(), counting.machine(self.hv, "web", [chain_faults.DISK], powerState="stopped"))
+        self.assertEqual(self.apply().status, 0)
+        self.assertEqual((self.hv.domain("web").isActive(), self.files()), (0, self.names()))
+        self.assert_whole(self.defined())
+
+    def test_pulled_and_replaced(self):
+        """What lacks in one file isn't pulled into another that a person made the disk. Without what lay beneath, it isn't guessed."""
+        files = self.half_flattened()
+        half, domain, other = self.defined(), self.hv.domain("web"), self.hv.path("pools/lab/restored.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", other, "8M"], check=True)
+        self.hv.give(other)
+        self.hv.conn.storagePoolLookupByName("lab").refresh()
+        xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        self.hv.conn.defineXML(xml.replace(f"<source file='{half}'", f"<source file='{other}'"))
+        result = self.apply()
+        self.assertEqual((result.status, self.files()), (0, sorted([*files, os.path.basename(other)])), result)
+        self.assertIn(f"was {half} when it was flattened", self.notes(self.hv.plan(self.hv.path("specs"))))
+        self.assertEqual(counting.content(self.hv, "web"), bytes(8 << 20))
+        domain.destroy()
+        self.hv.conn.defineXML(xml)
+        os.unlink(other)
+        beneath = self.record()["disks"][0]["beneath"]
+        os.rename(beneath, beneath + ".away")
+        self.assertIn("is gone: bring it back", str(self.refused()))
+        os.rename(beneath + ".away", beneath)
+        self.converge("another disk for a while")
+
+    def test_flush_noted_and_name_left(self):
+        """A layer of an earlier flush that is still noted as leaving isn't taken for that of the next one."""
+        self.begin(chain_faults.FlattenRunning())
+        self.write(2)
+        process = self.start({"RECONCILE_FAULT_AT": "layers: flush noted"})
+        process.communicate()
+        self.assertEqual(process.returncode, -9)
+        self.layer("hand", metadata=False)
+        self.scenario.content = counting.digest(self.hv, "web")
+        process = self.start({"RECONCILE_FAULT_AT": "layers: flushed"})
+        process.communicate()
+        self.assertEqual(process.returncode, -9, "it isn't flushed")
+        self.converge("a flush that was noted")
 
     def test_pulled_and_given_up(self):
         """The machine goes, its disk stays: whole."""
         self.half_flattened()
+        self.hv.domain("web").create()  # by somebody: it is stopped first
         self.hv.write("all.yaml", self.hv.pool())
         disk = self.defined()
-        result = self.hv.reconcile("--prune", self.hv.path("specs"))
+        result = self.hv.reconcile("--prune", "--allow", "restart", self.hv.path("specs"))
         self.assertEqual((result.status, self.hv.conn.listAllDomains()), (0, []), result)
+        self.assert_whole(disk)
+
+    def assert_whole(self, disk):
         raw = self.hv.path("kept.raw")
         subprocess.run(["qemu-img", "convert", "-O", "raw", disk, raw], check=True)
         self.assertEqual(counting.digest_of(raw), self.scenario.content)
