@@ -1,5 +1,6 @@
 #include "reconciler/act/content_check.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -129,8 +130,15 @@ static gboolean check_formats(const ActualDisk *disk, GError **error) {
   return TRUE;
 }
 
+/* A file that is written to this moment has never the times that libvirt told: what it looks like has to do, until the machine is off. */
+static gboolean looks_ours(virStorageVolPtr volume, const char *path) {
+  struct stat seen;
+  return !connection_is_remote(virStorageVolGetConnect(volume)) && lstat(path, &seen) == 0 && S_ISREG(seen.st_mode) && seen.st_nlink == 1 &&
+         access(path, R_OK) == 0;
+}
+
 /* 0 where the layer is read where it is. */
-static gboolean bytes_to_bring(const ActionContext *context, const char *path, guint64 *ret_bytes, GError **error) {
+static gboolean bytes_to_bring(const ActionContext *context, gboolean running, const char *path, guint64 *ret_bytes, GError **error) {
   g_auto(Aside) aside = { 0 };
   g_autoptr(VirStorageVol) volume = NULL;
   *ret_bytes = 0;
@@ -138,9 +146,9 @@ static gboolean bytes_to_bring(const ActionContext *context, const char *path, g
     return FALSE;
   if (!volume)
     return act_stale(error, "there is no %s any more", path);
-  int fd = open_here(volume);
+  int fd = running ? -1 : open_here(volume);
   if (fd < 0)
-    return size_of(volume, path, ret_bytes, error);
+    return (running && looks_ours(volume, path)) || size_of(volume, path, ret_bytes, error);
   close(fd);
   return TRUE;
 }
@@ -150,7 +158,7 @@ static gboolean check_room_for_all(const DiskLayers *layers, GError **error) {
   guint64 sum = 0;
   for (guint i = 0; i < layers->chain.disk->chain->len; i++) {
     guint64 bytes;
-    if (!bytes_to_bring(layers->context, chain_layer(&layers->chain, i)->path, &bytes, error))
+    if (!bytes_to_bring(layers->context, layers->now->active, chain_layer(&layers->chain, i)->path, &bytes, error))
       return FALSE;
     sum += bytes;
   }

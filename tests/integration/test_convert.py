@@ -339,13 +339,15 @@ class Restarted(ConvertCase):
         self.declare("raw")
         self.hv.apply(self.source())
         self.declare("qcow2")
-        os.link(self.volume("web-vdb.raw"), self.hv.path("second"))
         counting.write(self.hv, "web", "vdb", 1, 7)
         small = self.hv.path("small")
         os.mkdir(small)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
         self.addCleanup(subprocess.run, ["umount", small], check=True)
+        os.link(self.volume("web-vdb.raw"), self.hv.path("second"))
         self.assert_refused("has to be brought to", "--state-dir", small)
+        os.remove(self.hv.path("second"))
+        self.hv.apply("--state-dir", small, self.source())
 
     def test_started_again(self):
         self.declare("qcow2")
