@@ -96,6 +96,25 @@ class PostCopy(LiveCase):
         # What it needs at each interrupt has come by then. An emulated CPU that lacks that holds up all of QEMU.
         status, told = self.begin(f"sleep 2; virsh -c '{self.hv.uri}' domjobabort web --postcopy")
         self.assertEqual(status, 1, told)
+        self.assert_resumed(told)
+
+    def test_target_stands_still(self):
+        """Its QEMU doesn't answer when it breaks off: libvirt's call doesn't end, but the run does."""
+        self.env["RECONCILE_PATIENCE"] = "1"
+        qemu = f"$(cat {self.other.path('run/libvirt/qemu/web.pid')})"
+        try:
+            status, told = self.begin(f"sleep 2; kill -STOP {qemu}; virsh -c '{self.hv.uri}' domjobabort web --postcopy")
+        finally:
+            self.other.run("sh", "-c", f"kill -CONT {qemu}")
+        self.assertEqual(status, 1, told)
+        self.assertIn("it broke off in post-copy, and lab-b doesn't answer", told)
+        deadline = time.monotonic() + 60
+        while [libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY] in self.states()[1]:  # libvirt there hears of it
+            self.assertLess(time.monotonic(), deadline, told)
+            time.sleep(0.1)
+        self.assert_resumed(told)
+
+    def assert_resumed(self, told):
         paused = [[libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED]]
         runs = [[libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED]]  # until it needs the rest
         self.assertEqual(self.states()[0], paused, told)
