@@ -137,12 +137,13 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   Shutdown shutdown = { .context = context, .action = action, .domain = domain };
   if (!domain || !read_arguments(&shutdown, error))
     return FALSE;
-  gboolean again = act_arg(action, "again") != NULL; /* what can't be done, or be started again, isn't stopped for */
-  if (!bases_check(context, action, error) || (again && !replace_check_after(context, action, error)))
+  if (!bases_check(context, action, error)) /* it is to be started again */
     return FALSE;
   shutdown.id = virDomainGetID(domain);
   if (shutdown.id == (unsigned int)-1)
     return TRUE;
+  if (act_arg(action, "again") && !replace_check_after(context, action, error)) /* nor stopped for what can't be done */
+    return FALSE;
   if (!act_note_restart(domain, action, TRUE, error))
     return FALSE;
   if (stop(&shutdown, error)) {
