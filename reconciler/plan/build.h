@@ -96,6 +96,9 @@ void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *f
 /* A disk of a machine that is off, whose file may not hold all that it says (reconciler/act/layer_pulled.h), is made whole before
  * anything else looks at it; or of one that `actions` shut down. FALSE: there is none. */
 gboolean plan_flattened(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* A layer on a disk that may lack something would hide that, and nobody is given it as a whole: noted, and looked at again in the
+ * same run, when this plan has seen to the disk. `found` may be NULL. */
+gboolean plan_waits_for_flush(PlanObject *object, const ActualDomain *found, const char *what, const char *name);
 /* Takes such disks' actions, and what comes after them, out of a running machine's: where it is shut down, they come after that. */
 GPtrArray *plan_settle_off(const ActualDomain *found, GPtrArray *actions);
 void plan_retired(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);

@@ -1,7 +1,6 @@
 /* Stand-alone images of disks: each declared export is written once, and noted in the machine's record. */
 #include "state/base_volume.h"
 #include "reconciler/plan/build.h"
-#include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/facts.h"
 #include "reconciler/plan/space.h"
 
@@ -53,24 +52,13 @@ static char *check_scratch(const Stage *stage, const ExportSpec *spec) {
   return build_scratch(stage->builder, 2 * bytes_of(stage, spec->disk), "compressing", ", leave out compress");
 }
 
-/* What may lack something isn't given to anybody as a whole. What sees to the disk is in this plan. */
-static gboolean waits_for_flush(const Stage *stage, const ExportSpec *spec) {
-  const DiskFactSpec *fact = stage->found != NULL ? disk_facts_flushing(stage->found) : NULL;
-  if (fact == NULL)
-    return FALSE;
-  stage->object->follows = TRUE;
-  build_note(stage->object, g_strdup_printf("export %s waits: disk %s was flattened by an interrupted run, and it isn't certain yet that it holds all",
-                                            spec->name, fact->target));
-  return TRUE;
-}
-
 static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   const char *format = Format_words.words[given(spec, ExportSpec, format) ? spec->format : Format_qcow2];
   g_autofree char *volume = g_strdup_printf("%s.%s", spec->name, format), *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
   gboolean begun = locate_volume(stage->builder->input, spec->to, marker) != NULL;
   if (is_written(stage, spec->name) && !begun)
     return NULL;
-  if (waits_for_flush(stage, spec))
+  if (plan_waits_for_flush(stage->object, stage->found, "export", spec->name))
     return NULL;
   char *trouble = plan_pool_trouble(stage->builder, spec->to);
   if (trouble == NULL && !begun && locate_volume(stage->builder->input, spec->to, volume) != NULL)

@@ -114,6 +114,16 @@ GPtrArray *plan_settle_off(const ActualDomain *found, GPtrArray *actions) {
   return later;
 }
 
+gboolean plan_waits_for_flush(PlanObject *object, const ActualDomain *found, const char *what, const char *name) {
+  const DiskFactSpec *fact = found != NULL ? disk_facts_flushing(found) : NULL;
+  if (fact == NULL)
+    return FALSE;
+  object->follows |= found->active; /* nothing is done about a hibernated one */
+  build_note(object, g_strdup_printf("%s %s waits: disk %s was flattened by an interrupted run, and it isn't certain yet that it holds all", what, name,
+                                     fact->target));
+  return TRUE;
+}
+
 static char *elsewhere(const ActualDisk *disk, const DiskFactSpec *fact) {
   return g_strdup_printf("disk %s was %s when it was flattened, and is %s now. The former may not hold all that was copied into it: it is seen to when it "
                          "is the disk again; what lay beneath it (%s) is kept until then", fact->target, fact->pulledInto, disk->path,

@@ -1,7 +1,6 @@
 /* Snapshots: taken when they are declared first, before anything else changes, or by the clock; taken
  * over where a person made one of the name. */
 #include "reconciler/plan/build.h"
-#include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/snapshot_policy.h"
 #include "reconciler/plan/snapshot_rules.h"
 #include "reconciler/plan/space.h"
@@ -68,17 +67,6 @@ static Action *take(const Stage *stage, const SnapshotSpec *wanted, SnapshotOrig
   return action;
 }
 
-/* A layer on a disk that may lack something would hide that. What sees to the disk is in this plan. */
-static gboolean waits_for_flush(const Stage *stage, const char *name) {
-  const DiskFactSpec *fact = stage->found != NULL ? disk_facts_flushing(stage->found) : NULL;
-  if (fact == NULL)
-    return FALSE;
-  stage->object->follows = TRUE;
-  build_note(stage->object, g_strdup_printf("snapshot %s waits: disk %s was flattened by an interrupted run, and it isn't certain yet that it holds all",
-                                            name, fact->target));
-  return TRUE;
-}
-
 /* One that the file declares. */
 static char *plan_declared(const Stage *stage, const SnapshotSpec *wanted, Action **ret_action) {
   const ActualSnapshot *there = stage->found != NULL ? actual_snapshot(stage->found, wanted->name) : NULL;
@@ -97,7 +85,7 @@ static char *plan_declared(const Stage *stage, const SnapshotSpec *wanted, Actio
                                               "declare another one, or leave it out", wanted->name));
     return NULL;
   }
-  if (waits_for_flush(stage, wanted->name))
+  if (plan_waits_for_flush(stage->object, stage->found, "snapshot", wanted->name))
     return NULL;
   stage->object->follows |= begun; /* its layers are seen once its completion has refreshed their pools */
   *ret_action = take(stage, wanted, fact != NULL ? (SnapshotOrigin)fact->origin : SnapshotOrigin_declared, begun, &error);
@@ -131,7 +119,7 @@ Action *plan_snapshots_due(PlanBuilder *builder, PlanObject *object, const Actua
   set_given(&wanted, SnapshotSpec, name);
   if (given(policy, SnapshotPolicySpec, quiesce))
     set_given(&wanted, SnapshotSpec, quiesce);
-  if (waits_for_flush(&stage, name))
+  if (plan_waits_for_flush(object, found, "snapshot", name))
     return NULL;
   Action *action = take(&stage, &wanted, SnapshotOrigin_policy, FALSE, &error);
   if (action == NULL)
