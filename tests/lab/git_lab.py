@@ -286,9 +286,9 @@ class Threading(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class HttpServer:
     """Repositories below `root`, over http, or over https with a certificate of a private CA (self.ca)."""
 
-    def __init__(self, root, tls=None, token=None, user="git", name="localhost"):
+    def __init__(self, root, tls=None, token=None, user="git", name="localhost", port=0):
         self.root, self.token, self.user, self.redirect, self.requests = root, token, user, None, []
-        self.server = Threading(("127.0.0.1", 0), HttpHandler)
+        self.server = Threading(("127.0.0.1", port), HttpHandler)
         self.server.owner = self
         self.port = self.server.server_address[1]
         self.scheme = "https" if tls else "http"

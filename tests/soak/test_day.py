@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A day in the life of the service, in minutes: commits good and bad, people at work on the host, libvirtd
-restarted and killed, the git repository out of reach, a full state directory, the service itself killed.
+restarted and killed, the git server (http) out of reach, a full state directory, the service itself killed.
 
 DAY_SECONDS (480) are its 24 hours; SOAK_SEED chooses what happens; it ends early as SOAK_MINUTES say. After each event: the service lives, no
 machine is gone that was declared, and the host comes to be as the last good commit says."""
@@ -29,6 +29,11 @@ class Day(TestCase):
         self.addCleanup(shutil.rmtree, self.hv.path("repository"), True)
         self.hour = 0
         self.declared = {}
+        self.server = self.serve()
+        self.addCleanup(lambda: self.server.stop())
+
+    def serve(self, port=0):
+        return git_lab.HttpServer(os.path.dirname(self.repository.path), port=port)
 
     def machine(self, name):
         run = self.random.random() < 0.4
@@ -94,14 +99,14 @@ class Day(TestCase):
         self.hv.restart_daemon()
 
     def server_is_lost(self):
-        os.rename(self.hv.path("repository"), self.hv.path("away"))
+        self.server.stop()
         try:
             self.service.trigger()
             self.service.wait_state(lambda state: state["sourceError"])
             self.drift()
             self.check_machines()
         finally:
-            os.rename(self.hv.path("away"), self.hv.path("repository"))
+            self.server = self.serve(self.server.port)
 
     def disk_is_full(self):
         if not self.hv.root:
@@ -162,7 +167,7 @@ class Day(TestCase):
         self.assertNotIn("Sanitizer", self.service.log())
 
     def start(self):
-        self.service = Service(self.hv, source={"git": {"url": self.repository.url, "path": "vms"}, "pollInterval": "2s"},
+        self.service = Service(self.hv, source={"git": {"url": self.server.url("/repository/.git"), "path": "vms"}, "pollInterval": "2s"},
                                interval="1s", resync="20s", prune={"enabled": True, "limit": 50}, allow=["restart"], stateDir=self.state)
 
     def test_day(self):
