@@ -79,7 +79,7 @@ guint journal_deletions_since(Journal *journal, const char *host, gint64 since) 
   return number;
 }
 
-/* object: "kvm-1/vm/web". Where a move led isn't known of older records. */
+/* object: "kvm-1/vm/web". A move without target led nobody knows where. */
 static void note_place(GHashTable *places, const char *object, const char *kind, const char *target) {
   const char *within = strstr(object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
   if (!machine)
@@ -93,10 +93,11 @@ static void note_place(GHashTable *places, const char *object, const char *kind,
     g_hash_table_remove(places, machine);
 }
 
-/* What was begun to be made may be there. */
+/* What was begun to be made may be there; where a move led that was interrupted, nobody knows. */
 #define PLACED                                                                                                                         \
-  "SELECT object, kind, target FROM action WHERE (kind = 'domain-define' AND (result IS NULL OR result IN ('done', 'failed')))"        \
-  " OR (kind IN ('domain-migrate', 'domain-arrive', 'domain-undefine') AND result = 'done') ORDER BY rowid"
+  "SELECT object, kind, CASE WHEN result = 'done' THEN target END FROM action"                                                         \
+  " WHERE (kind IN ('domain-define', 'domain-migrate', 'domain-arrive') AND (result IS NULL OR result IN ('done', 'failed')))"         \
+  " OR (kind = 'domain-undefine' AND result = 'done') ORDER BY rowid"
 
 GHashTable *journal_whereabouts(Journal *journal, GError **error) {
   g_autoptr(GHashTable) places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

@@ -159,13 +159,14 @@ static gboolean may_be_started(const VmSpec *vm, const ActualDomain *domain) {
 }
 
 /* Whether a host that can't be asked may have been given the machine anew, while the one that it is on was given up. What a file
- * places by name is there, unless our history says that it was put there last. */
+ * places by name is there, unless our history says that it was put on that host last, and it didn't come from there since. */
 static gboolean may_have_made(const Fleet *fleet, const Placed *placed, const FleetHost *host) {
   const PlacementSpec *placement = placement_for(placed->machine);
   const StringMap *selector = selector_of(placed->machine);
   if (placement == NULL || !given(placement, PlacementSpec, host))
     return selector == NULL || placement_matches(selector, host);
-  return fleet->put != NULL && g_strcmp0(g_hash_table_lookup(fleet->put, placed->machine->metadata.name), host->name) == 0;
+  const FactsSpec *facts = &ours_on(placed->now, placed->machine->metadata.name)->owner->facts;
+  return fleet->put != NULL && g_strcmp0(facts->movedFrom, host->name) != 0 && g_strcmp0(g_hash_table_lookup(fleet->put, placed->machine->metadata.name), host->name) == 0;
 }
 
 /* A copy that doesn't run isn't started while such a host can't be asked: a newer one may run there. */
