@@ -4,6 +4,7 @@
  * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
  * is an error. */
 #include "reconciler/act/base.h"
+#include "reconciler/act/layer_pulled.h"
 #include "reconciler/act/replace_disk.h"
 #include "state/fault.h"
 
@@ -143,6 +144,8 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   if (shutdown.id == (unsigned int)-1)
     return TRUE;
   if (act_arg(action, "again") && !replace_check_after(context, action, error)) /* nor stopped for what can't be done */
+    return FALSE;
+  if (!pull_check_stop(context, domain, act_arg(action, "again") != NULL, error))
     return FALSE;
   if (!act_note_restart(domain, action, TRUE, error))
     return FALSE;

@@ -154,6 +154,30 @@ static gboolean check_pullable(const DiskLayers *layers, const DiskFactSpec *fac
                     NAME_AGAIN, disk->target, name, fact->beneath, disk->path, file->capacity);
 }
 
+static gboolean check_stop(const ActionContext *context, const DiskFactSpec *fact, GError **error) {
+  g_auto(DiskLayers) layers = { 0 };
+  gboolean unflushed = FALSE, same = FALSE;
+  if (!disk_layers_read(context, fact->target, &layers, error))
+    return FALSE;
+  if (disk_facts_elsewhere(fact, layers.chain.disk))
+    return TRUE;
+  if (!pull_look(&layers, &unflushed, error) || !is_same_qemu(&layers, &same, error))
+    return FALSE;
+  return unflushed ? same || check_pullable(&layers, fact, error) : pull_forget(&layers, error);
+}
+
+gboolean pull_check_stop(const ActionContext *context, virDomainPtr domain, gboolean again, GError **error) {
+  g_autoptr(Ownership) record = act_record(domain, error);
+  if (!record)
+    return FALSE;
+  for (guint i = 0; given(&record->facts, FactsSpec, disks) && i < record->facts.disks->len; i++) {
+    const DiskFactSpec *fact = record->facts.disks->pdata[i];
+    if (given(fact, DiskFactSpec, flushing) && !check_stop(context, fact, again ? error : NULL) && again)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean pull_again(const DiskLayers *layers, const Action *action, GError **error) {
   const ActualDisk *disk = layers->chain.disk;
   const DiskFactSpec *fact = disk_facts(layers->facts, disk->target);

@@ -43,7 +43,7 @@ int local_file_new(const char *directory, guint64 bytes, GError **error) {
 
 /* As text; NULL: nothing. Free it. */
 static char *words_of(GBytes *said) {
-  g_autofree char *text = said ? g_utf8_make_valid(g_bytes_get_data(said, NULL), (gssize)g_bytes_get_size(said)) : NULL;
+  g_autofree char *text = said && g_bytes_get_size(said) > 0 ? g_utf8_make_valid(g_bytes_get_data(said, NULL), (gssize)g_bytes_get_size(said)) : NULL;
   return text && *g_strstrip(text) ? g_steal_pointer(&text) : NULL;
 }
 

@@ -96,6 +96,19 @@ class Some(chain_faults.TestCase):
         self.assertEqual((self.hv.domain("web").isActive(), self.files()), (0, self.names()))
         self.assert_whole(self.defined())
 
+    def test_pulled_and_covered_and_to_be_stopped(self):
+        """The stop takes away who knew that a layer, put on by the QEMU that pulled, has flushed the disk."""
+        self.begin(chain_faults.FlattenRunning())
+        self.pulled(2)
+        self.layer("hand", metadata=False)
+        wanted = self.scenario.documents(self.hv, 0)
+        self.hv.write("all.yaml", self.hv.pool(), counting.machine(self.hv, "web", [chain_faults.DISK], powerState="stopped"))
+        self.assertEqual(self.apply().status, 0)
+        self.assertEqual(self.hv.domain("web").isActive(), 0)
+        self.hv.write("all.yaml", *wanted)
+        self.assertEqual(self.apply().status, 0)
+        self.assertEqual(counting.digest(self.hv, "web"), self.scenario.content)
+
     def test_pulled_and_replaced(self):
         """What lacks in one file isn't pulled into another that a person made the disk. Without what lay beneath, it isn't guessed."""
         files = self.half_flattened()
