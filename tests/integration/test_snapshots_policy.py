@@ -2,6 +2,7 @@
 """Snapshots by the clock, which is injected; and without space."""
 
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -41,6 +42,21 @@ class ByTheClock(SnapshotCase):
         self.apply()
         self.assertEqual((self.snapshots(), self.files()), ([], ["web-vda.qcow2"]))
         self.assertEqual(self.guest.do("sum", "vda"), now)
+
+
+    def test_taken_and_removed_while_off(self):
+        self.apply(powerState="stopped")
+        subprocess.run(["qemu-io", "-c", "write -q -P 7 0 64k", self.path("web-vda.qcow2")], check=True)
+        content, start = self.content("web-vda.qcow2"), 1768000000
+        for hours, expected in ((0, ["hourly-20260109T230640Z"]), (1, ["hourly-20260109T230640Z", "hourly-20260110T000640Z"]),
+                                (2, ["hourly-20260110T000640Z", "hourly-20260110T010640Z"])):
+            self.assertEqual(self.at(start + hours * 3600), expected)
+            top = self.sources()["vda"]
+            self.assertEqual((top, self.content(top)), (f"web-vda.{expected[-1]}.qcow2", content))
+        self.assertEqual({fact["consistency"] for fact in self.facts().values()}, {"stopped"})
+        self.options.pop("snapshotPolicy")
+        self.apply()
+        self.assertEqual((self.snapshots(), self.files(), self.content("web-vda.qcow2")), ([], ["web-vda.qcow2"], content))
 
 
 class NoSpace(SnapshotCase):
