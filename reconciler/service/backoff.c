@@ -127,6 +127,8 @@ static void count(gpointer data, const char *id, gint64 until, guint failures, c
   ++*(guint *)data;
 }
 
+guint64 wait_spread(guint64 milliseconds) { return (guint64)((double)milliseconds * g_random_double_range(0.9, 1.1)); }
+
 guint backoff_waiting(const Backoff *backoff, gint64 now) {
   guint number = 0;
   backoff_each(backoff, now, count, &number);

@@ -1,6 +1,6 @@
 /* Patience, object by object: who fails is tried again later and later, and who is acted on again and
  * again (a machine that stops as soon as it is started, a value that somebody keeps changing back)
- * is acted on less and less often. Pure: times are microseconds of one clock, and given. */
+ * is acted on less and less often. Pure, but for wait_spread: times are microseconds of one clock, and given. */
 #pragma once
 #include <glib.h>
 
@@ -12,6 +12,9 @@ typedef struct {
 extern const BackoffTimes backoff_times_default; /* 5 s, 10 min, 10 min, 3 */
 
 typedef struct Backoff Backoff;
+/* A tenth more or less, so that many hosts don't ask their server at the same moment. */
+guint64 wait_spread(guint64 milliseconds);
+
 Backoff *backoff_new(const BackoffTimes *times, guint32 seed /* of the jitter, ±20 % */);
 void backoff_free(Backoff *backoff);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backoff, backoff_free)

@@ -69,12 +69,11 @@ static void again_in(Service *service, guint64 milliseconds) {
   service->poll_timer = g_timeout_add((guint)milliseconds, read_soon, service);
 }
 
-/* Spread by a tenth, so that many hosts don't ask one server at the same moment; after errors later and
- * later. */
+/* After errors later and later. */
 static void schedule_poll(Service *service) {
   gint64 now = g_get_monotonic_time(), until = backoff_until(service->patience, PATIENCE_SOURCE, now, NULL);
   guint64 interval = service->config->spec.source.pollInterval;
-  guint64 wait = until ? (guint64)(until - now) / 1000 + 1 : (guint64)((double)interval * g_random_double_range(0.9, 1.1));
+  guint64 wait = until ? (guint64)(until - now) / 1000 + 1 : wait_spread(interval);
   again_in(service, wait);
 }
 

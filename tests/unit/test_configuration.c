@@ -180,6 +180,17 @@ static void waits_longer_after_each_failure(void **state) {
   assert_int_equal(backoff_waiting(backoff, now), 0);
 }
 
+static void hosts_ask_at_different_moments(void **state) {
+  (void)state;
+  g_autoptr(GHashTable) moments = g_hash_table_new(g_direct_hash, g_direct_equal);
+  for (guint i = 0; i < 100; i++) {
+    guint64 wait = wait_spread(60000);
+    assert_between(wait, 54000, 66000);
+    g_hash_table_add(moments, GSIZE_TO_POINTER(wait));
+  }
+  assert_true(g_hash_table_size(moments) > 50);
+}
+
 static void acts_on_one_object_again_and_again_less_often(void **state) {
   (void)state;
   g_autoptr(Backoff) backoff = backoff_new(&times, 1);
@@ -207,6 +218,7 @@ int main(void) {
       cmocka_unit_test(takes_defaults), cmocka_unit_test(says_what_is_wrong), cmocka_unit_test(reads_addresses),
       cmocka_unit_test(windows_open_and_close), cmocka_unit_test(windows_follow_the_zone),
       cmocka_unit_test(a_window_without_days_never_opens), cmocka_unit_test(waits_longer_after_each_failure),
+      cmocka_unit_test(hosts_ask_at_different_moments),
       cmocka_unit_test(acts_on_one_object_again_and_again_less_often),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
