@@ -110,6 +110,8 @@ static gboolean preflight_object(Preflight *preflight, const PlanObject *object,
     g_autofree char *now = NULL;
     g_autofree char *xml = definition(&context, is_new, &now, &trouble);
     verdict = xml != NULL ? judge(handle, xml) : g_strdup(trouble->message);
+    if (verdict != NULL && virConnectIsAlive(handle) != 1)
+      return act_fail(error, "the connection to %s was lost while its definitions were judged: %s", connection_uri(context.connection), verdict);
     if (verdict != NULL && was_so_before(preflight, handle, object, now, verdict))
       g_clear_pointer(&verdict, g_free);
     if (shape != NULL)

@@ -226,7 +226,7 @@ class Silence(FleetCase):
     def test_one_that_is_lost_after_the_look(self):
         """Its lock can't be taken then, or nobody judges what is planned there."""
         for place, title, reason in (("fleet: to be locked", "new", "Connection refused"),
-                                     ("fleet: looked at under the lock", "newer", "and with it the lock on that host")):
+                                     ("fleet: looked at under the lock", "newer", "was lost")):
             with self.subTest(place):
                 old, new = self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2")
                 self.write(old, new)
