@@ -128,8 +128,10 @@ static gpointer take(gpointer data) {
       return NULL;
     g_usleep(PAUSE / 2 * 1000);
   }
-  if (connect)
+  if (connect && lock->failure)
     g_propagate_error(&lock->error, g_steal_pointer(&lock->failure));
+  else if (connect)
+    act_fail(&lock->error, "cannot take the lock on %s: the console of domain %s there can't be had", lock->host->name, HOST_LOCK_NAME);
   return NULL;
 }
 

@@ -41,9 +41,11 @@ gboolean pipeline_check_plan(Pipeline *pipeline) {
   if (!check_room(pipeline))
     return FALSE;
   GError *error = NULL;
-  for (guint i = 0; i < pipeline->fleet->hosts->len; i++)
-    if (!pipeline_judge(pipeline, pipeline->fleet->hosts->pdata[i], pipeline->result->plan, &error))
+  for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
+    const FleetHost *host = pipeline->fleet->hosts->pdata[i];
+    if (host->actual != NULL && !pipeline_judge(pipeline, host, pipeline->result->plan, &error))
       return pipeline_stop(pipeline, 1, error);
+  }
   return TRUE;
 }
 
