@@ -1,43 +1,10 @@
 /* The journal: what is written before and after each act, by one process at a time. */
-#include "tests/unit/check.h"
-#include "state/database.h"
-#include "state/journal.h"
+#include "tests/unit/journals.h"
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int setup(void **state) {
-  *state = g_dir_make_tmp("journal-XXXXXX", NULL);
-  return *state ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  g_autoptr(GDir) dir = g_dir_open(*state, 0, NULL);
-  for (const char *name; dir && (name = g_dir_read_name(dir));) {
-    g_autofree char *path = g_build_filename(*state, name, NULL);
-    g_unlink(path);
-  }
-  g_rmdir(*state);
-  g_free(*state);
-  return 0;
-}
-
-static Journal *open_journal(const char *dir, JournalMode mode) {
-  g_autoptr(GError) error = NULL;
-  Journal *journal = journal_open(dir, mode, NULL, &error);
-  assert_null(error);
-  assert_non_null(journal);
-  return journal;
-}
-
-static gint64 begin(Journal *journal) {
-  gint64 run = 0;
-  assert_true(journal_run_begin(journal, &(JournalBegin){"/srv/vms", NULL, "qemu:///system", "a test"}, &run, NULL));
-  return run;
-}
 
 static void remembers_runs_and_actions(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
@@ -154,215 +121,6 @@ static void a_killed_run_is_interrupted(void **state) {
   assert_int_equal(run->n_actions, 1);
   g_autoptr(Journal) next = open_journal(*state, JOURNAL_WRITE);
   begin(next);
-}
-
-static void damage(const char *dir, gsize at) {
-  g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
-  int fd = open(path, O_WRONLY);
-  static char rubbish[4096];
-  memset(rubbish, 0xa5, sizeof rubbish);
-  assert_int_equal(pwrite(fd, rubbish, sizeof rubbish, (off_t)at), sizeof rubbish);
-  close(fd);
-}
-
-static void check_recovers(const char *dir) {
-  g_autoptr(GError) error = NULL;
-  g_autofree char *warning = NULL;
-  g_autoptr(Journal) journal = journal_open(dir, JOURNAL_WRITE, &warning, &error);
-  assert_null(error);
-  assert_non_null(warning);
-  assert_non_null(strstr(warning, "journal.db.corrupt-2"));
-  begin(journal);
-  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
-  assert_int_equal(runs->len, 1);
-}
-
-static void a_corrupt_file_is_moved_aside(void **state) {
-  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
-  begin(journal);
-  g_clear_pointer(&journal, journal_close);
-  damage(*state, 0);
-  assert_null(journal_open(*state, JOURNAL_DIGESTS, NULL, NULL));
-  check_recovers(*state);
-}
-
-static void a_damaged_page_is_found(void **state) {
-  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
-  begin(journal);
-  g_clear_pointer(&journal, journal_close);
-  damage(*state, 4096);
-  g_autofree char *warning = NULL;
-  journal = journal_open(*state, JOURNAL_WRITE, &warning, NULL);
-  assert_non_null(journal);
-  assert_non_null(warning);
-}
-
-static void remove_file(const char *dir, const char *name) {
-  g_autofree char *path = g_build_filename(dir, name, NULL);
-  g_unlink(path);
-}
-
-static void renew(Journal *journal) {
-  g_autofree char *warning = NULL;
-  assert_true(journal_renew(journal, &warning, NULL));
-  assert_non_null(warning);
-  g_clear_pointer(&warning, g_free);
-  assert_true(journal_renew(journal, &warning, NULL));
-  assert_null(warning);
-}
-
-static void assert_runs(const char *dir, guint number) {
-  g_autoptr(Journal) reader = open_journal(dir, JOURNAL_READ);
-  g_autoptr(GPtrArray) runs = journal_runs(reader, 0, NULL);
-  assert_int_equal(runs->len, number);
-}
-
-static void what_is_removed_while_in_use_is_begun_anew(void **state) {
-  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
-  begin(journal);
-  remove_file(*state, "journal.db");
-  renew(journal);
-  begin(journal);
-  assert_runs(*state, 1);
-  static const char *const files[] = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"};
-  for (guint i = 0; i < G_N_ELEMENTS(files); i++)
-    remove_file(*state, files[i]);
-  renew(journal);
-  begin(journal);
-  assert_runs(*state, 1);
-  assert_null(journal_open(*state, JOURNAL_WRITE, NULL, NULL));
-}
-
-static void another_that_took_the_place_is_left_alone(void **state) {
-  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
-  begin(journal);
-  static const char *const files[] = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"};
-  for (guint i = 0; i < G_N_ELEMENTS(files); i++)
-    remove_file(*state, files[i]);
-  g_autoptr(Journal) other = open_journal(*state, JOURNAL_WRITE);
-  begin(other);
-  g_autoptr(GError) error = NULL;
-  g_autofree char *warning = NULL;
-  assert_false(journal_renew(journal, &warning, &error));
-  assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_LOCKED));
-  gint64 run;
-  assert_false(journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL));
-  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
-  assert_null(runs);
-  begin(other);
-  assert_runs(*state, 2);
-  g_clear_pointer(&other, journal_close);
-  renew(journal);
-  assert_runs(*state, 2);
-}
-
-static Journal *open_damaged(const char *dir) {
-  g_clear_pointer(&(Journal *){open_journal(dir, JOURNAL_WRITE)}, journal_close);
-  Journal *journal = open_journal(dir, JOURNAL_WRITE);
-  g_autoptr(Journal) other = open_journal(dir, JOURNAL_DIGESTS);
-  journal_digest_keep(other, "/srv/a", &(FileIdentity){1, 2, 3, 4}, "00"); /* what is cached isn't valid any more */
-  g_clear_pointer(&other, journal_close);
-  for (gsize page = 1; page < 6; page++)
-    damage(dir, page * 4096);
-  return journal;
-}
-
-static void damage_while_in_use_is_found(void **state) {
-  g_autoptr(Journal) journal = open_damaged(*state);
-  gint64 run;
-  assert_false(journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL));
-  renew(journal);
-  begin(journal);
-  assert_runs(*state, 1);
-}
-
-static void damage_is_found_by_reading(void **state) {
-  g_autoptr(Journal) journal = open_damaged(*state);
-  assert_null(journal_runs(journal, 0, NULL));
-  renew(journal);
-  assert_runs(*state, 0);
-}
-
-/* A table is missing: a dry run opens the file without looking. */
-static void a_statement_that_cannot_be_prepared_is_an_error(void **state) {
-  g_clear_pointer(&(Journal *){open_journal(*state, JOURNAL_WRITE)}, journal_close);
-  g_autofree char *path = g_build_filename(*state, "journal.db", NULL);
-  g_autoptr(GError) error = NULL;
-  Database *database = database_open(path, TRUE, FALSE, &error);
-  assert_non_null(database);
-  assert_false(database_run(database, &error, "DELETE FROM nothing WHERE id = ?", "i", G_GINT64_CONSTANT(1)));
-  assert_non_null(error);
-  database_close(database);
-}
-
-/* By the sqlite3 of the time: the file as version 1 wrote it. */
-static void write_old_file(const char *dir, const char *more) {
-  g_autofree char *path = g_build_filename(dir, "journal.db", NULL);
-  g_autoptr(Database) database = database_open(path, TRUE, TRUE, NULL);
-  assert_non_null(database);
-  assert_true(database_script(database,
-    "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER, pid INTEGER NOT NULL,"
-    " source TEXT NOT NULL, revision TEXT, uri TEXT, exit_status INTEGER, summary TEXT) STRICT;"
-    "CREATE TABLE action (run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, id TEXT NOT NULL, object TEXT NOT NULL,"
-    " kind TEXT NOT NULL, description TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, result TEXT, message TEXT,"
-    " PRIMARY KEY (run, id)) STRICT;"
-    "CREATE TABLE digest (path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-    "INSERT INTO run VALUES (7, 1000000, 2000000, 42, '/srv/vms', 'abc', 'qemu:///system', 0, '1 actions');"
-    "INSERT INTO action VALUES (7, 'a1', 'vm/web', 'domain-start', 'start', 1000000, 2000000, 'done', NULL);", NULL));
-  assert_true(database_script(database, more, NULL));
-}
-
-static void check_old_run(Journal *journal, guint runs_now) {
-  g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
-  assert_non_null(runs);
-  assert_int_equal(runs->len, runs_now);
-  const JournalRun *old = runs->pdata[runs->len - 1];
-  assert_int_equal(old->id, 7);
-  assert_string_equal(old->revision, "abc");
-  assert_int_equal(old->n_actions, 1);
-  assert_null(old->cause);
-}
-
-static void an_older_file_keeps_its_history(void **state) {
-  write_old_file(*state, "PRAGMA user_version = 1;");
-  for (JournalMode mode = JOURNAL_READ; mode <= JOURNAL_DIGESTS; mode++) { /* who doesn't write reads it as it is */
-    g_autoptr(Journal) reader = open_journal(*state, mode);
-    check_old_run(reader, 1);
-    g_autoptr(GPtrArray) none = journal_events(reader, NULL, 0, NULL);
-    assert_int_equal(none->len, 0);
-  }
-  g_autoptr(Journal) before = open_journal(*state, JOURNAL_READ); /* goes on over the change */
-  g_autofree char *warning = NULL;
-  g_autoptr(Journal) journal = journal_open(*state, JOURNAL_WRITE, &warning, NULL);
-  assert_null(warning);
-  assert_true(begin(journal) == 8);
-  check_old_run(journal, 2);
-  check_old_run(before, 2);
-  g_autoptr(GPtrArray) actions = journal_actions(journal, 7, NULL);
-  assert_int_equal(actions->len, 1);
-  g_clear_pointer(&journal, journal_close);
-  journal = open_journal(*state, JOURNAL_WRITE);
-  check_old_run(journal, 2);
-}
-
-static void a_file_without_its_tables_is_moved_aside(void **state) {
-  write_old_file(*state, "PRAGMA user_version = 1; DROP TABLE action;");
-  check_recovers(*state);
-}
-
-static void a_file_without_a_version_is_moved_aside(void **state) {
-  write_old_file(*state, "PRAGMA user_version = -3;");
-  check_recovers(*state);
-}
-
-static void a_newer_file_is_left_alone(void **state) {
-  write_old_file(*state, "PRAGMA user_version = 99;");
-  for (JournalMode mode = JOURNAL_READ; mode <= JOURNAL_WRITE; mode++) {
-    g_autoptr(GError) error = NULL;
-    assert_null(journal_open(*state, mode, NULL, &error));
-    assert_true(g_error_matches(error, JOURNAL_ERROR, JOURNAL_ERROR_NEWER));
-  }
 }
 
 static GPtrArray *some_events(guint count) {
@@ -495,8 +253,6 @@ static void where_it_is_by_default(void **state G_GNUC_UNUSED) {
   assert_string_equal(dir, "/x/state/reconcile");
 }
 
-#define EACH(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(where_it_is_by_default),
@@ -507,17 +263,6 @@ int main(void) {
     EACH(the_directory_is_private),
     EACH(there_is_one_writer),
     EACH(a_killed_run_is_interrupted),
-    EACH(damage_is_found_by_reading),
-    EACH(a_statement_that_cannot_be_prepared_is_an_error),
-    EACH(a_corrupt_file_is_moved_aside),
-    EACH(a_damaged_page_is_found),
-    EACH(what_is_removed_while_in_use_is_begun_anew),
-    EACH(another_that_took_the_place_is_left_alone),
-    EACH(damage_while_in_use_is_found),
-    EACH(an_older_file_keeps_its_history),
-    EACH(a_file_without_its_tables_is_moved_aside),
-    EACH(a_file_without_a_version_is_moved_aside),
-    EACH(a_newer_file_is_left_alone),
     EACH(remembers_events),
     EACH(old_runs_are_dropped),
     EACH(digests_follow_the_file),
