@@ -2,9 +2,13 @@
  * much, is decided here. An alias shares its anchor's node and counts with the
  * anchor's whole size, so a bomb is refused before anything is copied. */
 #include "schema/node.h"
-#include "schema/arena.h"
+
 #include <string.h>
 #include <yaml.h>
+
+#include "schema/arena.h"
+#include "schema/node_keys.h"
+#include "schema/node_tags.h"
 
 const NodeLimits node_limits_default = {.max_bytes = 4 << 20, .max_depth = 64, .max_nodes = 500000};
 
@@ -108,34 +112,6 @@ static Node **take_begun(Parser *parser, guint first, guint step) {
   return nodes;
 }
 
-#define TAG "tag:yaml.org,2002:"
-
-static void refuse_tag(Parser *parser, Place at, const char *tag) {
-  g_autofree char *shown = quoted(tag);
-  diag_error(parser->diagnostics, at, "the tag %s isn't supported: remove it", shown);
-}
-
-/* What the tag makes of the text. */
-static ScalarType resolve_tagged(Parser *parser, Place at, const char *tag, const char *text) {
-  static const struct { const char *tag; ScalarType type; } tags[] = {
-      {TAG "str", SCALAR_STRING}, {"!", SCALAR_STRING}, {TAG "int", SCALAR_INT},
-      {TAG "float", SCALAR_FLOAT}, {TAG "bool", SCALAR_BOOL}, {TAG "null", SCALAR_NULL},
-  };
-  for (guint i = 0; i < G_N_ELEMENTS(tags); i++) {
-    if (strcmp(tags[i].tag, tag) != 0)
-      continue;
-    ScalarType plain = scalar_resolve(text);
-    if (tags[i].type == SCALAR_STRING || tags[i].type == plain || (tags[i].type == SCALAR_FLOAT && plain == SCALAR_INT))
-      return tags[i].type;
-    g_autofree char *shown = quoted(text);
-    diag_error(parser->diagnostics, at, "the tag says %s, but %s is %s", scalar_type_name(tags[i].type), shown,
-               scalar_type_name(plain));
-    return SCALAR_STRING;
-  }
-  refuse_tag(parser, at, tag);
-  return SCALAR_STRING;
-}
-
 static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
   Place at = place_of(parser, event->start_mark);
   const char *value = (const char *)event->data.scalar.value, *tag = (const char *)event->data.scalar.tag;
@@ -147,7 +123,7 @@ static Node *scalar_node(Parser *parser, const yaml_event_t *event) {
   Node *node = node_new(parser, NODE_SCALAR, at);
   node->text = arena_text(parser->tree->arena, value, length);
   if (tag)
-    node->scalar = resolve_tagged(parser, at, tag, node->text);
+    node->scalar = node_tag_scalar(tag, node->text, at, parser->diagnostics);
   else
     node->scalar = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? scalar_resolve(node->text) : SCALAR_STRING;
   return count_nodes(parser, at, 1) ? node : NULL;
@@ -242,51 +218,6 @@ static gboolean read_items(Parser *parser, Node *sequence, guint depth) {
   return TRUE;
 }
 
-#define FEW_KEYS 16 /* up to here looking at all is faster than a hash table */
-
-/* A mapping whose pairs are being read. */
-typedef struct {
-  Node *const *keys; /* each second one is a value */
-  guint n;           /* pairs so far */
-  GHashTable *seen;  /* text → key; NULL: as long as it doesn't pay */
-} Pairs;
-
-static const Node *find_key(Pairs *pairs, const char *text) {
-  if (pairs->n > FEW_KEYS && !pairs->seen) {
-    pairs->seen = g_hash_table_new(g_str_hash, g_str_equal);
-    for (guint i = 0; i < pairs->n; i++)
-      g_hash_table_insert(pairs->seen, pairs->keys[2 * i]->text, pairs->keys[2 * i]);
-  }
-  if (pairs->seen)
-    return g_hash_table_lookup(pairs->seen, text);
-  for (guint i = 0; i < pairs->n; i++)
-    if (strcmp(pairs->keys[2 * i]->text, text) == 0)
-      return pairs->keys[2 * i];
-  return NULL;
-}
-
-/* Whether the key may be kept: a plain word that wasn't there before. */
-static gboolean check_key(Parser *parser, Pairs *pairs, const Node *key, gboolean plain) {
-  if (plain && strcmp(key->text, "<<") == 0) {
-    diag_error(parser->diagnostics, key->at, "merge keys (<<) aren't supported: use a Profile, or repeat the keys");
-    return FALSE;
-  }
-  if (key->scalar == SCALAR_NULL) {
-    diag_error(parser->diagnostics, key->at, "a key can't be empty or null");
-    return FALSE;
-  }
-  const Node *first = find_key(pairs, key->text);
-  if (!first) {
-    if (pairs->seen)
-      g_hash_table_insert(pairs->seen, key->text, (gpointer)key);
-    return TRUE;
-  }
-  g_autofree char *shown = quoted(key->text);
-  diag_error(parser->diagnostics, key->at, "the key %s is given twice", shown);
-  diag_note(parser->diagnostics, first->at, "first given here");
-  return FALSE;
-}
-
 static Node *read_key(Parser *parser, const yaml_event_t *event, guint depth) {
   Node *key = read_node(parser, event, depth);
   if (!key || key->kind == NODE_SCALAR)
@@ -323,9 +254,9 @@ static gboolean read_pairs(Parser *parser, Node *mapping, guint depth) {
       return FALSE;
     if (!key)
       break;
-    Pairs pairs = {.keys = (Node **)parser->begun->pdata + first, .n = (parser->begun->len - first) / 2, .seen = seen};
-    gboolean fine = check_key(parser, &pairs, key, plain);
-    seen = pairs.seen;
+    NodeKeys keys = {.pairs = (Node **)parser->begun->pdata + first, .n = (parser->begun->len - first) / 2, .seen = seen};
+    gboolean fine = node_keys_check(&keys, key, plain, parser->diagnostics);
+    seen = keys.seen;
     if (!fine)
       continue;
     node_holds(mapping, key);
@@ -344,9 +275,10 @@ static Node *read_collection(Parser *parser, const yaml_event_t *event, guint de
   gboolean mapping = event->type == YAML_MAPPING_START_EVENT;
   const char *tag = (const char *)(mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag);
   Place at = place_of(parser, event->start_mark);
-  if (tag && strcmp(tag, "!") != 0 && strcmp(tag, mapping ? TAG "map" : TAG "seq") != 0)
-    refuse_tag(parser, at, tag);
-  Node *node = node_new(parser, mapping ? NODE_MAPPING : NODE_SEQUENCE, at);
+  NodeKind kind = mapping ? NODE_MAPPING : NODE_SEQUENCE;
+  if (tag)
+    node_tag_check(tag, kind, at, parser->diagnostics);
+  Node *node = node_new(parser, kind, at);
   if (!count_nodes(parser, at, 1))
     return NULL;
   gboolean ok = mapping ? read_pairs(parser, node, depth) : read_items(parser, node, depth);
@@ -430,8 +362,10 @@ GPtrArray *node_parse(const char *file, const char *data, gsize length, const No
     return g_steal_pointer(&documents);
   g_autoptr(GPtrArray) begun = g_ptr_array_sized_new(64); /* never without memory: there are pointers into it */
   g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  Parser parser = {.file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors,
-                   .tree = tree_new(length), .begun = begun, .anchors = anchors};
+  Parser parser = {
+      .file = name, .data = data, .end = data + length, .limits = limits, .diagnostics = diagnostics, .errors_before = diagnostics->errors,
+      .tree = tree_new(length), .begun = begun, .anchors = anchors,
+  };
   if (!yaml_parser_initialize(&parser.yaml))
     g_error("out of memory");
   yaml_parser_set_encoding(&parser.yaml, YAML_UTF8_ENCODING);
