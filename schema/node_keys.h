@@ -3,9 +3,9 @@
 #include "schema/node.h"
 
 typedef struct {
-  Node *const *pairs; /* key and value in turn, so far */
-  guint n;             /* of them */
-  GHashTable *seen;    /* text → key; NULL: as long as it doesn't pay */
+  Node *const *pairs; /* the mapping's so far: key and value in turn */
+  guint n;            /* pairs */
+  GHashTable *seen;   /* text → key; NULL: as long as it doesn't pay */
 } NodeKeys;
 /* Whether the key may be kept; else it is diagnosed. `plain`: it stands there without quotes. */
 gboolean node_keys_check(NodeKeys *keys, const Node *key, gboolean plain, Diagnostics *diagnostics);
