@@ -2,10 +2,8 @@
  * on is checked here, and what doesn't fit is an error, never guessed. */
 #include <string.h>
 
-#include "reconciler/plan/json.h"
+#include "reconciler/plan/load_values.h"
 #include "schema/value.h"
-
-G_DEFINE_QUARK(reconcile-plan-error, plan_error)
 
 #define PLAN_MAX_ENTRIES 1000000
 
@@ -24,98 +22,31 @@ typedef struct {
   GHashTable *ids;     /* of the actions read so far */
 } Loader;
 
-static gboolean G_GNUC_PRINTF(2, 3) invalid(GError **error, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  g_propagate_error(error, g_error_new_valist(PLAN_ERROR, PLAN_ERROR_INVALID, format, arguments));
-  va_end(arguments);
-  return FALSE;
-}
-
-/* NULL and null are "not given"; a NULL `ret_text` isn't allowed. */
-static gboolean take_text(const json_t *object, const char *key, gboolean required, char **ret_text, GError **error) {
-  const json_t *value = json_object_get(object, key);
-  if (!value || json_is_null(value))
-    return required ? invalid(error, "%s is missing", key) : TRUE;
-  if (!json_is_string(value))
-    return invalid(error, "%s must be a string", key);
-  *ret_text = g_strdup(json_string_value(value));
-  return TRUE;
-}
-
-static gboolean take_bool(const json_t *object, const char *key, gboolean *ret_value, GError **error) {
-  const json_t *value = json_object_get(object, key);
-  if (!value)
-    return TRUE;
-  if (!json_is_boolean(value))
-    return invalid(error, "%s must be true or false", key);
-  *ret_value = json_is_true(value);
-  return TRUE;
-}
-
-/* As many as a host's limit may be. */
-static gboolean take_limit(const json_t *object, const char *key, guint *ret_limit, GError **error) {
-  const json_t *value = json_object_get(object, key);
-  if (!value)
-    return TRUE;
-  if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 64)
-    return invalid(error, "%s must be a number from 1 to 64", key);
-  *ret_limit = (guint)json_integer_value(value);
-  return TRUE;
-}
-
-static gboolean take_word(const json_t *object, const char *key, const char *const *words, int *ret_index,
-                          GError **error) {
-  g_autofree char *word = NULL;
-  if (!take_text(object, key, TRUE, &word, error))
-    return FALSE;
-  int index = enum_find(words, word);
-  if (index < 0)
-    return invalid(error, "unknown %s \"%s\": the plan is of another version of reconcile, or damaged", key, word);
-  *ret_index = index;
-  return TRUE;
-}
-
-static gboolean take_texts(const json_t *object, const char *key, GPtrArray *texts, GError **error) {
-  const json_t *array = json_object_get(object, key);
-  if (!array)
-    return TRUE;
-  if (!json_is_array(array))
-    return invalid(error, "%s must be a list", key);
-  for (gsize i = 0; i < json_array_size(array); i++) {
-    const json_t *item = json_array_get(array, i);
-    if (!json_is_string(item))
-      return invalid(error, "%s[%zu] must be a string", key, i);
-    g_ptr_array_add(texts, g_strdup(json_string_value(item)));
-  }
-  return TRUE;
-}
-
-static gboolean take_effect(const json_t *object, Effect *ret_effect, GError **error) {
+static gboolean load_effect(const json_t *object, Effect *ret_effect, GError **error) {
   g_autofree char *word = NULL, *via = NULL;
-  if (!take_text(object, "effect", TRUE, &word, error) || !take_text(object, "via", FALSE, &via, error))
+  if (!load_text(object, "effect", TRUE, &word, error) || !load_text(object, "via", FALSE, &via, error))
     return FALSE;
   for (Effect effect = EFFECT_NONE; effect < EFFECT_N; effect++)
     if (g_str_equal(effect_word(effect), word) && (!via || !g_strcmp0(effect_via(effect), via))) {
       *ret_effect = effect;
       return TRUE;
     }
-  return invalid(error, "unknown effect \"%s\"", word);
+  return load_invalid(error, "unknown effect \"%s\"", word);
 }
 
 static gboolean load_field(const json_t *json, FieldChange *change, GError **error) {
-  return (json_is_object(json) || invalid(error, "a field must be an object")) &&
-         take_text(json, "path", TRUE, &change->path, error) && take_text(json, "from", FALSE, &change->from, error) &&
-         take_text(json, "to", FALSE, &change->to, error) && take_effect(json, &change->effect, error) &&
-         take_bool(json, "whole", &change->whole, error) &&
-         take_bool(json, "persistent", &change->persistent, error) && take_bool(json, "live", &change->live, error) &&
-         take_bool(json, "pending", &change->pending, error) && take_text(json, "why", FALSE, &change->why, error);
+  return (json_is_object(json) || load_invalid(error, "a field must be an object")) &&
+         load_text(json, "path", TRUE, &change->path, error) && load_text(json, "from", FALSE, &change->from, error) &&
+         load_text(json, "to", FALSE, &change->to, error) && load_effect(json, &change->effect, error) &&
+         load_flag(json, "whole", &change->whole, error) &&
+         load_flag(json, "persistent", &change->persistent, error) && load_flag(json, "live", &change->live, error) &&
+         load_flag(json, "pending", &change->pending, error) && load_text(json, "why", FALSE, &change->why, error);
 }
 
 static gboolean load_fields(const json_t *json, PlanObject *object, GError **error) {
   const json_t *array = json_object_get(json, "fields");
   if (!json_is_array(array))
-    return invalid(error, "fields must be a list");
+    return load_invalid(error, "fields must be a list");
   for (gsize i = 0; i < json_array_size(array); i++) {
     FieldChange *change = g_new0(FieldChange, 1);
     g_ptr_array_add(object->fields, change);
@@ -147,7 +78,7 @@ static Place parse_place(const char *text) {
 static gpointer load_spec(const FieldTable *table, const json_t *json, const char *key, GError **error) {
   const json_t *value = json_object_get(json, key);
   if (!json_is_object(value)) {
-    invalid(error, "%s must be an object", key);
+    load_invalid(error, "%s must be an object", key);
     return NULL;
   }
   g_autofree char *text = json_dumps(value, JSON_COMPACT);
@@ -164,7 +95,7 @@ static gboolean load_parts(const json_t *json, Object *state, GError **error) {
   spec_copy_into(&MetadataSpec_table, metadata, &state->metadata);
   spec_free(&MetadataSpec_table, metadata);
   if (g_strcmp0(state->metadata.name, name))
-    return invalid(error, "metadata.name isn't the object's name");
+    return load_invalid(error, "metadata.name isn't the object's name");
   gpointer spec = load_spec(kinds[state->kind].spec, json, "spec", error);
   if (!spec)
     return FALSE;
@@ -194,22 +125,22 @@ static gboolean load_kind_and_name(const json_t *json, PlanObject *object, GErro
     names[kind] = kinds[kind].name;
   int kind = 0;
   g_autofree char *name = NULL;
-  if (!take_word(json, "kind", names, &kind, error) || !take_text(json, "name", TRUE, &name, error))
+  if (!load_word(json, "kind", names, &kind, error) || !load_text(json, "name", TRUE, &name, error))
     return FALSE;
   object->kind = (Kind)kind;
   if (object->kind == KIND_PROFILE)
-    return invalid(error, "a Profile isn't planned");
+    return load_invalid(error, "a Profile isn't planned");
   return value_parse(table_find(&MetadataSpec_table, "name"), name, &object->name, error);
 }
 
 /* Of one of the plan's hosts; without where the plan has none, or nothing is done to it: it has no place, or is a host. */
 static gboolean load_host(const Plan *plan, const json_t *json, PlanObject *object, GError **error) {
-  if (!take_text(json, "host", FALSE, &object->host, error))
+  if (!load_text(json, "host", FALSE, &object->host, error))
     return FALSE;
   gboolean known = !object->host && (plan->hosts->len == 0 || object->change == CHANGE_ERROR);
   for (guint i = 0; object->host && i < plan->hosts->len && !known; i++)
     known = g_str_equal(((const PlanHost *)plan->hosts->pdata[i])->name, object->host);
-  return known || invalid(error, "host \"%s\" isn't one of the plan's", object->host ? object->host : "");
+  return known || load_invalid(error, "host \"%s\" isn't one of the plan's", object->host ? object->host : "");
 }
 
 static gboolean load_object(const Plan *plan, const json_t *json, PlanObject *object, GError **error) {
@@ -217,14 +148,15 @@ static gboolean load_object(const Plan *plan, const json_t *json, PlanObject *ob
   object->notes = g_ptr_array_new_with_free_func(g_free);
   int change = 0;
   if (!json_is_object(json))
-    return invalid(error, "an object is expected");
-  if (!load_kind_and_name(json, object, error) || !take_word(json, "change", change_words, &change, error))
+    return load_invalid(error, "an object is expected");
+  if (!load_kind_and_name(json, object, error) || !load_word(json, "change", change_words, &change, error))
     return FALSE;
   object->change = (ChangeKind)change;
-  return load_host(plan, json, object, error) && take_bool(json, "adopt", &object->adopt, error) && take_text(json, "place", FALSE, &object->place, error) &&
-         take_text(json, "error", FALSE, &object->error, error) && load_fields(json, object, error) &&
-         take_texts(json, "notes", object->notes, error) &&
-         take_text(json, "fingerprint", FALSE, &object->fingerprint, error) &&
+  return load_host(plan, json, object, error) && load_flag(json, "adopt", &object->adopt, error) &&
+         load_text(json, "place", FALSE, &object->place, error) &&
+         load_text(json, "error", FALSE, &object->error, error) && load_fields(json, object, error) &&
+         load_texts(json, "notes", object->notes, error) &&
+         load_text(json, "fingerprint", FALSE, &object->fingerprint, error) &&
          load_state(json, "declared", object, &object->declared, error) &&
          load_state(json, "desired", object, &object->desired, error);
 }
@@ -239,7 +171,7 @@ static gboolean load_objects(Loader *loader, const json_t *array, GError **error
     }
     g_autofree char *id = plan_object_id(object);
     if (g_hash_table_contains(loader->objects, id))
-      return invalid(error, "objects[%zu]: %s stands in the plan twice", i, id);
+      return load_invalid(error, "objects[%zu]: %s stands in the plan twice", i, id);
     g_hash_table_insert(loader->objects, g_steal_pointer(&id), object);
   }
   return TRUE;
@@ -250,12 +182,12 @@ static gboolean load_args(const json_t *json, Action *action, GError **error) {
   if (!args)
     return TRUE;
   if (!json_is_object(args))
-    return invalid(error, "args must be an object");
+    return load_invalid(error, "args must be an object");
   const char *key;
   json_t *value;
   json_object_foreach(args, key, value) {
     if (!json_is_string(value))
-      return invalid(error, "args.%s must be a string", key);
+      return load_invalid(error, "args.%s must be a string", key);
     string_map_set(action->args, key, json_string_value(value));
   }
   return TRUE;
@@ -267,7 +199,7 @@ static gboolean check_after(const Loader *loader, const Action *action, GError *
   for (guint i = 0; i < action->after->len; i++) {
     const char *id = action->after->pdata[i];
     if (!g_hash_table_contains(loader->ids, id))
-      return invalid(error, "it waits for \"%s\", which isn't an action before it (unknown, or a cycle)", id);
+      return load_invalid(error, "it waits for \"%s\", which isn't an action before it (unknown, or a cycle)", id);
   }
   return TRUE;
 }
@@ -276,27 +208,27 @@ static gboolean check_after(const Loader *loader, const Action *action, GError *
 static gboolean check_object(const PlanObject *object, const Action *action, GError **error) {
   const char *name = action_words[action->kind];
   if (object->change == CHANGE_ERROR || object->change == CHANGE_ORPHAN)
-    return invalid(error, "\"%s\" is %s, which has no actions", action->object, change_words[object->change]);
+    return load_invalid(error, "\"%s\" is %s, which has no actions", action->object, change_words[object->change]);
   if (!object->fingerprint)
-    return invalid(error, "\"%s\" has no fingerprint: what was planned can't be checked", action->object);
+    return load_invalid(error, "\"%s\" has no fingerprint: what was planned can't be checked", action->object);
   if (object->change != CHANGE_DELETE && (!object->declared || !object->desired))
-    return invalid(error, "\"%s\" has no declared or no desired state", action->object);
+    return load_invalid(error, "\"%s\" has no declared or no desired state", action->object);
   if (object->change != CHANGE_DELETE && g_str_has_suffix(name, "-undefine"))
-    return invalid(error, "%s of \"%s\", which isn't to be deleted", name, action->object);
+    return load_invalid(error, "%s of \"%s\", which isn't to be deleted", name, action->object);
   for (guint i = 0; i < G_N_ELEMENTS(action_kinds); i++)
     if (g_str_has_prefix(name, action_kinds[i].prefix) && object->kind != action_kinds[i].kind)
-      return invalid(error, "%s isn't an action of %s", name, action->object);
+      return load_invalid(error, "%s isn't an action of %s", name, action->object);
   return TRUE;
 }
 
 static gboolean check_action(const Loader *loader, const Action *action, GError **error) {
   const PlanObject *object = g_hash_table_lookup(loader->objects, action->object);
   if (!*action->id || g_hash_table_contains(loader->ids, action->id))
-    return invalid(error, "id \"%s\" is empty or stands in the plan twice", action->id);
+    return load_invalid(error, "id \"%s\" is empty or stands in the plan twice", action->id);
   if (!object)
-    return invalid(error, "its object \"%s\" isn't in the plan", action->object);
+    return load_invalid(error, "its object \"%s\" isn't in the plan", action->object);
   if (action->impact < action_least_impact[action->kind]) /* a plan can't talk an impact down */
-    return invalid(error, "impact %s of %s is at least %s", impact_words[action->impact], action_words[action->kind],
+    return load_invalid(error, "impact %s of %s is at least %s", impact_words[action->impact], action_words[action->kind],
                    impact_words[action_least_impact[action->kind]]);
   return check_object(object, action, error) && check_after(loader, action, error);
 }
@@ -306,12 +238,12 @@ static gboolean load_action(const Loader *loader, const json_t *json, Action *ac
   action->args = string_map_new();
   int kind = 0, impact = 0;
   if (!json_is_object(json))
-    return invalid(error, "an object is expected");
-  if (!take_text(json, "id", TRUE, &action->id, error) || !take_word(json, "kind", action_words, &kind, error) ||
-      !take_text(json, "object", TRUE, &action->object, error) ||
-      !take_word(json, "impact", impact_words, &impact, error) || !take_texts(json, "after", action->after, error) ||
-      !take_text(json, "description", TRUE, &action->description, error) || !load_args(json, action, error) ||
-      !take_bool(json, "permitted", &action->permitted, error))
+    return load_invalid(error, "an object is expected");
+  if (!load_text(json, "id", TRUE, &action->id, error) || !load_word(json, "kind", action_words, &kind, error) ||
+      !load_text(json, "object", TRUE, &action->object, error) ||
+      !load_word(json, "impact", impact_words, &impact, error) || !load_texts(json, "after", action->after, error) ||
+      !load_text(json, "description", TRUE, &action->description, error) || !load_args(json, action, error) ||
+      !load_flag(json, "permitted", &action->permitted, error))
     return FALSE;
   action->kind = (ActionKind)kind;
   action->impact = (Impact)impact;
@@ -334,24 +266,24 @@ static gboolean load_actions(Loader *loader, const json_t *array, GError **error
 static gboolean load_source(const json_t *root, Plan *plan, GError **error) {
   const json_t *source = json_object_get(root, "source");
   if (!json_is_object(source))
-    return invalid(error, "source must be an object");
+    return load_invalid(error, "source must be an object");
   plan->rewritten = json_is_true(json_object_get(source, "rewritten"));
-  return take_text(source, json_object_get(source, "url") ? "url" : "path", FALSE, &plan->source, error) &&
-         take_text(source, "revision", FALSE, &plan->revision, error);
+  return load_text(source, json_object_get(source, "url") ? "url" : "path", FALSE, &plan->source, error) &&
+         load_text(source, "revision", FALSE, &plan->revision, error);
 }
 
 static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
   const json_t *array = json_object_get(root, "hosts");
   if (array && !json_is_array(array))
-    return invalid(error, "hosts must be a list");
+    return load_invalid(error, "hosts must be a list");
   for (gsize i = 0; i < json_array_size(array); i++) {
     PlanHost *host = g_new0(PlanHost, 1);
     g_ptr_array_add(plan->hosts, host);
     const json_t *item = json_array_get(array, i);
     if (!json_is_object(item))
-      return invalid(error, "hosts[%zu] must be an object", i);
-    if (!take_text(item, "name", TRUE, &host->name, error) || !take_text(item, "connection", TRUE, &host->connection, error) ||
-        !take_limit(item, "jobs", &host->jobs, error) || !take_limit(item, "migrations", &host->migrations, error))
+      return load_invalid(error, "hosts[%zu] must be an object", i);
+    if (!load_text(item, "name", TRUE, &host->name, error) || !load_text(item, "connection", TRUE, &host->connection, error) ||
+        !load_limit(item, "jobs", &host->jobs, error) || !load_limit(item, "migrations", &host->migrations, error))
       return FALSE;
     host->unasked = json_is_true(json_object_get(item, "unasked"));
   }
@@ -361,19 +293,19 @@ static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
 static gboolean load_plan(Loader *loader, const json_t *root, GError **error) {
   const json_t *objects = json_object_get(root, "objects"), *actions = json_object_get(root, "actions");
   if (!json_is_array(objects) || !json_is_array(actions))
-    return invalid(error, "objects and actions must be lists");
+    return load_invalid(error, "objects and actions must be lists");
   if (json_array_size(objects) > PLAN_MAX_ENTRIES || json_array_size(actions) > PLAN_MAX_ENTRIES)
-    return invalid(error, "more than %d objects or actions", PLAN_MAX_ENTRIES);
+    return load_invalid(error, "more than %d objects or actions", PLAN_MAX_ENTRIES);
   return load_source(root, loader->plan, error) &&
-         take_text(root, "connection", FALSE, &loader->plan->connection, error) &&
-         take_text(root, "refused", FALSE, &loader->plan->refused, error) &&
+         load_text(root, "connection", FALSE, &loader->plan->connection, error) &&
+         load_text(root, "refused", FALSE, &loader->plan->refused, error) &&
          load_hosts(root, loader->plan, error) && load_objects(loader, objects, error) && load_actions(loader, actions, error);
 }
 
 static gboolean check_version(const json_t *root, GError **error) {
   const json_t *version = json_object_get(root, "formatVersion");
   if (!json_is_integer(version))
-    return invalid(error, "this isn't a plan: it has no formatVersion");
+    return load_invalid(error, "this isn't a plan: it has no formatVersion");
   if (json_integer_value(version) == 1)
     return TRUE;
   g_set_error(error, PLAN_ERROR, PLAN_ERROR_VERSION,
@@ -392,7 +324,7 @@ Plan *plan_from_json(const char *text, const char *what, GError **error) {
   g_autoptr(Plan) plan = plan_new();
   g_autoptr(GHashTable) objects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(GHashTable) ids = g_hash_table_new(g_str_hash, g_str_equal);
-  Loader loader = {plan, objects, ids};
+  Loader loader = {.plan = plan, .objects = objects, .ids = ids};
   if (!check_version(root, error) || !load_plan(&loader, root, error)) {
     g_prefix_error(error, "%s: ", what);
     return NULL;
