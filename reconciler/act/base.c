@@ -24,7 +24,7 @@ static gboolean identify(virStorageVolPtr volume, FileIdentity *ret_identity, GE
 }
 
 static char *key_of(virStorageVolPtr volume) {
-  g_autofree char *uri = virConnectGetURI(virStorageVolGetConnect(volume));
+  g_autofree char *uri = connection_handle_uri(virStorageVolGetConnect(volume));
   return g_strconcat(uri ? uri : "", " ", virStorageVolGetKey(volume), NULL);
 }
 
@@ -90,7 +90,7 @@ gboolean bases_check(const ActionContext *context, const Action *action, GError 
 }
 
 void base_protect(virStorageVolPtr volume, guint64 bytes) {
-  g_autofree char *uri = virConnectGetURI(virStorageVolGetConnect(volume));
+  g_autofree char *uri = connection_handle_uri(virStorageVolGetConnect(volume));
   g_autofree char *path = virStorageVolGetPath(volume);
   struct stat status;
   if (!uri || !strstr(uri, ":///") || !path || lstat(path, &status) < 0)

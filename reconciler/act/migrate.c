@@ -2,14 +2,22 @@
  * After a failure the machine is where it was, and what was made for it on the target is gone. */
 #include "reconciler/act/migrate.h"
 
+#include <libvirt/virterror.h>
+
 #include "reconciler/act/long_call.h"
 #include "schema/value.h"
 #include "state/fault.h"
+#include "state/libvirt/ssh_uri.h"
 
 static gboolean run(virDomainPtr domain, gpointer data, GError **error) {
-  const Migration *migration = data;
-  return virDomainMigrateToURI3(domain, migration->peer, migration->params, (unsigned int)migration->n_params, migration->flags) == 0 ||
-         libvirt_fail(error, "cannot migrate it");
+  Migration *migration = data;
+  if (virDomainMigrateToURI3(domain, migration->peer, migration->params, (unsigned int)migration->n_params, migration->flags) == 0)
+    return TRUE;
+  const virError *last = virGetLastError();
+  gboolean connecting = last && last->domain == VIR_FROM_RPC;
+  libvirt_fail(error, "cannot migrate it");
+  migration->unreached = connecting && virConnectIsAlive(virDomainGetConnect(domain)) == 1;
+  return FALSE;
 }
 
 /* The target tells how long the pause at the end was; of post-copy it can't. */
@@ -48,6 +56,15 @@ static gboolean did_not_converge(const Migration *migration, GError **error) {
                          "postCopy (spec.migration) help", dirty, rate, job->iteration);
 }
 
+/* What works from here needn't work from one host to the other. */
+static void fail_between_daemons(const ActionContext *context, const Action *action, const GError *failure, GError **error) {
+  const char *here = context->object->host, *to = act_arg(action, "to");
+  g_autofree char *user = g_strdup_printf("the user of libvirt's daemon on %s, mostly root", here);
+  g_autofree char *message = ssh_uri_explain(act_arg(action, "peer"), user, failure->message);
+  g_set_error(error, failure->domain, failure->code, "%s; it is the daemon on %s that connects to %s, by its peerUri or else its uri: give it one that "
+              "works there", message, here, to);
+}
+
 static gboolean failed(const ActionContext *context, const Action *action, virDomainPtr domain, const Migration *migration, GError *failure, GError **error) {
   if (migration->lost) /* as libvirt may go on with it, all stays as it is for it */
     return act_fail(error, "%s", migration->lost);
@@ -57,7 +74,10 @@ static gboolean failed(const ActionContext *context, const Action *action, virDo
     return FALSE;
   if (migration->gave_up)
     return did_not_converge(migration, error);
-  g_propagate_error(error, g_error_copy(failure));
+  if (migration->unreached)
+    fail_between_daemons(context, action, failure, error);
+  else
+    g_propagate_error(error, g_error_copy(failure));
   return FALSE;
 }
 

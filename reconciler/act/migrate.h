@@ -11,6 +11,7 @@ typedef struct {
   unsigned int flags;
   guint64 downtime, timeout;         /* milliseconds */
   char *lost;                        /* why the call was given up, which libvirt doesn't end; NULL: it wasn't */
+  gboolean unreached;                /* the source's libvirt has no connection to the target's, or lost it */
   gboolean gave_up;                  /* it was aborted because it didn't converge: */
   ActualJob last;                    /* … how it stood then */
 } Migration;

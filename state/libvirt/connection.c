@@ -6,6 +6,7 @@
 
 #include "state/fault.h"
 #include "state/libvirt/event_loop.h"
+#include "state/libvirt/ssh_uri.h"
 
 /* A hanging daemon accepts connections and never answers, and libvirt waits for ever: connections are opened
  * in a thread of their own, one for each Connection at a time, which may outlive who waits for it. */
@@ -162,25 +163,40 @@ static int no_credentials(virConnectCredentialPtr credentials G_GNUC_UNUSED, uns
   return -1;
 }
 
+char *connection_handle_uri(virConnectPtr handle) { return ssh_uri_as_given(virConnectGetURI(handle)); }
+
 gboolean connection_is_remote(virConnectPtr handle) {
-  g_autofree char *text = virConnectGetURI(handle);
+  g_autofree char *text = connection_handle_uri(handle);
   g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
   return uri && g_uri_get_host(uri) && *g_uri_get_host(uri);
 }
 
-/* As libvirt chooses: its configuration's default, and what it probes for, it alone knows. */
-static const char *spoken_uri(const Connection *connection) {
+/* As libvirt chooses; NULL: its configuration's default, and what it probes for, it alone knows. */
+static const char *known_uri(const Connection *connection) {
   const char *uri = connection->uri ? connection->uri : g_getenv("LIBVIRT_DEFAULT_URI");
-  return uri && *uri ? uri : "libvirt";
+  return uri && *uri ? uri : NULL;
+}
+
+static const char *spoken_uri(const Connection *connection) {
+  const char *uri = known_uri(connection);
+  return uri ? uri : "libvirt";
+}
+
+static void fail_to_connect(const char *uri, GError **error) {
+  g_autoptr(GError) plain = NULL;
+  libvirt_fail(&plain, "cannot connect to %s", uri);
+  g_autofree char *message = ssh_uri_explain(uri, "the user that runs this", plain->message);
+  g_set_error_literal(error, plain->domain, plain->code, message);
 }
 
 static virConnectPtr open_handle(const Connection *connection, GError **error) {
   virConnectAuth auth = {.cb = no_credentials};
+  g_autofree char *uri = ssh_uri_unattended(known_uri(connection));
   event_loop_opening(connection);
-  virConnectPtr handle = virConnectOpenAuth(connection->uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
+  virConnectPtr handle = virConnectOpenAuth(uri, &auth, connection->read_only ? VIR_CONNECT_RO : 0);
   event_loop_opening(NULL);
   if (!handle) {
-    libvirt_fail(error, "cannot connect to %s", spoken_uri(connection));
+    fail_to_connect(spoken_uri(connection), error);
     return NULL;
   }
   /* A daemon of this host can hang too. Drivers in this process have no keepalive; there is nothing to do

@@ -26,6 +26,7 @@ GError *connection_trouble(Connection *connection);
 /* While it is pinned it isn't made again when it is lost: something hangs on it that is lost with it. */
 void connection_pin(Connection *connection, gboolean pinned);
 gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
+char *connection_handle_uri(virConnectPtr handle);   /* as it was given, or as libvirt chose it; NULL: there is none. Free it. */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
 gboolean connection_is_read_only(const Connection *connection);
 

@@ -293,7 +293,7 @@ gboolean host_events_attach(HostEvents *events, gboolean *ret_anew, GError **err
     virConnectRef(handle);
     events->handle = handle;
     if (!events->uri) /* the same for each handle of a connection */
-      events->uri = virConnectGetURI(handle);
+      events->uri = connection_handle_uri(handle);
     listen_on(events, handle);
     *ret_anew = TRUE;
   }

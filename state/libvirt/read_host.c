@@ -67,7 +67,7 @@ static gboolean is_privileged(const char *text) {
 static void read_names(gpointer data, gpointer item G_GNUC_UNUSED) {
   Reading *reading = data;
   Actual *actual = reading->actual;
-  actual->uri = virConnectGetURI(reading->conn);
+  actual->uri = connection_handle_uri(reading->conn);
   actual->hostname = actual->uri ? virConnectGetHostname(reading->conn) : NULL;
   if (!actual->hostname)
     reading_fail_libvirt(reading, "cannot ask for the host's name");
