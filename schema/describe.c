@@ -61,6 +61,15 @@ char *describe_bounds(const Field *field) {
   }
 }
 
+char *describe_rounding(const Field *field) {
+  g_autofree char *granule = bytes_format(field->granule);
+  switch (field->rounding) {
+    case ROUNDING_LIVE: return g_strdup_printf("the machine that runs has the next multiple of %s", granule);
+    case ROUNDING_POWER_OF_TWO: return g_strdup("libvirt makes it the next power of two");
+    default: return NULL;
+  }
+}
+
 const char *describe_effect_short(Effect effect) {
   static const char *const words[EFFECT_N] = {
     [EFFECT_UNSET] = "",

@@ -7,6 +7,7 @@
 char *describe_type(const Field *field);         /* "size", "list of DiskSpec", "word" */
 char *describe_words(const Field *field);        /* "qcow2, raw" */
 char *describe_bounds(const Field *field);       /* "from 64KiB to 8PiB", "at most 36 bytes" */
+char *describe_rounding(const Field *field);     /* "the machine that runs has the next multiple of 1MiB" */
 char *describe_effect(const Field *field);       /* "a change takes effect at once (virDomainSetVcpusFlags)" */
 const char *describe_effect_short(Effect effect); /* "live", "next start", … for tables */
 const char *describe_call(Call call);            /* the libvirt function; NULL for CALL_NONE */

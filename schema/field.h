@@ -92,6 +92,13 @@ typedef enum {
   SHAPE_PLAIN_BYTES, /* bytes without a unit attribute */
 } Shape;
 
+/* What libvirt makes of an amount that it can't have as it is given: the next higher one that it can. */
+typedef enum {
+  ROUNDING_NONE,
+  ROUNDING_LIVE,         /* a multiple of granule, in the machine that runs; the definition keeps what it was given */
+  ROUNDING_POWER_OF_TWO, /* in the definition already */
+} Rounding;
+
 typedef struct Field Field;
 typedef struct FieldTable FieldTable;
 
@@ -110,6 +117,8 @@ struct Field {
   const EnumWords *words; /* VALUE_ENUM */
   ValueType item;         /* VALUE_STRINGS: type of the items (a string type or VALUE_ENUM) */
   gint64 min, max;        /* numbers and quantities: bounds when max > 0 or min != max; strings: most bytes in max */
+  Rounding rounding;    /* VALUE_BYTES; what is equal once rounded isn't another value */
+  guint64 granule;      /* of ROUNDING_LIVE, in bytes */
   const char *unit;     /* VALUE_INT: what it is a quantity of; NULL: a number that something has, not an amount */
 
   /* Where it lives in libvirt's XML (state/xml_path.h says the notation), from

@@ -48,7 +48,9 @@ static void append_value_notes(GString *out, const Field *field) {
   g_autofree char *words = describe_words(field);
   g_autofree char *bounds = describe_bounds(field);
   append_property(out, "WORDS", words);
+  g_autofree char *rounding = describe_rounding(field);
   append_property(out, "BOUNDS", bounds);
+  append_property(out, "ROUNDING", rounding);
   if (field->type != VALUE_GROUP && field->type != VALUE_LIST && !words)
     append_property(out, "VALUE", value_info(field->type == VALUE_STRINGS ? field->item : field->type)->expects);
 }

@@ -37,8 +37,12 @@ static void each_kind(GString *out, KindWriter write_kind, TableWriter write) {
 static char *limits(const Field *field) {
   g_autofree char *words = describe_words(field);
   g_autofree char *bounds = describe_bounds(field);
-  if (words && bounds) return g_strdup_printf("%s; %s", words, bounds);
-  return g_strdup(words ? words : bounds ? bounds : "");
+  g_autofree char *rounding = describe_rounding(field);
+  const char *parts[] = {words, bounds, rounding};
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+    if (parts[i]) g_string_append_printf(text, "%s%s", text->len > 0 ? "; " : "", parts[i]);
+  return g_string_free(text, FALSE);
 }
 
 static void append_escaped(GString *out, const char *text, const char *special, const char *escape) {

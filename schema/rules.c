@@ -73,6 +73,8 @@ const Rule rules[] = {
           .message = "a mode needs numa.nodeset: the host's nodes that it is about", .unless_adopted = TRUE),
   MACHINE(.forbids = "rng.ratePeriod !rng.rateBytes", .at = "rng.ratePeriod",
           .message = "a period needs rateBytes: the bytes that may pass in it", .unless_adopted = TRUE),
+  MACHINE(.forbids = "video.model=none video.vram", .at = "video.vram", .message = "model none is no card: it has no memory"),
+  MACHINE(.forbids = "video.model=none video.heads", .at = "video.heads", .message = "model none is no card: it has no monitors"),
   MACHINE(.forbids = "placement.host placement.selector", .at = "placement.selector", .message = "give a host or a selector, not both"),
   MACHINE(.forbids = "placement.failBack=true !placement.selector", .at = "placement.failBack",
           .message = "what a file places by name is there anyway: give a selector, or leave it out"),

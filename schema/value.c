@@ -298,6 +298,26 @@ gboolean value_equal(const Field *field, gconstpointer a, gconstpointer b) {
   }
 }
 
+/* 0: more than can be held. */
+static guint64 rounded(const Field *field, guint64 value, gboolean running) {
+  guint64 power = 1;
+  switch (field->rounding) {
+  case ROUNDING_LIVE:
+    return running ? (value / field->granule + (value % field->granule != 0)) * field->granule : value;
+  case ROUNDING_POWER_OF_TWO:
+    while (power != 0 && power < value)
+      power <<= 1;
+    return power;
+  default:
+    return value;
+  }
+}
+
+gboolean value_is_met(const Field *field, gconstpointer wanted, gconstpointer found, gboolean running) {
+  return value_equal(field, wanted, found) ||
+         (field->rounding != ROUNDING_NONE && *(const guint64 *)found == rounded(field, *(const guint64 *)wanted, running));
+}
+
 void value_clear(const Field *field, gpointer member) {
   switch (field->type) {
   case VALUE_BOOL:

@@ -22,6 +22,8 @@ char *value_parse_item(const Field *field, const char *text, GError **error);
  * "(secret)". Not for groups and lists. */
 char *value_format(const Field *field, gconstpointer member);
 gboolean value_equal(const Field *field, gconstpointer a, gconstpointer b);
+/* Whether what was found is what libvirt makes of the wanted value (the row's rounding). */
+gboolean value_is_met(const Field *field, gconstpointer wanted, gconstpointer found, gboolean running);
 void value_clear(const Field *field, gpointer member);
 void value_copy(const Field *field, gconstpointer from, gpointer to);
 gboolean value_is_string(ValueType type); /* stored as char * */

@@ -20,7 +20,7 @@ static gconstpointer given_member(const FieldTable *table, const Field *field, g
 
 static gboolean holds_already(const Field *field, xmlNode *base, gconstpointer wanted) {
   XmlValue now = {0};
-  gboolean same = xml_value_read(field, base, &now) && value_equal(field, &now, wanted);
+  gboolean same = xml_value_read(field, base, &now) && value_is_met(field, wanted, &now, FALSE);
   value_clear(field, &now);
   return same;
 }

@@ -130,7 +130,9 @@ static void interface_source(const DiffInput *input, FieldChange *change) {
 
 /* libvirt computes it anew from the cells at each definition, whatever it says: it can only follow them. */
 static void most_memory(const DiffInput *input, FieldChange *change) {
-  const VmSpec *desired = input->desired;
+  const VmSpec *desired = input->desired, *live = input->live;
+  if (input->has_numa && live != NULL && given(&live->numa, NumaSpec, cells))
+    change->live = FALSE; /* it runs with the sum of its cells, each of them rounded: those tell what differs */
   if (!input->has_numa || !change->persistent || desired->memory.max == numa_memory(&desired->numa))
     return;
   change->effect = EFFECT_NEVER;

@@ -81,7 +81,7 @@ static gboolean side_differs(const Frame *frame, Side side, const Field *field) 
   }
   if (!found || field->secret)
     return !found;
-  return !value_equal(field, field_member(field, frame->side[SIDE_DESIRED]), field_member(field, frame->side[side]));
+  return !value_is_met(field, field_member(field, frame->side[SIDE_DESIRED]), field_member(field, frame->side[side]), side == SIDE_LIVE);
 }
 
 /* The side that tells what the running machine has: its live XML, or the record that it was

@@ -62,6 +62,8 @@ static void check_values(const FieldTable *table, const Field *field, const char
   (void)table, (void)data;
   expect(!is_quantity(field) || field_has_bounds(field), path, "no bounds");
   expect(field->min <= field->max || field->max == 0, path, "bounds the wrong way round");
+  expect(field->rounding == ROUNDING_NONE || field->type == VALUE_BYTES, path, "rounded, and no size");
+  expect((field->rounding == ROUNDING_LIVE) == (field->granule != 0), path, "a granule goes with rounding to multiples of it");
   gboolean has_words = field->type == VALUE_ENUM || (field->type == VALUE_STRINGS && field->item == VALUE_ENUM);
   expect(has_words == (field->words != NULL), path, "words go with an enum");
   expect((field->type == VALUE_GROUP || field->type == VALUE_LIST) == (field->sub != NULL), path,

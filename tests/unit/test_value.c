@@ -220,6 +220,27 @@ static void strings_lists(void **state) {
   value_clear(order, &xml);
 }
 
+enum { KIB = 1 << 10, MIB = 1 << 20 };
+
+/* What libvirt makes of a value is met by it, and by nothing else. */
+static void rounding(void **state) {
+  (void)state;
+  const Field *max = table_find(&MemorySpec_table, "max"), *size = table_find(&MemorySpec_table, "size"), *vram = table_find(&VideoSpec_table, "vram");
+  const guint64 odd = G_GUINT64_CONSTANT(1000000) * KIB, up = 977 * MIB, over = 978 * MIB, page = 90004 * KIB, off_page = 90001 * KIB;
+  assert_true(value_is_met(max, &odd, &up, TRUE));
+  assert_true(value_is_met(max, &odd, &odd, TRUE));
+  assert_false(value_is_met(max, &odd, &up, FALSE));
+  assert_false(value_is_met(max, &odd, &over, TRUE));
+  assert_false(value_is_met(max, &up, &odd, TRUE));
+  assert_true(value_is_met(size, &off_page, &page, TRUE));
+  const guint64 wanted = 24 * MIB, power = 32 * MIB, less = 16 * MIB, most = G_MAXUINT64;
+  assert_true(value_is_met(vram, &wanted, &power, FALSE));
+  assert_true(value_is_met(vram, &wanted, &power, TRUE));
+  assert_false(value_is_met(vram, &wanted, &less, FALSE));
+  assert_false(value_is_met(vram, &power, &wanted, FALSE));
+  assert_false(value_is_met(vram, &most, &power, FALSE));
+}
+
 static void short_sizes(void **state) {
   (void)state;
   assert_text(bytes_format_short(0), "0 B");
@@ -234,6 +255,7 @@ int main(void) {
       cmocka_unit_test(canonical_text),       cmocka_unit_test(messages),
       cmocka_unit_test(patterns_and_checks_agree), cmocka_unit_test(quantities_match_their_patterns),
       cmocka_unit_test(examples_are_accepted), cmocka_unit_test(strings_lists),
+      cmocka_unit_test(rounding),
       cmocka_unit_test(short_sizes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
