@@ -6,6 +6,8 @@
 const ActionInfo action_info[ACTION_N] = {
 #define ACTION(id, text, run, least, about) \
   [ACTION_##id] = { .name = text, .function = run, .impact = least, .help = about },
+#define ACTION_CHECKED(id, text, run, ask, least, about) \
+  [ACTION_##id] = { .name = text, .function = run, .check = ask, .impact = least, .help = about },
 #include "reconciler/plan/actions.def"
 #undef ACTION
 };
@@ -71,6 +73,21 @@ gboolean act_sleep(const ActionContext *context, guint milliseconds, GError **er
       return TRUE;
     g_usleep((gulong)MIN(left, 50000));
   }
+}
+
+static gboolean comes_after(const Action *action, const Action *before) {
+  return g_str_equal(action->object, before->object) && g_ptr_array_find_with_equal_func(action->after, before->id, g_str_equal, NULL);
+}
+
+gboolean act_check_after(const ActionContext *context, const Action *stop, GError **error) {
+  const GPtrArray *actions = context->plan->actions;
+  for (guint i = 0; actions && i < actions->len; i++) {
+    const Action *action = actions->pdata[i];
+    ActionFunction check = action_info[action->kind].check;
+    if (check && comes_after(action, stop) && !check(context, action, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 const char *act_arg(const Action *action, const char *key) {

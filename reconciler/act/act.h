@@ -37,6 +37,7 @@ typedef gboolean (*ActionFunction)(const ActionContext *context, const Action *a
 typedef struct {
   const char *name;
   ActionFunction function;
+  ActionFunction check; /* whether it would be refused for anything that can be told before the machine is off; NULL: nothing is asked */
   Impact impact;
   const char *help;
 } ActionInfo;
@@ -44,8 +45,14 @@ extern const ActionInfo action_info[ACTION_N];
 
 #define ACTION(id, name, function, impact, help) \
   gboolean function(const ActionContext *context, const Action *action, GError **error);
+#define ACTION_CHECKED(id, name, function, check, impact, help) \
+  ACTION(id, name, function, impact, help) \
+  gboolean check(const ActionContext *context, const Action *action, GError **error);
 #include "reconciler/plan/actions.def"
 #undef ACTION
+
+/* Asks the actions that the plan has for the machine right after this one, before it is stopped for them. */
+gboolean act_check_after(const ActionContext *context, const Action *stop, GError **error);
 
 /* Helpers of the actions: handles found by name, arguments. */
 virDomainPtr act_domain(const ActionContext *context, GError **error);          /* by object->name */

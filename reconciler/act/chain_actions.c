@@ -3,6 +3,7 @@
 #include "reconciler/act/layer_flush.h"
 #include "reconciler/act/layer_guard.h"
 #include "reconciler/act/layer_merge.h"
+#include "reconciler/act/layer_pulled.h"
 #include "reconciler/act/layer_remove.h"
 #include "reconciler/act/replace_disk.h"
 #include "reconciler/plan/disk_facts.h"
@@ -18,6 +19,11 @@ static gboolean replace(const ActionContext *context, const Action *action, GErr
   DiskReplacement replacement;
   return replace_read(action, &replacement, error) && layer_flush(context, action, replacement.target, error) &&
          replace_disk(context, action, &replacement, error);
+}
+
+gboolean act_check_replacement(const ActionContext *context, const Action *action, GError **error) {
+  DiskReplacement replacement;
+  return !act_arg(action, "volume") || (replace_read(action, &replacement, error) && replace_check(context, &replacement, error));
 }
 
 gboolean act_disk_convert(const ActionContext *context, const Action *action, GError **error) {
@@ -40,6 +46,11 @@ static gboolean abort_job(const ActionContext *context, const char *target, GErr
   const DiskFactSpec *fact = disk_facts(layers.facts, target);
   gboolean ours = fact && given(fact, DiskFactSpec, leaving);
   return !ours || !layers.now->active || block_job_abort(layers.domain, target, error);
+}
+
+gboolean act_check_settling(const ActionContext *context, const Action *action, GError **error) {
+  const char *target = act_arg(action, "target");
+  return !target || pull_check(context, target, error);
 }
 
 gboolean act_disk_settle(const ActionContext *context, const Action *action, GError **error) {

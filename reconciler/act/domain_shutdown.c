@@ -3,9 +3,8 @@
  * A machine that doesn't execute (paused, asleep, crashed) can't react, and it isn't resumed for
  * this: whoever paused it may have had a reason. Its power goes at once, or with force=false it
  * is an error. */
-#include "reconciler/act/base.h"
+#include "reconciler/act/common.h"
 #include "reconciler/act/layer_pulled.h"
-#include "reconciler/act/replace_disk.h"
 #include "state/fault.h"
 
 #define POLL_MILLISECONDS 200
@@ -138,15 +137,12 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
   Shutdown shutdown = { .context = context, .action = action, .domain = domain };
   if (!domain || !read_arguments(&shutdown, error))
     return FALSE;
-  if (!bases_check(context, action, error)) /* it is to be started again */
-    return FALSE;
   shutdown.id = virDomainGetID(domain);
   if (shutdown.id == (unsigned int)-1)
     return TRUE;
-  if (act_arg(action, "again") && !replace_check_after(context, action, error)) /* nor stopped for what can't be done */
+  if (act_arg(action, "again") && !act_check_after(context, action, error)) /* it is stopped for nothing else */
     return FALSE;
-  if (!pull_check_stop(context, domain, act_arg(action, "again") != NULL, error))
-    return FALSE;
+  pull_note_flushed(context, domain);
   if (!act_note_restart(domain, action, TRUE, error))
     return FALSE;
   if (stop(&shutdown, error)) {

@@ -154,7 +154,7 @@ static gboolean check_pullable(const DiskLayers *layers, const DiskFactSpec *fac
                     NAME_AGAIN, disk->target, name, fact->beneath, disk->path, file->capacity);
 }
 
-static gboolean check_stop(const ActionContext *context, const DiskFactSpec *fact, GError **error) {
+static gboolean see_to(const ActionContext *context, const DiskFactSpec *fact, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
   gboolean unflushed = FALSE, same = FALSE;
   if (!disk_layers_read(context, fact->target, &layers, error))
@@ -166,16 +166,20 @@ static gboolean check_stop(const ActionContext *context, const DiskFactSpec *fac
   return unflushed ? same || check_pullable(&layers, fact, error) : pull_forget(&layers, error);
 }
 
-gboolean pull_check_stop(const ActionContext *context, virDomainPtr domain, gboolean again, GError **error) {
-  g_autoptr(Ownership) record = act_record(domain, error);
-  if (!record)
-    return FALSE;
-  for (guint i = 0; given(&record->facts, FactsSpec, disks) && i < record->facts.disks->len; i++) {
+gboolean pull_check(const ActionContext *context, const char *target, GError **error) {
+  g_autoptr(VirDomain) domain = act_own_domain(context, error);
+  g_autoptr(Ownership) record = domain ? act_record(domain, error) : NULL;
+  const DiskFactSpec *fact = record ? disk_facts(&record->facts, target) : NULL;
+  return record && (!fact || !given(fact, DiskFactSpec, flushing) || see_to(context, fact, error));
+}
+
+void pull_note_flushed(const ActionContext *context, virDomainPtr domain) {
+  g_autoptr(Ownership) record = act_record(domain, NULL);
+  for (guint i = 0; record && given(&record->facts, FactsSpec, disks) && i < record->facts.disks->len; i++) {
     const DiskFactSpec *fact = record->facts.disks->pdata[i];
-    if (given(fact, DiskFactSpec, flushing) && !check_stop(context, fact, again ? error : NULL) && again)
-      return FALSE;
+    if (given(fact, DiskFactSpec, flushing))
+      see_to(context, fact, NULL);
   }
-  return TRUE;
 }
 
 gboolean pull_again(const DiskLayers *layers, const Action *action, GError **error) {

@@ -17,8 +17,10 @@ gboolean pull_forget(const DiskLayers *layers, GError **error);
 gboolean pull_look(const DiskLayers *layers, gboolean *ret_unflushed, GError **error);
 /* Refused where it isn't the machine's present QEMU that pulled. */
 gboolean pull_check_same_qemu(const DiskLayers *layers, GError **error);
-/* Before the machine is stopped, which takes away who pulled: what is flushed for certain is noted so. Where it is to be started again:
- * refused if the disk couldn't be seen to while it is off. */
-gboolean pull_check_stop(const ActionContext *context, virDomainPtr domain, gboolean again, GError **error);
+/* Before the machine is stopped, which takes away who pulled: what is flushed for certain is noted so. Refused if the disk couldn't be
+ * seen to while the machine is off. */
+gboolean pull_check(const ActionContext *context, const char *target, GError **error);
+/* The note alone, of all disks. Best effort: what isn't noted is pulled again. */
+void pull_note_flushed(const ActionContext *context, virDomainPtr domain);
 /* Of a machine that is off. Leaves the flush's layer behind, empty and not in use. */
 gboolean pull_again(const DiskLayers *layers, const Action *action, GError **error);

@@ -109,29 +109,17 @@ gboolean replace_read(const Action *action, DiskReplacement *ret_replacement, GE
 }
 
 /* What is replaced is the disk of the definition. */
-static gboolean check_before(const ActionContext *context, const Action *action, GError **error) {
+gboolean replace_check(const ActionContext *context, const DiskReplacement *wanted, GError **error) {
   g_auto(DiskLayers) layers = { 0 };
-  DiskReplacement wanted;
-  if (!replace_read(action, &wanted, error) || !disk_layers_read(context, wanted.target, &layers, error))
+  if (!disk_layers_read(context, wanted->target, &layers, error))
     return FALSE;
-  layers.chain.disk = actual_disk(layers.now->defined_disks, wanted.target);
+  layers.chain.disk = actual_disk(layers.now->defined_disks, wanted->target);
   if (!layers.chain.disk || !layers.chain.disk->path)
-    return act_stale(error, "domain %s has no disk %s with a file", layers.now->name, wanted.target);
-  g_autofree char *path = new_path(context, &wanted, error);
+    return act_stale(error, "domain %s has no disk %s with a file", layers.now->name, wanted->target);
+  g_autofree char *path = new_path(context, wanted, error);
   if (path && !volume_refresh_around(context, layers.chain.disk->path, NULL, error)) /* its format is what the pool saw last */
     return FALSE;
-  return path && check(&(Replacing){ .wanted = &wanted, .layers = &layers, .path = path }, error);
-}
-
-gboolean replace_check_after(const ActionContext *context, const Action *stop, GError **error) {
-  const GPtrArray *actions = context->plan->actions;
-  for (guint i = 0; i < actions->len; i++) {
-    const Action *action = actions->pdata[i];
-    if (action_replaces_disk(action) && g_str_equal(action->object, stop->object) &&
-        g_ptr_array_find_with_equal_func(action->after, stop->id, g_str_equal, NULL) && !check_before(context, action, error))
-      return FALSE;
-  }
-  return TRUE;
+  return path && check(&(Replacing){ .wanted = wanted, .layers = &layers, .path = path }, error);
 }
 
 gboolean replace_disk(const ActionContext *context, const Action *action, const DiskReplacement *wanted, GError **error) {
@@ -141,7 +129,7 @@ gboolean replace_disk(const ActionContext *context, const Action *action, const 
     return FALSE;
   if (g_strcmp0(layers.chain.disk->path, path) == 0)
     return TRUE; /* switched by an earlier run */
-  const Replacing replacing = { wanted, &layers, path };
+  const Replacing replacing = { .wanted = wanted, .layers = &layers, .path = path };
   if (!check_off(&layers, error) || !check(&replacing, error) || !coming_remove(context, wanted->target, error) || !check_free(context, wanted, error) ||
       !note_coming(&layers, wanted, path, error))
     return FALSE;

@@ -24,6 +24,5 @@ gboolean replace_read(const Action *action, DiskReplacement *ret_replacement, GE
 /* Refused when the machine runs or is hibernated, when a snapshot of it has the disk, or when the old one of
  * the last replacement is still kept. */
 gboolean replace_disk(const ActionContext *context, const Action *action, const DiskReplacement *replacement, GError **error);
-/* Before a running machine is shut down for them: whether the replacements that the plan has after that action will be refused
- * for anything that can be told now. */
-gboolean replace_check_after(const ActionContext *context, const Action *stop, GError **error);
+/* The same as far as it can be told before the machine is off. */
+gboolean replace_check(const ActionContext *context, const DiskReplacement *replacement, GError **error);

@@ -166,10 +166,7 @@ static void pending(Power *power, PowerState now) {
                states_restart(power->vm) ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
     return;
   }
-  /* What couldn't be started again isn't stopped. */
-  Action *stop = shut_down(power);
-  plan_bases(power->builder, stop, power->domain->defined_disks, power->sources);
-  string_map_set(stop->args, "again", "true");
+  string_map_set(shut_down(power)->args, "again", "true");
   convert_disks(power);
   start_again(power, "start again");
   for (guint i = 0; i < power->object->fields->len; i++) {
