@@ -40,6 +40,17 @@ class QuickstartTest(unittest.TestCase):
         self.assertEqual(os.listdir(self.parent), [])
         self.assertEqual(lab.processes_of(self.directory), [])
 
+    def test_a_checkout_whose_path_has_blanks(self):
+        """And what libvirt's settings and addresses take for something else. A program that only fails ends it where libvirt answers."""
+        self.directory = self.env["QUICKSTART_LAB"] = os.path.join(self.parent, "l ä&b")
+        process = subprocess.run([QUICKSTART], env={**self.env, "RECONCILE": "/bin/false"}, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertIn("== What would be done", process.stdout)
+        beside = os.path.realpath(self.directory)
+        self.assertNotIn(" ", beside)
+        self.quickstart("--clean")
+        self.assertEqual([os.listdir(self.parent), os.path.exists(beside)], [[], False])
+
     def test_a_directory_of_others_is_left_alone(self):
         os.mkdir(self.directory)
         for arguments in ((), ("--clean",)):
