@@ -228,8 +228,10 @@ static void append_told(GString *out, const ActionResult *result, const ReportVi
   g_string_append_c(out, '\n');
 }
 
-static void append_outcome(GString *out, const GPtrArray *results, const ReportView *view) {
-  gboolean all = report_count(results, RESULT_DONE) == results->len;
+static void append_outcome(GString *out, const RunResult *result, const ReportView *view) {
+  const GPtrArray *results = result->results;
+  guint errors = plan_summary(result->plan).errors;
+  gboolean all = report_count(results, RESULT_DONE) == results->len && errors == 0;
   paint_append(out, view->color, all ? PAINT_GREEN : PAINT_RED, all ? "Applied:" : "Not all applied:");
   for (ResultKind kind = RESULT_DONE; kind <= RESULT_CANCELLED; kind++) {
     guint count = report_count(results, kind);
@@ -239,6 +241,10 @@ static void append_outcome(GString *out, const GPtrArray *results, const ReportV
   guint pending = report_count(results, RESULT_PENDING);
   if (pending)
     g_string_append_printf(out, ", %u not begun", pending);
+  if (errors) {
+    g_string_append(out, ", ");
+    report_append_number(out, errors, "object in error", "objects in error");
+  }
   g_string_append(out, ".\n");
 }
 
@@ -251,7 +257,7 @@ static void text_result(GString *out, const RunResult *result, const ReportView 
     if ((one->kind != RESULT_DONE || one->message) && one->kind != RESULT_PENDING && (wrong || !view->quiet))
       append_told(out, one, view);
   }
-  append_outcome(out, result->results, view);
+  append_outcome(out, result, view);
 }
 
 const ReportFormat report_text = {.name = "text", .plan = text_plan, .result = text_result};
