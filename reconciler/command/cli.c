@@ -163,13 +163,23 @@ static gboolean check_source_word(const char *word, GError **error) {
   return !near || usage_error(error, "there is no command, file or directory \"%s\"; did you mean %s?", word, near);
 }
 
+/* GLib leaves the "--" where an argument behind it begins with a dash. */
+static void drop_separator(char **args) {
+  while (*args && !g_str_equal(*args, "--"))
+    args++;
+  g_free(*args);
+  for (; *args; args++)
+    args[0] = args[1];
+}
+
 static gboolean choose_command(Cli *cli, char **args, GError **error) {
   if (*args)
     args++; /* the program's name */
   const Command *command = *args ? find_command(*args) : NULL;
   gboolean literal = *args && g_str_equal(*args, "--");
   cli->command = command ? command : &commands[APPLY];
-  cli->args = g_strdupv(command || literal ? args + 1 : args);
+  cli->args = g_strdupv(command ? args + 1 : args);
+  drop_separator(cli->args);
   if (!command && !literal && cli->args[0] && !check_source_word(cli->args[0], error))
     return FALSE;
   guint count = g_strv_length(cli->args);

@@ -8,7 +8,7 @@ static const Offer offers[] = {
     {"URI", "qemu:///system qemu:///session", OFFER_NOTHING, FALSE},
     {"FORMAT", "text json markdown", OFFER_NOTHING, FALSE},
     {"WHEN", "auto always never", OFFER_NOTHING, FALSE},
-    {"CLASS[,CLASS]", "none live next-start restart data-loss", OFFER_NOTHING, TRUE},
+    {"CLASS[,CLASS]", "none live next-start restart data-loss overcommit", OFFER_NOTHING, TRUE},
 };
 static const Offer nothing = {0};
 

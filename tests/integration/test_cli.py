@@ -201,6 +201,13 @@ class Run(lab.TestCase):
         self.hv.write("b.yaml", "a: [")
         self.assertIn("b.yaml:3:", self.hv.reconcile("--dry-run", self.specs(), check=1).stderr)
 
+    def test_names_that_begin_with_a_dash(self):
+        self.hv.define("-a")
+        self.hv.define("b")
+        for names in (["--", "-a"], ["b", "--", "-a"]):
+            shown = self.hv.reconcile("status", "-o", "json", *names, check=0).json()["domains"]
+            self.assertEqual({each["name"] for each in shown}, set(names) - {"--"})
+
     def test_stale_plan_is_refused(self):
         self.hv.write("a.yaml", self.hv.vm("a", powerState="stopped"))
         self.hv.apply(self.specs())

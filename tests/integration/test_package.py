@@ -241,6 +241,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("--output", "=", "m"), ["markdown"])
         self.assertEqual(self.complete("--output", "="), ["text", "json", "markdown"])
         self.assertEqual(self.complete("--allow", "restart,d"), ["restart,data-loss"])
+        known = reconcile("--allow", "nonsense").stderr.split("known are ")[1].strip().split(", ")
+        self.assertEqual(self.complete("--allow", ""), known)
         self.assertEqual(self.complete("--jobs", ""), [])
         self.assertIn("examples/web-server.yaml", self.complete("validate", "examples/web"))
         self.assertEqual(self.complete("--state-dir", "examples/rev"), ["examples/review"])
