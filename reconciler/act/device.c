@@ -161,7 +161,8 @@ gboolean device_detach(const ActionContext *context, const Action *action, virDo
       return TRUE;
     gint64 now = g_get_monotonic_time();
     if (now - start > RELEASE_WAIT_SECONDS * G_USEC_PER_SEC)
-      return act_fail(error, "the guest of domain %s did not release %s%s%s", context->object->name, name,
+      return act_fail(error, "the guest of domain %s did not release %s%s%s; the definition is changed already, so the next start "
+                      "brings it, and each run until then asks again", context->object->name, name,
                       refusal ? ": " : "", refusal ? refusal->message : "");
     if (!asked || now - asked > RETRY_SECONDS * G_USEC_PER_SEC) {
       gboolean first = !asked;

@@ -1,6 +1,7 @@
 /* One host's connection, and libvirt's errors as GErrors. */
 #include "state/libvirt/connection.h"
 
+#include <errno.h>
 #include <libvirt/virterror.h>
 #include <signal.h>
 
@@ -53,8 +54,20 @@ static void initialize(void) {
   }
 }
 
+/* What our end of a connection meets before there is one; libvirt has the errno beside the message. */
+static const char *socket_advice(int number) {
+  switch (number) {
+  case EACCES: return " (this user may not use it: be root, or in the group that it belongs to, such as libvirt)";
+  case ENOENT:
+  case ECONNREFUSED: return " (nobody listens there: start libvirtd, or virtqemud, or name another one with --connect)";
+  default: return "";
+  }
+}
+
 /* libvirt waits half a minute for another call on the same machine to end. After it died in the middle of one, some never do. */
 static const char *advice(const virError *last) {
+  if (last->domain == VIR_FROM_RPC && last->code == VIR_ERR_SYSTEM_ERROR)
+    return socket_advice(last->int1);
   return last->code == VIR_ERR_OPERATION_TIMEOUT && last->message && strstr(last->message, "state change lock")
            ? " (libvirt's own work on the machine doesn't go on: restart libvirtd, or virtqemud, which stops no machine)" : "";
 }

@@ -84,7 +84,7 @@ class DeviceTest(LiveCase):
         """A guest that can't answer keeps the device, and that is said."""
         domain, spec = self.make_vm("web", machine="pc", interfaces=self.nics())
         domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
-        self.act("detach-device", "web", spec=spec, list="interfaces", match=NIC, code="failed", saying="did not release")
+        self.act("detach-device", "web", spec=spec, list="interfaces", match=NIC, code="failed", saying="so the next start brings it")
         self.assertIsNotNone(self.live(domain).find("devices/interface"))
 
     def test_what_cannot_be_unplugged(self):

@@ -140,7 +140,16 @@ class Permissions(FailureCase):
         uri = self.hv.uri_template.format(socket=self.hv.path("run", "nobody-listens"))
         for run in ((), ("--dry-run",)):
             result = self.hv.reconcile("-c", uri, *run, self.specs(), check=1)
-            self.assertIn("nobody-listens", result.stderr)
+            self.assertRegex(result.stderr, "nobody-listens.*: start libvirtd, or virtqemud")
+
+    def test_no_permission_for_the_hypervisor(self):
+        if os.geteuid() != 0:
+            self.skipTest("being somebody else needs root")
+        self.machine("a")
+        os.chmod(self.hv.socket, 0o600)
+        somebody = {"user": 12345, "group": 12345, "extra_groups": []}
+        result = self.hv.reconcile("--dry-run", self.specs(), check=1, **somebody)
+        self.assertRegex(result.stderr, "Permission denied.*: be root, or in the group")
 
 
 class ReadOnly(FailureCase):
