@@ -91,6 +91,11 @@ static gboolean may_start(Power *power) {
   return FALSE;
 }
 
+/* libvirt doesn't say since when. One that was killed in the middle of it says so for ever, also after it was started again. */
+#define BEING_STARTED "libvirt says that it is being started at this moment"
+#define ITS_END "if that doesn't end, libvirt was killed in the middle of it: stop its daemon, delete the machine's file in its directory of " \
+                "what runs (/run/libvirt/qemu), and start the daemon again"
+
 static void want_running(Power *power, PowerState now) {
   gboolean start_paused = given(power->vm, VmSpec, startPaused) && power->vm->startPaused;
   if (now == PowerState_stopped && !may_start(power))
@@ -104,7 +109,7 @@ static void want_running(Power *power, PowerState now) {
   else if (now == PowerState_paused && start_paused)
     return;
   else if (now == PowerState_paused && actual_is_starting(power->domain)) /* waited for, not fought */
-    build_note(power->object, g_strdup("it is being started at this moment"));
+    build_note(power->object, g_strdup(BEING_STARTED "; " ITS_END));
   else if (now == PowerState_paused && actual_paused_by_choice(power->domain))
     act(power, ACTION_DOMAIN_RESUME, "resume", NULL, NULL);
   else if (now == PowerState_paused)
@@ -114,7 +119,7 @@ static void want_running(Power *power, PowerState now) {
 
 static void want_stopped(Power *power, PowerState now) {
   if (now == PowerState_paused && actual_is_starting(power->domain))
-    build_note(power->object, g_strdup("it is being started at this moment: it is stopped when that is done"));
+    build_note(power->object, g_strdup(BEING_STARTED ", and is stopped when that is done; " ITS_END));
   else if (now == PowerState_running || now == PowerState_paused) {
     shut_down(power);
     convert_disks(power);

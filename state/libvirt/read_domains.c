@@ -42,11 +42,17 @@ static void ask_uuid(virDomainPtr handle, ActualDomain *domain) {
   domain->uuid = g_strdup(uuid);
 }
 
+/* Then libvirt tells of a job only when that is done, or after half a minute that it isn't. */
+static gboolean is_starting(virDomainPtr handle) {
+  int state, reason;
+  return virDomainGetState(handle, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP;
+}
+
 static void read_domain(gpointer data, gpointer item) {
   Reading *reading = data;
   DomainReading *each = item;
   g_autoptr(GError) error = NULL;
-  if (reading->options->jobs && each->domain->active)
+  if (reading->options->jobs && each->domain->active && !is_starting(each->handle))
     read_job(each->handle, &each->domain->job);
   if (domain_read_texts(each->handle, each->domain, &each->vanished, &error) || each->vanished)
     return;

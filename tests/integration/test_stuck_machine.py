@@ -3,10 +3,13 @@
 that without end, the other machines go on, and all is done when it goes on."""
 
 import os
+import re
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from service_case import TestCase, lab, wait_for  # noqa: E402
+import libvirt  # noqa: E402
 
 SOON = "1"  # given up after 12 s
 NO_ANSWER = "doesn't answer libvirt"
@@ -55,6 +58,34 @@ class Stuck(TestCase):
             result = hv.reconcile("--dry-run", hv.path("specs")).check(1)
             self.assertRegex(result.stdout, f"vm/web  error(.*\n)*.*{NO_ANSWER}")
         hv.plan(hv.path("specs"), status=0)
+
+    def test_a_start_that_libvirt_was_killed_in(self):
+        """Before there was a QEMU: libvirt 9.0 says for ever that it starts it, and lets nobody do anything to it. What is said helps."""
+        hv = self.hv
+        hv.write("all.yaml", hv.vm("web", powerState="stopped"))
+        hv.apply(hv.path("specs"))
+        hv.domain("web").createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        path = hv.path("run/libvirt/qemu/run/web.xml")
+        hv.kill_daemon()
+        with open(path[:-4] + ".pid", encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        os.remove(path[:-4] + ".pid")
+        with open(path, encoding="utf-8") as file:
+            text = re.sub("<domstatus [^>]*>", "<domstatus state='paused' reason='starting up' pid='0'>", file.read())
+        text = re.sub("(?s)<vcpus>.*?</vcpus>", "<vcpus/>", re.sub("<job [^>]*/>", "", text))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("<libDir", "<job type='none' async='start' flags='0x0' asyncStarted='1700000000000'/><libDir", 1))
+        hv.restart_daemon()
+        if hv.domain("web").state() != [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP]:
+            self.skipTest("this libvirt gives such a start up")
+        hv.write("all.yaml", hv.vm("web"))
+        self.assertIn("paused (starting up)", hv.reconcile("status", check=0).stdout)
+        self.assertIn("delete the machine's file", hv.reconcile("--dry-run", hv.path("specs"), check=2).stdout)
+        hv.kill_daemon()
+        os.remove(path)
+        hv.restart_daemon()
+        hv.apply(hv.path("specs"))
+        self.assertTrue(hv.domain("web").isActive())
 
 
 if __name__ == "__main__":
