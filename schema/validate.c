@@ -181,8 +181,26 @@ static void claim_disks(const Check *outer, GHashTable *storage) {
   }
 }
 
+/* libvirt refuses the second pool of a directory. One that some hosts have is compared with others of these hosts only. */
+static void claim_directory(const Check *check, GHashTable *directories) {
+  const StoragePoolSpec *pool = check->object->spec;
+  if (pool->type != PoolType_dir || !given(pool, StoragePoolSpec, target))
+    return;
+  char *const everywhere[] = {(char *)"", NULL};
+  g_autofree char *target = g_canonicalize_filename(pool->target, "/");
+  for (char *const *host = pool->hosts ? pool->hosts : everywhere; *host; host++) {
+    g_autofree char *where = g_strconcat(*host, ":", target, NULL);
+    const Owner *first = claim(directories, check, where);
+    if (!first)
+      continue;
+    check_error(check, "target", "the directory %s is used twice: give each pool its own", target);
+    note_owner(check, first, "target");
+    return;
+  }
+}
+
 void validate_set(const Desired *desired, Diagnostics *diagnostics) {
-  g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new();
+  g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new(), directories = owners_new();
   gboolean uuids = gives_uuids(desired);
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
@@ -191,6 +209,8 @@ void validate_set(const Desired *desired, Diagnostics *diagnostics) {
       claim_macs(&check, macs);
       claim_disks(&check, storage);
     }
+    if (object->kind == KIND_STORAGE_POOL)
+      claim_directory(&check, directories);
     if (uuids && object->kind == KIND_VIRTUAL_MACHINE)
       claim_uuid(&check, machine_uuids);
     if (uuids && object->kind == KIND_NETWORK)

@@ -63,6 +63,21 @@ static Action *pool_build(PlanBuilder *builder, PlanObject *object, const Storag
   return build_action(builder, object, ACTION_POOL_BUILD, last != NULL ? last->id : NULL, g_strdup("make the pool's directory"), NULL);
 }
 
+/* The pool that has this directory already; libvirt takes no second one. */
+static const char *pool_of_directory(const PlanBuilder *builder, const StoragePoolSpec *spec) {
+  if (spec->type != PoolType_dir || !given(spec, StoragePoolSpec, target))
+    return NULL;
+  g_autofree char *target = g_canonicalize_filename(spec->target, "/");
+  GHashTableIter iter;
+  const char *name;
+  const ActualPool *pool;
+  g_hash_table_iter_init(&iter, builder->input->actual->pools);
+  while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&pool))
+    if (pool->spec.type == PoolType_dir && g_strcmp0(pool->target, target) == 0)
+      return name;
+  return NULL;
+}
+
 void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
   const PlanInput *input = builder->input;
   const char *name = declared->metadata.name;
@@ -77,6 +92,11 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
   Action *last = NULL;
   g_autofree char *derived = derive_uuid("pool", name);
   gboolean ours = found != NULL && g_str_equal(found->uuid, derived);
+  const char *other = found == NULL ? pool_of_directory(builder, spec) : NULL;
+  if (other != NULL) {
+    build_error(builder, object, g_strdup_printf("its directory %s is that of the pool %s already: use that one, or choose another directory", spec->target, other));
+    return;
+  }
   if (found == NULL) {
     object->change = CHANGE_CREATE;
     object->fingerprint = g_strdup("absent");

@@ -234,6 +234,12 @@ class Clashes(OddCase):
         self.settle(network, self.stopped(interfaces=interfaces))
         self.assertIn("state: active", self.error(network, self.hv.vm("x", interfaces=interfaces)))
 
+    def test_a_directory_that_another_pool_has(self):
+        self.hv.make_directory("pools/theirs")
+        path = self.hv.path("pools/theirs")
+        self.hv.conn.storagePoolDefineXML(f"<pool type='dir'><name>theirs</name><target><path>{path}</path></target></pool>")
+        self.assertIn("is that of the pool theirs", self.error(self.hv.pool(target=path + "/"), name="lab", kind="StoragePool"))
+
     def test_a_volume_of_that_name_with_other_content(self):
         disks = [{"target": "vda", "size": "16MiB", "pool": "lab"}]
         self.settle(self.hv.pool())
