@@ -87,7 +87,9 @@ def main():
     """Runs the file's tests. Exit status: 0, 1, or 77 when all are skipped."""
     program = _Program(module="__main__", exit=False, verbosity=2)
     result = program.result
-    if not result.wasSuccessful():
+    for case, reason in result.skipped:
+        print(f"skipped: {case.id().removeprefix('__main__.')}: {reason}")
+    if not result.wasSuccessful() or any(os.geteuid() == 0 and "root" in reason for _, reason in result.skipped):
         sys.exit(1)
     if result.testsRun and len(result.skipped) >= result.testsRun:
         skip_all(result.skipped[0][1])
