@@ -6,18 +6,13 @@
 #include "reconciler/act/download.h"
 #include "state/base_volume.h"
 #include "state/fault.h"
-#include "state/host_facts.h"
 #include "state/journal.h"
 
 /* What shows a change without reading the content. Not the time of the inode's change: QEMU's security
  * driver gives the file another owner at each start. */
 static gboolean identify(virStorageVolPtr volume, FileIdentity *ret_identity, GError **error) {
-  const char *name = virStorageVolGetName(volume); /* asking for it forgets the last error */
-  g_autofree char *xml = virStorageVolGetXMLDesc(volume, 0);
-  if (!xml)
-    return libvirt_fail(error, "cannot read volume %s", name);
-  g_autoptr(ActualVolume) facts = g_new0(ActualVolume, 1);
-  if (!volume_facts_read(facts, xml, error))
+  g_autoptr(ActualVolume) facts = volume_seen(volume, error);
+  if (!facts)
     return FALSE;
   *ret_identity = (FileIdentity){.size = facts->physical, .mtime_ns = facts->mtime_ns};
   return TRUE;

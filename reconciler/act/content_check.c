@@ -8,7 +8,6 @@
 #include "reconciler/act/download.h"
 #include "reconciler/act/local_tool.h"
 #include "schema/value.h"
-#include "state/host_facts.h"
 #include "state/libvirt/volume_file.h"
 
 #define LEFT_FREE (G_GUINT64_CONSTANT(64) << 20) /* bytes */
@@ -50,9 +49,8 @@ static gboolean size_of(virStorageVolPtr volume, const char *path, guint64 *ret_
 
 /* -1: it can't be read where it is. */
 static int open_here(virStorageVolPtr volume) {
-  g_autofree char *text = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : virStorageVolGetXMLDesc(volume, 0);
-  g_autoptr(ActualVolume) told = g_new0(ActualVolume, 1);
-  return text && volume_facts_read(told, text, NULL) ? volume_file_open(told) : -1;
+  g_autoptr(ActualVolume) told = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : volume_seen(volume, NULL);
+  return told ? volume_file_open(told) : -1;
 }
 
 static gboolean add_file(Check *check, const char *path, GError **error) {

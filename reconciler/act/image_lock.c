@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "state/host_facts.h"
+#include "reconciler/act/volume.h"
 #include "state/libvirt/volume_file.h"
 
 /* QEMU's permissions. */
@@ -76,9 +76,8 @@ static ImageUse use_of_file(int fd) {
 
 /* -1: it can't be told. */
 static int open_volume(virStorageVolPtr volume, char **ret_backing) {
-  g_autofree char *text = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : virStorageVolGetXMLDesc(volume, 0);
-  g_autoptr(ActualVolume) told = g_new0(ActualVolume, 1);
-  if (!text || !volume_facts_read(told, text, NULL))
+  g_autoptr(ActualVolume) told = connection_is_remote(virStorageVolGetConnect(volume)) ? NULL : volume_seen(volume, NULL);
+  if (!told)
     return -1;
   *ret_backing = g_strdup(told->backing_path);
   return volume_file_open(told);

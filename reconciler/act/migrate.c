@@ -72,6 +72,9 @@ static gboolean failed(const ActionContext *context, const Action *action, virDo
     move_give_autostart(domain, NULL);
   if (act_cancelled(context, error))
     return FALSE;
+  if (migration->stood)
+    return act_fail(error, "nothing of it was taken on %s any more: the migration was given up, and the machine goes on here; look whether QEMU and the storage "
+                           "there still answer ('virsh domstate %s', 'virsh domjobinfo %s' there)", act_arg(action, "to"), context->object->name, context->object->name);
   if (migration->gave_up)
     return did_not_converge(migration, error);
   if (migration->unreached)

@@ -9,6 +9,8 @@
 
 enum { PAUSE_SECONDS = 5, PATIENT_PAUSES = 12 }; /* until what may not end is given up */
 
+static gint64 give_up_after(void) { return (gint64)fault_patience(PAUSE_SECONDS) * PATIENT_PAUSES * G_USEC_PER_SEC; }
+
 #define STEPS 10               /* in which the downtime rises */
 #define QEMU_DOWNTIME 300      /* milliseconds: what QEMU begins with */
 #define LOOK_EVERY (250 * 1000) /* microseconds: each look is a question to QEMU, which answers between sending */
@@ -43,15 +45,24 @@ static void tell(const ActionContext *context, const Action *action, const Actua
     act_progress(context, action, job->total - MIN(job->remaining, job->total), job->total, text);
 }
 
-static void follow(virDomainPtr domain, MigrationWatch *watch) {
+/* A target that takes nothing: its QEMU stands still, or its storage, while both libvirtds answer. */
+static gboolean stands_still(MigrationWatch *watch, const ActualJob *job, gint64 now) {
+  const ActualJob *last = &watch->migration->last;
+  if (!watch->moved || job->done != last->done || job->remaining != last->remaining || job->disk_done != last->disk_done || job->iteration != last->iteration)
+    watch->moved = now;
+  return now - watch->moved > give_up_after();
+}
+
+static void follow(virDomainPtr domain, MigrationWatch *watch, gboolean stood) {
   Migration *migration = watch->migration;
   Schedule *schedule = &watch->schedule;
   guint64 elapsed = sent_again_for(schedule, &migration->last, g_get_monotonic_time());
   gboolean late = elapsed > migration->timeout, may_switch = (migration->flags & VIR_MIGRATE_POSTCOPY) && schedule->memory;
   raise_downtime(domain, migration, elapsed, &schedule->downtime);
-  if (g_cancellable_is_cancelled(watch->context->cancel) || (late && !may_switch)) {
+  if (g_cancellable_is_cancelled(watch->context->cancel) || stood || (late && !may_switch)) {
     schedule->aborted = virDomainAbortJob(domain) == 0;
-    migration->gave_up = schedule->aborted && late;
+    migration->stood = schedule->aborted && stood;
+    migration->gave_up = schedule->aborted && late && !stood;
   } else if (late) {
     schedule->switched = virDomainMigrateStartPostCopy(domain, 0) == 0;
     if (schedule->switched)
@@ -67,6 +78,8 @@ static char *may_not_end(virDomainPtr domain, const MigrationWatch *watch) {
   if (watch->schedule.switched)
     return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
                ? g_strdup_printf("it broke off in post-copy, and %s doesn't answer libvirt here: the next run says what to do", to) : NULL;
+  if (watch->migration->stood)
+    return g_strdup_printf("nothing of it was taken on %s any more, and libvirt here doesn't end what was aborted: look at QEMU and the storage there; the next run ends it", to);
   g_autoptr(GError) trouble = watch->migration->last.total == 0 ? move_trouble(watch->context, watch->action, "to") : NULL;
   return trouble != NULL ? g_strdup_printf("libvirt here still waits for %s, which can't be asked (%s): nothing was sent, and the machine runs here; when "
                                            "that host answers, libvirt may go on by itself, and the next run ends it", to, trouble->message) : NULL;
@@ -78,7 +91,7 @@ static gboolean is_lost(virDomainPtr domain, MigrationWatch *watch, gint64 now) 
     watch->lost = 0;
   else if (watch->lost == 0)
     watch->lost = now;
-  else if (watch->migration->lost == NULL && now - watch->lost > (gint64)fault_patience(PAUSE_SECONDS) * PATIENT_PAUSES * G_USEC_PER_SEC)
+  else if (watch->migration->lost == NULL && now - watch->lost > give_up_after())
     watch->migration->lost = g_steal_pointer(&why);
   return watch->migration->lost != NULL;
 }
@@ -101,8 +114,9 @@ gboolean migration_look(virDomainPtr domain, gpointer migration_watch) {
     FAULT("migrate: memory is sent");
   watch->sending |= job.iteration > 0;
   if (!watch->schedule.switched && !watch->schedule.aborted) {
+    gboolean stood = stands_still(watch, &job, now);
     watch->migration->last = job;
-    follow(domain, watch);
+    follow(domain, watch, stood);
   }
   tell(watch->context, watch->action, &job, watch->schedule.switched);
   return TRUE;

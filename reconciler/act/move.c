@@ -65,7 +65,8 @@ static gboolean set_note(FactsSpec *facts, gconstpointer data) {
   const Note *note = data;
   const char *before = given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL;
   gint64 epoch = given(facts, FactsSpec, epoch) ? facts->epoch : 0;
-  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving && epoch >= note->epoch)
+  gboolean copied = note->arriving || !given(facts, FactsSpec, copied);
+  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving && epoch >= note->epoch && copied)
     return FALSE;
   if (epoch < note->epoch) {
     facts->epoch = note->epoch;
@@ -80,6 +81,8 @@ static gboolean set_note(FactsSpec *facts, gconstpointer data) {
   if (note->arriving) {
     facts->arriving = TRUE;
     set_given(facts, FactsSpec, arriving);
+  } else {
+    unset(facts, FactsSpec_copied);
   }
   return TRUE;
 }
@@ -164,6 +167,7 @@ static gboolean forget_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) 
   gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
+  spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_copied]);
   return any;
 }
 

@@ -47,6 +47,8 @@ gint64 move_epoch(virDomainPtr domain, GError **error);
  * home, and what it leaves behind. Free the text; it may hold secrets. */
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error);
 
+/* Removes a volume that carries our marker there, and the marker, unless something uses it by now. */
+gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error);
 /* After a move that failed: what carries our marker there goes again, where it is certain that the machine
  * isn't there: then TRUE. Otherwise the next move does that. */
 gboolean move_take_back(const ActionContext *context, const Action *action);

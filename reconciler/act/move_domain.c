@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "reconciler/act/move.h"
+#include "reconciler/act/move_copied.h"
 #include "state/fault.h"
 #include "state/life_sign.h"
 
@@ -69,6 +70,9 @@ static gboolean go(const ActionContext *context, const Action *action, GError **
   if (!here || !check_absent(context, here, peer, error))
     return FALSE;
   if (!move_same_snapshots(here, act_arg(action, "snapshots"), error))
+    return FALSE;
+  g_autoptr(Ownership) record = act_record(here, error);
+  if (!record || !move_check_copied(context, &record->facts, act_arg(action, "left"), error))
     return FALSE;
   g_autofree char *text = move_definition(context, action, here, error);
   if (!text || !move_note(here, to, TRUE, error))

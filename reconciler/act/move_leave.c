@@ -2,6 +2,7 @@
  * runs; and what an interrupted move made for a copy that never came. */
 #include "reconciler/act/aside.h"
 #include "reconciler/act/move.h"
+#include "reconciler/act/move_copied.h"
 #include "state/fault.h"
 
 typedef struct {
@@ -54,6 +55,16 @@ static gboolean end_paused(const Action *action, const Copies *copies, GError **
   return virDomainDestroy(copies->older) == 0 || libvirt_fail(error, "cannot end the copy on %s", act_arg(action, "from"));
 }
 
+/* What the older copy leaves is what the newer one was made of. */
+static gboolean check_left(const ActionContext *context, const Action *action, virDomainPtr newer, GError **error) {
+  ActionContext here;
+  g_autoptr(Ownership) record = move_context(context, action, "from", &here, error) ? act_record(newer, error) : NULL;
+  if (!record)
+    return FALSE;
+  g_autofree char *left = given(&record->facts, FactsSpec, left) ? g_strjoinv("\n", record->facts.left) : NULL;
+  return move_check_copied(&here, &record->facts, left, error);
+}
+
 gboolean act_domain_leave(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
   if (!copies_find(context, action, &copies, error))
@@ -65,7 +76,7 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
     return libvirt_fail(error, "cannot see whether the copy on %s is running", act_arg(action, "from"));
   if (active && !end_paused(action, &copies, error))
     return FALSE;
-  if (!move_has_snapshots(copies.older, copies.newer, error))
+  if (!move_has_snapshots(copies.older, copies.newer, error) || !check_left(context, action, copies.newer, error))
     return FALSE;
   if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA) < 0)
     return libvirt_fail(error, "cannot undefine domain %s on %s", context->object->name, act_arg(action, "from"));
@@ -115,7 +126,7 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
 
 /* --- taking a move back --- */
 
-static gboolean remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error) {
+gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
   gboolean half_made;
   if (!volume_find(there, pool, name, TRUE, &volume, NULL, error) || !marker_find(there, pool, name, &half_made, error))
@@ -137,13 +148,13 @@ static gboolean remove_half_made(const ActionContext *there, virStoragePoolPtr p
 
 static gboolean remove_volume(const ActionContext *there, const char *pool_name, const char *name, GError **error) {
   g_autoptr(VirStoragePool) pool = volume_pool(there, pool_name, error);
-  return pool && remove_half_made(there, pool, name, error);
+  return pool && move_remove_half_made(there, pool, name, error);
 }
 
 static gboolean remove_aside(const ActionContext *there, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
   g_autofree char *name = g_path_get_basename(path);
-  return aside_open(there, path, &aside, error) && remove_half_made(there, aside.pool, name, error);
+  return aside_open(there, path, &aside, error) && move_remove_half_made(there, aside.pool, name, error);
 }
 
 /* The host is certainly off. */

@@ -3,6 +3,7 @@
 #include "reconciler/act/aside.h"
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
+#include "reconciler/act/move_copied.h"
 #include "reconciler/act/sparse_write.h"
 #include "reconciler/act/volume_sync.h"
 #include "schema/digest.h"
@@ -137,11 +138,12 @@ static gboolean begin(Target *target, gboolean *ret_complete, GError **error) {
     *ret_complete = TRUE;
     return TRUE;
   }
-  return (!volume || volume_delete(volume, error)) && marker_set(target->pool, target->name, error);
+  return (!volume || move_remove_half_made(&target->there, target->pool, target->name, error)) && marker_set(target->pool, target->name, error);
 }
 
-/* The volume's file as it is, byte for byte: it is made as a raw one. */
-static gboolean copy_file(const ActionContext *context, const Action *action, Target *target, const char *expected, GError **error) {
+/* The volume's file as it is, byte for byte: it is made as a raw one. `of`: the machine whose record says what was copied;
+ * NULL: nothing writes to the file. */
+static gboolean copy_file(const ActionContext *context, const Action *action, Target *target, virDomainPtr of, const char *expected, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) from = NULL;
   g_auto(VolumeFacts) facts = {0};
@@ -149,6 +151,8 @@ static gboolean copy_file(const ActionContext *context, const Action *action, Ta
     return FALSE;
   if (!from)
     return act_stale(error, "there is no %s any more", target->path);
+  if (of && !move_note_copied(of, from, target->path, error))
+    return FALSE;
   target->size = target->size ? target->size : facts.physical;
   g_autoptr(VirStorageVol) to = volume_make(target->pool, target->name, "raw", target->size, NULL, NULL, 0, error);
   FAULT("move: volume made");
@@ -185,7 +189,7 @@ gboolean act_move_base(const ActionContext *context, const Action *action, GErro
       g_prefix_error(error, "on %s: ", act_arg(action, "to"));
     return same;
   }
-  if (!end(&target, copy_file(context, action, &target, sha256, error), NULL, error))
+  if (!end(&target, copy_file(context, action, &target, NULL, sha256, error), NULL, error))
     return FALSE;
   g_autoptr(VirStorageVol) volume = virStorageVolLookupByName(target.pool, target.name);
   if (volume) {
@@ -225,7 +229,7 @@ gboolean act_move_file(const ActionContext *context, const Action *action, GErro
   if (!target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
   if (!complete)
-    return end(&target, copy_file(context, action, &target, NULL, error), NULL, error) && marker_clear(target.pool, target.name, error);
+    return end(&target, copy_file(context, action, &target, NULL, NULL, error), NULL, error) && marker_clear(target.pool, target.name, error);
   return compare(context, &target.there, action, target.path, error);
 }
 
@@ -245,11 +249,12 @@ static gboolean bring_volume(const ActionContext *context, const Action *action,
   g_auto(Target) target = {0};
   gboolean complete;
   guint64 bytes = 0;
-  if (!act_arg_optional(action, "grow", &bytes, error) || !target_read(context, action, &target, error) || !begin(&target, &complete, error))
+  g_autoptr(VirDomain) domain = act_own_domain(context, error);
+  if (!domain || !act_arg_optional(action, "grow", &bytes, error) || !target_read(context, action, &target, error) || !begin(&target, &complete, error))
     return FALSE;
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
-  return end(&target, copy_file(context, action, &target, NULL, error), act_arg(action, "format"), error) && grow(&target, bytes, error);
+  return end(&target, copy_file(context, action, &target, domain, NULL, error), act_arg(action, "format"), error) && grow(&target, bytes, error);
 }
 
 gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {
@@ -277,8 +282,9 @@ gboolean act_move_prepare(const ActionContext *context, const Action *action, GE
   return end(&target, volume != NULL, NULL, error);
 }
 
-/* Whether the copy there is whole: it carries no marker but that of this move, which goes now. */
-static gboolean clear_marker(const ActionContext *there, const char *path, GError **error) {
+/* Whether the copy is there. It carries the marker of this move, which goes when that here has gone; it is `marked` anew where
+ * it was cleared: it proves that the two aren't one. */
+static gboolean set_marker(const ActionContext *there, const char *path, gboolean marked, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) volume = NULL;
   if (!aside_find(there, path, &aside, &volume, error))
@@ -286,20 +292,20 @@ static gboolean clear_marker(const ActionContext *there, const char *path, GErro
   if (!volume)
     return act_refuse(error, "%s isn't on the host that the machine moved to: nothing is deleted", path);
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
-  return pool && volume_refresh(there, pool, error) && marker_clear(pool, virStorageVolGetName(volume), error);
+  const char *name = virStorageVolGetName(volume);
+  return pool && volume_refresh(there, pool, error) && (marked ? marker_set(pool, name, error) : marker_clear(pool, name, error));
 }
 
 static void take_back(const ActionContext *there, const char *path) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) volume = NULL;
-  gboolean half_made = FALSE;
   if (!aside_find(there, path, &aside, &volume, NULL))
     return;
   g_autofree char *name = g_path_get_basename(path);
   g_autoptr(VirStoragePool) of_volume = volume ? virStoragePoolLookupByVolume(volume) : NULL;
   virStoragePoolPtr pool = of_volume ? of_volume : aside.pool;
-  if (pool && marker_find(there, pool, name, &half_made, NULL) && half_made)
-    half_made_remove(pool, name);
+  if (pool)
+    move_remove_half_made(there, pool, name, NULL);
 }
 
 gboolean move_take_back(const ActionContext *context, const Action *action) {
@@ -315,7 +321,17 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
   return TRUE;
 }
 
-static gboolean delete_here(const ActionContext *here, const char *path, GError **error) {
+/* Storage may have become shared since the move: then what is seen here is the machine's own disk. */
+static gboolean check_other_file(const ActionContext *here, virStorageVolPtr volume, const char *path, GError **error) {
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
+  gboolean same;
+  if (!pool)
+    return libvirt_fail(error, "cannot see which storage pool has %s", path);
+  return volume_refresh(here, pool, error) && marker_find(here, pool, virStorageVolGetName(volume), &same, error) &&
+         (!same || act_refuse(error, "%s stays: it is the file on which the machine runs now, both hosts have the same storage there", path));
+}
+
+static gboolean delete_here(const ActionContext *here, const FactsSpec *facts, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) volume = NULL;
   if (!aside_find(here, path, &aside, &volume, error))
@@ -325,13 +341,23 @@ static gboolean delete_here(const ActionContext *here, const char *path, GError 
   g_autofree char *user = NULL, *doubt = NULL, *base = base_volume_digest(path);
   if (base)
     return act_refuse(error, "%s stays: it is a base image", path);
-  if (!volume_find_user(here, path, FALSE, &user, &doubt, error))
+  if (!check_other_file(here, volume, path, error) || !move_check_written(facts, volume, path, error) ||
+      !volume_find_user(here, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s stays: it is used by %s", path, user);
   if (doubt)
     return act_refuse(error, "%s stays: it can't be told whether something else uses it: %s", path, doubt);
   return volume_delete(volume, error);
+}
+
+static gboolean delete_left(const ActionContext *there, const ActionContext *here, const FactsSpec *facts, GError **error) {
+  for (char **path = facts->left; path && *path; path++) {
+    if (!set_marker(there, *path, TRUE, error) || !delete_here(here, facts, *path, error))
+      return FALSE;
+    FAULT("move: volume left behind deleted");
+  }
+  return TRUE;
 }
 
 /* The machine's record on its new host says what is left on the old one. */
@@ -346,12 +372,10 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   g_autoptr(Ownership) record = act_record(domain, error);
   if (!record)
     return FALSE;
-  for (char **path = record->facts.left; path && *path; path++) {
-    if (!clear_marker(&there, *path, error) || !delete_here(&here, *path, error))
-      return FALSE;
-    FAULT("move: volume left behind deleted");
-  }
+  gboolean fine = delete_left(&there, &here, &record->facts, error);
+  for (char **path = record->facts.left; path && *path; path++)
+    fine = set_marker(&there, *path, FALSE, fine ? error : NULL) && fine;
   aside_sweep(&here);
   aside_sweep(&there);
-  return move_give_autostart(domain, error) && move_forget_left(domain, error);
+  return fine && move_give_autostart(domain, error) && move_forget_left(domain, error);
 }

@@ -1,6 +1,7 @@
 /* Volumes: found, described, removed, marked. */
 #include "reconciler/act/volume.h"
 #include "state/base_volume.h"
+#include "state/host_facts.h"
 #include "state/life_sign.h"
 
 void volume_facts_clear(VolumeFacts *facts) {
@@ -34,6 +35,17 @@ gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **
     .cluster = number_at("target/clusterSize", root),
   };
   return TRUE;
+}
+
+ActualVolume *volume_seen(virStorageVolPtr volume, GError **error) {
+  const char *name = virStorageVolGetName(volume); /* asking for it forgets the last error */
+  g_autofree char *text = virStorageVolGetXMLDesc(volume, 0);
+  if (!text) {
+    libvirt_fail(error, "cannot read volume %s", name);
+    return NULL;
+  }
+  g_autoptr(ActualVolume) seen = g_new0(ActualVolume, 1);
+  return volume_facts_read(seen, text, error) ? g_steal_pointer(&seen) : NULL;
 }
 
 virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error) {

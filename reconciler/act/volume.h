@@ -19,6 +19,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeFacts, volume_facts_clear)
 /* Reads the volume's file anew. */
 gboolean volume_facts(virStorageVolPtr volume, VolumeFacts *ret_facts, GError **error);
 
+/* All that libvirt tells of it, of its file as it is now. NULL with error; actual_volume_free. */
+ActualVolume *volume_seen(virStorageVolPtr volume, GError **error);
+
 /* An active pool of this name. */
 virStoragePoolPtr volume_pool(const ActionContext *context, const char *name, GError **error);
 /* The same by name, outside of an action: also what space there is, which libvirt remembers. ret_available may be NULL. */

@@ -2,7 +2,7 @@
 #pragma once
 #include "schema/spec.h"
 
-/* `list` is FactsSpec_snapshots, _disks or _exports. NULL: there is none of the key. Borrowed. */
+/* `list` is FactsSpec_snapshots, _disks, _exports or _copied. NULL: there is none of the key. Borrowed. */
 gpointer facts_find(const FactsSpec *facts, guint list, const char *key);
 /* The same, made where there is none. */
 gpointer facts_need(FactsSpec *facts, guint list, const char *key);

@@ -142,22 +142,33 @@ static void move_volume(Move *move, const ActualVolume *file) {
   string_map_set(action->args, "toPool", file->pool);
   string_map_set(action->args, "path", file->path);
   move_set_number(action, "bytes", file->allocation);
-  move_set_number(action, move->live ? "capacity" : "size", move->live ? file->capacity : file->physical);
+  gboolean raw = disk != NULL && g_strcmp0(disk->format, "raw") == 0;
+  move_set_number(action, move->live ? "capacity" : "size", move->live && !raw ? file->capacity : file->physical);
   take_room(move, action, file, file->allocation);
-  if (!move->live && disk != NULL && disk->format != NULL)
+  if (disk != NULL && disk->format != NULL)
     string_map_set(action->args, "format", disk->format); /* not what its guest may have written */
   if (!move->live)
     return;
-  string_map_set(action->args, "format", file->format);
+  if (disk == NULL || disk->format == NULL)
+    string_map_set(action->args, "format", file->format);
   if (file->backing_path != NULL) {
     string_map_set(action->args, "backingPath", file->backing_path);
     string_map_set(action->args, "backingFormat", file->backing_format);
   }
 }
 
+static const DiskSpec *spec_of(const VmSpec *vm, const char *target) {
+  return given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+}
+
+/* A volume that is declared on its own stays where it is declared. */
+static const char *volume_of(const Move *move, const char *target) {
+  const DiskSpec *disk = spec_of(object_vm(move->placed->machine), target);
+  return disk != NULL && given(disk, DiskSpec, volume) ? disk->volume : NULL;
+}
+
 static gboolean is_medium(const Move *move, const char *target) {
-  const VmSpec *vm = move_spec(move);
-  const DiskSpec *disk = given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+  const DiskSpec *disk = spec_of(move_spec(move), target);
   return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
 }
 
@@ -193,6 +204,9 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return error;
   if (is_medium(move, disk->target) && !is_shared(move, top->pool))
     return move_file(move, top, "its medium");
+  if (volume_of(move, disk->target) != NULL && !is_shared(move, top->pool))
+    return g_strdup_printf("it is volume %s, which is no part of the machine and stays here: put that into a pool that both hosts share, or give the disk a size "
+                           "or an image instead", volume_of(move, disk->target));
   const ActualVolume *last = disk->chain->pdata[disk->chain->len - 1];
   for (guint i = 0; error == NULL && i < disk->chain->len; i++)
     error = move_layer(move, disk->chain->pdata[i], i == 0);
@@ -213,11 +227,9 @@ static gboolean is_in_chain(const Move *move, const ActualVolume *file) {
   return FALSE;
 }
 
-/* What no disk has in its chain now: other branches, memory. */
-static char *move_snapshot_files(Move *move) {
+/* What no disk has in its chain now: other branches, memory. What others use, they would lose. */
+static char *move_other_files(Move *move) {
   char *unknown = NULL, *error = NULL;
-  if (move->domain->snapshots->len == 0)
-    return NULL;
   g_autoptr(GPtrArray) all = move_files(move->builder->input->actual, move->domain, &unknown);
   if (unknown != NULL)
     error = g_strdup_printf("what its snapshots hold can't be told: nothing is known of %s; put its directory into a storage pool on both hosts, or look "
@@ -241,6 +253,13 @@ static char *move_boot_file(Move *move, const char *path, const char *what) {
   return NULL;
 }
 
+static void note_directories(const Move *move) {
+  const VmSpec *vm = move_spec(move);
+  for (guint i = 0; given(vm, VmSpec, filesystems) && i < vm->filesystems->len; i++)
+    build_note(move->object, g_strdup_printf("its shared directory %s isn't taken along, and must be the same on %s",
+                                             ((const FilesystemSpec *)vm->filesystems->pdata[i])->source, move->to));
+}
+
 char *move_storage(Move *move) {
   const BootSpec *boot = &move_spec(move)->boot;
   char *error = NULL;
@@ -253,7 +272,8 @@ char *move_storage(Move *move) {
     g_autofree char *trouble = move_disk(move, disk);
     error = trouble != NULL ? g_strdup_printf("disk %s: %s", disk->target, trouble) : NULL;
   }
-  return error != NULL ? error : move_snapshot_files(move);
+    note_directories(move);
+  return error != NULL ? error : move_other_files(move);
 }
 
 /* Copied from the bottom, so that each layer finds what it lies on, and deleted from the top; else in the order of the disks. */

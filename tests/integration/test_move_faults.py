@@ -80,6 +80,9 @@ class Some(Faults):
         user = self.other.conn.defineXML(f"""<domain type='qemu'><name>user</name><memory>1024</memory><os><type>hvm</type></os><devices>
             <disk type='file'><source file='{POOL}/web-vda.qcow2'/><target dev='vda'/></disk></devices></domain>""")
         self.refused("it is used by disk vda of the definition of domain user")
+        self.write_at("lab-b")  # nor is it copied anew
+        self.refused("it is used by disk vda of the definition of domain user")
+        self.write_at("lab-a")
         user.undefine()
         # It can't be told whether somebody does.
         pool = self.other.conn.storagePoolDefineXML(f"<pool type='dir'><name>off</name><target><path>{POOL}-off</path></target></pool>")
@@ -100,6 +103,42 @@ class Some(Faults):
         self.assertEqual(len(self.copies()), 2)
         self.write_at("lab-a")
         self.assert_one_run()
+
+    def test_written_after_it_was_copied(self):
+        """Somebody starts the copy that was left, and ends it again: what it wrote is in no other."""
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        self.killed("move: defined there")
+        self.hv.domain("web").create()
+        self.guest(self.hv).wait_heartbeat()
+        self.hv.domain("web").destroy()
+        self.refused(f"{POOL}/web-vdb.qcow2 stays: it was written after it had been copied")
+        self.assertEqual([self.listing(self.hv, POOL), self.hv.domain("web").isActive()], [self.own, 0])
+        self.hv.domain("web").undefine()
+        self.refused(f"{POOL}/web-vdb.qcow2 stays: it was written after it had been copied")
+        self.hv.run("rm", f"{POOL}/web-vdb.qcow2")
+        self.assert_one_run()
+
+    def test_copied_anew_where_it_was_written(self):
+        """In one run: its first disk is written while the second one is copied."""
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        written = f"qemu-io -c 'write -P 1 0 64k' {self.hv.directory}{POOL}/web-vda.qcow2"
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "move: volume copied#3", "RECONCILE_FAULT_COMMAND": written})
+        self.assertEqual([status, self.listing(self.other, POOL)], [3, []], brief(status, out))
+        self.assertIn("web-vda.qcow2 stays: it was written after it had been copied", out[0])
+
+    def test_both_have_the_same_storage_now(self):
+        """What a move left is no longer what lies there."""
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        self.killed("move: undefined here")
+        self.hv.run("mount", "--bind", self.other.directory + POOL, POOL)
+        try:
+            self.refused("stays: it is the file on which the machine runs now")
+        finally:
+            self.hv.run("umount", POOL)
+        self.assertEqual(self.listing(self.other, POOL), self.own)
 
     def refused(self, reason):
         status, out = self.run_inside()

@@ -63,6 +63,18 @@ class OutOfReach(Faults):
             status, out = self.run_inside()
         self.assertEqual(status, 0, brief(status, out))
 
+    def test_its_target_takes_nothing_any_more(self):
+        """QEMU there stands still, while both libvirtds answer: the migration is ended, and the machine goes on."""
+        self.begin("live_shared")
+        self.write_at("lab-b", migration={"bandwidth": "1MiB/s"})
+        stop = f"kill -STOP $(cat {self.other.path('run/libvirt/qemu/web.pid')})"
+        begun = time.monotonic()
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "migrate: memory is sent", "RECONCILE_FAULT_COMMAND": stop})
+        lab.figure(f"patience 1 s, a run whose target takes nothing any more: {time.monotonic() - begun:.1f} s")
+        self.assertEqual(status, 1, brief(status, out))
+        self.assertIn("nothing of it was taken on lab-b any more", out[0])
+        self.assertEqual(self.running(), ["lab-a"], out[0])
+
     def test_while_the_source_connects_to_it(self):
         """Nobody there watches that: the run gives it up, and what libvirt does with it then, the next one ends."""
         self.begin("live_shared")
