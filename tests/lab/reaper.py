@@ -25,13 +25,17 @@ def start():
 
 def _run():
     while True:
-        time.sleep(0.05)
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until there is a zombie, whose ever it is
+        except ChildProcessError:  # no child at all
+            pass
         for pid in _children():
             if _is_detached_zombie(pid):
                 try:
                     os.waitpid(pid, os.WNOHANG)
                 except ChildProcessError:
                     pass
+        time.sleep(0.05)
 
 
 def _children():
