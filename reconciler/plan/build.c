@@ -61,6 +61,13 @@ void build_wait(Action *action, const char *after) {
   g_ptr_array_add(action->after, g_strdup(after));
 }
 
+void build_wait_end(Action *action, const char *after) {
+  build_wait(action, after);
+  if (action->regardless == NULL)
+    action->regardless = g_ptr_array_new_with_free_func(g_free);
+  g_ptr_array_add(action->regardless, g_strdup(after));
+}
+
 void build_last(PlanBuilder *builder, Action *action) {
   guint place = 0;
   if (g_ptr_array_find(builder->plan->actions, action, &place))

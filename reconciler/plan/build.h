@@ -26,6 +26,7 @@ Action *build_action(PlanBuilder *builder, const PlanObject *object, ActionKind 
 /* Makes it the last one of the plan. */
 void build_last(PlanBuilder *builder, Action *action);
 void build_wait(Action *action, const char *after /* may be NULL */);
+void build_wait_end(Action *action, const char *after); /* however that ends */
 void build_wait_all(Action *action, const GPtrArray *actions); /* for each Action * but itself */
 /* From now on, who uses the object waits for this action. */
 void build_ready(PlanBuilder *builder, Kind kind, const char *name, const Action *action);

@@ -84,6 +84,14 @@ Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revisio
 
 static char *host_action(const char *host, const char *id) { return g_strconcat(host, ".", id, NULL); }
 
+static void rename_all(GPtrArray *ids /* NULL: none */, const char *host) {
+  for (guint i = 0; ids != NULL && i < ids->len; i++) {
+    char *id = host_action(host, ids->pdata[i]);
+    g_free(ids->pdata[i]);
+    ids->pdata[i] = id;
+  }
+}
+
 /* Each host's actions are counted by themselves. */
 static void rename_actions(Plan *part, const char *host) {
   for (guint i = 0; i < part->actions->len; i++) {
@@ -91,11 +99,8 @@ static void rename_actions(Plan *part, const char *host) {
     char *id = host_action(host, action->id);
     g_free(action->id);
     action->id = id;
-    for (guint j = 0; j < action->after->len; j++) {
-      char *after = host_action(host, action->after->pdata[j]);
-      g_free(action->after->pdata[j]);
-      action->after->pdata[j] = after;
-    }
+    rename_all(action->after, host);
+    rename_all(action->regardless, host);
   }
 }
 

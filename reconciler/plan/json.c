@@ -99,6 +99,8 @@ static json_t *action_json(const Action *action) {
   json_object_set_new(object, "object", json_text(action->object));
   json_object_set_new(object, "impact", json_text(impact_words[action->impact]));
   json_object_set_new(object, "after", texts_json(action->after));
+  if (action->regardless && action->regardless->len > 0)
+    json_object_set_new(object, "regardless", texts_json(action->regardless));
   json_object_set_new(object, "description", json_text(action->description));
   if (action->args && action->args->keys->len > 0) {
     json_t *args = json_object();

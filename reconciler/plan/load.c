@@ -201,6 +201,11 @@ static gboolean check_after(const Loader *loader, const Action *action, GError *
     if (!g_hash_table_contains(loader->ids, id))
       return load_invalid(error, "it waits for \"%s\", which isn't an action before it (unknown, or a cycle)", id);
   }
+  for (guint i = 0; i < action->regardless->len; i++) {
+    const char *id = action->regardless->pdata[i];
+    if (!g_ptr_array_find_with_equal_func(action->after, id, g_str_equal, NULL))
+      return load_invalid(error, "it goes on however \"%s\" ends, and doesn't come after that", id);
+  }
   return TRUE;
 }
 
@@ -235,6 +240,7 @@ static gboolean check_action(const Loader *loader, const Action *action, GError 
 
 static gboolean load_action(const Loader *loader, const json_t *json, Action *action, GError **error) {
   action->after = g_ptr_array_new_with_free_func(g_free);
+  action->regardless = g_ptr_array_new_with_free_func(g_free);
   action->args = string_map_new();
   int kind = 0, impact = 0;
   if (!json_is_object(json))
@@ -242,6 +248,7 @@ static gboolean load_action(const Loader *loader, const json_t *json, Action *ac
   if (!load_text(json, "id", TRUE, &action->id, error) || !load_word(json, "kind", action_words, &kind, error) ||
       !load_text(json, "object", TRUE, &action->object, error) ||
       !load_word(json, "impact", impact_words, &impact, error) || !load_texts(json, "after", action->after, error) ||
+      !load_texts(json, "regardless", action->regardless, error) ||
       !load_text(json, "description", TRUE, &action->description, error) || !load_args(json, action, error) ||
       !load_flag(json, "permitted", &action->permitted, error))
     return FALSE;

@@ -41,7 +41,7 @@ gboolean action_replaces_disk(const Action *action) {
 }
 
 gboolean action_needs_success(const Action *action, const Action *before) {
-  return action->kind != ACTION_DOMAIN_START || !action_replaces_disk(before);
+  return !action->regardless || !g_ptr_array_find_with_equal_func(action->regardless, before->id, g_str_equal, NULL);
 }
 
 void action_free(Action *action) {
@@ -50,6 +50,7 @@ void action_free(Action *action) {
   g_free(action->id);
   g_free(action->object);
   g_clear_pointer(&action->after, g_ptr_array_unref);
+  g_clear_pointer(&action->regardless, g_ptr_array_unref);
   g_clear_pointer(&action->args, string_map_free);
   g_free(action->description);
   g_free(action);

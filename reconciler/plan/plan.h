@@ -20,14 +20,14 @@ typedef struct {
   char *id;          /* "a1": unique in the plan, stable for the same input; "b1": of what followed */
   char *object;      /* as plan_object_id says: "vm/web-1" */
   Impact impact;
-  GPtrArray *after;  /* of char *: ids of actions that must have ended, well unless action_needs_success says no */
+  GPtrArray *after;  /* of char *: ids of actions that must have ended well */
+  GPtrArray *regardless; /* of char *: those in `after` that need only have ended, however that was; NULL: none */
   StringMap *args;   /* what the action needs beyond its object; see reconciler/plan/actions.def */
   char *description; /* one line for people, present tense: "grow disk vda from 10GiB to 20GiB" */
   gboolean permitted; /* the object's own spec permits the impact (powerState, updatePolicy) */
 } Action;
 
-/* Whether an action can't do without the success of one that it comes after. A machine starts whatever became of the replacement
- * of its disk: it has the old one then, as it was. */
+/* Whether an action can't do without the success of one that it comes after. */
 gboolean action_needs_success(const Action *action, const Action *before);
 /* A stopped machine's disk gets a new volume with the same content. */
 gboolean action_replaces_disk(const Action *action);

@@ -11,9 +11,15 @@ typedef struct {
   GPtrArray *before;          /* of Action * */
 } Power;
 
+/* A machine starts whatever became of the replacement of its disk: it has the old one then, as it was. */
 static void wait_for_all(const Power *power, Action *action) {
-  for (guint i = 0; i < power->before->len; i++)
-    build_wait(action, ((Action *)power->before->pdata[i])->id);
+  for (guint i = 0; i < power->before->len; i++) {
+    const Action *before = power->before->pdata[i];
+    if (action->kind == ACTION_DOMAIN_START && action_replaces_disk(before))
+      build_wait_end(action, before->id);
+    else
+      build_wait(action, before->id);
+  }
 }
 
 static Action *act(Power *power, ActionKind kind, const char *description, const char *key, const char *value) {

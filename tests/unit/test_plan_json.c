@@ -87,6 +87,7 @@ static const struct {
     {"\"a2\"\n", "\"a3\"\n", "it waits for \"a3\""},
     {"\"a2\"\n", "\"a99\"\n", "it waits for \"a99\""},
     {"\"a2\"\n", "2\n", "must be a string"},
+    {"\"id\": \"a3\"", "\"id\": \"a3\", \"regardless\": [\"a1\"]", "doesn't come after that"},
     {"\"impact\": \"restart\"", "\"impact\": \"none\"", "is at least restart"},
     {"\"impact\": \"restart\"", "\"impact\": \"harmless\"", "unknown impact"},
     {"\"object\": \"vm/gone\"", "\"object\": \"vm/other\"", "isn't in the plan"},
