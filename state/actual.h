@@ -187,10 +187,15 @@ typedef enum {
   STOP_START_FAILED,
 } StopCause;
 StopCause actual_stop_cause(const ActualDomain *domain);
+/* libvirtd ended it when it came up, rather than go on with it: so it does with what had arrived and didn't run yet. Known as long
+ * as libvirtd remembers it. */
+gboolean actual_ended_by_libvirtd(const ActualDomain *domain);
 /* Somebody is starting it at this moment: it is paused until that is done. */
 gboolean actual_is_starting(const ActualDomain *domain);
 /* Paused because it is being, or was being, moved by libvirt: here it doesn't execute any more, or not yet. */
 gboolean actual_is_migrating(const ActualDomain *domain);
+/* … with all of its memory: before any of it was to be fetched. */
+gboolean actual_is_at_the_switch(const ActualDomain *domain);
 /* Its memory is in two places: here it executes already, and fetches what it lacks; or that broke off, and it is paused, or
  * executes until it needs the rest. Where libvirtd alone lost sight of it (QEMU goes on), only the source says that it broke. */
 gboolean actual_in_post_copy(const ActualDomain *domain);

@@ -38,13 +38,14 @@ static gboolean check_executes(virDomainPtr domain, const char *host, GError **e
                         act_refuse(error, "nothing is done to the older copy: that on %s doesn't run", host));
 }
 
-/* One that libvirt has paused to move it, and whose migration has ended: it has nothing that the newer one lacks. */
-static gboolean end_paused(const Action *action, const Copies *copies, GError **error) {
+/* One that libvirt has paused to move it, and whose migration has ended: it has nothing that the newer one lacks. Nor has one that
+ * runs on the same disks. */
+static gboolean end_active(const Action *action, const Copies *copies, GError **error) {
   virDomainJobInfo job;
   int reason, state = act_domain_state(copies->older, &reason, error);
   if (state < 0)
     return FALSE;
-  if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION)
+  if (!act_arg(action, "runs") && (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION))
     return act_refuse(error, "the copy on %s stays: it runs", act_arg(action, "from"));
   if (!check_executes(copies->newer, act_arg(action, "to"), error))
     return FALSE;
@@ -74,7 +75,7 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
   int active = virDomainIsActive(copies.older);
   if (active < 0)
     return libvirt_fail(error, "cannot see whether the copy on %s is running", act_arg(action, "from"));
-  if (active && !end_paused(action, &copies, error))
+  if (active && !end_active(action, &copies, error))
     return FALSE;
   if (!move_has_snapshots(copies.older, copies.newer, error) || !check_left(context, action, copies.newer, error))
     return FALSE;
@@ -157,11 +158,48 @@ static gboolean remove_aside(const ActionContext *there, const char *path, GErro
   return aside_open(there, path, &aside, error) && move_remove_half_made(there, aside.pool, name, error);
 }
 
+/* Its definition alone: what it has of disks is half-made. */
+static gboolean remove_never_ran(const Action *action, virDomainPtr here, virDomainPtr there, GError **error) {
+  const char *to = act_arg(action, "to");
+  if (!act_arg(action, "neverRan"))
+    return act_stale(error, "there is a machine of this name on %s", to);
+  int reason, state = act_domain_state(there, &reason, error), active = virDomainIsActive(here);
+  gint64 old = state < 0 ? -1 : move_epoch(here, error), new = old < 0 ? -1 : move_epoch(there, error);
+  if (new < 0)
+    return FALSE;
+  if (state != VIR_DOMAIN_SHUTOFF || reason != VIR_DOMAIN_SHUTOFF_DAEMON || new != old + 1 || active != 1)
+    return act_stale(error, "it isn't certain any more that the copy on %s never ran", to);
+  if (virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)
+    return libvirt_fail(error, "cannot undefine the copy on %s, which never ran", to);
+  FAULT("move: undefined there");
+  return TRUE;
+}
+
+/* libvirt there has no copy any more, and nothing is sent: the one that libvirt paused here is the machine. */
+static gboolean run_on(virDomainPtr here, GError **error) {
+  virDomainJobInfo job;
+  int reason, state = act_domain_state(here, &reason, error);
+  if (state < 0)
+    return FALSE;
+  if (state == VIR_DOMAIN_RUNNING)
+    return TRUE;
+  if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION)
+    return act_stale(error, "it isn't paused by a migration any more");
+  if (virDomainGetJobInfo(here, &job) < 0)
+    return libvirt_fail(error, "cannot see whether it is being migrated");
+  if (job.type != VIR_DOMAIN_JOB_NONE)
+    return act_stale(error, "it is being migrated at this moment");
+  if (virDomainResume(here) < 0)
+    return libvirt_fail(error, "its migration broke off, and it can't be made to run on here");
+  FAULT("move: runs on here");
+  return TRUE;
+}
+
 /* The host is certainly off. */
 static gboolean give_up(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) here = act_own_domain(context, error);
   guint64 epoch = 0;
-  return here && act_arg_optional(action, "epoch", &epoch, error) && move_give_autostart(here, error) &&
+  return here && act_arg_optional(action, "epoch", &epoch, error) && (!act_arg(action, "resume") || run_on(here, error)) && move_give_autostart(here, error) &&
          move_stays(here, act_arg(action, "to"), (gint64)epoch, error);
 }
 
@@ -174,8 +212,10 @@ gboolean act_move_undo(const ActionContext *context, const Action *action, GErro
   g_autoptr(VirDomain) here = peer ? act_own_domain(context, error) : NULL, other = NULL;
   if (!here || !move_context(context, action, "to", &there, error) || !move_find_there(peer, context->object->name, &other, error))
     return FALSE;
-  if (other)
-    return act_stale(error, "there is a machine of this name on %s", act_arg(action, "to"));
+  if (other && !remove_never_ran(action, here, other, error))
+    return FALSE;
+  if (act_arg(action, "resume") && !run_on(here, error))
+    return FALSE;
   g_auto(GStrv) each = volumes ? g_strsplit(volumes, "\n", -1) : NULL;
   for (char **pair = each; pair && pair[0] && pair[1]; pair += 2)
     if (!remove_volume(&there, pair[0], pair[1], error))

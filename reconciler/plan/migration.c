@@ -202,7 +202,7 @@ void plan_migrations(PlanBuilder *builder) {
     if (each->now == NULL || !g_str_equal(each->now->name, host))
       continue;
     const ActualDomain *domain = g_hash_table_lookup(builder->input->actual->domains, each->machine->metadata.name);
-    if (each->now == each->home || each->stale != NULL || move_awaits_notes(domain))
+    if (each->now == each->home || each->stale != NULL || move_awaits_notes(domain) || moved_broke_off(each, domain))
       plan_moved(builder, each);
     else
       plan_move(builder, each);

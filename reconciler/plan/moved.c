@@ -92,6 +92,27 @@ static void put_first(const Rest *rest, Action *action) {
   }
 }
 
+/* libvirt paused it to move it, and died between the end of that and the answer that it runs there: no copy is there. */
+static gboolean stands_still(const Placed *placed, const ActualDomain *domain) {
+  if (placed->stale != NULL || domain->owner == NULL || !actual_is_at_the_switch(domain))
+    return FALSE;
+  const FactsSpec *facts = &domain->owner->facts;
+  return given(facts, FactsSpec, arriving) && given(facts, FactsSpec, movingTo) && fleet_host(placed->fleet, facts->movingTo) != NULL;
+}
+
+gboolean moved_broke_off(const Placed *placed, const ActualDomain *domain) {
+  return placed != NULL && (placed->never_ran != NULL || stands_still(placed, domain));
+}
+
+static void run_on(const Rest *rest, Action *action) {
+  if (rest->placed->never_ran != NULL)
+    string_map_set(action->args, "neverRan", "true");
+  if (!stands_still(rest->placed, rest->domain))
+    return;
+  string_map_set(action->args, "resume", "true");
+  action->impact = IMPACT_LIVE;
+}
+
 /* What was made there is dealt with when that host comes back. A copy that comes with it is older than this one, which is
  * what counts from now on: it gets the time as its epoch, as one that is made anew. */
 static void give_up(Rest *rest, const char *to) {
@@ -99,6 +120,7 @@ static void give_up(Rest *rest, const char *to) {
     return;
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to));
   string_map_set(action->args, "lost", "true");
+  run_on(rest, action);
   move_set_number(action, "epoch", (guint64)rest->builder->input->now);
   put_first(rest, action);
 }
@@ -122,6 +144,7 @@ static char *undo(Rest *rest, const char *wanted) {
   for (guint i = 0; i < files->len; i++)
     add_half_made(rest, there, files->pdata[i], volumes);
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
+  run_on(rest, action);
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
   if (rest->domain->nvram != NULL)
@@ -142,14 +165,27 @@ static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
                                            "there ('virsh undefine %s')", host->name, rest->object->name));
 }
 
-/* One that ran on while the machine was made elsewhere: it is stopped, and kept with what it wrote. One that a move
- * of ours left goes: TRUE. */
+/* Where both write to the same disks, each moment counts, also where restarts aren't allowed. */
+static void leave(Rest *rest, const FleetHost *host, gboolean runs) {
+  Action *action = runs ? act(rest, ACTION_DOMAIN_LEAVE, host->name, rest->placed->now->name, g_strdup_printf("power off and undefine the older copy on %s", host->name))
+                        : act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
+  if (!runs)
+    return;
+  string_map_set(action->args, "runs", "true");
+  action->impact = IMPACT_RESTART;
+  action->permitted = TRUE;
+  put_first(rest, action);
+  build_note(rest->object, g_strdup_printf("an older copy of it runs on %s, on the same disks: it is powered off", host->name));
+}
+
+/* One that ran on while the machine was made elsewhere, or that libvirt let run on since it didn't hear that the newer one runs: it
+ * is stopped, and kept with what it wrote. One that a move of ours left goes: TRUE; so it does where it runs on the newer one's disks. */
 static gboolean older_copy(Rest *rest) {
   const FleetHost *host = rest->placed->stale;
   const ActualDomain *older = g_hash_table_lookup(host->actual->domains, rest->object->name);
   gboolean left = given(rest->facts, FactsSpec, movedFrom) && g_str_equal(rest->facts->movedFrom, host->name);
-  gboolean runs = older->active && !(left && actual_is_migrating(older));
-  if (runs) {
+  gboolean runs = older->active && !(left && actual_is_migrating(older)), same_disks = left && !given(rest->facts, FactsSpec, left);
+  if (runs && !same_disks) {
     Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
                          g_strdup_printf("stop the older copy on %s", host->name));
     g_free(plan_shutdown(object_vm(rest->placed->machine), action));
@@ -157,12 +193,12 @@ static gboolean older_copy(Rest *rest) {
     action->permitted = TRUE;                      /* … also where restarts aren't allowed */
     build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
   } else if (left) {
-    act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
+    leave(rest, host, runs);
     g_free(finish(rest));
   } else {
     keep(rest, host, older);
   }
-  return left && !runs;
+  return left && (same_disks || !runs);
 }
 
 /* --- snapshots that came along, and that libvirt here doesn't know yet --- */
@@ -208,6 +244,17 @@ static void go_on(const Rest *rest, const FleetHost *to, const char *when) {
   build_note(rest->object, g_strdup_printf("it shall be on %s: it is moved%s when %s, in the same run", to->name, runs && !live ? ", shut down," : "", when));
 }
 
+/* The rest, a new attempt too, is for a machine that runs and is nowhere else. */
+static void bring_back(Rest *rest) {
+  const FleetHost *home = rest->placed->later != NULL ? rest->placed->later : rest->placed->home;
+  g_free(undo(rest, NULL));
+  rest->object->follows = TRUE;
+  if (home != rest->placed->now)
+    go_on(rest, home, "that is over");
+  else
+    build_note(rest->object, g_strdup("the rest is looked at and done when that is over, in the same run"));
+}
+
 /* --- where they are planned --- */
 
 static Rest begin(PlanBuilder *builder, PlanObject *object, const Placed *placed) {
@@ -238,6 +285,10 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
     char *error = bring_snapshots(&rest);
     if (error != NULL)
       build_error(builder, object, error);
+    return;
+  }
+  if (moved_broke_off(placed, rest.domain)) {
+    bring_back(&rest);
     return;
   }
   gboolean goes = placed->stale != NULL && older_copy(&rest);

@@ -3,6 +3,9 @@
 #include "reconciler/plan/placement.h"
 #include "reconciler/plan/build.h"
 
+/* Its migration ended without a copy that runs there, in a way that libvirt leaves to others: it is paused here, or a definition is
+ * left there. That is taken back first (plan_moved), and nothing else is done to it before. */
+gboolean moved_broke_off(const Placed *placed /* or NULL */, const ActualDomain *domain);
 /* For a machine that is on the builder's host: the older copy there is elsewhere, volumes that it left, a move that
  * the file has taken back. */
 void plan_moved(PlanBuilder *builder, const Placed *placed);

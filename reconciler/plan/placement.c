@@ -92,6 +92,15 @@ static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHos
                          "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
 }
 
+/* libvirtd there died when the newer one had arrived and didn't run yet, and it was ended when that came back; so libvirt here let
+ * this one go on. */
+static gboolean never_ran(const ActualDomain *newest, const FleetHost *there, const ActualDomain *older, const FleetHost *here) {
+  const FactsSpec *came = &newest->owner->facts, *went = &older->owner->facts;
+  return actual_ended_by_libvirtd(newest) && older->active && epoch_of(newest) == epoch_of(older) + 1 && given(came, FactsSpec, movedFrom) &&
+         g_str_equal(came->movedFrom, here->name) && given(went, FactsSpec, arriving) && given(went, FactsSpec, movingTo) &&
+         g_str_equal(went->movingTo, there->name);
+}
+
 /* Of two copies the one that moved last counts, and the other is what a move left behind, or what ran on a host
  * that had been given up. Two of one epoch, or an older one that runs while the newer doesn't, are nobody's to
  * choose between; nor are two that share a memory. */
@@ -105,12 +114,18 @@ static void find(const Fleet *fleet, Placed *placed) {
     gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
     const ActualDomain *older = newer ? other : domain;
     const ActualDomain *newest = newer ? domain : other;
+    const FleetHost *here = newer ? placed->now : host, *there = newer ? host : placed->now; /* of the older and the newer one */
+    if (other != NULL && placed->stale == NULL && never_ran(newest, there, older, here)) {
+      placed->never_ran = there;
+      placed->now = here;
+      continue;
+    }
     if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && (!actual_executes(newest) || actual_in_post_copy(newest))))) {
       placed->error = two_copies(fleet, placed, host, domain, other);
       return;
     }
     if (other != NULL)
-      placed->stale = newer ? placed->now : host;
+      placed->stale = here;
     if (other == NULL || newer)
       placed->now = host;
   }

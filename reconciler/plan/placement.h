@@ -10,6 +10,7 @@ typedef struct {
   gboolean bare;           /* … and it has no snapshots then */
   const FleetHost *now;    /* where it is, and is ours; NULL: nowhere that could be asked */
   const FleetHost *stale;  /* where an older copy of it is, by its epoch; NULL: nowhere */
+  const FleetHost *never_ran; /* where a migration left a newer copy of it that never ran, while this one goes on; NULL: nowhere */
   const Fleet *fleet;
   gboolean back;           /* … which is only where it would rather be (failBack) */
   char *stays;             /* why it doesn't go back there, in words; NULL: it does, or needn't */

@@ -1,6 +1,7 @@
 /* One virtual machine: volumes for its disks, its definition, what changes live, its power; stage by stage. */
 #include "reconciler/plan/migration.h"
 #include "reconciler/plan/build.h"
+#include "reconciler/plan/moved.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -232,9 +233,10 @@ static char *retired(Course *course) {
 }
 
 static const Stage creation[] = {check_uuid, networks, shared, volumes, define, snapshots_taken, first_snapshot_due, autostart, exports, power, NULL};
-/* What isn't known to libvirt would be merged away as nobody's: moved.c sees to it first. */
-static char *snapshots_to_come(Course *course) {
-  course->complete = move_awaits_notes(course->found);
+/* Snapshots that aren't known to libvirt would be merged away as nobody's, and what stands still since its migration broke off is
+ * to run on: moved.c sees to it first. */
+static char *left_by_a_move(Course *course) {
+  course->complete = move_awaits_notes(course->found) || moved_broke_off(placed_find(course->builder->input->placed, course->object->name), course->found);
   if (course->complete)
     g_ptr_array_set_size(course->object->fields, 0);
   return NULL;
@@ -254,7 +256,7 @@ static char *flattened(Course *course) {
   return NULL;
 }
 
-static const Stage update[] = {snapshots_to_come, helper_end,   flattened,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
+static const Stage update[] = {left_by_a_move, helper_end,   flattened,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
                                retired,      NULL};
 

@@ -21,6 +21,10 @@ gboolean actual_is_migrating(const ActualDomain *domain) {
                                                 domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED);
 }
 
+gboolean actual_is_at_the_switch(const ActualDomain *domain) {
+  return domain->state == VIR_DOMAIN_PAUSED && domain->reason == VIR_DOMAIN_PAUSED_MIGRATION;
+}
+
 gboolean actual_in_post_copy(const ActualDomain *domain) {
   return domain->state == VIR_DOMAIN_RUNNING && (domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY || domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED);
 }
@@ -28,6 +32,10 @@ gboolean actual_in_post_copy(const ActualDomain *domain) {
 gboolean actual_post_copy_broke(const ActualDomain *domain) {
   return domain->state == VIR_DOMAIN_PAUSED ? domain->reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
                                             : domain->state == VIR_DOMAIN_RUNNING && domain->reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED;
+}
+
+gboolean actual_ended_by_libvirtd(const ActualDomain *domain) {
+  return !domain->active && domain->state == VIR_DOMAIN_SHUTOFF && domain->reason == VIR_DOMAIN_SHUTOFF_DAEMON;
 }
 
 gboolean actual_is_paused(const ActualDomain *domain) { return domain->state == VIR_DOMAIN_PAUSED; }

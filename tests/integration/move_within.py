@@ -1,0 +1,164 @@
+"""Live moves that are interrupted within libvirt's own call: where one of the two libvirtds stands right before or after
+something that it says to a QEMU or to the other one (tests/lab/stop_at.c), and while QEMU sends disks or memory."""
+
+import contextlib
+import os
+import re
+import signal
+import time
+
+import libvirt
+from move_faults import Faults, POOL, brief
+
+# Changes nothing, and isn't said by libvirtd for the move alone.
+ASKED = re.compile("query-|qom-|device-list|balloon")
+# libvirt's own: where the source doesn't hear whether it runs on the target, it lets it run on (qemu_migration.c leaves that to locks of
+# the disks); where it doesn't come to ask, it lets it stand still.
+BOTH_RUN = {("target", "target", "after cont"), ("target", "target", "before finish reply"), ("link", "source", "after finish call"),
+            ("link", "target", "before cont"), ("link", "target", "after cont"), ("link", "target", "before finish reply")}
+NONE_RUNS = {("source", "source", "before finish call"), ("source", "source", "after finish call"), ("source", "target", "before cont")}
+SLOW = {"migration": {"bandwidth": "1MiB/s"}}
+
+
+class Within(Faults):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for host in (cls.hv, cls.other):
+            host.preload = os.path.join(os.environ["RECONCILE_BUILD"], "tests/stop_at.so")
+            host.restart_daemon()
+
+    def moments(self):
+        """(who, "before NAME" or "after NAME") of all that is said in moves there and back."""
+        found = []
+        for _ in range(2):
+            hosts = self.leave_for()
+            touch = "; ".join(f"touch {host.path('run/said')}" for host in hosts.values())
+            status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "migrate: prepared", "RECONCILE_FAULT_COMMAND": touch})
+            self.assertEqual(status, 0, brief(status, out))
+            for who, host in hosts.items():
+                with open(host.path("run/said"), encoding="utf-8") as file:
+                    names = [name for name in file.read().splitlines() if not ASKED.match(name)]
+                os.unlink(host.path("run/said"))
+                found += [(who, f"{when} {name}") for name in dict.fromkeys(names) for when in ("before", "after")
+                          if (who, f"{when} {name}") not in found]
+        return found
+
+    def leave_for(self):
+        """The other host is where it shall be from now on."""
+        source = self.at_home()
+        self.write_at(self.away())
+        self.forget_base(self.at_home())
+        return {"source": source, "target": self.at_home()}
+
+    def kill(self, kill, process, hosts):
+        if kill == "reconcile":
+            process.kill()
+        elif kill == "link":
+            self.other.run("ip", "link", "set", "cable", "down")
+        else:
+            hosts[kill].kill_daemon()
+
+    def interrupt_said(self, kill, who, moment):
+        """What that run said, and how it went. None: it doesn't pass that."""
+        hosts = self.leave_for()
+        speaker = hosts[who]
+        process = self.start({"RECONCILE_FAULT_AT": "migrate: prepared", "RECONCILE_FAULT_COMMAND": f"echo '{moment}' >{speaker.path('run/stop-at')}"})
+        with self.ended(process):
+            passed = self.wait(process, lambda: os.path.exists(speaker.path("run/stopped")) and self.stands_still(speaker.daemon.pid))
+            if passed:
+                self.kill(kill, process, hosts)
+            for path in ("run/stop-at", "run/stopped"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(speaker.path(path))
+            if speaker.daemon.poll() is None:
+                speaker.daemon.send_signal(signal.SIGCONT)
+            out = process.communicate(timeout=300)
+        return self.told(kill, process, out, f"{moment} of {who}") if passed else None
+
+    def interrupt_sending(self, kill, what):
+        """The same, while QEMU sends the disks or the memory."""
+        self.more = SLOW
+        hosts = self.leave_for()
+        self.more = {}
+        process = self.start({})
+        with self.ended(process):
+            passed = self.wait(process, lambda: self.sends(hosts["source"], what))
+            if passed:
+                self.kill(kill, process, hosts)
+            out = process.communicate(timeout=300)
+        return self.told(kill, process, out, f"{what} sent") if passed else None
+
+    @contextlib.contextmanager
+    def ended(self, process):
+        try:
+            yield
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def told(self, kill, process, out, where):
+        self.restore(kill)
+        return f"after {kill} at {where}: {brief(process.returncode, out)}"
+
+    def wait(self, process, condition):
+        deadline = time.monotonic() + 120
+        while not condition():
+            if process.poll() is not None:
+                return False
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        return True
+
+    @staticmethod
+    def stands_still(pid):
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][0] == "T"
+
+    @staticmethod
+    def sends(host, what):
+        try:
+            job = host.domain("web").jobStats()
+        except libvirt.libvirtError:
+            return False
+        if what == "disks":
+            return job.get("memory_iteration", 0) == 0 and 0 < job.get("disk_processed", 0) < job.get("disk_total", 0)
+        return job.get("memory_iteration", 0) == 1 and 0 < job.get("memory_processed", 0) < job.get("memory_total", 0)
+
+    # What follows.
+
+    def stand(self):
+        """Of each copy its host, state and reason."""
+        return [(host.name, *domain.state()) for host in self.hosts.values() for domain in host.conn.listAllDomains() if domain.name() == "web"]
+
+    def assert_followed(self, told, at):
+        """One run ends it. at: kill, who and moment; how many ran before that run."""
+        self.settle()
+        stand = self.stand()
+        told += f"\nstanding {stand}"
+        ran = [host for host, state, _ in stand if state == libvirt.VIR_DOMAIN_RUNNING]
+        if at not in BOTH_RUN:
+            self.assertLessEqual(len(ran), 1, told)
+        if at not in NONE_RUNS:
+            self.assertGreaterEqual(len(ran), 1, told)
+        if len(ran) == 2 and self.way == "live_copy":
+            self.assert_older_kept(told)
+        else:
+            self.assert_one_run(told)
+        return len(ran)
+
+    def assert_older_kept(self, told):
+        """It ran on on its own disks, and what it wrote there people look at: it is stopped, and nothing of it goes."""
+        for arguments in ((), ("--dry-run",)):
+            status, out = self.run_inside(*arguments)
+            told += f"\nthen {brief(status, out)}"
+            self.assertEqual(status, 0, told)
+        home, older = self.at_home(), self.hosts[self.away()]
+        self.assertIn(f"an older copy of it, which is off, is kept on {older.name}", told)
+        self.assertEqual(sorted(self.copies()), sorted([(home.name, libvirt.VIR_DOMAIN_RUNNING), (older.name, libvirt.VIR_DOMAIN_SHUTOFF)]), told)
+        self.assertEqual([self.listing(older, POOL), older.domain("web").autostart()], [self.own, 0], told)
+        older.domain("web").undefine()
+        older.run("sh", "-c", f"rm {POOL}/*")
+        older.conn.storagePoolLookupByName("moving").refresh()
+        self.assert_one_run(told)

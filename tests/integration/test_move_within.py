@@ -1,0 +1,26 @@
+#!/usr/bin/python3
+"""A live migration that is interrupted at its very end (all of it: tests/soak/test_move_within.py)."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+import lab  # noqa: E402
+from move_within import Within  # noqa: E402
+
+
+class Some(Within):
+    def test_at_the_switch(self):
+        """The source's libvirtd dies between QEMU's end of it and asking for it to run there: libvirt lets it stand still.
+        The target's dies before it lets it run: its definition is left there."""
+        self.begin("live_shared")
+        for at, ran in ((("source", "source", "before finish call"), 0), (("target", "target", "before cont"), 1)):
+            with self.subTest(at=at):
+                told = self.interrupt_said(*at)
+                self.assertTrue(told)
+                self.assertEqual(self.assert_followed(told, at), ran)
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
