@@ -12,7 +12,8 @@
 
 typedef struct {
   FleetHost *host;
-  const char *holder;
+  const char *controller; /* this one */
+  char *holder;           /* … for this host, in the domain */
   virDomainPtr domain;
   virStreamPtr console; /* open: it is ours */
   GError *failure; /* why it couldn't be started last, which mostly is that its name is taken */
@@ -24,7 +25,8 @@ struct HostLocks {
   char *holder;
 };
 
-/* Who asks: for messages, and unique, so that one host under two names is told from another controller. */
+/* Who asks: for messages, and unique. Each host's name is added, so that one host under two names is told from another controller
+ * and from what this one has left there itself. */
 static char *describe_holder(void) {
   g_autofree char *id = g_uuid_string_random();
   g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -69,7 +71,7 @@ static virStreamPtr open_console(Lock *lock, virDomainPtr domain) {
 /* "root@ctl (process 12) since …", as long as it says who; the rest is for us. */
 static void fail_held(Lock *lock, const char *holder) {
   const char *host = lock->host->name;
-  if (g_strcmp0(holder, lock->holder) == 0) {
+  if (g_str_has_prefix(holder, lock->controller)) {
     act_refuse(&lock->error, "%s is the same host as another one that is declared: declare it once", host);
     return;
   }
@@ -88,11 +90,13 @@ static gboolean clear_way(Lock *lock, virConnectPtr connect) {
   g_autofree char *holder = helper_lock_holder(xmlDocGetRootElement(doc));
   if (!holder)
     return act_refuse(&lock->error, "%s has a domain %s that isn't ours, and the lock needs this name: rename it", lock->host->name, HOST_LOCK_NAME);
-  g_autoptr(VirStream) console = open_console(lock, found);
-  if (!console && !lock->error)
+  gboolean left = g_str_equal(holder, lock->holder); /* by an attempt before this one: who has its console will end it */
+  gboolean twice = !left && g_str_has_prefix(holder, lock->controller);
+  g_autoptr(VirStream) console = twice ? NULL : open_console(lock, found);
+  if (!console && !lock->error && !left)
     fail_held(lock, holder);
   if (!console)
-    return FALSE;
+    return !lock->error;
   gboolean ended = virDomainDestroy(found) == 0 || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN || virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
                    libvirt_fail(&lock->error, "cannot end the lock on %s that somebody left", lock->host->name);
   virStreamAbort(console);
@@ -136,25 +140,41 @@ static gpointer take(gpointer data) {
 }
 
 /* Ended here, where it can be: the end of the connection would do it as well, but a moment after ours. */
-static void lock_clear(gpointer data) {
+static gpointer give(gpointer data) {
   Lock *lock = data;
-  if (lock->console) {
+  if (lock->domain)
     virDomainDestroy(lock->domain);
+  if (lock->console) {
     virStreamAbort(lock->console);
     virStreamFree(lock->console);
     connection_pin(lock->host->connection, FALSE);
   }
-  else if (lock->domain)
-    virDomainDestroy(lock->domain);
   if (lock->domain)
     virDomainFree(lock->domain);
+  return NULL;
+}
+
+static void lock_clear(gpointer data) {
+  Lock *lock = data;
+  g_free(lock->holder);
   g_clear_error(&lock->failure);
   g_clear_error(&lock->error);
+}
+
+/* Does it to some of them side by side: each starts or ends a QEMU, on which libvirt waits a fifth of a second. */
+static void with_all(HostLocks *locks, guint first, GThreadFunc function) {
+  guint n = locks->locks->len;
+  g_autofree GThread **threads = g_new0(GThread *, n + 1);
+  for (guint i = first; i < n; i++)
+    threads[i] = g_thread_new("lock", function, &g_array_index(locks->locks, Lock, i));
+  for (guint i = first; i < n; i++)
+    g_thread_join(threads[i]);
 }
 
 void host_locks_free(HostLocks *locks) {
   if (!locks)
     return;
+  with_all(locks, 0, give);
   g_array_unref(locks->locks);
   g_free(locks->holder);
   g_free(locks);
@@ -167,9 +187,10 @@ static HostLocks *prepare(Fleet *fleet) {
   g_array_set_clear_func(locks->locks, lock_clear);
   for (guint i = 0; i < fleet->hosts->len; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
-    Lock lock = {.host = host, .holder = locks->holder};
-    if (!host->error)
-      g_array_append_val(locks->locks, lock);
+    if (host->error)
+      continue;
+    Lock lock = {.host = host, .controller = locks->holder, .holder = g_strconcat(locks->holder, " ", host->name, NULL)};
+    g_array_append_val(locks->locks, lock);
   }
   return locks;
 }
@@ -179,20 +200,17 @@ static gboolean is_refused(const Lock *lock) {
   return g_error_matches(lock->error, EXECUTE_ERROR, EXECUTE_ERROR_STALE) || g_error_matches(lock->error, EXECUTE_ERROR, EXECUTE_ERROR_REFUSED);
 }
 
-/* The first one that can be had alone: whoever comes second waits there, and has started nothing elsewhere. */
-static gboolean take_all(HostLocks *locks, GError **error) {
+/* At first all side by side. Who meets another one there gives back what he has, and asks for the first one that can be had alone
+ * from then on: whoever comes second waits there, and has started nothing elsewhere. */
+static gboolean take_all(HostLocks *locks, gboolean met, GError **error) {
   guint n = locks->locks->len, first = 0;
   Lock *all = (Lock *)locks->locks->data;
-  g_autofree GThread **threads = g_new0(GThread *, n + 1);
-  for (gboolean taken = FALSE; first < n && !taken; first++) {
+  for (gboolean taken = FALSE; met && first < n && !taken; first++) {
     take(&all[first]);
     taken = !all[first].error || is_refused(&all[first]);
   }
-  for (guint i = first; i < n && !is_refused(&all[first - 1]); i++)
-    threads[i] = g_thread_new("lock", take, &all[i]);
-  for (guint i = first; i < n; i++)
-    if (threads[i])
-      g_thread_join(threads[i]);
+  if (first == 0 || !is_refused(&all[first - 1]))
+    with_all(locks, first, take);
   for (guint i = 0; i < n; i++)
     if (is_refused(&all[i])) {
       g_propagate_error(error, g_steal_pointer(&all[i].error));
@@ -216,10 +234,10 @@ static void lose_unlocked(Fleet *fleet, HostLocks *locks) {
 
 HostLocks *host_locks_take(Fleet *fleet, guint wait, GCancellable *cancel, GError **error) {
   gint64 until = g_get_monotonic_time() + (gint64)wait * 1000;
-  for (;;) {
+  for (gboolean met = FALSE;; met = TRUE) {
     g_autoptr(HostLocks) locks = prepare(fleet);
     GError *failure = NULL;
-    if (take_all(locks, &failure)) {
+    if (take_all(locks, met, &failure)) {
       lose_unlocked(fleet, locks);
       FAULT("fleet: locked");
       return g_steal_pointer(&locks);

@@ -7,14 +7,30 @@ typedef struct {
   LongCall call;
   gpointer data;
   GError *error; /* libvirt's errors belong to the thread that had them */
-  int done;      /* atomic */
+  GMutex lock;
+  GCond ended;
+  gboolean done;
 } Work;
 
 static gpointer run(gpointer data) {
   Work *work = data;
   work->call(work->domain, work->data, &work->error);
-  g_atomic_int_set(&work->done, 1);
+  g_mutex_lock(&work->lock);
+  work->done = TRUE;
+  g_cond_signal(&work->ended);
+  g_mutex_unlock(&work->lock);
   return NULL;
+}
+
+/* Whether it has, within so many microseconds. */
+static gboolean has_ended(Work *work, gint64 wait) {
+  gint64 until = g_get_monotonic_time() + wait;
+  g_mutex_lock(&work->lock);
+  while (!work->done && g_cond_wait_until(&work->ended, &work->lock, until))
+    ;
+  gboolean done = work->done;
+  g_mutex_unlock(&work->lock);
+  return done;
 }
 
 gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, LongCall call, gpointer data,
@@ -26,15 +42,17 @@ gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, Lo
   if (!same)
     return handle ? libvirt_fail(error, "cannot look up domain %s", context->object->name) : FALSE;
   Work work = {.domain = same, .call = call, .data = data};
+  g_mutex_init(&work.lock);
+  g_cond_init(&work.ended);
   life_long_call(TRUE);
   GThread *worker = g_thread_new("long call", run, &work);
-  for (guint tick = 0; !g_atomic_int_get(&work.done); tick++) {
-    g_usleep(tick < 20 ? 5000 : 50000);
+  for (guint tick = 0; !has_ended(&work, tick < 20 ? 5000 : 50000); tick++)
     if (!watch(domain, watch_data))
       connection_give_up(alone);
-  }
   g_thread_join(worker);
   life_long_call(FALSE);
+  g_mutex_clear(&work.lock);
+  g_cond_clear(&work.ended);
   if (work.error)
     g_propagate_error(error, work.error);
   return !work.error;
