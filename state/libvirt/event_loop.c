@@ -2,6 +2,7 @@
 
 #include <glib-unix.h>
 #include <libvirt/libvirt.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* A file descriptor that is watched, or a timer. */
@@ -11,46 +12,63 @@ typedef struct {
   gconstpointer connection; /* … is this one's socket; NULL: none's */
   int wanted;          /* events; or milliseconds, -1: never */
   gint64 due;          /* of a timer, on the monotonic clock: its source may be ready before */
-  GSource *source;     /* NULL: nothing is wanted */
+  GSource *source;     /* of a timer that runs */
   virEventHandleCallback ready;
   virEventTimeoutCallback over;
   void *opaque;
   virFreeCallback release;
 } Watch;
 
+enum { READY = 32 }; /* at once */
+
 static GMutex lock;
 static GHashTable *watches; /* id → Watch *, owned: those that aren't removed */
 static int last_id;
+/* All file descriptors, so that the loop isn't woken to hear which of them are watched: libvirt's client stops to watch its socket, and
+ * begins again, around each call that waits, which is several times a call. */
+static int poller = -1;
 static __thread gconstpointer opening;
 
 void event_loop_opening(gconstpointer connection) { opening = connection; }
 
 static const struct {
   int event;
-  GIOCondition condition;
+  guint32 condition;
 } conditions[] = {
-    {.event = VIR_EVENT_HANDLE_READABLE, .condition = G_IO_IN}, {.event = VIR_EVENT_HANDLE_WRITABLE, .condition = G_IO_OUT},
-    {.event = VIR_EVENT_HANDLE_ERROR, .condition = G_IO_ERR},   {.event = VIR_EVENT_HANDLE_ERROR, .condition = G_IO_NVAL},
-    {.event = VIR_EVENT_HANDLE_HANGUP, .condition = G_IO_HUP},
+    {.event = VIR_EVENT_HANDLE_READABLE, .condition = EPOLLIN}, {.event = VIR_EVENT_HANDLE_WRITABLE, .condition = EPOLLOUT},
+    {.event = VIR_EVENT_HANDLE_ERROR, .condition = EPOLLERR},   {.event = VIR_EVENT_HANDLE_HANGUP, .condition = EPOLLHUP},
 };
 
-static GIOCondition condition_of(int events) {
-  GIOCondition condition = 0;
+static guint32 condition_of(int events) {
+  guint32 condition = 0;
   for (gsize i = 0; i < G_N_ELEMENTS(conditions); i++)
     condition |= events & conditions[i].event ? conditions[i].condition : 0;
   return condition;
 }
 
-static int events_of(GIOCondition condition) {
+static int events_of(guint32 condition) {
   int events = 0;
   for (gsize i = 0; i < G_N_ELEMENTS(conditions); i++)
     events |= condition & conditions[i].condition ? conditions[i].event : 0;
   return events;
 }
 
+/* One that is removed meanwhile lives until the loop, which is who asks, comes to release it. */
+static void tell_ready(int id, guint32 condition) {
+  g_mutex_lock(&lock);
+  const Watch *watch = g_hash_table_lookup(watches, &id);
+  gboolean wanted = watch != NULL && watch->wanted != 0;
+  g_mutex_unlock(&lock);
+  if (wanted)
+    watch->ready(id, watch->fd, events_of(condition), watch->opaque);
+}
+
 static gboolean on_ready(int fd, GIOCondition condition, gpointer data) {
-  const Watch *watch = data;
-  watch->ready(watch->id, fd, events_of(condition), watch->opaque);
+  (void)condition, (void)data;
+  struct epoll_event ready[READY];
+  int n = epoll_wait(fd, ready, READY, 0);
+  for (int i = 0; i < n; i++)
+    tell_ready((int)ready[i].data.u32, ready[i].events);
   return G_SOURCE_CONTINUE;
 }
 
@@ -82,30 +100,49 @@ static GSource *timer_new(gint64 due) {
   return source;
 }
 
-static void ask_for_nothing(Watch *watch) {
+static void stop_timer(Watch *watch) {
   if (watch->source == NULL)
     return;
   g_source_destroy(watch->source);
   g_clear_pointer(&watch->source, g_source_unref);
 }
 
-static void ask_for(Watch *watch, int wanted) {
-  gboolean timer = watch->fd < 0;
-  ask_for_nothing(watch);
-  watch->wanted = wanted;
-  if (timer ? wanted < 0 : wanted == 0)
+static void ask_for_time(Watch *watch, int milliseconds) {
+  stop_timer(watch);
+  watch->wanted = milliseconds;
+  if (milliseconds < 0)
     return;
-  watch->due = timer ? due_in(wanted) : 0;
-  watch->source = timer ? timer_new(watch->due) : g_unix_fd_source_new(watch->fd, condition_of(wanted));
-  g_source_set_callback(watch->source, timer ? on_over : G_SOURCE_FUNC(on_ready), watch, NULL);
+  watch->due = due_in(milliseconds);
+  watch->source = timer_new(watch->due);
+  g_source_set_callback(watch->source, on_over, watch, NULL);
   g_source_attach(watch->source, NULL);
 }
 
+/* One of which nothing is wanted isn't watched at all: its end would be told again and again. */
+static gboolean ask_for_events(Watch *watch, int events) {
+  struct epoll_event event = {.events = condition_of(events), .data.u32 = (guint32)watch->id};
+  int change = events == 0 ? EPOLL_CTL_DEL : watch->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  gboolean fine = events == watch->wanted || epoll_ctl(poller, change, watch->fd, &event) == 0;
+  watch->wanted = events;
+  return fine;
+}
+
+static gboolean ask_for(Watch *watch, int wanted) {
+  if (watch->fd >= 0)
+    return ask_for_events(watch, wanted);
+  ask_for_time(watch, wanted);
+  return TRUE;
+}
+
+/* -1: this can't be watched. libvirt does without then. */
 static int add(Watch *watch, int wanted) {
   g_mutex_lock(&lock);
-  int id = watch->id = ++last_id;
-  g_hash_table_insert(watches, &watch->id, watch);
-  ask_for(watch, wanted);
+  watch->id = ++last_id;
+  int id = ask_for(watch, wanted) ? watch->id : -1;
+  if (id >= 0)
+    g_hash_table_insert(watches, &watch->id, watch);
+  else
+    g_free(watch);
   g_mutex_unlock(&lock);
   return id;
 }
@@ -135,7 +172,7 @@ static int remove_watch(int id) {
   Watch *watch = g_hash_table_lookup(watches, &id);
   if (watch != NULL) {
     g_hash_table_remove(watches, &id);
-    ask_for_nothing(watch);
+    ask_for(watch, watch->fd >= 0 ? 0 : -1);
     if (watch->connection != NULL)
       shutdown(watch->fd, SHUT_RDWR);
     g_idle_add_full(G_PRIORITY_HIGH, release_removed, watch, NULL);
@@ -177,5 +214,7 @@ static int add_timeout(int milliseconds, virEventTimeoutCallback over, void *opa
 
 void event_loop_register(void) {
   watches = g_hash_table_new(g_int_hash, g_int_equal);
+  poller = epoll_create1(EPOLL_CLOEXEC);
+  g_unix_fd_add(poller, G_IO_IN, on_ready, NULL);
   virEventRegisterImpl(add_handle, update, remove_watch, add_timeout, update, remove_watch);
 }
