@@ -86,6 +86,8 @@ char *plan_shared(PlanBuilder *builder, PlanObject *object, const ActualDomain *
 /* Volumes of its disks (disks.c): new ones, and growth of those that it has. Why they can't be had, or NULL. */
 char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* Notes where the content is of those that leave the file: a new target for an old disk begins with a blank one. */
+void plan_disks_left(PlanObject *object, const ActualDomain *found);
 
 /* Stages of a machine that is there: each appends its actions and has them wait for all before.
  * Layers (depth.c). */

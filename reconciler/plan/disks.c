@@ -161,3 +161,23 @@ char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDom
   }
   return NULL;
 }
+
+static gboolean has_path(const VmSpec *vm, const char *path) {
+  for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++)
+    if (g_strcmp0(((const DiskSpec *)vm->disks->pdata[i])->path, path) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+void plan_disks_left(PlanObject *object, const ActualDomain *found) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    const DiskSpec *disk = change->whole && change->persistent && change->to == NULL && g_strcmp0(change->list, "disks") == 0
+                               ? found_disk(&found->persistent, change->match) : NULL;
+    if (disk == NULL || !given(disk, DiskSpec, path) || has_path(object_vm(object->desired), disk->path) ||
+        (given(disk, DiskSpec, device) && disk->device != DiskDevice_disk))
+      continue;
+    build_note(object, g_strdup_printf("disk %s leaves the machine, and its content is kept: %s; a disk that names that by path or volume has it again",
+                                       disk->target, disk->path));
+  }
+}

@@ -128,6 +128,7 @@ static char *volumes(Course *course) {
 /* Growth and new volumes, after all that comes before anything changes. */
 static char *storage(Course *course) {
   guint first = course->actions->len;
+  plan_disks_left(course->object, course->found);
   char *error = plan_disk_growth(course->builder, course->object, course->found, course->actions);
   if (error == NULL)
     error = volumes(course);
