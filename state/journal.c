@@ -24,9 +24,11 @@ static const char *const steps[] = {
   "CREATE INDEX event_of_object ON event (object, id);",
   "ALTER TABLE run ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0;",
   "ALTER TABLE action ADD COLUMN target TEXT;",
+  "ALTER TABLE action ADD COLUMN uri TEXT;"
+  "CREATE TABLE place (machine TEXT PRIMARY KEY, host TEXT NOT NULL, uri TEXT, source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_TARGETS);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_PLACES);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -74,7 +76,7 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
 }
 
 #define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
-#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target FROM action LIMIT 0; SELECT detail FROM event LIMIT 0;"
+#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri FROM action LIMIT 0; SELECT uri FROM place LIMIT 0; SELECT detail FROM event LIMIT 0;"
 
 /* What is changed or written later must be there: it would fail each run. */
 static gboolean has_tables(Database *database, const char *tables, GError **error) {

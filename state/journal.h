@@ -47,9 +47,14 @@ typedef struct {
 } JournalBegin;
 gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error);
 gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
-/* Before the act; `action` is unique in the run. */
-gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
-                              const char *description, const char *target /* host it goes to; NULL: stays */, GError **error);
+/* Before the act. */
+typedef struct {
+  const char *action; /* unique in the run */
+  const char *object, *kind, *description;
+  const char *target; /* host of the fleet that it goes to; NULL: stays */
+  const char *uri;    /* of the host where it is then; NULL: no fleet's */
+} JournalActionBegin;
+gboolean journal_action_begin(Journal *journal, gint64 run, const JournalActionBegin *begin, GError **error);
 gboolean journal_action_end(Journal *journal, gint64 run, const char *action, const char *result,
                             const char *message /* or NULL */, GError **error);
 
@@ -57,7 +62,12 @@ gboolean journal_action_end(Journal *journal, gint64 run, const char *action, co
 #define JOURNAL_UNKNOWN G_MAXUINT /* that can't be read */
 guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
 
-/* Machines of a fleet → the host that they were made on or moved to last and weren't deleted from, as far as runs are remembered. */
+/* The host of a fleet that a machine was made on or moved to last, and wasn't deleted from. */
+typedef struct {
+  char *host, *uri; /* uri: as it was asked then; NULL: an older version wrote it */
+  char *source;     /* whose run it was */
+} JournalPlace;
+/* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */
 GHashTable *journal_whereabouts(Journal *journal, GError **error);
 
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */

@@ -1,5 +1,4 @@
 /* Runs and actions. */
-#include <string.h>
 #include <unistd.h>
 
 #include "state/journal_private.h"
@@ -7,8 +6,10 @@
 
 enum { MOST_RUNS = 1000 };
 
-static gboolean drop_old_runs(Database *database, GError **error) {
-  return database_run(database, error, "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?", "i", (gint64)MOST_RUNS);
+/* Where they put machines is remembered without them. */
+static gboolean drop_old_runs(Journal *journal, gint64 newest, GError **error) {
+  gint64 last = newest - MOST_RUNS;
+  return journal_places_keep(journal, last, error) && database_run(journal->database, error, "DELETE FROM run WHERE id <= ?", "i", last);
 }
 
 gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error) {
@@ -16,7 +17,7 @@ gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *
   gboolean done = database_run(journal->database, error, "INSERT INTO run (started, pid, source, revision, uri, cause, rewritten) VALUES (?, ?, ?, ?, ?, ?, ?)",
                                "iissssi", g_get_real_time(), (gint64)getpid(), begin->source, begin->revision, begin->uri, begin->cause, (gint64)begin->rewritten);
   gint64 run = database_last_id(journal->database);
-  done = done && drop_old_runs(journal->database, error);
+  done = done && drop_old_runs(journal, run, error);
   g_mutex_unlock(&journal->lock);
   if (done)
     *ret_run = run;
@@ -44,12 +45,11 @@ gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const ch
                error);
 }
 
-gboolean journal_action_begin(Journal *journal, gint64 run, const char *action, const char *object, const char *kind,
-                              const char *description, const char *target, GError **error) {
+gboolean journal_action_begin(Journal *journal, gint64 run, const JournalActionBegin *begin, GError **error) {
   g_mutex_lock(&journal->lock);
   gboolean done = database_run(
-    journal->database, error, "INSERT INTO action (run, id, object, kind, description, target, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    "isssssi", run, action, object, kind, description, target, g_get_real_time());
+    journal->database, error, "INSERT INTO action (run, id, object, kind, description, target, uri, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "issssssi", run, begin->action, begin->object, begin->kind, begin->description, begin->target, begin->uri, g_get_real_time());
   g_mutex_unlock(&journal->lock);
   if (!done)
     g_prefix_error(error, "cannot write the journal: ");
@@ -77,45 +77,6 @@ guint journal_deletions_since(Journal *journal, const char *host, gint64 since) 
   g_clear_pointer(&rows, rows_free);
   g_mutex_unlock(&journal->lock);
   return number;
-}
-
-/* object: "kvm-1/vm/web". A move without target led nobody knows where. */
-static void note_place(GHashTable *places, const char *object, const char *kind, const char *target) {
-  const char *within = strstr(object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
-  if (!machine)
-    return;
-  g_autofree char *host = g_strndup(object, (gsize)(within - object));
-  if (g_str_equal(kind, "domain-define"))
-    g_hash_table_replace(places, g_strdup(machine), g_steal_pointer(&host));
-  else if (target)
-    g_hash_table_replace(places, g_strdup(machine), g_strdup(target));
-  else if (!g_str_equal(kind, "domain-undefine") || g_strcmp0(g_hash_table_lookup(places, machine), host) == 0)
-    g_hash_table_remove(places, machine);
-}
-
-/* What was begun to be made may be there; where a move led that was interrupted, nobody knows. */
-#define PLACED                                                                                                                         \
-  "SELECT object, kind, CASE WHEN result = 'done' THEN target END FROM action"                                                         \
-  " WHERE (kind IN ('domain-define', 'domain-migrate', 'domain-arrive') AND (result IS NULL OR result IN ('done', 'failed')))"         \
-  " OR (kind = 'domain-undefine' AND result = 'done') ORDER BY rowid"
-
-GHashTable *journal_whereabouts(Journal *journal, GError **error) {
-  g_autoptr(GHashTable) places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-  if (journal->version < JOURNAL_WITH_TARGETS)
-    return g_steal_pointer(&places); /* it has no targets, and is only read */
-  GError *trouble = NULL;
-  g_mutex_lock(&journal->lock);
-  g_autoptr(Rows) rows = database_query(journal->database, &trouble, PLACED, "");
-  while (rows && rows_next(rows, &trouble)) {
-    g_autofree char *object = rows_text(rows, 0), *kind = rows_text(rows, 1), *target = rows_text(rows, 2);
-    note_place(places, object, kind, target);
-  }
-  g_clear_pointer(&rows, rows_free);
-  g_mutex_unlock(&journal->lock);
-  if (!trouble)
-    return g_steal_pointer(&places);
-  g_propagate_prefixed_error(error, trouble, "cannot read in the journal where machines were put: ");
-  return NULL;
 }
 
 void journal_gather(Journal *journal) {

@@ -26,11 +26,22 @@ gboolean fleet_has_fenced(const Fleet *fleet) {
 
 gboolean fleet_host_is_silent(const FleetHost *host) { return host->actual == NULL && !fleet_host_is_fenced(host); }
 
-gboolean fleet_has_silent(const Fleet *fleet) {
-  for (guint i = 0; i < fleet->hosts->len; i++)
-    if (fleet_host_is_silent(fleet->hosts->pdata[i]))
-      return TRUE;
-  return FALSE;
+gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place) {
+  return g_strcmp0(host->name, place->host) == 0 || (place->uri != NULL && g_strcmp0(host->uri, place->uri) == 0);
+}
+
+static gboolean is_of_source(const Fleet *fleet, const char *source) {
+  return g_strcmp0(fleet->source, source) == 0 || (fleet->formerly != NULL && g_strv_contains(fleet->formerly, source));
+}
+
+gboolean fleet_has_lost(const Fleet *fleet, const JournalPlace *place) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    gboolean moved = host->actual != NULL && place->uri != NULL && g_strcmp0(host->uri, place->uri) != 0;
+    if (fleet_host_is(host, place) && !moved)
+      return FALSE;
+  }
+  return is_of_source(fleet, place->source);
 }
 
 gboolean desired_has_hosts(const Desired *desired) {

@@ -4,6 +4,7 @@
 #pragma once
 #include "reconciler/plan/plan.h"
 #include "state/actual.h"
+#include "state/journal.h"
 
 typedef struct Connection Connection;
 
@@ -30,7 +31,9 @@ typedef struct {
 
 typedef struct {
   GPtrArray *hosts; /* of FleetHost *, by name */
-  GHashTable *put; /* machine → host that our history says it was put on last; NULL: all can be asked, or there is no history */
+  GHashTable *put; /* machine → JournalPlace *: where our history says it was put last; NULL: there is no history */
+  const char *source; /* whose fleet it is, and what that was called before, borrowed; NULL: nobody knows */
+  const char *const *formerly;
 } Fleet;
 
 /* NULL: there is none of this name (NULL: the only one). */
@@ -43,7 +46,11 @@ gboolean fleet_host_is_fenced(const FleetHost *host);
 gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
 /* Whether it may run what isn't seen elsewhere: it can't be asked, and isn't fenced. */
 gboolean fleet_host_is_silent(const FleetHost *host);
-gboolean fleet_has_silent(const Fleet *fleet);
+/* Whether it is the host of our history, also under another name. */
+gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place);
+/* Whether this source put a machine on a host that it doesn't declare any more: not by its address, nor by its name as one that can't
+ * be asked. */
+gboolean fleet_has_lost(const Fleet *fleet, const JournalPlace *place);
 /* Whether one of them is fenced: copies of machines may come back with it. */
 gboolean fleet_has_fenced(const Fleet *fleet);
 gboolean desired_has_hosts(const Desired *desired);

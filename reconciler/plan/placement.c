@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "reconciler/plan/capacity.h"
+#include "reconciler/plan/doubt.h"
 #include "reconciler/plan/migration.h"
 #include "schema/digest.h"
 
@@ -131,71 +132,16 @@ static void find(const Fleet *fleet, Placed *placed) {
   }
 }
 
-/* A host that may run it and can't be asked: then it isn't made anywhere else. */
-static const FleetHost *silent(const Fleet *fleet) {
-  for (guint i = 0; i < fleet->hosts->len; i++) {
-    const FleetHost *host = fleet->hosts->pdata[i];
-    if (fleet_host_is_silent(host))
-      return host;
-  }
-  return NULL;
-}
-
-/* A newer copy is there, or an interrupted move was to make one, which may run: until that host says otherwise, this one
- * isn't touched. Not where that copy is seen: then this one is stale. */
-static char *may_have_gone(const Fleet *fleet, const Placed *placed) {
-  const ActualDomain *domain = domain_of(placed);
-  const FactsSpec *facts = domain != NULL ? &domain->owner->facts : NULL;
-  if (facts == NULL || !given(facts, FactsSpec, arriving) || !given(facts, FactsSpec, movingTo) || (domain->active && !actual_is_paused(domain)))
-    return NULL;
-  const FleetHost *there = fleet_host(fleet, facts->movingTo);
-  if (there != NULL && (there->actual != NULL || fleet_host_is_fenced(there)))
-    return NULL;
-  return g_strdup_printf("a newer copy of it was made on %s, or a move was to make it, and may run there; that host can't be asked%s%s: bring it back, "
-                         "or declare it with fenced: true when it is certainly off", facts->movingTo, there != NULL ? ": " : " (it isn't declared)",
-                         there != NULL ? there->error->message : "");
-}
-
 static const PlacementSpec *placement_for(const Object *machine) {
   const VmSpec *vm = object_vm(machine);
   return given(vm, VmSpec, placement) ? &vm->placement : NULL;
 }
 
-static const StringMap *selector_of(const Object *machine) {
+const StringMap *placement_selector(const Object *machine, const char **ret_host) {
   const PlacementSpec *placement = placement_for(machine);
+  if (ret_host != NULL)
+    *ret_host = placement != NULL && given(placement, PlacementSpec, host) ? placement->host : NULL;
   return placement != NULL && given(placement, PlacementSpec, selector) ? placement->selector : NULL;
-}
-
-/* Whether the file may have it run where it doesn't now: started, restored, resumed, or gone back to a snapshot. */
-static gboolean may_be_started(const VmSpec *vm, const ActualDomain *domain) {
-  if (!given(vm, VmSpec, powerState) || vm->powerState == PowerState_running)
-    return !domain->active || actual_is_paused(domain);
-  return vm->powerState == PowerState_paused && !domain->active;
-}
-
-/* Whether a host that can't be asked may have been given the machine anew, while the one that it is on was given up. What a file
- * places by name is there, unless our history says that it was put on that host last, and it didn't come from there since. */
-static gboolean may_have_made(const Fleet *fleet, const Placed *placed, const FleetHost *host) {
-  const PlacementSpec *placement = placement_for(placed->machine);
-  const StringMap *selector = selector_of(placed->machine);
-  if (placement == NULL || !given(placement, PlacementSpec, host))
-    return selector == NULL || placement_matches(selector, host);
-  const FactsSpec *facts = &ours_on(placed->now, placed->machine->metadata.name)->owner->facts;
-  return fleet->put != NULL && g_strcmp0(facts->movedFrom, host->name) != 0 && g_strcmp0(g_hash_table_lookup(fleet->put, placed->machine->metadata.name), host->name) == 0;
-}
-
-/* A copy that doesn't run isn't started while such a host can't be asked: a newer one may run there. */
-static char *may_run_elsewhere(const Fleet *fleet, const Placed *placed) {
-  const ActualDomain *domain = domain_of(placed);
-  if (domain == NULL || !may_be_started(object_vm(placed->machine), domain))
-    return NULL;
-  for (guint i = 0; i < fleet->hosts->len; i++) {
-    const FleetHost *host = fleet->hosts->pdata[i];
-    if (fleet_host_is_silent(host) && may_have_made(fleet, placed, host))
-      return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
-                             "or declare it with fenced: true when it is certainly off", placed->now->name, host->name, host->error->message);
-  }
-  return NULL;
 }
 
 /* Where the file puts it by name. In maintenance a host takes none: what is elsewhere stays there so long. */
@@ -212,11 +158,28 @@ static const FleetHost *named(const Fleet *fleet, const Placed *placed, const ch
   return *ret_error == NULL ? placed->now : NULL;
 }
 
+/* It is nowhere yet, and a person's machine shall become it. */
+static void find_to_adopt(const Fleet *fleet, Placed *placed) {
+  const MetadataSpec *metadata = &placed->machine->metadata;
+  if (placed->error != NULL || placed->now != NULL || !given(metadata, MetadataSpec, adopt) || !metadata->adopt)
+    return;
+  for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, metadata->name) : NULL;
+    if (domain == NULL || domain->error != NULL)
+      continue;
+    if (placed->adopts != NULL)
+      placed->error = g_strdup_printf("it shall take over a domain (metadata.adopt), and one of its name is on %s and on %s: rename or undefine the other one",
+                                      placed->adopts->name, host->name);
+    placed->adopts = host;
+  }
+}
+
 /* Without choosing: NULL without error is to be chosen. */
 static const FleetHost *home_without_choice(const Fleet *fleet, const Placed *placed, char **ret_error) {
   const PlacementSpec *placement = placement_for(placed->machine);
-  const StringMap *selector = selector_of(placed->machine);
-  const FleetHost *now = placed->now;
+  const StringMap *selector = placement_selector(placed->machine, NULL);
+  const FleetHost *now = placed->now != NULL ? placed->now : placed->adopts;
   if (placement != NULL && given(placement, PlacementSpec, host))
     return named(fleet, placed, placement->host, ret_error);
   return now != NULL && takes_machines(now) && (selector == NULL || placement_matches(selector, now)) ? now : NULL;
@@ -224,7 +187,7 @@ static const FleetHost *home_without_choice(const Fleet *fleet, const Placed *pl
 
 /* Why a host isn't one to choose; NULL: it is. */
 static char *why_not(const FleetHost *host, const Placed *placed, const Capacity *capacity) {
-  const StringMap *selector = selector_of(placed->machine);
+  const StringMap *selector = placement_selector(placed->machine, NULL);
   if (fleet_host_is_fenced(host))
     return g_strdup("is fenced");
   if (!takes_machines(host))
@@ -257,26 +220,16 @@ static const FleetHost *choose(const Fleet *fleet, const Placed *placed, const C
   return best;
 }
 
-/* It is nowhere yet: whether it may be made at its home. */
-static void check_new(const Fleet *fleet, Placed *placed) {
-  const FleetHost *unknown = silent(fleet);
-  if (placed->home->actual == NULL)
-    placed->error = g_strdup_printf("its host %s can't be asked: %s", placed->home->name, placed->home->error->message);
-  else if (unknown != NULL)
-    placed->error = g_strdup_printf("it is on no host that can be asked, but it may be on %s, which can't (%s): it isn't made a second "
-                                    "time; bring that host back, or declare it fenced: true when it is certainly off",
-                                    unknown->name, unknown->error->message);
-}
-
 /* Those that stay and those that the file puts somewhere take their room first. */
 static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
   find(fleet, placed);
+  find_to_adopt(fleet, placed);
   if (placed->error == NULL)
     placed->error = is_half(fleet, placed);
   if (placed->error == NULL)
-    placed->error = may_have_gone(fleet, placed);
+    placed->error = doubt_gone(placed);
   if (placed->error == NULL)
-    placed->error = may_run_elsewhere(fleet, placed);
+    placed->error = doubt_runs(placed);
   if (placed->error == NULL)
     placed->home = home_without_choice(fleet, placed, &placed->error);
   const FleetHost *takes = placed->home != NULL ? placed->home : placed->error != NULL ? placed->now : NULL;
@@ -349,8 +302,10 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
     if (placed->error == NULL && placed->home == NULL)
       place_by_choice(fleet, placed, capacity);
     fail_back(fleet, placed, capacity);
+    if (placed->error == NULL)
+      placed->error = doubt_name(placed, placed->now != NULL ? placed->now : placed->home);
     if (placed->error == NULL && placed->now == NULL)
-      check_new(fleet, placed);
+      placed->error = doubt_new(placed, desired);
     stay_first(placed);
   }
   return all;
@@ -380,6 +335,10 @@ gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan) {
   }
   return any;
 }
+
+const ActualDomain *placed_domain(const Placed *placed) { return domain_of(placed); }
+
+gint64 placement_epoch(const ActualDomain *domain) { return epoch_of(domain); }
 
 const Placed *placed_find(const GPtrArray *placed, const char *machine) {
   for (guint i = 0; placed != NULL && i < placed->len; i++) {

@@ -1,4 +1,5 @@
 /* Whether the hosts are still what a plan was made on. */
+#include "reconciler/plan/placement.h"
 #include "reconciler/run/execute.h"
 #include "state/base_volume.h"
 #include "state/fingerprint.h"
@@ -49,6 +50,41 @@ static char *check_hosts(const Plan *plan, const Fleet *fleet) {
   return NULL;
 }
 
+/* A copy that counts as much as what the plan is about, or that nobody can judge. */
+static gboolean is_another_copy(const ActualDomain *here /* NULL: it is to be made */, const ActualDomain *there) {
+  if (there->owner == NULL)
+    return there->error != NULL;
+  return here == NULL || here->owner == NULL || placement_epoch(there) >= placement_epoch(here);
+}
+
+/* The plan was made with what is there in view. */
+static gboolean deals_with(const Plan *plan, const PlanObject *object, const char *host) {
+  g_autofree char *id = plan_object_id(object);
+  for (guint i = 0; i < plan->actions->len; i++) {
+    const Action *action = plan->actions->pdata[i];
+    if (g_str_equal(action->object, id) && (g_strcmp0(string_map_get(action->args, "to"), host) == 0 || g_strcmp0(string_map_get(action->args, "from"), host) == 0))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Its fingerprint tells of the host that it is planned on only. */
+static char *second_copy(const Plan *plan, const PlanObject *object, const Fleet *fleet) {
+  const FleetHost *here = fleet_host(fleet, object->host);
+  const ActualDomain *mine = g_hash_table_lookup(here->actual->domains, object->name);
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    const ActualDomain *other = host != here && host->actual != NULL ? g_hash_table_lookup(host->actual->domains, object->name) : NULL;
+    if (other != NULL && is_another_copy(mine, other) && !deals_with(plan, object, host->name))
+      return g_strdup_printf("%s %s is on %s now, and the plan, which was made before, has it on %s: nothing is changed; make a new plan",
+                             kinds[object->kind].name, object->name, host->name, here->name);
+  }
+  const JournalPlace *place = mine == NULL && fleet->put != NULL ? g_hash_table_lookup(fleet->put, object->name) : NULL;
+  return place == NULL || !fleet_has_lost(fleet, place) ? NULL
+       : g_strdup_printf("%s %s was put on %s since the plan was made, which doesn't know that host: nothing is changed; make a new plan",
+                         kinds[object->kind].name, object->name, place->host);
+}
+
 char *execute_stale(const Plan *plan, const Fleet *fleet) {
   char *other = check_hosts(plan, fleet);
   if (other != NULL)
@@ -62,6 +98,10 @@ char *execute_stale(const Plan *plan, const Fleet *fleet) {
     if (g_strcmp0(now, object->fingerprint) != 0)
       return g_strdup_printf("%s %s was changed since the plan was made: nothing is changed; make a new plan",
                              kinds[object->kind].name, object->name);
+    gboolean acts = object->kind == KIND_VIRTUAL_MACHINE && (object->change == CHANGE_CREATE || object->change == CHANGE_UPDATE);
+    char *second = acts && host->name != NULL ? second_copy(plan, object, fleet) : NULL;
+    if (second != NULL)
+      return second;
   }
   return NULL;
 }

@@ -145,15 +145,26 @@ static void refuse_step(Steps *steps, Step *step, const GError *error) {
   end_step(steps, step, RESULT_FAILED, text);
 }
 
-static gboolean begin_step(Steps *steps, Step *step) {
-  const Execution *execution = steps->execution;
+static gboolean note_step(const Execution *execution, const Step *step, GError **error) {
   const Action *action = step->action;
+  const char *name = step->lane->object->host, *target = string_map_get(action->args, "to");
+  const FleetHost *host = name != NULL ? fleet_host(execution->fleet, target != NULL ? target : name) : NULL;
+  JournalActionBegin begin = {
+      .action = action->id,
+      .object = action->object,
+      .kind = action_info[action->kind].name,
+      .description = action->description,
+      .target = target,
+      .uri = host != NULL ? host->uri : NULL,
+  };
+  return execution->journal == NULL || journal_action_begin(execution->journal, execution->run, &begin, error);
+}
+
+static gboolean begin_step(Steps *steps, Step *step) {
   g_autoptr(GError) error = NULL;
   step->began = g_get_monotonic_time();
   step->given_up = connections_given_up();
-  if (execution->journal == NULL ||
-      journal_action_begin(execution->journal, execution->run, action->id, action->object, action_info[action->kind].name,
-                           action->description, string_map_get(action->args, "to"), &error)) {
+  if (note_step(steps->execution, step, &error)) {
     g_ptr_array_add(steps->begun, step);
     return TRUE;
   }

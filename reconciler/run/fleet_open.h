@@ -10,7 +10,8 @@ Fleet *fleet_new_single(KnownHost *known, const char *uri, gboolean read_only);
 /* The hosts that are declared, borrowed from `desired`; those that are fenced aren't connected. known: of
  * KnownHost *, may be NULL. */
 Fleet *fleet_new_declared(const Desired *desired, const GPtrArray *known, gboolean read_only);
-/* The hosts that a saved plan names. */
+/* The hosts that a saved plan names. Those that it was made without aren't asked, unless it makes machines: one that was given up may be
+ * back, and have them. */
 Fleet *fleet_new_planned(const Plan *plan, gboolean read_only);
 void fleet_free(Fleet *fleet);
 /* The same from a file, without asking anybody: the observations are taken out of it. One that it has nothing of can't

@@ -37,12 +37,12 @@ gboolean pipeline_lock_fleet(Pipeline *pipeline) {
   pipeline->locks = host_locks_take(pipeline->fleet, LOCK_WAIT, options->cancel, &error);
   if (pipeline->locks == NULL)
     return pipeline_stop(pipeline, error->domain == EXECUTE_ERROR ? 3 : 1, error);
+  fleet_observe(pipeline->fleet, &pipeline_everything);
+  FAULT("fleet: looked at under the lock");
   if (options->plan_in != NULL)
     return pipeline_check_plan(pipeline);
   g_clear_pointer(&result->plan, plan_free);
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
-  fleet_observe(pipeline->fleet, &pipeline_everything);
-  FAULT("fleet: looked at under the lock");
   return pipeline_plan(pipeline);
 }
 

@@ -188,15 +188,21 @@ static Plan *plan_placed(Pipeline *pipeline) {
   return g_steal_pointer(&whole);
 }
 
-static Plan *place_and_plan(Pipeline *pipeline) {
+gboolean pipeline_recall(Pipeline *pipeline, const char *source) {
   Fleet *fleet = pipeline->fleet;
   GError *error = NULL;
-  if (fleet->put == NULL && fleet_has_silent(fleet) && pipeline->journal != NULL)
+  fleet->source = source;
+  fleet->formerly = pipeline->options->formerly;
+  if (fleet->put == NULL && pipeline->journal != NULL)
     fleet->put = journal_whereabouts(pipeline->journal, &error);
-  if (error != NULL) {
-    pipeline_stop(pipeline, 1, error);
+  return error == NULL || pipeline_stop(pipeline, 1, error);
+}
+
+static Plan *place_and_plan(Pipeline *pipeline) {
+  Fleet *fleet = pipeline->fleet;
+  const RunOptions *options = pipeline->options;
+  if (!pipeline_recall(pipeline, options->identity != NULL ? options->identity : pipeline->source))
     return NULL;
-  }
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   pipeline->placed = placement_of(pipeline->desired, fleet);
   if (pipeline->saved == NULL)

@@ -35,6 +35,8 @@ static gboolean check_room(Pipeline *pipeline) {
 
 /* It is applied as it is or not at all. What is forbidden now is forbidden to it too. */
 gboolean pipeline_check_plan(Pipeline *pipeline) {
+  if (!pipeline_recall(pipeline, pipeline->result->plan->source))
+    return FALSE;
   char *stale = execute_stale(pipeline->result->plan, pipeline->fleet);
   if (stale != NULL)
     return pipeline_refuse(pipeline, stale);

@@ -35,6 +35,8 @@ gboolean pipeline_read(Pipeline *pipeline);
 
 /* The plan, of one host or of all (pipeline_plan.c). */
 gboolean pipeline_plan(Pipeline *pipeline);
+/* Where machines of this source were put, for its fleet. */
+gboolean pipeline_recall(Pipeline *pipeline, const char *source /* as long as the fleet */);
 /* Warns of former places of the source that nothing remembers. */
 void pipeline_check_formerly(Pipeline *pipeline);
 /* Takes out of a plan what may not be done on this host, or what the hypervisor judges to be wrong; the rest goes on. */

@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 from service_case import TestCase, lab, libvirt, threads, wait_for  # noqa: E402
 import chain_faults  # noqa: E402
-from test_fleet import FleetCase  # noqa: E402
+from fleet_case import FleetCase  # noqa: E402
 
 
 class Silence(TestCase):

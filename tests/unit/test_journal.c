@@ -9,9 +9,9 @@
 static void remembers_runs_and_actions(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   gint64 first = begin(journal);
-  assert_true(journal_action_begin(journal, first, "a1", "vm/web", "domain-define", "define it", NULL, NULL));
+  assert_true(journal_action_begin(journal, first, &(JournalActionBegin){.action = "a1", .object = "vm/web", .kind = "domain-define", .description = "define it"}, NULL));
   assert_true(journal_action_end(journal, first, "a1", "done", NULL, NULL));
-  assert_true(journal_action_begin(journal, first, "a2", "vm/web", "domain-start", "start it", NULL, NULL));
+  assert_true(journal_action_begin(journal, first, &(JournalActionBegin){.action = "a2", .object = "vm/web", .kind = "domain-start", .description = "start it"}, NULL));
   assert_true(journal_action_end(journal, first, "a2", "failed", "no such file", NULL));
   assert_true(journal_run_end(journal, first, 1, "1 failed", NULL));
   gint64 second = begin(journal);
@@ -52,7 +52,7 @@ static void an_end_needs_a_beginning(void **state) {
   assert_false(journal_action_end(journal, begin(journal), "a9", "done", NULL, &error));
   assert_non_null(error);
   g_clear_error(&error);
-  assert_false(journal_action_begin(journal, 12345, "a1", "vm/x", "k", "d", NULL, &error));
+  assert_false(journal_action_begin(journal, 12345, &(JournalActionBegin){.action = "a1", .object = "vm/x", .kind = "k", .description = "d"}, &error));
   assert_non_null(error);
 }
 
@@ -106,7 +106,7 @@ static void a_killed_run_is_interrupted(void **state) {
     Journal *journal = journal_open(*state, JOURNAL_WRITE, NULL, NULL);
     gint64 run;
     _exit(journal && journal_run_begin(journal, &(JournalBegin){"s", NULL, "u", NULL}, &run, NULL) &&
-              journal_action_begin(journal, run, "a1", "vm/x", "domain-define", "define", NULL, NULL)
+              journal_action_begin(journal, run, &(JournalActionBegin){.action = "a1", .object = "vm/x", .kind = "domain-define", .description = "define"}, NULL)
             ? 0 : 1);
   }
   int status;
@@ -161,13 +161,68 @@ static void remembers_events(void **state) {
 static void old_runs_are_dropped(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   gint64 first = begin(journal);
-  assert_true(journal_action_begin(journal, first, "a1", "vm/x", "k", "d", NULL, NULL));
+  assert_true(journal_action_begin(journal, first, &(JournalActionBegin){.action = "a1", .object = "vm/x", .kind = "k", .description = "d"}, NULL));
   for (guint i = 0; i < 1000; i++)
     begin(journal);
   g_autoptr(GPtrArray) runs = journal_runs(journal, 0, NULL);
   assert_int_equal(runs->len, 1000);
   g_autoptr(GPtrArray) actions = journal_actions(journal, first, NULL);
   assert_int_equal(actions->len, 0);
+}
+
+static void act(Journal *journal, gint64 run, const char *object, const char *kind, const char *target, const char *uri, const char *result) {
+  static guint number;
+  g_autofree char *id = g_strdup_printf("p%u", ++number);
+  assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = id, .object = object, .kind = kind, .description = "d", .target = target, .uri = uri}, NULL));
+  assert_true(result == NULL || journal_action_end(journal, run, id, result, NULL, NULL));
+}
+
+static void assert_place(Journal *journal, const char *machine, const char *host, const char *uri) {
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  assert_non_null(places);
+  const JournalPlace *place = g_hash_table_lookup(places, machine);
+  if (host == NULL) {
+    assert_null(place);
+    return;
+  }
+  assert_non_null(place);
+  assert_string_equal(place->host, host);
+  assert_int_equal(g_strcmp0(place->uri, uri), 0);
+  assert_string_equal(place->source, "/srv/vms");
+}
+
+static void where_machines_were_put(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  gint64 run = begin(journal);
+  act(journal, run, "vm/alone", "domain-define", NULL, NULL, "done");
+  act(journal, run, "a/vm/made", "domain-define", NULL, "test://a", "failed");
+  act(journal, run, "a/vm/refused", "domain-define", NULL, "test://a", "refused");
+  act(journal, run, "a/vm/moved", "domain-migrate", "b", "test://b", "done");
+  act(journal, run, "a/vm/lost", "domain-define", NULL, "test://a", "done");
+  act(journal, run, "a/vm/lost", "domain-arrive", "b", "test://b", NULL);
+  act(journal, run, "a/vm/deleted", "domain-define", NULL, "test://a", "done");
+  act(journal, run, "a/vm/deleted", "domain-undefine", NULL, "test://a", "done");
+  act(journal, run, "b/vm/kept", "domain-define", NULL, "test://b", "done");
+  act(journal, run, "a/vm/kept", "domain-undefine", NULL, "test://a", "done");
+  act(journal, run, "a/vm/later", "domain-define", NULL, "test://a", "done");
+  for (guint round = 0; round < 2; round++) { /* as long as the run is remembered, and when it isn't any more */
+    assert_place(journal, "alone", NULL, NULL);
+    assert_place(journal, "made", "a", "test://a");
+    assert_place(journal, "refused", NULL, NULL);
+    assert_place(journal, "moved", "b", "test://b");
+    assert_place(journal, "lost", NULL, NULL);
+    assert_place(journal, "deleted", NULL, NULL);
+    assert_place(journal, "kept", "b", "test://b");
+    assert_place(journal, "later", "a", "test://a");
+    for (guint i = 0; i < 1000; i++)
+      begin(journal);
+  }
+  gint64 last = begin(journal);
+  act(journal, last, "a/vm/later", "domain-migrate", "b", "test://b", "done");
+  act(journal, last, "b/vm/moved", "domain-undefine", NULL, "test://b", "done");
+  assert_place(journal, "later", "b", "test://b");
+  assert_place(journal, "moved", NULL, NULL);
+  assert_place(journal, "made", "a", "test://a");
 }
 
 static void digests_follow_the_file(void **state) {
@@ -207,9 +262,9 @@ static void what_is_gathered_is_kept_at_once(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE), reader = open_journal(*state, JOURNAL_READ);
   gint64 run = begin(journal);
   journal_gather(journal);
-  assert_true(journal_action_begin(journal, run, "a1", "vm/x", "k", "d", NULL, NULL));
+  assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = "a1", .object = "vm/x", .kind = "k", .description = "d"}, NULL));
   assert_true(journal_action_end(journal, run, "a1", "done", NULL, NULL));
-  assert_true(journal_action_begin(journal, run, "a2", "vm/x", "k", "d", NULL, NULL));
+  assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = "a2", .object = "vm/x", .kind = "k", .description = "d"}, NULL));
   g_autoptr(GPtrArray) before = journal_actions(reader, run, NULL);
   assert_int_equal(before->len, 0);
   assert_true(journal_keep(journal, NULL));
@@ -225,7 +280,7 @@ static gpointer write_actions(gpointer data) {
   gint64 run = begin(journal);
   for (guint i = 0; i < 50; i++) {
     g_autofree char *id = g_strdup_printf("a%u", i);
-    assert_true(journal_action_begin(journal, run, id, "vm/x", "k", "d", NULL, NULL));
+    assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = id, .object = "vm/x", .kind = "k", .description = "d"}, NULL));
     assert_true(journal_action_end(journal, run, id, "done", NULL, NULL));
   }
   return GINT_TO_POINTER((gint)run);
@@ -265,6 +320,7 @@ int main(void) {
     EACH(a_killed_run_is_interrupted),
     EACH(remembers_events),
     EACH(old_runs_are_dropped),
+    EACH(where_machines_were_put),
     EACH(digests_follow_the_file),
     EACH(identity_is_of_regular_files),
     EACH(what_is_gathered_is_kept_at_once),

@@ -195,6 +195,32 @@ static void an_older_file_keeps_its_history(void **state) {
   check_old_run(journal, 2);
 }
 
+/* As the version before the table of places left it. */
+static void an_older_file_keeps_where_machines_were_put(void **state) {
+  write_old_file(*state,
+    "ALTER TABLE run ADD COLUMN cause TEXT;"
+    "CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, uri TEXT, object TEXT, kind TEXT NOT NULL, detail TEXT) STRICT;"
+    "CREATE INDEX event_of_object ON event (object, id);"
+    "ALTER TABLE run ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0; ALTER TABLE action ADD COLUMN target TEXT;"
+    "INSERT INTO action VALUES (7, 'a2', 'kvm-1/vm/web', 'domain-define', 'define', 1000000, 2000000, 'done', NULL, NULL);"
+    "INSERT INTO action VALUES (7, 'a3', 'kvm-1/vm/db', 'domain-migrate', 'move', 1000000, 2000000, 'done', NULL, 'kvm-2');"
+    "PRAGMA user_version = 4;");
+  static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_DIGESTS, JOURNAL_WRITE, JOURNAL_WRITE};
+  for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
+    g_autoptr(Journal) journal = open_journal(*state, modes[i]);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    const JournalPlace *web = g_hash_table_lookup(places, "web"), *db = g_hash_table_lookup(places, "db");
+    assert_non_null(web);
+    assert_non_null(db);
+    assert_string_equal(web->host, "kvm-1");
+    assert_string_equal(db->host, "kvm-2");
+    assert_string_equal(db->source, "/srv/vms");
+    assert_null(db->uri);
+    for (guint run = 0; i == 2 && run < 1001; run++)
+      begin(journal);
+  }
+}
+
 static void a_file_without_its_tables_is_moved_aside(void **state) {
   write_old_file(*state, "PRAGMA user_version = 1; DROP TABLE action;");
   check_recovers(*state);
@@ -224,6 +250,7 @@ int main(void) {
     EACH(another_that_took_the_place_is_left_alone),
     EACH(damage_while_in_use_is_found),
     EACH(an_older_file_keeps_its_history),
+    EACH(an_older_file_keeps_where_machines_were_put),
     EACH(a_file_without_its_tables_is_moved_aside),
     EACH(a_file_without_a_version_is_moved_aside),
     EACH(a_newer_file_is_left_alone),

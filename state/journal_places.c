@@ -1,0 +1,122 @@
+/* Where machines of a fleet were put: what the runs did that are remembered, on top of what those did that were dropped. */
+#include <string.h>
+
+#include "state/journal_private.h"
+
+static void place_free(gpointer data) {
+  JournalPlace *place = data;
+  g_free(place->host);
+  g_free(place->uri);
+  g_free(place->source);
+  g_free(place);
+}
+
+typedef struct {
+  GHashTable *places;  /* machine → JournalPlace * */
+  GHashTable *touched; /* a set of machines: those that the actions were about; NULL: nobody wants to know */
+} Places;
+
+typedef struct {
+  char *object, *kind, *target, *uri, *source;
+} Done;
+
+static void done_clear(Done *done) {
+  g_free(done->object);
+  g_free(done->kind);
+  g_free(done->target);
+  g_free(done->uri);
+  g_free(done->source);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Done, done_clear)
+
+static void put(GHashTable *places, const char *machine, const char *host, const Done *done) {
+  JournalPlace *place = g_new(JournalPlace, 1);
+  *place = (JournalPlace){.host = g_strdup(host), .uri = g_strdup(done->uri), .source = g_strdup(done->source)};
+  g_hash_table_replace(places, g_strdup(machine), place);
+}
+
+/* object: "kvm-1/vm/web". A move without target led nobody knows where. */
+static void note_place(const Places *known, const Done *done) {
+  const char *within = strstr(done->object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
+  if (!machine)
+    return;
+  g_autofree char *host = g_strndup(done->object, (gsize)(within - done->object));
+  const JournalPlace *before = g_hash_table_lookup(known->places, machine);
+  if (known->touched)
+    g_hash_table_add(known->touched, g_strdup(machine));
+  if (g_str_equal(done->kind, "domain-define"))
+    put(known->places, machine, host, done);
+  else if (done->target)
+    put(known->places, machine, done->target, done);
+  else if (!g_str_equal(done->kind, "domain-undefine") || (before && g_str_equal(before->host, host)))
+    g_hash_table_remove(known->places, machine);
+}
+
+/* What was begun to be made may be there; where a move led that was interrupted, nobody knows. */
+#define ACTIONS(uri)                                                                                                                   \
+  "SELECT object, kind, CASE WHEN result = 'done' THEN target END, " uri ", (SELECT source FROM run WHERE run.id = action.run)"         \
+  " FROM action WHERE run <= ? AND"                                                                                                    \
+  " ((kind IN ('domain-define', 'domain-migrate', 'domain-arrive') AND (result IS NULL OR result IN ('done', 'failed')))"              \
+  " OR (kind = 'domain-undefine' AND result = 'done')) ORDER BY rowid"
+
+static void read_actions(Journal *journal, gint64 last, const Places *known, GError **error) {
+  g_autoptr(Rows) rows = database_query(journal->database, error, journal->version < JOURNAL_WITH_PLACES ? ACTIONS("NULL") : ACTIONS("uri"), "i", last);
+  while (rows && rows_next(rows, error)) {
+    g_auto(Done) done = {rows_text(rows, 0), rows_text(rows, 1), rows_text(rows, 2), rows_text(rows, 3), rows_text(rows, 4)};
+    note_place(known, &done);
+  }
+}
+
+static void read_kept(Journal *journal, GHashTable *places, GError **error) {
+  g_autoptr(Rows) rows = database_query(journal->database, error, "SELECT machine, host, uri, source FROM place", "");
+  while (rows && rows_next(rows, error)) {
+    g_autofree char *machine = rows_text(rows, 0);
+    JournalPlace *place = g_new(JournalPlace, 1);
+    *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3)};
+    g_hash_table_replace(places, g_steal_pointer(&machine), place);
+  }
+}
+
+static gboolean read_places(Journal *journal, gint64 last, const Places *known, GError **error) {
+  GError *trouble = NULL;
+  if (journal->version >= JOURNAL_WITH_PLACES)
+    read_kept(journal, known->places, &trouble);
+  if (!trouble)
+    read_actions(journal, last, known, &trouble);
+  if (trouble)
+    g_propagate_error(error, trouble);
+  return !trouble;
+}
+
+static GHashTable *places_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, place_free); }
+
+GHashTable *journal_whereabouts(Journal *journal, GError **error) {
+  g_autoptr(GHashTable) places = places_new();
+  if (journal->version < JOURNAL_WITH_TARGETS)
+    return g_steal_pointer(&places); /* it has no targets, and is only read */
+  g_mutex_lock(&journal->lock);
+  gboolean read = read_places(journal, G_MAXINT64, &(Places){.places = places}, error);
+  g_mutex_unlock(&journal->lock);
+  if (read)
+    return g_steal_pointer(&places);
+  g_prefix_error(error, "cannot read in the journal where machines were put: ");
+  return NULL;
+}
+
+static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, GError **error) {
+  if (!place)
+    return database_run(database, error, "DELETE FROM place WHERE machine = ?", "s", machine);
+  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source) VALUES (?, ?, ?, ?)", "ssss", machine,
+                      place->host, place->uri, place->source);
+}
+
+gboolean journal_places_keep(Journal *journal, gint64 last, GError **error) {
+  g_autoptr(GHashTable) places = places_new(), touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  gboolean kept = read_places(journal, last, &(Places){.places = places, .touched = touched}, error);
+  GHashTableIter iter;
+  const char *machine;
+  g_hash_table_iter_init(&iter, touched);
+  while (kept && g_hash_table_iter_next(&iter, (gpointer *)&machine, NULL))
+    kept = write_place(journal->database, machine, g_hash_table_lookup(places, machine), error);
+  return kept;
+}

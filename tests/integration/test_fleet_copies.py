@@ -1,0 +1,250 @@
+#!/usr/bin/python3
+"""Never two running copies: a machine that isn't seen isn't made or started elsewhere while it may be where nobody looks."""
+
+import html
+import json
+import re
+import shutil
+
+from fleet_case import FleetCase, lab
+
+RECORD = r"<reconcile:vm.*?</reconcile:vm>"
+
+
+class CopiesCase(FleetCase):
+    def setUp(self):
+        super().setUp()
+        self.both = {"kvm-1": self.hv, "kvm-2": self.other}
+        shutil.rmtree(self.hv.path("state/reconcile"), ignore_errors=True)  # the journal of another case
+
+    def where(self, name="web"):
+        return [host for host, hv in self.both.items() if name in self.names(hv)]
+
+    def error(self, document, name="web"):
+        return self.object(document, "VirtualMachine", name)["error"]
+
+    def refused(self, *needles, where):
+        """It is an error, and nothing is done."""
+        error = self.error(self.apply(status=1))
+        for needle in needles:
+            self.assertIn(needle, error)
+        self.assertEqual(self.where(), where)
+
+    def edit(self, hv, function, name="web"):
+        """Our record, by a person."""
+        before = hv.domain(name).XMLDesc()
+        record = re.search(RECORD, before, re.S)[0]
+        hv.conn.defineXML(before.replace(record, function(record)))
+
+    def edit_facts(self, hv, **facts):
+        more = html.escape(json.dumps(facts)[1:-1])
+        self.edit(hv, lambda record: re.sub(r'(&quot;|")home\1', lambda home: (more if home[1] != '"' else html.unescape(more)) + "," + home[0], record))
+
+
+class Lost(CopiesCase):
+    """A host that is taken out of the file may run what was put there."""
+
+    def web(self, **placement):
+        return self.machine("web", **placement or {"selector": {"disk": "fast"}})
+
+    def test_its_machines_arent_made_elsewhere(self):
+        self.write(self.web())
+        self.apply()
+        home, = self.where()
+        rest, = set(self.both) - {home}
+        spec = self.hosts.pop(home)
+        self.write(self.web())
+        self.refused(f"was put on {home}", spec["uri"], "fenced: true", where=[home])
+        self.write(self.web(host=rest))
+        self.refused(f"was put on {home}", where=[home])
+        # The way out: the file says that this host is off. Then that may be forgotten.
+        self.hosts[home] = {**spec, "fenced": True}
+        self.write(self.web())
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+        del self.hosts[home]
+        self.write(self.web())
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        # The one comes back, and the other, which has the newer copy, is taken out.
+        other = self.hosts.pop(rest)
+        self.hosts[home] = spec
+        machine = self.web(host=home)
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        self.refused(f"may run on {rest}", "isn't started", where=["kvm-1", "kvm-2"])
+        self.assertFalse(self.both[home].domain("web").isActive())
+        # Both are there again, and the newer one counts: it was made as such.
+        self.hosts[rest] = other
+        self.write(self.web())
+        self.assertEqual([action["kind"] for action in self.apply()["actions"]], ["domain-keep"])
+
+    def test_another_name_for_it(self):
+        self.write(self.web(selector={"zone": "b"}))
+        self.apply()
+        self.hosts["big"], self.labels["big"] = self.hosts.pop("kvm-2"), self.labels["kvm-2"]
+        self.write(self.web(selector={"zone": "b"}))
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.other.domain("web").undefine()  # by hand: it isn't there, who was asked says
+        self.write(self.web(host="kvm-1"))
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-1"])
+
+    def test_another_host_by_its_name(self):
+        self.write(self.web(host="kvm-2"))
+        self.apply()
+        self.hosts = {"kvm-2": {"uri": self.hv.uri}}
+        self.write(self.web(host="kvm-2"))
+        self.refused("was put on kvm-2", f"its address is now {self.hv.uri}", where=["kvm-2"])
+
+    def test_a_machine_of_another_source(self):
+        self.write(self.web(host="kvm-2"))
+        self.apply()
+        del self.hosts["kvm-2"]
+        self.hv.write("../other/all.yaml", lab.document("Host", "kvm-1", self.hosts["kvm-1"], labels=self.labels["kvm-1"]), self.web())
+        self.hv.reconcile(self.hv.path("other"), env=self.env, check=0)
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+
+
+class Unread(CopiesCase):
+    """What can't be read isn't absent, and who is of our making has our UUID."""
+
+    def test_a_damaged_record(self):
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.edit(self.hv, lambda record: record.replace("{", "{{{", 1))
+        for placement in ({"host": "kvm-2"}, {"selector": {"zone": "b"}}):
+            self.write(self.machine("web", **placement))
+            self.refused("is on kvm-1 too", "can't be read", where=["kvm-1"])
+
+    def test_a_record_that_is_gone(self):
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.edit(self.hv, lambda record: "")
+        self.write(self.machine("web", host="kvm-2"))
+        self.refused("with its UUID is on kvm-1", where=["kvm-1"])
+        # Somebody's machine that has its name alone is another one.
+        self.hv.domain("web").undefine()
+        self.hv.define("web")
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+
+    def test_what_is_taken_over_is_where_it_is(self):
+        names = [f"m{i}" for i in range(6)]
+        for name in names:
+            self.hv.define(name)
+        machines = [{**self.machine(name, selector={"disk": "fast"}), "metadata": {"name": name, "adopt": True}} for name in names]
+        self.write(*machines)
+        self.assertEqual({action["kind"] for action in self.apply()["actions"]} - {"domain-redefine"}, {"domain-record"})
+        self.assertEqual((self.names(self.hv), self.names(self.other)), (names, []))
+        self.hv.define("web")
+        self.write({**self.machine("web", host="kvm-2"), "metadata": {"name": "web", "adopt": True}})
+        self.refused("shall take over", "is on kvm-1", where=["kvm-1"])
+        self.other.define("web")
+        self.refused("on kvm-1 and on kvm-2", where=["kvm-1", "kvm-2"])
+
+
+class Saved(CopiesCase):
+    """A plan from a time when it was nowhere else."""
+
+    def setUp(self):
+        super().setUp()
+        self.saved = self.hv.path("plan.json")
+
+    def save(self, **placement):
+        self.write(self.machine("web", **placement))
+        self.plan("--plan-out", self.saved, status=2)
+
+    def stale(self, needle, where, **env):
+        result = self.hv.reconcile("--plan", self.saved, env={**self.env, **env}, check=3)
+        self.assertIn(needle, result.stderr)
+        self.assertEqual(self.where(), where)
+
+    def test_made_elsewhere_since(self):
+        self.save(host="kvm-2")
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.stale("web is on kvm-1 now", ["kvm-1"])
+
+    def test_made_elsewhere_between_look_and_lock(self):
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        definition = self.hv.path("state/web.xml")
+        with open(definition, "w", encoding="utf-8") as file:
+            file.write(self.hv.domain("web").XMLDesc())
+        self.hv.give(definition)
+        self.hv.domain("web").undefine()
+        self.save(host="kvm-2")
+        self.stale("web is on kvm-1 now", ["kvm-1"], RECONCILE_FAULT_AT="fleet: to be locked",
+                   RECONCILE_FAULT_COMMAND=f"virsh -c '{self.hv.uri}' define {definition} >&2")
+
+    def test_made_on_a_host_that_it_doesnt_know(self):
+        kvm_1 = self.hosts.pop("kvm-1")
+        self.save(host="kvm-2")
+        self.hosts["kvm-1"] = kvm_1
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.stale("web was put on kvm-1", ["kvm-1"])
+
+    def test_one_that_was_given_up_is_back(self):
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.hosts["kvm-1"]["fenced"] = True
+        self.save(host="kvm-2")
+        self.stale("web is on kvm-1 now", ["kvm-1"])
+        self.hv.kill_daemon()
+        self.hv.reconcile("--plan", self.saved, env=self.env, check=0)
+        self.hv.restart_daemon()
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+
+
+class Further(CopiesCase):
+    def test_it_may_have_gone_on(self):
+        """It went to kvm-2, is there no more, and kvm-3 can't be asked."""
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.edit_facts(self.hv, movingTo="kvm-2", arriving=True)
+        self.hosts["kvm-3"] = {"uri": "qemu:///session?socket=/nonexistent/libvirt-sock"}
+        self.labels["kvm-3"] = {}
+        machine = self.machine("web", host="kvm-1")
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        self.refused("a newer copy of it was made on kvm-2", "may run on kvm-3", where=["kvm-1"])
+        self.assertFalse(self.hv.domain("web").isActive())
+        self.hosts["kvm-3"]["fenced"] = True
+        self.write(machine)
+        self.assertIn("domain-start", [action["kind"] for action in self.plan(status=2)["actions"]])
+
+
+class Choice(CopiesCase):
+    def test_the_same_whatever_the_order(self):
+        machines = [self.machine(f"m{i}", selector={"disk": "fast"}) for i in range(6)]
+        self.write(*machines)
+        self.apply()
+        first = {each["metadata"]["name"]: self.where(each["metadata"]["name"]) for each in machines}
+        self.assertEqual({host for hosts in first.values() for host in hosts}, {"kvm-1", "kvm-2"})
+        for hv in self.both.values():
+            hv.clear()
+        hosts = [lab.document("Host", name, self.hosts[name], labels=self.labels[name]) for name in ("kvm-2", "kvm-1")]
+        self.hv.write("all.yaml", *reversed(machines[:3]))
+        self.hv.write("a/hosts.yaml", hosts[0])
+        self.hv.write("z.yaml", *machines[3:], hosts[1])
+        self.apply()
+        self.assertEqual({name: self.where(name) for name in first}, first)
+
+    def test_no_room_where_it_is_placed(self):
+        for limits, fits in (({"cpus": 2}, True), ({"cpus": 1}, False), ({"memory": "64MiB"}, True), ({"memory": "63MiB"}, False)):
+            with self.subTest(limits):
+                self.hosts["kvm-1"]["limits"] = limits
+                machine = self.machine("web", host="kvm-1")
+                machine["spec"]["cpu"] = {"count": 2}
+                self.write(machine)
+                if fits:
+                    self.plan(status=2)
+                else:
+                    limit, = limits
+                    self.assertRegex(self.error(self.plan(status=1)), f"its host kvm-1 .*limits.{limit}")
+
+
+if __name__ == "__main__":
+    lab.need_binary()
+    lab.main()
