@@ -108,28 +108,24 @@ gboolean act_set_io_limits(const ActionContext *context, const Action *action, G
          libvirt_fail(error, "cannot limit the throughput of disk %s of domain %s", target, context->object->name);
 }
 
-/* libvirt counts in KiB, and 0 takes the limit away. */
-static void add_direction(Params *params, const BandwidthSpec *spec, const char *average, const char *peak, const char *burst) {
-  guint64 values[] = { given(spec, BandwidthSpec, average) ? spec->average : 0, given(spec, BandwidthSpec, peak) ? spec->peak : 0,
-                       given(spec, BandwidthSpec, burst) ? spec->burst : 0 };
-  const char *names[] = { average, peak, burst };
-  for (guint i = 0; i < G_N_ELEMENTS(values); i++)
-    virTypedParamsAddUInt(&params->items, &params->count, &params->size, names[i], (unsigned int)(values[i] / 1024));
-}
+static const struct { const char *argument, *parameter; } bandwidths[] = {
+  { "inbound.average", VIR_DOMAIN_BANDWIDTH_IN_AVERAGE },   { "inbound.peak", VIR_DOMAIN_BANDWIDTH_IN_PEAK },
+  { "inbound.burst", VIR_DOMAIN_BANDWIDTH_IN_BURST },       { "outbound.average", VIR_DOMAIN_BANDWIDTH_OUT_AVERAGE },
+  { "outbound.peak", VIR_DOMAIN_BANDWIDTH_OUT_PEAK },       { "outbound.burst", VIR_DOMAIN_BANDWIDTH_OUT_BURST },
+};
 
 gboolean act_set_bandwidth(const ActionContext *context, const Action *action, GError **error) {
   const char *mac = act_need(action, "match", error);
-  const VmSpec *vm = mac ? act_vm(context, error) : NULL;
-  g_autoptr(VirDomain) domain = vm ? act_live_domain(context, error) : NULL;
+  g_autoptr(VirDomain) domain = mac ? act_live_domain(context, error) : NULL;
   if (!domain)
     return FALSE;
-  const InterfaceSpec *nic = given(vm, VmSpec, interfaces)
-    ? list_find(&InterfaceSpec_table, vm->interfaces, table_match_field(&InterfaceSpec_table), mac) : NULL;
-  if (!nic)
-    return act_fail(error, "the plan has no interface with the MAC address %s", mac);
   g_auto(Params) params = { 0 };
-  add_direction(&params, &nic->inbound, VIR_DOMAIN_BANDWIDTH_IN_AVERAGE, VIR_DOMAIN_BANDWIDTH_IN_PEAK, VIR_DOMAIN_BANDWIDTH_IN_BURST);
-  add_direction(&params, &nic->outbound, VIR_DOMAIN_BANDWIDTH_OUT_AVERAGE, VIR_DOMAIN_BANDWIDTH_OUT_PEAK, VIR_DOMAIN_BANDWIDTH_OUT_BURST);
+  for (guint i = 0; i < G_N_ELEMENTS(bandwidths); i++) {
+    guint64 bytes = 0;
+    if (!act_arg_optional(action, bandwidths[i].argument, &bytes, error))
+      return FALSE;
+    virTypedParamsAddUInt(&params.items, &params.count, &params.size, bandwidths[i].parameter, (unsigned int)(bytes / 1024)); /* in KiB; 0: none */
+  }
   return virDomainSetInterfaceParameters(domain, mac, params.items, params.count, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
          libvirt_fail(error, "cannot limit the bandwidth of interface %s of domain %s", mac, context->object->name);
 }

@@ -44,10 +44,25 @@ static gboolean can_plug(const DiskSpec *disk) {
   return g_str_has_prefix(disk->target, "vd");
 }
 
+/* The first by its boot indexes; without any, the first one at all, as for libvirt's `hd`. */
+static gboolean boots_from(const VmSpec *live, const char *target) {
+  const DiskSpec *first = NULL;
+  for (guint i = 0; given(live, VmSpec, disks) && i < live->disks->len; i++) {
+    const DiskSpec *disk = live->disks->pdata[i];
+    gboolean sooner = given(disk, DiskSpec, bootIndex) && first != NULL &&
+                      (!given(first, DiskSpec, bootIndex) || disk->bootIndex < first->bootIndex);
+    if (!is_drive(disk) && (first == NULL || sooner))
+      first = disk;
+  }
+  return first != NULL && g_strcmp0(first->target, target) == 0;
+}
+
 static void disk_plug(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
   if (change->whole && disk != NULL && !can_plug(disk))
     at_next_start(change, "this kind of drive can't be plugged while the machine runs");
+  else if (change->whole && change->to == NULL && input->live != NULL && boots_from(input->live, change->match))
+    at_next_start(change, "the machine runs from it, and may still write to it");
 }
 
 static void disk_medium(const DiffInput *input, FieldChange *change) {

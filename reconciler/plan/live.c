@@ -7,6 +7,7 @@ typedef struct {
   PlanBuilder *builder;
   PlanObject *object;
   const VmSpec *desired;
+  const VmSpec *now, *applied; /* as it runs; as declared last; NULL: not known */
   const char *after;
   GPtrArray *actions; /* of Action *, borrowed */
 } Live;
@@ -71,20 +72,41 @@ static void pin_emulator(Live *live, const FieldChange *change) {
                          g_strdup_printf("pin the emulator to host CPUs %s", cpus), "cpus", cpus, NULL));
 }
 
+static gconstpointer device_in(const VmSpec *vm, const Field *list, const FieldChange *change) {
+  return vm != NULL && field_given(&VmSpec_table, vm, list)
+             ? list_find(list->sub, *(GPtrArray **)field_member(list, vm), table_match_field(list->sub), change->match) : NULL;
+}
+
+static const guint64 *limit_of(const FieldTable *table, gconstpointer device, guint group, const Field *limit) {
+  const Field *field = &table->fields[group];
+  gconstpointer limits = device != NULL && field_given(table, device, field) ? field_member(field, device) : NULL;
+  return limits != NULL && field_given(field->sub, limits, limit) ? field_member(limit, limits) : NULL;
+}
+
+/* A call that sets all limits of a group: as declared; those that the file never managed stay as they are; the others go. */
+static void add_limits(const Live *live, Action *action, const FieldChange *change, guint list, guint group, const char *prefix) {
+  const Field *devices = &VmSpec_table.fields[list];
+  gconstpointer desired = device_in(live->desired, devices, change), applied = device_in(live->applied, devices, change);
+  gconstpointer now = device_in(live->now, devices, change);
+  const FieldTable *table = devices->sub, *limits = table->fields[group].sub;
+  for (guint i = 0; i < limits->n_fields; i++) {
+    const Field *limit = &limits->fields[i];
+    const guint64 *value = limit_of(table, desired, group, limit);
+    if (value == NULL && limit_of(table, applied, group, limit) == NULL)
+      value = limit_of(table, now, group, limit);
+    g_autofree char *key = g_strconcat(prefix, limit->key, NULL), *text = value != NULL && *value > 0 ? number(*value) : NULL;
+    if (text != NULL)
+      string_map_set(action->args, key, text);
+  }
+}
+
 static void io_limits(Live *live, const FieldChange *change) {
   const DiskSpec *disk = desired_disk(live, change->match);
   if (disk == NULL)
     return;
   Action *action = build_action(live->builder, live->object, ACTION_SET_IO_LIMITS, live->after,
                                 g_strdup_printf("set I/O limits of disk %s", change->match), "target", change->match, NULL);
-  const FieldTable *table = &IoLimitsSpec_table;
-  for (guint i = 0; given(disk, DiskSpec, ioLimits) && i < table->n_fields; i++) {
-    const Field *field = &table->fields[i];
-    if (!field_given(table, &disk->ioLimits, field))
-      continue;
-    g_autofree char *value = number(*(guint64 *)field_member(field, &disk->ioLimits));
-    string_map_set(action->args, field->key, value);
-  }
+  add_limits(live, action, change, VmSpec_disks, DiskSpec_ioLimits, "");
   add(live, action);
 }
 
@@ -112,8 +134,11 @@ static void attach(Live *live, const FieldChange *change) {
 }
 
 static void bandwidth(Live *live, const FieldChange *change) {
-  add(live, build_action(live->builder, live->object, ACTION_SET_BANDWIDTH, live->after,
-                         g_strdup_printf("set bandwidth of interface %s", change->match), "match", change->match, NULL));
+  Action *action = build_action(live->builder, live->object, ACTION_SET_BANDWIDTH, live->after,
+                                g_strdup_printf("set bandwidth of interface %s", change->match), "match", change->match, NULL);
+  add_limits(live, action, change, VmSpec_interfaces, InterfaceSpec_inbound, "inbound.");
+  add_limits(live, action, change, VmSpec_interfaces, InterfaceSpec_outbound, "outbound.");
+  add(live, action);
 }
 
 static void title(Live *live, const FieldChange *change) {
@@ -170,8 +195,8 @@ static gboolean goes(const FieldChange *change) {
 }
 
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions) {
-  (void)domain;
-  Live live = {builder, object, object_vm(object->desired), after, ret_actions};
+  const VmSpec *applied = domain->owner != NULL ? &domain->owner->spec : NULL;
+  Live live = {builder, object, object_vm(object->desired), actual_live(domain), applied, after, ret_actions};
   g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];

@@ -114,6 +114,18 @@ class LiveChanges(lab.TestCase):
         self.change({"disks[vdc]": blank},
                     seen=lambda: self.guest.wait(lambda guest: 16 * MIB in guest.sizes().values(), "the new disk"))
 
+    def test_what_it_boots_from_stays_until_it_is_off(self):
+        self.machine["spec"]["disks"] = self.machine["spec"]["disks"][1:]
+        self.write()
+        try:
+            plan = self.hv.plan(self.hv.path("specs"), status=2)
+            vm = next(each for each in plan["objects"] if each["kind"] == "VirtualMachine")
+            self.assertEqual([(each["path"], each["effect"]) for each in vm["fields"]], [("disks[vda]", "next-start")])
+            self.assertNotIn("detach-device", [action["kind"] for action in plan["actions"]])
+        finally:
+            self.machine = copy.deepcopy(self.applied)
+            self.write()
+
     def test_interface_comes_and_goes(self):
         mac = "52:54:00:aa:bb:cc"
 
@@ -140,6 +152,11 @@ class LiveChanges(lab.TestCase):
             return self.hv.domain("web").blockIoTune("vda", libvirt.VIR_DOMAIN_AFFECT_LIVE)
         self.change({"disks[vda].ioLimits.read": "10MiB/s", "disks[vda].ioLimits.writeIops": 500})
         self.assertEqual((limits()["read_bytes_sec"], limits()["write_iops_sec"]), (10 * MIB, 500))
+        # What the file never managed is somebody's.
+        for state in (libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG):
+            self.hv.domain("web").setBlockIoTune("vda", {"read_bytes_sec": 10 * MIB, "write_bytes_sec": 7 * MIB}, state)
+        self.change({"disks[vda].ioLimits.read": "20MiB/s"})
+        self.assertEqual((limits()["read_bytes_sec"], limits()["write_bytes_sec"]), (20 * MIB, 7 * MIB))
         self.change({"disks[vda].ioLimits.read": None})
         self.assertEqual((limits()["read_bytes_sec"], limits()["write_iops_sec"]), (0, 500))
 
