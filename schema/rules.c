@@ -151,6 +151,7 @@ const Rule rules[] = {
        .at = "name", .message = "an interface is connected to one of network, bridge, direct or user"),
   ITEM("interfaces", .forbids = "!network !bridge !direct !user=true", .at = "name",
        .message = "an interface needs one of network, bridge, direct or user: true", .unless_adopted = TRUE),
+  ITEM("interfaces", .forbids = "mtu direct | mtu user=true", .at = "mtu", .message = "libvirt sets an mtu only of interfaces on a network or bridge: remove it"),
   ITEM("interfaces", .forbids = "directMode !direct", .at = "directMode", .message = "directMode is about direct: give that too"),
   ITEM("interfaces", .forbids = "inbound.peak !inbound.average", .at = "inbound.peak", .message = "peak and burst need an average"),
   ITEM("interfaces", .forbids = "inbound.burst !inbound.average", .at = "inbound.burst", .message = "peak and burst need an average"),

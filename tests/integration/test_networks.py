@@ -49,6 +49,16 @@ class Networks(lab.TestCase):
     def dhcp(self, hosts=(), ranges=((100, 120),)):
         return {"hosts": list(hosts), "ranges": [{"start": f"192.168.150.{a}", "end": f"192.168.150.{b}"} for a, b in ranges]}
 
+    def test_autostart_left_out_again(self):
+        """It stays as it is, and the plan promises nothing else."""
+        for autostart in (True, False):
+            self.settle(network(autostart=autostart))
+            self.hv.write("all.yaml", network())
+            plan = self.hv.plan(self.hv.path("specs"))
+            self.assertEqual([change["path"] for each in plan["objects"] for change in each["fields"]], [])
+            self.settle(network())
+            self.assertEqual(self.hv.conn.networkLookupByName("n").autostart(), autostart)
+
     def test_dhcp_changes_without_a_restart(self):
         recorder = self.recorder()
         self.settle(network(dhcp=self.dhcp()))
