@@ -45,6 +45,7 @@ class All(Within):
 
     def everywhere(self, way, kill):
         budget = lab.Budget()
+        self.taken_out = 0
         self.begin(way)
         moments = [("QEMU", "memory"), *([("QEMU", "disks")] if way == "live_copy" else []), *self.moments()]
         self.assertGreater(len(moments), 16)
@@ -65,7 +66,7 @@ class All(Within):
                 self.begin(way)
         self.assertLessEqual(len(missed), tried / 4, missed)
         lab.figure(f"{way}, {kill}: {tried} of {len(moments)} moments, {time.monotonic() - began:.0f} s, before the next run one copy ran after "
-                   f"{ran[1]}, both after {ran[2]}, none after {ran[0]}{budget.told()}" + (f", not passed: {', '.join(missed)}" if missed else ""))
+                   f"{ran[1]}, both after {ran[2]}, none after {ran[0]}{f', what libvirt left in QEMU taken out {self.taken_out} times' if self.taken_out else ''}{budget.told()}" + (f", not passed: {', '.join(missed)}" if missed else ""))
 
 
 def add(way, kill):
