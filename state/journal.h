@@ -70,6 +70,10 @@ typedef struct {
 /* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */
 GHashTable *journal_whereabouts(Journal *journal, GError **error);
 
+/* The highest epoch of a machine that was noted; 0: none. A lower one than before is no news. */
+gboolean journal_epoch(Journal *journal, gint64 *ret_epoch, GError **error);
+gboolean journal_note_epoch(Journal *journal, gint64 epoch, GError **error); /* JOURNAL_WRITE */
+
 /* What is written in between is written at once, by journal_keep; FALSE: none of it was. */
 void journal_gather(Journal *journal);
 gboolean journal_keep(Journal *journal, GError **error);

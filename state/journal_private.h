@@ -1,9 +1,9 @@
 /* What the parts of the journal share: journal.c (file and lock), journal_runs.c,
- * journal_places.c, journal_events.c, journal_digests.c. */
+ * journal_places.c, journal_events.c, journal_digests.c, journal_epoch.c. */
 #pragma once
 #include "state/database.h"
 
-enum { JOURNAL_WITH_EVENTS = 2, /* the format that has events and causes */ JOURNAL_WITH_REWRITTEN = 3, JOURNAL_WITH_TARGETS = 4, JOURNAL_WITH_PLACES = 5 };
+enum { JOURNAL_WITH_EVENTS = 2, /* the format that has events and causes */ JOURNAL_WITH_REWRITTEN = 3, JOURNAL_WITH_TARGETS = 4, JOURNAL_WITH_PLACES = 5, JOURNAL_WITH_EPOCH = 6 };
 
 struct Journal {
   char *dir;

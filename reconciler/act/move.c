@@ -261,7 +261,7 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   unset(facts, FactsSpec_arriving);
   if (action->kind == ACTION_DOMAIN_ARRIVE && !act_arg(action, "start")) /* what stopped it doesn't start it again */
     unset(facts, FactsSpec_restarting);
-  facts->epoch = (given(facts, FactsSpec, epoch) ? facts->epoch : 0) + 1;
+  facts->epoch = MIN(given(facts, FactsSpec, epoch) ? facts->epoch : 0, G_MAXINT64 - 1) + 1;
   set_given(facts, FactsSpec, epoch);
   set_text(facts, FactsSpec_home, &facts->home, to);
   set_text(facts, FactsSpec_movedFrom, &facts->movedFrom, context->object->host);

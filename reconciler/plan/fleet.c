@@ -24,6 +24,29 @@ gboolean fleet_has_fenced(const Fleet *fleet) {
   return FALSE;
 }
 
+static gint64 highest_epoch_on(const FleetHost *host) {
+  GHashTableIter iter;
+  const ActualDomain *domain;
+  gint64 highest = 0;
+  g_hash_table_iter_init(&iter, host->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain))
+    if (domain->owner != NULL && given(&domain->owner->facts, FactsSpec, epoch))
+      highest = MAX(highest, domain->owner->facts.epoch);
+  return highest;
+}
+
+gint64 fleet_highest_epoch(const Fleet *fleet) {
+  gint64 highest = 0;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual != NULL)
+      highest = MAX(highest, highest_epoch_on(host));
+  }
+  return highest;
+}
+
+gint64 fleet_new_epoch(const Fleet *fleet, gint64 now) { return MAX(now, fleet->epoch < G_MAXINT64 ? fleet->epoch + 1 : G_MAXINT64); }
+
 gboolean fleet_host_is_silent(const FleetHost *host) { return host->actual == NULL && !fleet_host_is_fenced(host); }
 
 gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place) {

@@ -34,6 +34,7 @@ typedef struct {
   GHashTable *put; /* machine → JournalPlace *: where our history says it was put last; NULL: there is no history */
   const char *source; /* whose fleet it is, and what that was called before, borrowed; NULL: nobody knows */
   const char *const *formerly;
+  gint64 epoch; /* the highest that a record has, or that this controller has seen or given; 0: none */
 } Fleet;
 
 /* NULL: there is none of this name (NULL: the only one). */
@@ -53,4 +54,9 @@ gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place);
 gboolean fleet_has_lost(const Fleet *fleet, const JournalPlace *place);
 /* Whether one of them is fenced: copies of machines may come back with it. */
 gboolean fleet_has_fenced(const Fleet *fleet);
+/* The highest epoch that a record on its hosts has. */
+gint64 fleet_highest_epoch(const Fleet *fleet);
+/* That of a copy that shall count more than any other, also one that a fenced host hides: the time (seconds since 1970), which controllers
+ * have in common, unless it was set back. */
+gint64 fleet_new_epoch(const Fleet *fleet, gint64 now);
 gboolean desired_has_hosts(const Desired *desired);

@@ -114,14 +114,14 @@ static void run_on(const Rest *rest, Action *action) {
 }
 
 /* What was made there is dealt with when that host comes back. A copy that comes with it is older than this one, which is
- * what counts from now on: it gets the time as its epoch, as one that is made anew. */
+ * what counts from now on: it gets a new epoch, as one that is made anew. */
 static void give_up(Rest *rest, const char *to) {
   if (!given(rest->facts, FactsSpec, arriving) && !given(rest->facts, FactsSpec, autostarts))
     return;
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to));
   string_map_set(action->args, "lost", "true");
   run_on(rest, action);
-  move_set_number(action, "epoch", (guint64)rest->builder->input->now);
+  move_set_number(action, "epoch", (guint64)fleet_new_epoch(rest->placed->fleet, rest->builder->input->now));
   put_first(rest, action);
 }
 

@@ -33,12 +33,12 @@ static char *wait_for_others(const Course *course, Action *action) {
   return plan_wait_for_others(course->builder, course->object, course->sources, action);
 }
 
-/* A copy of it may come back with a host that is given up. How often that has moved nobody knows: the time is more. */
+/* A copy of it may come back with a host that is given up. */
 static void begin_epoch(const Course *course, Action *define) {
   const Placed *placed = placed_find(course->builder->input->placed, course->object->name);
   if (placed == NULL || !fleet_has_fenced(placed->fleet))
     return;
-  g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, course->builder->input->now);
+  g_autofree char *epoch = g_strdup_printf("%" G_GINT64_FORMAT, fleet_new_epoch(placed->fleet, course->builder->input->now));
   string_map_set(define->args, "epoch", epoch);
 }
 

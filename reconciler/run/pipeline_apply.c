@@ -94,7 +94,7 @@ static void apply_locked(Pipeline *pipeline) {
       .rewritten = plan->rewritten,
   };
   gboolean noted = plan->actions->len > 0 || (plan->rewritten && options->desired == NULL); /* a service remembers that itself */
-  if (noted && !journal_run_begin(pipeline->journal, &begin, &run, &error)) {
+  if (!pipeline_note_epochs(pipeline, plan, &error) || (noted && !journal_run_begin(pipeline->journal, &begin, &run, &error))) {
     pipeline_stop(pipeline, 1, error);
     return;
   }

@@ -186,6 +186,9 @@ static gboolean follow_once(Pipeline *pipeline, Execution *execution) {
   g_autoptr(Plan) next = plan_again(pipeline, follows);
   if (next == NULL)
     return FALSE;
+  GError *error = NULL;
+  if (!pipeline_note_epochs(pipeline, next, &error))
+    return pipeline_stop(pipeline, 1, error);
   execution->plan = next;
   if (next->actions->len > 0 && pipeline->events->planned != NULL)
     pipeline->events->planned(pipeline->events->data, next);

@@ -195,7 +195,7 @@ gboolean pipeline_recall(Pipeline *pipeline, const char *source) {
   fleet->formerly = pipeline->options->formerly;
   if (fleet->put == NULL && pipeline->journal != NULL)
     fleet->put = journal_whereabouts(pipeline->journal, &error);
-  return error == NULL || pipeline_stop(pipeline, 1, error);
+  return (error == NULL && pipeline_know_epochs(pipeline, &error)) || pipeline_stop(pipeline, 1, error);
 }
 
 static Plan *place_and_plan(Pipeline *pipeline) {

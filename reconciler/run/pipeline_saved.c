@@ -37,12 +37,14 @@ static gboolean check_room(Pipeline *pipeline) {
 gboolean pipeline_check_plan(Pipeline *pipeline) {
   if (!pipeline_recall(pipeline, pipeline->result->plan->source))
     return FALSE;
+  GError *error = NULL;
   char *stale = execute_stale(pipeline->result->plan, pipeline->fleet);
+  if (stale == NULL)
+    stale = pipeline_stale_epoch(pipeline);
   if (stale != NULL)
     return pipeline_refuse(pipeline, stale);
   if (!check_room(pipeline))
     return FALSE;
-  GError *error = NULL;
   for (guint i = 0; i < pipeline->fleet->hosts->len; i++) {
     const FleetHost *host = pipeline->fleet->hosts->pdata[i];
     if (host->actual != NULL && !pipeline_judge(pipeline, host, pipeline->result->plan, &error))

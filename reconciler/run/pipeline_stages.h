@@ -47,6 +47,12 @@ gboolean pipeline_load_plan(Pipeline *pipeline);
 gboolean pipeline_check_plan(Pipeline *pipeline); /* the one that was loaded: that it still holds */
 gboolean pipeline_save_plan(Pipeline *pipeline);
 
+/* The epochs of copies (pipeline_epochs.c): those that there are, once hosts were looked at; those that a plan gives, before it does; why
+ * one that a saved plan gives isn't above all others any more, or NULL. */
+gboolean pipeline_know_epochs(Pipeline *pipeline, GError **error);
+gboolean pipeline_note_epochs(Pipeline *pipeline, const Plan *plan, GError **error);
+char *pipeline_stale_epoch(const Pipeline *pipeline);
+
 /* Stops the run where the plan may not be applied. */
 gboolean pipeline_permit(Pipeline *pipeline, const Plan *plan);
 

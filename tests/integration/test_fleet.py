@@ -377,6 +377,37 @@ class Silence(FleetCase):
         refused(placement={"host": home})
         self.assertEqual([each.isActive() for host in (self.hv, self.other) for each in host.conn.listAllDomains() if each.name() == "b"], [0, 0])
 
+    def test_made_anew_after_the_clock_was_set_back(self):
+        """The newer copy is still the newer one, though a host hides what it has to be newer than."""
+        sides = {"kvm-1": self.hv, "kvm-2": self.other}
+        machine = self.machine("a", selector={"disk": "fast"})
+
+        def epoch(name):
+            return int(re.findall(r'"epoch":(\d+)', sides[name].domain("a").XMLDesc().replace("&quot;", '"'))[0])
+
+        def apply(now, fenced=None):
+            self.hosts = {name: {"uri": hv.uri} for name, hv in sides.items()}
+            if fenced:
+                self.silence(fenced)
+                self.hosts[fenced]["fenced"] = True
+            self.write(machine)
+            self.env["RECONCILE_NOW"] = str(now)
+            return [action["kind"] for action in self.apply()["actions"]]
+
+        apply(2000000000)
+        first, second = ("kvm-1", "kvm-2") if self.names(self.hv) else ("kvm-2", "kvm-1")
+        self.assertEqual(apply(2000000000, fenced=first), ["domain-define"])
+        self.assertEqual(epoch(second), 2000000000)
+        sides[first].domain("a").undefine()
+        self.assertEqual(apply(1700000000, fenced=second), ["domain-define"])
+        self.assertGreater(epoch(first), epoch(second))
+        self.assertEqual(apply(1700000000), ["domain-keep"])
+        # An older copy that counts again, since the newer one's host is given up.
+        self.assertEqual(apply(1600000000, fenced=first), ["move-undo"])
+        self.assertGreater(epoch(second), epoch(first))
+        self.assertEqual(apply(1600000000), ["domain-keep"])
+        self.assertIn(f"is kept on {first}", str(self.object(self.plan(status=0), "VirtualMachine", "a")["notes"]))
+
     def test_the_same_wherever_it_is_made(self):
         """Its UUID and addresses come from names, the fleet's too, so that they need no host to remember them."""
         machine = self.machine("a", host="kvm-1")

@@ -46,6 +46,21 @@ static void remembers_runs_and_actions(void **state) {
   assert_int_equal(newest->len, 1);
 }
 
+static void remembers_the_highest_epoch(void **state) {
+  gint64 epoch = -1;
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  assert_true(journal_epoch(journal, &epoch, NULL));
+  assert_int_equal(epoch, 0);
+  for (gint64 each = 4; each > 1; each--)
+    assert_true(journal_note_epoch(journal, each == 3 ? G_MAXINT64 : each, NULL));
+  g_clear_pointer(&journal, journal_close);
+  for (JournalMode mode = JOURNAL_READ; mode <= JOURNAL_WRITE; mode++) {
+    g_autoptr(Journal) reader = open_journal(*state, mode);
+    assert_true(journal_epoch(reader, &epoch, NULL));
+    assert_true(epoch == G_MAXINT64);
+  }
+}
+
 static void an_end_needs_a_beginning(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   g_autoptr(GError) error = NULL;
@@ -312,6 +327,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(where_it_is_by_default),
     EACH(remembers_runs_and_actions),
+    EACH(remembers_the_highest_epoch),
     EACH(an_end_needs_a_beginning),
     EACH(a_reader_writes_nothing),
     EACH(nothing_there_yet),

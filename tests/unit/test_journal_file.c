@@ -180,6 +180,9 @@ static void an_older_file_keeps_its_history(void **state) {
     check_old_run(reader, 1);
     g_autoptr(GPtrArray) none = journal_events(reader, NULL, 0, NULL);
     assert_int_equal(none->len, 0);
+    gint64 epoch = -1;
+    assert_true(journal_epoch(reader, &epoch, NULL));
+    assert_int_equal(epoch, 0);
   }
   g_autoptr(Journal) before = open_journal(*state, JOURNAL_READ); /* goes on over the change */
   g_autofree char *warning = NULL;
@@ -187,6 +190,7 @@ static void an_older_file_keeps_its_history(void **state) {
   assert_null(warning);
   assert_true(begin(journal) == 8);
   check_old_run(journal, 2);
+  assert_true(journal_note_epoch(journal, 5, NULL));
   check_old_run(before, 2);
   g_autoptr(GPtrArray) actions = journal_actions(journal, 7, NULL);
   assert_int_equal(actions->len, 1);

@@ -3,7 +3,7 @@
  *   host/domains/NAME.xml, NAME.live.xml   definitions and running machines
  *   host/snapshots/NAME/SNAPSHOT.xml       its snapshots
  *   host/pools/NAME.xml, host/volumes/POOL/NAME.xml, host/networks/NAME.xml
- *   hosts/NAME/…      the same of each host, where the source declares some; what hosts are asked isn't known
+ *   hosts/NAME/…      the same of each host, where the source declares some that aren't fenced; what hosts are asked isn't known
  *   options           lines: prune, allow restart, allow data-loss, prune-limit N, deleted-lately unknown, now SECONDS, scratch BYTES (optional)
  *   expected.json     the plan
  * Run from the repository's root. REGENERATE=1 rewrites the expected plans for review. */
@@ -206,13 +206,19 @@ static Plan *plan_fleet(const char *directory, const Desired *desired) {
   for (guint i = 0; i < fleet->hosts->len; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
     g_autofree char *path = g_build_filename(directory, "hosts", host->name, NULL);
-    host->actual = load_host(path);
+    if (fleet_host_is_fenced(host))
+      host->error = g_error_new_literal(G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE, "it is fenced");
+    else
+      host->actual = load_host(path);
   }
+  fleet->epoch = fleet_highest_epoch(fleet);
   g_autoptr(GPtrArray) placed = placement_of(desired, fleet);
   Plan *whole = fleet_plan_new(fleet, "/golden", NULL);
   fleet_plan_troubles(whole, fleet, placed);
   for (guint i = 0; i < fleet->hosts->len; i++) {
     FleetHost *host = fleet->hosts->pdata[i];
+    if (host->actual == NULL)
+      continue;
     g_autoptr(Desired) part = fleet_part(desired, placed, host);
     declare_images(part, host->actual);
     PlanInput input = {.desired = part, .everywhere = desired, .placed = placed, .actual = host->actual, .host = host->name, .source = "/golden",
