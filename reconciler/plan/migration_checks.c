@@ -20,7 +20,7 @@ const char *move_not_live(const ActualDomain *domain, gboolean bare) {
   return NULL;
 }
 
-/* What may be missing in its file is asked of what lies beneath it, here. */
+/* What may be missing in its file is asked of what lies beneath it, here: done first where it can be (move_first). */
 static char *refuse_flattened(const ActualDomain *domain) {
   const FactsSpec *facts = domain->owner != NULL ? &domain->owner->facts : NULL;
   for (guint i = 0; facts != NULL && facts->disks != NULL && i < facts->disks->len; i++) {

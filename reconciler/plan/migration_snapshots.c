@@ -2,6 +2,7 @@
  * follow once the machine is defined there (act/move_snapshots.c). */
 #include "reconciler/plan/migration.h"
 
+#include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/snapshot_rules.h"
 #include "state/base_volume.h"
 
@@ -194,6 +195,8 @@ gboolean move_awaits_snapshots(const VmSpec *vm, const ActualDomain *domain) {
 /* What is taken while it moves live would keep it from that, and holds the same afterwards. */
 const char *move_first(const VmSpec *vm, const ActualDomain *domain, gboolean *ret_bare) {
   *ret_bare = FALSE;
+  if (!domain->has_managed_save && disk_facts_flushing(domain) != NULL)
+    return "it is certain that the disk that was flattened holds all";
   if (given(&domain->owner->facts, FactsSpec, reverting))
     return "its revert is over";
   if (any_begun(&domain->owner->facts))

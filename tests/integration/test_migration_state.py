@@ -2,7 +2,7 @@
 """What a machine has beside its disks goes along, or the move is refused: UEFI variables, the state of its TPM, its kernel.
 Nothing of it boots: what is looked at is files."""
 
-from move_case import MoveCase, POOL, lab
+from move_case import MoveCase, POOL, lab, libvirt
 
 NVRAM = "/var/lib/libvirt/qemu/nvram"
 VARIABLES = f"{NVRAM}/web_VARS.fd"
@@ -108,22 +108,24 @@ class State(MoveCase):
         self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command})
         self.hv.run("rm", "-f", passed)
 
-    def test_a_kernel_in_no_pool(self):
-        kernel = "/var/lib/libvirt/boot/kernel"
+    def test_a_kernel_and_initrd_in_no_pool(self):
+        """They belong to the hosts: each must be there, with the same content."""
+        directory = "/var/lib/libvirt/boot"
         for host in (self.hv, self.other):
-            host.run("mkdir", "-p", "/var/lib/libvirt/boot")
-        self.hv.run("sh", "-c", f"printf one >{kernel}")
-        spec = {"powerState": "stopped", "serials": None, "boot": {"kernel": kernel}, "disks": None}
+            host.run("mkdir", "-p", directory)
+        self.hv.run("sh", "-c", f"cd {directory} && printf one >kernel && printf one >initrd")
+        spec = {"powerState": "stopped", "serials": None, "boot": {"kernel": f"{directory}/kernel", "initrd": f"{directory}/initrd"}, "disks": None}
         self.write(self.machine("lab-a", **spec))
         self.apply()
         self.write(self.machine("lab-b", **spec))
-        self.assertRegex(self.message(self.apply(status=3)), "lab-b: there is no .*/kernel")
-        self.other.run("sh", "-c", f"printf two >{kernel}")
-        self.assertIn("another content on lab-b", self.message(self.apply(status=3)))
-        self.assertEqual(self.where(), ["lab-a"])
-        self.other.run("sh", "-c", f"printf one >{kernel}")
+        for file in ("kernel", "initrd"):
+            self.assertRegex(self.message(self.apply(status=3)), f"lab-b: there is no .*/{file}")
+            self.other.run("sh", "-c", f"printf two >{directory}/{file}")
+            self.assertRegex(self.message(self.apply(status=3)), f"/{file}.*another content on lab-b")
+            self.assertEqual(self.where(), ["lab-a"])
+            self.other.run("sh", "-c", f"printf one >{directory}/{file}")
         self.apply()
-        self.assertEqual([self.where(), self.kept(self.hv, "/var/lib/libvirt/boot")], [["lab-b"], ["kernel"]])
+        self.assertEqual([self.where(), self.kept(self.hv, directory)], [["lab-b"], ["initrd", "kernel"]])
         self.assert_clean()
 
     def test_what_lies_in_a_pool(self):
@@ -143,6 +145,68 @@ class State(MoveCase):
         self.apply()
         self.assertEqual([self.where(), self.other.domain("web").isActive(), self.other.run("sh", "-c", sums)], [["lab-b"], 1, before])
         self.assert_clean()
+        # And its initrd, back again, while it is off; another one of that name is nobody's to overwrite.
+        self.other.domain("web").destroy()
+        self.other.run("sh", "-c", f"head -c 300000 /dev/urandom >{POOL}/initrd")
+        spec.update(powerState="stopped", boot={**spec["boot"], "initrd": f"{POOL}/initrd"})
+        self.write(seed, self.machine("lab-b", **spec))
+        self.apply()
+        self.hv.run("sh", "-c", f"printf theirs >{POOL}/initrd")
+        self.write(seed, self.machine("lab-a", **spec))
+        self.assertIn(f"{POOL}/initrd", self.message(self.apply(status=3)))
+        self.assertEqual([self.where(), self.hv.run("cat", f"{POOL}/initrd")], [["lab-b"], "theirs"])
+        self.hv.run("rm", f"{POOL}/initrd")
+        self.apply()
+        initrd = f"sha256sum {POOL}/initrd"
+        self.assertEqual([self.where(), self.hv.run("sh", "-c", initrd)], [["lab-a"], self.other.run("sh", "-c", initrd)])
+
+
+class Flattened(MoveCase):
+    tiny = True
+
+    def layered(self, *names):
+        """Of the machine that is off: each layer of vdb holds something else."""
+        domain = self.hv.domain("web")
+        for number, name in enumerate(names, 1):
+            path = f"{POOL}/web-vdb.{name}.qcow2"
+            domain.snapshotCreateXML(f"<domainsnapshot><name>{name}</name><disks><disk name='vda' snapshot='no'/><disk name='vdb' snapshot='external'>"
+                                     f"<source file='{path}'/></disk></disks></domainsnapshot>",
+                                     libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
+            self.hv.run("qemu-io", "-c", f"write -q -P {number} {number}M 1M", path)
+        self.hv.conn.storagePoolLookupByName("moving").refresh()
+
+    def assert_whole(self, host, path):
+        for number in (1, 2):
+            self.assertNotIn("failed", host.run("qemu-io", "-r", "-c", f"read -q -P {number} {number}M 1M", path))
+
+    def check_moves(self, dies):
+        """In one run, after what was begun is over."""
+        self.write(self.machine("lab-a", powerState="stopped"))
+        self.apply()
+        self.layered("x", "y")
+        self.write(self.machine("lab-a"))
+        self.apply()
+        policy = {"chain": {"maxDepth": 1, "onExceed": "flatten"}}
+        self.write(self.machine("lab-a", **policy))
+        self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": "layers: merged"}, check=-9)
+        if dies:
+            self.hv.domain("web").destroy()
+        self.write(self.machine("lab-b", powerState="stopped" if dies else "running", **policy))
+        plan = self.plan(status=2)
+        self.assertIn("it is moved when it is certain that the disk that was flattened holds all, in the same run", str(plan["objects"]))
+        self.assertEqual({each["impact"] for each in plan["actions"]} - {"none", "live"}, set())
+        self.apply()
+        self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-b"], [], ["web-vda.qcow2", "web-vdb.y.qcow2"]])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        if not dies:
+            self.other.domain("web").destroy()
+        self.assert_whole(self.other, f"{POOL}/web-vdb.y.qcow2")
+
+    def test_one_that_runs(self):
+        self.check_moves(dies=False)
+
+    def test_one_that_ended_before_it_was_sure(self):
+        self.check_moves(dies=True)
 
 
 if __name__ == "__main__":
