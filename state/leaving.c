@@ -28,12 +28,6 @@ char *leaving_text(const VmSpec *leaving) {
   return xml_text(doc);
 }
 
-void leaving_remove(xmlNode *definition) {
-  xmlNode *note = find_note(definition);
-  if (note)
-    xml_remove(note);
-}
-
 /* Only these come and go while a machine runs. */
 static gboolean can_leave(const Field *field) {
   return field->type == VALUE_LIST && field->device && field->call == CALL_ATTACH_DEVICE;

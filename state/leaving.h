@@ -17,5 +17,3 @@ char *leaving_text(const VmSpec *leaving);
 void leaving_collect(const VmSpec *from, const VmSpec *wanted, const VmSpec *live, VmSpec *leaving);
 /* Something in the note isn't in the machine any more. */
 gboolean leaving_is_over(const VmSpec *leaving /* may be NULL */, const VmSpec *live);
-/* A definition that was made from a running machine's has its note, which means nothing there. */
-void leaving_remove(xmlNode *definition);

@@ -1,8 +1,6 @@
 /* Our record in <metadata>: what makes an object ours, and what was last applied to it. */
 #include "state/ownership.h"
 #include "schema/canonical.h"
-#include "state/leaving.h"
-#include "state/pulled.h"
 #include "state/xml_tree.h"
 
 #include <string.h>
@@ -145,10 +143,20 @@ Ownership *ownership_read(xmlNode *domain, GError **error) {
   return record_read(domain, &record, error) ? g_steal_pointer(&ownership) : NULL;
 }
 
+/* Notes of a running machine (leaving.h, pulled.h, balloon_note.h) have namespaces within ours. A definition that was made
+ * from one's has them, and they mean nothing there. */
+static void remove_live_notes(xmlNode *definition) {
+  xmlNode *metadata = xml_first_child(definition, "metadata");
+  for (xmlNode *node = metadata ? metadata->children : NULL, *next; node; node = next) {
+    next = node->next;
+    if (node->type == XML_ELEMENT_NODE && node->ns && g_str_has_prefix((const char *)node->ns->href, METADATA_NAMESPACE "/"))
+      xml_remove(node);
+  }
+}
+
 void ownership_write(xmlNode *domain, const Ownership *ownership) {
   Record record = record_of(ownership);
-  leaving_remove(domain);
-  pulled_remove(domain);
+  remove_live_notes(domain);
   record_write(domain, &record);
 }
 

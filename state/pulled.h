@@ -7,5 +7,3 @@
 #define PULLED_PREFIX METADATA_PREFIX "-pulled"
 
 char *pulled_namespace(const char *target); /* free it */
-/* A definition that was made from a running machine's has its notes, which mean nothing there. */
-void pulled_remove(xmlNode *definition);

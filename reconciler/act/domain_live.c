@@ -3,8 +3,10 @@
  * written before; only the live machine is changed here. */
 #include "reconciler/act/common.h"
 #include "schema/value.h"
+#include "state/balloon_note.h"
+#include "state/fault.h"
 
-#define GUEST_WAIT_SECONDS 10
+enum { GUEST_WAIT_SECONDS = 10, PAGE_KIB = 4 };
 
 static gboolean read_vcpus(virDomainPtr domain, int *ret_count, GError **error) {
   const char *name = virDomainGetName(domain);
@@ -54,15 +56,17 @@ gboolean act_set_vcpus(const ActionContext *context, const Action *action, GErro
 }
 
 /* The balloon moves as fast as the guest lets it, and perhaps not the whole way: watched while
- * it moves, for a bounded time, and not held against it. */
-static gboolean watch_balloon(const ActionContext *context, const Action *action, virDomainPtr domain, guint64 wanted_kib, GError **error) {
+ * it moves, for a bounded time, and not held against it. It moves in pages. */
+static gboolean watch_balloon(const ActionContext *context, const Action *action, virDomainPtr domain, guint64 wanted_kib,
+                              guint64 *ret_rested_kib, GError **error) {
   gint64 end = g_get_monotonic_time() + GUEST_WAIT_SECONDS * G_USEC_PER_SEC;
   guint64 last = 0;
   for (guint still = 0; still < 15 && g_get_monotonic_time() < end;) {
     virDomainInfo info;
     if (virDomainGetInfo(domain, &info) < 0)
       return libvirt_fail(error, "cannot read the memory of domain %s", context->object->name);
-    if (info.memory == wanted_kib)
+    *ret_rested_kib = info.memory;
+    if (info.memory >= wanted_kib && info.memory - wanted_kib < PAGE_KIB)
       return TRUE;
     still = info.memory == last ? still + 1 : 0;
     last = info.memory;
@@ -73,6 +77,14 @@ static gboolean watch_balloon(const ActionContext *context, const Action *action
   return TRUE;
 }
 
+/* So that no later run tells it the same. A machine that stopped meanwhile needs none. */
+static gboolean note_balloon(virDomainPtr domain, const BalloonNote *note, GError **error) {
+  g_autofree char *text = balloon_note_text(note);
+  return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, BALLOON_PREFIX, BALLOON_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
+         virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
+         libvirt_fail(error, "cannot note what the balloon of domain %s was told", virDomainGetName(domain));
+}
+
 gboolean act_set_memory(const ActionContext *context, const Action *action, GError **error) {
   guint64 bytes;
   g_autoptr(VirDomain) domain = act_arg_uint64(action, "bytes", &bytes, error) ? act_live_domain(context, error) : NULL;
@@ -81,7 +93,12 @@ gboolean act_set_memory(const ActionContext *context, const Action *action, GErr
   /* Setting the target anew is harmless, and the balloon may be on its way elsewhere. */
   if (virDomainSetMemoryFlags(domain, bytes / 1024, VIR_DOMAIN_AFFECT_LIVE) < 0)
     return libvirt_fail(error, "cannot set the memory of domain %s", context->object->name);
-  return watch_balloon(context, action, domain, bytes / 1024, error);
+  FAULT("memory: balloon told");
+  guint64 rested = 0;
+  if (!watch_balloon(context, action, domain, bytes / 1024, &rested, error))
+    return FALSE;
+  const BalloonNote note = {.told = bytes, .rested = rested * 1024};
+  return note_balloon(domain, &note, error);
 }
 
 gboolean act_set_memory_stats(const ActionContext *context, const Action *action, GError **error) {

@@ -110,20 +110,34 @@ static void vcpus(const DiffInput *input, FieldChange *change) {
     at_next_start(change, "virtual CPUs that were there at start can't be unplugged");
 }
 
-/* A balloon that hasn't moved since the start, which told it where to: the guest is still
- * booting, or has no driver for it. Telling it again would change nothing. */
-static gboolean balloon_is_told(const DiffInput *input) {
-  const VmSpec *desired = input->desired, *live = input->live, *started = input->started;
+/* The start told it, and it hasn't moved since: the guest is still booting, or has no driver for it. */
+static gboolean told_by_start(const VmSpec *desired, const VmSpec *live, const VmSpec *started) {
   return started != NULL && given(&started->memory, MemorySpec, size) && started->memory.size == desired->memory.size &&
-         given(&live->memory, MemorySpec, max) && live->memory.size == live->memory.max &&
-         desired->memory.size < live->memory.max;
+         given(&live->memory, MemorySpec, max) && live->memory.size == live->memory.max;
+}
+
+/* Told by us it went as far as it did; and a guest that may take memory back may have done so. What had come further
+ * otherwise was told something else by somebody else, or is another guest by now. */
+static gboolean told_since(const VmSpec *desired, const VmSpec *live, const BalloonNote *note) {
+  gboolean takes_back = given(&live->balloon, BalloonSpec, autodeflate) && live->balloon.autodeflate;
+  return note->told == desired->memory.size && (live->memory.size <= note->rested || takes_back);
+}
+
+gboolean context_awaits_balloon(const DiffInput *input) {
+  const VmSpec *desired = input->desired, *live = input->live;
+  if (desired == NULL || live == NULL || !given(&desired->memory, MemorySpec, size) || !given(&live->memory, MemorySpec, size))
+    return FALSE;
+  const Field *size = &MemorySpec_table.fields[MemorySpec_size];
+  if (live->memory.size <= desired->memory.size || value_is_met(size, &desired->memory.size, &live->memory.size, TRUE))
+    return FALSE;
+  return told_by_start(desired, live, input->started) || told_since(desired, live, &input->balloon);
 }
 
 static void memory(const DiffInput *input, FieldChange *change) {
   const VmSpec *desired = input->desired, *live = input->live;
   if (live == NULL || !change->live)
     return;
-  if (balloon_is_told(input)) {
+  if (context_awaits_balloon(input)) { /* telling it again would change nothing */
     change->live = FALSE;
     return;
   }
@@ -131,6 +145,14 @@ static void memory(const DiffInput *input, FieldChange *change) {
     at_next_start(change, "the running machine can't have more memory than it was started with as max");
   else if (given(&live->balloon, BalloonSpec, model) && live->balloon.model == BalloonModel_none)
     at_next_start(change, "the running machine has no memory balloon");
+}
+
+/* What weight a machine has that was given none depends on the host's control groups (1024, or 100 on v2), and libvirt
+ * doesn't tell which those are: ten times its neighbours' is worse than what it had. */
+static void shares(const DiffInput *input, FieldChange *change) {
+  const VmSpec *desired = input->desired;
+  if (!given(&desired->cpu, CpuSpec, shares))
+    at_next_start(change, "the default depends on the host's control groups: a start brings it");
 }
 
 /* libvirt moves a running interface between networks and bridges only. */
@@ -176,9 +198,14 @@ static const Rule rules[] = {
     {&InterfaceSpec_table, InterfaceSpec_network, interface_source},
     {&InterfaceSpec_table, InterfaceSpec_bridge, interface_source},
     {&CpuSpec_table, CpuSpec_count, vcpus},
+    {&CpuSpec_table, CpuSpec_shares, shares},
     {&MemorySpec_table, MemorySpec_size, memory},
     {&MemorySpec_table, MemorySpec_max, most_memory},
 };
+
+gboolean context_stays(const Field *field) {
+  return field->effect == EFFECT_NEXT_START || field == &CpuSpec_table.fields[CpuSpec_shares];
+}
 
 /* What isn't part of a definition: it is done whether or not something runs. */
 static gboolean acts_at_once(Call call) {

@@ -9,5 +9,9 @@ void context_apply(const DiffInput *input, FieldChange *change);
  * `persistent` are structs of `table` and may be NULL. */
 gboolean context_resets(const FieldTable *table, const Field *field, gconstpointer desired, gconstpointer applied,
                         gconstpointer persistent);
+/* Whether what left the definition stays in the running machine until that starts anew. */
+gboolean context_stays(const Field *field);
+/* The running machine's balloon was told the desired size, and the guest has more (yet): there is nothing to be done. */
+gboolean context_awaits_balloon(const DiffInput *input);
 /* A short description of a list item: "image debian-12, 20GiB"; free it. */
 char *context_item_summary(const FieldTable *table, gconstpointer item);

@@ -93,7 +93,7 @@ static gboolean in_xml(const Field *field) { return field->xml != NULL || field-
 /* What left the file, and with it the definition, in an earlier run, and is still in the machine
  * that was started with it: pending until it is started anew. */
 static gboolean is_left_over(const Walk *walk, const Frame *frame, const Field *field) {
-  if (!walk->running || field->effect != EFFECT_NEXT_START || field->unmanage || field->xml == NULL ||
+  if (!walk->running || !context_stays(field) || field->unmanage || field->xml == NULL ||
       !has(frame, SIDE_STARTED, field) || has(frame, SIDE_APPLIED, field))
     return FALSE;
   g_autofree char *defined = shown(frame, SIDE_PERSISTENT, field), *started = shown(frame, SIDE_STARTED, field);
@@ -264,6 +264,7 @@ DiffInput diff_input(gconstpointer desired, gconstpointer applied, const ActualD
       .live = found->live,
       .has_numa = found->has_numa,
       .started = found->started != NULL ? &found->started->spec : NULL,
+      .balloon = found->balloon,
       .leaving = found->leaving,
   };
 }

@@ -11,6 +11,7 @@ typedef struct {
   gconstpointer live;       /* what runs; NULL: nothing does */
   gboolean has_numa;        /* a machine whose memory its NUMA cells make up */
   gconstpointer started;    /* what the running machine was started with (its record); NULL: unknown */
+  BalloonNote balloon;      /* what the balloon of the running machine was told */
   gconstpointer leaving;    /* devices that left before and are still in it (state/leaving.h); NULL: none */
 } DiffInput;
 

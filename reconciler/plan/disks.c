@@ -1,6 +1,7 @@
 /* The volumes of a machine's disks: made, used as they are, or grown. */
 #include "state/base_volume.h"
 #include "reconciler/plan/build.h"
+#include "reconciler/plan/granule.h"
 #include "schema/value.h"
 
 static char *decimal(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT, value); }
@@ -20,7 +21,8 @@ static char *check_leftover(PlanBuilder *builder, PlanObject *object, const Disk
   if (g_strcmp0(found->backing_path, overlay ? source->base_path : NULL) != 0)
     return g_strdup_printf("volume %s exists on another base (%s): delete or rename it", source->volume,
                            found->backing_path != NULL ? found->backing_path : "none");
-  if (given(disk, DiskSpec, size) && found->capacity > disk->size) {
+  if (given(disk, DiskSpec, size) && found->capacity > disk->size &&
+      !capacity_is_met(builder->input->actual, found->path, disk->size, found->capacity)) {
     g_autofree char *has = bytes_format(found->capacity);
     return g_strdup_printf("volume %s exists with %s, more than the declared size, and a disk is never shrunk: declare that, or delete or "
                            "rename it", source->volume, has);

@@ -39,10 +39,10 @@ static void memory_stats(Live *live, const FieldChange *change) {
                          g_strdup_printf("collect memory statistics every %s", change->to), "period", period, NULL));
 }
 
-/* Defaults for what left the file: QEMU's and the kernel's own. */
+/* Defaults for what left the file: the kernel's own. Shares have none that is known. */
 static void scheduler(Live *live, const FieldChange *change) {
   const CpuSpec *cpu = &live->desired->cpu;
-  g_autofree char *shares = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, shares) ? cpu->shares : 1024);
+  g_autofree char *shares = g_strdup_printf("%" G_GINT64_FORMAT, cpu->shares);
   g_autofree char *period = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, period) ? cpu->period : 100000);
   g_autofree char *quota = g_strdup_printf("%" G_GINT64_FORMAT, given(cpu, CpuSpec, quota) ? cpu->quota : -1);
   const Field *fields = CpuSpec_table.fields;

@@ -1,5 +1,6 @@
 #include "reconciler/plan/resolve.h"
 
+#include "reconciler/plan/granule.h"
 #include "reconciler/plan/identity.h"
 #include "schema/value.h"
 #include "state/base_volume.h"
@@ -281,10 +282,18 @@ static void convert_kept(const ActualDomain *existing, const DiskSpec *found, Di
     leave_format(disk);
 }
 
+/* A size that storage made more of is that. */
+static void keep_size(const PlanInput *input, const DiskSpec *found, DiskSpec *disk) {
+  if (found != NULL && given(found, DiskSpec, size) && given(disk, DiskSpec, size) &&
+      capacity_is_met(input->actual, given(found, DiskSpec, path) ? found->path : NULL, disk->size, found->size))
+    disk->size = found->size;
+}
+
 /* A disk that the machine has keeps its path: what is on top of its chain now may be a
  * snapshot that a person made, and isn't another disk. */
 static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const ActualDomain *existing, DiskSource *source) {
   const DiskSpec *found = existing_disk(existing, disk->target);
+  keep_size(input, found, disk);
   gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
   if (given(disk, DiskSpec, path) || given(disk, DiskSpec, volume)) {
     gboolean same = found != NULL && asks_the_same(existing, disk), told = given(disk, DiskSpec, format);

@@ -3,6 +3,7 @@
 
 #include "reconciler/plan/build.h"
 #include "reconciler/plan/diff.h"
+#include "reconciler/plan/granule.h"
 #include "schema/value.h"
 #include "state/base_volume.h"
 #include "state/fingerprint.h"
@@ -182,7 +183,8 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
     return;
   }
   int format = found->format != NULL ? enum_find(Format_words.words, found->format) : -1;
-  VolumeSpec actual = {.size = found->capacity};
+  gboolean met = given(spec, VolumeSpec, size) && capacity_is_met(builder->input->actual, found->path, spec->size, found->capacity);
+  VolumeSpec actual = {.size = met ? spec->size : found->capacity};
   set_given(&actual, VolumeSpec, size);
   if (format >= 0) {
     actual.format = format;
@@ -197,7 +199,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   DiffInput diff = {.table = &VolumeSpec_table, .desired = spec, .persistent = &actual};
   g_ptr_array_unref(object->fields);
   object->fields = diff_spec(&diff);
-  if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || spec->size == found->capacity)
+  if (refuse_never(builder, object) || !given(spec, VolumeSpec, size) || met)
     return;
   g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
   const char *overlay = uses_overlay(builder->uses, found->path, NULL);

@@ -1,7 +1,9 @@
 /* One virtual machine: volumes for its disks, its definition, what changes live, its power; stage by stage. */
 #include "reconciler/plan/migration.h"
 #include "reconciler/plan/build.h"
+#include "reconciler/plan/context.h"
 #include "reconciler/plan/moved.h"
+#include "schema/value.h"
 
 typedef struct {
   PlanBuilder *builder;
@@ -105,7 +107,20 @@ static char *autostart(Course *course) {
   return NULL;
 }
 
+/* Whether and when a guest gives memory back is up to it. */
+static void note_balloon(Course *course) {
+  const VmSpec *desired = object_vm(course->object->desired), *live = actual_live(course->found);
+  const DiffInput diff = diff_input(desired, NULL, course->found);
+  if (!context_awaits_balloon(&diff))
+    return;
+  g_autofree char *has = bytes_format(live->memory.size), *told = bytes_format(desired->memory.size);
+  build_note(course->object, given(&live->balloon, BalloonSpec, model) && live->balloon.model == BalloonModel_none
+             ? g_strdup_printf("it has no memory balloon, and so %s of memory, not %s", has, told)
+             : g_strdup_printf("the guest has %s of memory and was told to give back all but %s: it hasn't yet, or took some again", has, told));
+}
+
 static char *live_changes(Course *course) {
+  note_balloon(course);
   if (course->found->active)
     plan_live_changes(course->builder, course->object, course->found, course->after, course->actions);
   return NULL;

@@ -197,6 +197,22 @@ class Pending(OddCase):
         self.assertIn("x-vdb.qcow2", self.hv.domain("x").XMLDesc())
 
 
+class Balloon(OddCase):
+    """A guest gives memory back as far as it can and likes: it isn't told again and again."""
+
+    def test_a_guest_that_does_not_follow(self):
+        self.settle(self.hv.vm("x", memory={"size": "96MiB"}))
+        self.settle(self.hv.vm("x", memory={"size": "64001KiB"}))
+        self.assertEqual(self.hv.domain("x").info()[2], 96 << 10)
+        plan = self.hv.plan("--allow", "restart", self.hv.path("specs"), status=0)
+        self.assertIn("96MiB of memory and was told", str(self.object(plan, "VirtualMachine", "x")["notes"]))
+        plan = self.hv.plan(self.specs(self.hv.vm("x", memory={"size": "48MiB"})), status=2)
+        self.assertIn("set-memory", [action["kind"] for action in plan["actions"]])
+        self.hv.domain("x").destroy()  # the note went with what ran
+        self.settle(self.hv.vm("x", memory={"size": "64001KiB"}))
+        self.assertNotIn("/balloon", self.hv.domain("x").XMLDesc())
+
+
 class Clashes(OddCase):
     def error(self, *documents, name="x", kind="VirtualMachine"):
         """The error of a dry run; nothing comes of applying either."""
@@ -526,7 +542,7 @@ class Volumes(OddCase):
             return lab.document("Volume", name, {"pool": "lab", **spec})
 
         pool = self.hv.pool(), self.hv.image()
-        for blank, overlay, copy in (("16MiB", "64MiB", "64MiB"), ("32MiB", "128MiB", "96MiB")):
+        for blank, overlay, copy in (("16777001B", "64MiB", "64MiB"), ("33000001B", "128000001B", "96000001B")):
             self.settle(*pool, volume("b.qcow2", size=blank), volume("r.raw", size=blank, format="raw"),
                         volume("o.qcow2", image="base", size=overlay), volume("c.qcow2", image="base", size=copy, provision="copy"))
         specs = self.specs(*pool, volume("b.qcow2", size="16MiB"), volume("r.raw", size="32MiB", format="qcow2"))
