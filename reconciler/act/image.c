@@ -214,7 +214,7 @@ gboolean act_image_import(const ActionContext *context, const Action *action, GE
   if (fetch_is_url(image.source) &&
       !(image.fetched = image_fetch(context, action, image.source, image.sha256, image.bytes, error)))
     return FALSE;
-  if (!open_image(context, &image, error) || (volume && !volume_delete(volume, error)))
+  if (!open_image(context, &image, error) || (volume && !half_made_delete(context, volume, error)))
     return FALSE;
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;

@@ -198,6 +198,17 @@ gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error
   return lookup(pool, name, &marker, error) && (!marker || volume_delete(marker, error));
 }
 
+gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume, GError **error) {
+  g_autofree char *path = virStorageVolGetPath(volume), *user = NULL;
+  if (!path)
+    return libvirt_fail(error, "cannot see where a half-made volume is");
+  if (!volume_find_user(context, path, TRUE, &user, NULL, error))
+    return FALSE;
+  if (user)
+    return act_refuse(error, "%s%s says that %s is half made, and it is used by %s: remove whichever is wrong", path, INCOMPLETE_SUFFIX, path, user);
+  return volume_delete(volume, error);
+}
+
 void half_made_remove(virStoragePoolPtr pool, const char *name) {
   g_autoptr(VirStorageVol) volume = NULL;
   if (lookup(pool, name, &volume, NULL) && (!volume || volume_delete(volume, NULL)))

@@ -181,7 +181,7 @@ gboolean volume_copy(const ActionContext *context, const Action *action, const V
     return FALSE;
   if (volume && !half_made)
     return check_existing(volume, &facts, &wanted, error);
-  if (volume && !volume_delete(volume, error))
+  if (volume && !half_made_delete(context, volume, error))
     return FALSE;
   g_autoptr(VirStorageVol) source = virStorageVolLookupByPath(virStoragePoolGetConnect(pool), wanted.from);
   if (!source)

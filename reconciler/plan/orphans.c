@@ -153,12 +153,12 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   if (!all && plan_flattened(builder, orphan->object, orphan->domain, before)) /* only our record, which goes, tells what they need */
     last = before->pdata[before->len - 1];
   const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
-  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), NULL);
+  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), "data", all ? "true" : NULL, NULL);
   if (orphan->domain->has_managed_save)
     last->impact = IMPACT_DATA_LOSS;
   delete_disks(builder, orphan, all, last);
   if (!all)
-    build_note(orphan->object, g_strdup("its disks are kept; --allow data-loss deletes those that were made for it"));
+    build_note(orphan->object, g_strdup("its disks and UEFI variables are kept; --allow data-loss deletes those that were made for it"));
 }
 
 static gint by_name(gconstpointer a, gconstpointer b) {

@@ -175,14 +175,15 @@ class DefineTest(action_case.ActionCase):
         self.assertEqual(self.hv.conn.listAllDomains(), [])
 
     def test_undefine_with_nvram(self):
-        domain, _ = self.make_vm("web", machine="q35", firmware={"type": "uefi"}, boot=None)
-        domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
-        nvram = re.search("<nvram[^>]*>([^<]*)</nvram>", domain.XMLDesc())[1]
-        domain.destroy()
-        self.assertTrue(os.path.exists(nvram))
-        self.act("domain-undefine", "web")
-        self.assertEqual(self.hv.conn.listAllDomains(), [])
-        self.assertFalse(os.path.exists(nvram))
+        for data in (None, "true"):  # it goes where data may
+            domain, _ = self.make_vm("web", machine="q35", firmware={"type": "uefi"}, boot=None)
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+            nvram = re.search("<nvram[^>]*>([^<]*)</nvram>", domain.XMLDesc())[1]
+            domain.destroy()
+            self.assertTrue(os.path.exists(nvram))
+            self.act("domain-undefine", "web", data=data)
+            self.assertEqual(self.hv.conn.listAllDomains(), [])
+            self.assertEqual(os.path.exists(nvram), data is None)
 
     def test_undefine_with_snapshots(self):
         self.make_pool()

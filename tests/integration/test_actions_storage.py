@@ -11,6 +11,8 @@ import unittest
 
 import action_case
 from action_case import MIB, image_info
+import libvirt  # noqa: E402
+
 import lab
 
 
@@ -162,6 +164,17 @@ class VolumeTest(action_case.ActionCase):
         self.act("volume-copy", "web", pool="lab", volume="copy", format="qcow2", bytes=8 * MIB, from_=base)
         self.assertEqual(image_info(copy)["virtual-size"], 8 * MIB)
         self.assertEqual(self.volume_names(), ["base", "copy"])
+
+    def test_half_made_and_in_use(self):
+        """A marker that isn't ours, beside a file on which a machine runs."""
+        base, used = self.make_volume("base", 8 * MIB), self.make_volume("used", 8 * MIB)
+        with open(used + ".incomplete", "w", encoding="utf-8") as file:
+            file.write("not ours")
+        self.hv.give(used + ".incomplete")
+        self.make_vm("other", boot=None, disks=[{"target": "vda", "path": used, "format": "qcow2"}])[0].createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        self.act("volume-copy", "web", pool="lab", volume="used", format="qcow2", bytes=8 * MIB, from_=base, code="refused",
+                 saying="it is used by disk vda of the running domain other")
+        self.assertEqual(self.volume_names(), ["base", "used", "used.incomplete"])
 
     def test_copy_of_nothing(self):
         self.act("volume-copy", "web", pool="lab", volume="copy", format="qcow2", bytes=MIB,
