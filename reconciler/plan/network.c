@@ -17,12 +17,31 @@ static gboolean record_differs(const PlanObject *object, const ActualNetwork *fo
          !spec_equal(&MetadataSpec_table, &object->declared->metadata, &found->owner->metadata);
 }
 
+static gboolean is_of_address(const FieldChange *change) { return g_str_equal(change->path, "address") || g_str_equal(change->path, "prefix"); }
+
+/* DHCP ranges and hosts lie in the network's own: where that is another one from its next start, so are they. */
+static void wait_for_address(PlanObject *object) {
+  gboolean moves = FALSE;
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    moves |= change->live && is_of_address(change);
+  }
+  for (guint i = 0; moves && i < object->fields->len; i++) {
+    FieldChange *change = object->fields->pdata[i];
+    if (!change->live || change->effect != EFFECT_LIVE_CALL || !g_str_has_prefix(change->path, "dhcp"))
+      continue;
+    change->effect = EFFECT_NEXT_START;
+    change->pending = TRUE;
+  }
+}
+
 static Action *network_changes(PlanBuilder *builder, PlanObject *object, const ActualNetwork *found) {
   char *refusal = build_refusal(object);
   if (refusal != NULL) {
     build_error(builder, object, refusal);
     return NULL;
   }
+  wait_for_address(object);
   gboolean define = record_differs(object, found), update = FALSE, pending = FALSE;
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];

@@ -73,6 +73,17 @@ class Networks(lab.TestCase):
         recorder.settle()
         self.assertEqual([each for each in recorder.events if each.kind == "network" and each.event == "stopped"], [])
 
+    def test_another_address_takes_its_ranges_along(self):
+        """They are no ranges of the network as it runs: it keeps those that it has until then."""
+        self.settle(network(dhcp=self.dhcp(), state="active"))
+        moved = network(address="192.168.151.1", state="active", dhcp={"ranges": [{"start": "192.168.151.50", "end": "192.168.151.60"}]})
+        self.assertEqual(self.settle(moved), ["network-define"])
+        self.assertIn("start='192.168.150.100'", self.xml())
+        self.assertIn("start='192.168.151.50'", self.xml(libvirt.VIR_NETWORK_XML_INACTIVE))
+        self.hv.conn.networkLookupByName("n").destroy()
+        self.settle(moved)
+        self.assertIn("start='192.168.151.50'", self.xml())
+
     def test_a_mode_waits_for_a_start_by_hand(self):
         vm = self.hv.vm("x", powerState="paused", interfaces=[{"name": "eth0", "network": "n"}])
         self.settle(network(state="active"), vm)
