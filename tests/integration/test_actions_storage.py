@@ -11,7 +11,7 @@ import unittest
 
 import action_case
 from action_case import MIB, image_info
-import libvirt  # noqa: E402
+import libvirt
 
 import lab
 
@@ -173,7 +173,7 @@ class VolumeTest(action_case.ActionCase):
         self.hv.give(used + ".incomplete")
         self.make_vm("other", boot=None, disks=[{"target": "vda", "path": used, "format": "qcow2"}])[0].createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         self.act("volume-copy", "web", pool="lab", volume="used", format="qcow2", bytes=8 * MIB, from_=base, code="refused",
-                 saying="it is used by disk vda of the running domain other")
+                 saying="it is used by disk vda of running domain other")
         self.assertEqual(self.volume_names(), ["base", "used", "used.incomplete"])
 
     def test_copy_of_nothing(self):
