@@ -322,26 +322,38 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
 }
 
 /* Storage may have become shared since the move: then what is seen here is the machine's own disk. */
-static gboolean check_other_file(const ActionContext *here, virStorageVolPtr volume, const char *path, GError **error) {
-  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
+static gboolean check_other_file(const ActionContext *here, virStoragePoolPtr pool, const char *path, GError **error) {
+  g_autofree char *name = g_path_get_basename(path);
   gboolean same;
-  if (!pool)
-    return libvirt_fail(error, "cannot see which storage pool has %s", path);
-  return volume_refresh(here, pool, error) && marker_find(here, pool, virStorageVolGetName(volume), &same, error) &&
+  return marker_find(here, pool, name, &same, error) &&
          (!same || act_refuse(error, "%s stays: it is the file on which the machine runs now, both hosts have the same storage there", path));
+}
+
+/* As it is now: UEFI variables have gone with the definition. */
+static gboolean find_left(const ActionContext *here, const char *path, Aside *aside, virStoragePoolPtr *ret_pool, virStorageVolPtr *ret_volume, GError **error) {
+  g_autoptr(VirStorageVol) known = NULL;
+  g_autofree char *name = g_path_get_basename(path);
+  *ret_volume = NULL;
+  if (!aside_find(here, path, aside, &known, error))
+    return FALSE;
+  if (!known)
+    return TRUE;
+  *ret_pool = virStoragePoolLookupByVolume(known);
+  return *ret_pool ? volume_find(here, *ret_pool, name, TRUE, ret_volume, NULL, error) : libvirt_fail(error, "cannot see which storage pool has %s", path);
 }
 
 static gboolean delete_here(const ActionContext *here, const FactsSpec *facts, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
+  g_autoptr(VirStoragePool) pool = NULL;
   g_autoptr(VirStorageVol) volume = NULL;
-  if (!aside_find(here, path, &aside, &volume, error))
+  if (!find_left(here, path, &aside, &pool, &volume, error))
     return FALSE;
   if (!volume)
     return TRUE;
   g_autofree char *user = NULL, *doubt = NULL, *base = base_volume_digest(path);
   if (base)
     return act_refuse(error, "%s stays: it is a base image", path);
-  if (!check_other_file(here, volume, path, error) || !move_check_written(facts, volume, path, error) ||
+  if (!check_other_file(here, pool, path, error) || !move_check_written(facts, volume, path, error) ||
       !volume_find_user(here, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
