@@ -38,6 +38,8 @@ gboolean move_forget_coming(virDomainPtr domain, GError **error);
 gboolean move_has_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
 /* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. */
 void move_go_on(const ActionContext *context, const Action *action);
+/* The copy on `there` is the machine: its disks are whole (their markers go), and it starts with its host as before. */
+gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError **error);
 /* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */
 gboolean move_forget_left(virDomainPtr domain, GError **error);
 /* How often it has moved, or -1 with error. */

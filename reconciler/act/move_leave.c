@@ -116,12 +116,15 @@ gboolean act_domain_keep(const ActionContext *context, const Action *action, GEr
 /* What it wrote since may be wanted: its volumes are deleted by nobody but people. */
 gboolean act_domain_yield(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
-  ActionContext there;
-  if (!copies_find(context, action, &copies, error) || !move_context(context, action, "from", &there, error))
+  ActionContext there, newest;
+  if (!copies_find(context, action, &copies, error) || !move_context(context, action, "from", &there, error) || !move_context(context, action, "to", &newest, error))
     return FALSE;
   if (!copies.older)
     return TRUE;
-  return check_executes(copies.newer, act_arg(action, "to"), error) && move_forget_left(copies.newer, error) && keep_off(action, &copies, error) &&
+  if (!check_executes(copies.newer, act_arg(action, "to"), error))
+    return FALSE;
+  move_complete(&newest, copies.newer, NULL); /* nothing of that keeps two running */
+  return move_forget_left(copies.newer, error) && keep_off(action, &copies, error) &&
          act_domain_shutdown(&there, action, error);
 }
 

@@ -372,6 +372,14 @@ static gboolean delete_left(const ActionContext *there, const ActionContext *her
   return TRUE;
 }
 
+gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError **error) {
+  g_autoptr(Ownership) record = act_record(domain, error);
+  gboolean fine = record != NULL;
+  for (char **path = record ? record->facts.left : NULL; path && *path; path++)
+    fine = set_marker(there, *path, FALSE, fine ? error : NULL) && fine;
+  return fine && move_give_autostart(domain, error);
+}
+
 /* The machine's record on its new host says what is left on the old one. */
 gboolean act_move_finish(const ActionContext *context, const Action *action, GError **error) {
   ActionContext there, here;
@@ -385,9 +393,8 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   if (!record)
     return FALSE;
   gboolean fine = delete_left(&there, &here, &record->facts, error);
-  for (char **path = record->facts.left; path && *path; path++)
-    fine = set_marker(&there, *path, FALSE, fine ? error : NULL) && fine;
+  fine = move_complete(&there, domain, fine ? error : NULL) && fine;
   aside_sweep(&here);
   aside_sweep(&there);
-  return fine && move_give_autostart(domain, error) && move_forget_left(domain, error);
+  return fine && move_forget_left(domain, error);
 }

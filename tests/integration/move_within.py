@@ -182,10 +182,6 @@ class Within(Faults):
         self.assertIn(f"an older copy of it, which is off, is kept on {older.name}", out[0], told)
         self.assertEqual(sorted(self.copies()), sorted([(home.name, libvirt.VIR_DOMAIN_RUNNING), (older.name, libvirt.VIR_DOMAIN_SHUTOFF)]), told)
         self.assertEqual([self.listing(older, POOL), older.domain("web").autostart()], [self.own, 0], told)
-        # TODO: where an older copy is kept, the newer one isn't made complete (act_domain_yield forgets what act_move_finish does).
-        home.domain("web").setAutostart(1)
-        home.run("sh", "-c", f"rm {POOL}/*.incomplete")
-        home.conn.storagePoolLookupByName("moving").refresh()
         older.domain("web").undefine()
         older.run("sh", "-c", f"rm {POOL}/*")
         older.conn.storagePoolLookupByName("moving").refresh()
