@@ -137,7 +137,13 @@ class Within(Faults):
 
     def stand(self):
         """Of each copy its host, state and reason."""
-        return [(host.name, *domain.state()) for host in self.hosts.values() for domain in host.conn.listAllDomains() if domain.name() == "web"]
+        found = []
+        for host in self.hosts.values():
+            for domain in host.conn.listAllDomains():
+                with contextlib.suppress(libvirt.libvirtError):  # it may go at this moment
+                    if domain.name() == "web":
+                        found.append((host.name, *domain.state()))
+        return found
 
     def assert_followed(self, told, at):
         """One run ends it. at: kill, who and moment; how many ran before that run."""
