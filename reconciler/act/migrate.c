@@ -96,5 +96,7 @@ gboolean act_domain_migrate(const ActionContext *context, const Action *action, 
   MigrationWatch watch = {.context = context, .action = action, .migration = &migration};
   gboolean fine = long_call_watched(context, domain, run, &migration, migration_look, &watch, &failure);
   FAULT("migrate: ended");
+  if (!fine && !migration.lost && g_error_matches(failure, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    migration.lost = g_strdup(failure->message);
   return fine ? verify(context, action, watch.schedule.switched, error) : failed(context, action, domain, &migration, failure, error);
 }

@@ -50,7 +50,7 @@ static gboolean stands_still(MigrationWatch *watch, const ActualJob *job, gint64
   const ActualJob *last = &watch->migration->last;
   if (!watch->moved || job->done != last->done || job->remaining != last->remaining || job->disk_done != last->disk_done || job->iteration != last->iteration)
     watch->moved = now;
-  return now - watch->moved > give_up_after();
+  return job->total > 0 && now - watch->moved > give_up_after();
 }
 
 static void follow(virDomainPtr domain, MigrationWatch *watch, gboolean stood) {

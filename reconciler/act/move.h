@@ -51,6 +51,8 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
 
 /* Removes a volume that carries our marker there, and the marker, unless something uses it by now. */
 gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error);
+/* The same of all that an interrupted move made of a machine's files: lines, from the top; NULL: none. */
+gboolean move_begin_anew(const ActionContext *there, const char *paths, GError **error);
 /* After a move that failed: what carries our marker there goes again, where it is certain that the machine
  * isn't there: then TRUE. Otherwise the next move does that. */
 gboolean move_take_back(const ActionContext *context, const Action *action);

@@ -84,5 +84,6 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
   const char *nvram = act_arg(action, "nvram");
   if (nvram && !move_note_nvram(domain, nvram, error))
     return FALSE;
-  return move_note(domain, to, FALSE, error); /* before anything is made there */
+  return move_note(domain, to, FALSE, error) && /* before anything is made there */
+         move_begin_anew(&there, act_arg(action, "files"), error);
 }

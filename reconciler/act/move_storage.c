@@ -296,16 +296,23 @@ static gboolean set_marker(const ActionContext *there, const char *path, gboolea
   return pool && volume_refresh(there, pool, error) && (marked ? marker_set(pool, name, error) : marker_clear(pool, name, error));
 }
 
-static void take_back(const ActionContext *there, const char *path) {
+static gboolean take_back(const ActionContext *there, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) volume = NULL;
-  if (!aside_find(there, path, &aside, &volume, NULL))
-    return;
+  if (!aside_find(there, path, &aside, &volume, NULL)) /* no such directory yet */
+    return TRUE;
   g_autofree char *name = g_path_get_basename(path);
   g_autoptr(VirStoragePool) of_volume = volume ? virStoragePoolLookupByVolume(volume) : NULL;
   virStoragePoolPtr pool = of_volume ? of_volume : aside.pool;
-  if (pool)
-    move_remove_half_made(there, pool, name, NULL);
+  return !pool || move_remove_half_made(there, pool, name, error);
+}
+
+gboolean move_begin_anew(const ActionContext *there, const char *paths, GError **error) {
+  g_auto(GStrv) each = g_strsplit(paths ? paths : "", "\n", -1);
+  for (char **path = each; *path; path++)
+    if (!take_back(there, *path, error))
+      return FALSE;
+  return TRUE;
 }
 
 gboolean move_take_back(const ActionContext *context, const Action *action) {
@@ -314,10 +321,7 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
   g_autoptr(VirDomain) domain = NULL;
   if (!peer || !move_context(context, action, "to", &there, NULL) || !move_find_there(peer, context->object->name, &domain, NULL) || domain)
     return FALSE;
-  const char *left = act_arg(action, "left");
-  g_auto(GStrv) paths = g_strsplit(left ? left : "", "\n", -1);
-  for (char **path = paths; *path; path++)
-    take_back(&there, *path);
+  move_begin_anew(&there, act_arg(action, "left"), NULL);
   return TRUE;
 }
 
