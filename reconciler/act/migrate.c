@@ -16,7 +16,7 @@ static gboolean run(virDomainPtr domain, gpointer data, GError **error) {
   const virError *last = virGetLastError();
   gboolean connecting = last && last->domain == VIR_FROM_RPC;
   libvirt_fail(error, "cannot migrate it");
-  migration->unreached = connecting && virConnectIsAlive(virDomainGetConnect(domain)) == 1;
+  migration->unreached = connecting && migration->last.total == 0 && virConnectIsAlive(virDomainGetConnect(domain)) == 1;
   return FALSE;
 }
 

@@ -49,8 +49,9 @@ gint64 move_epoch(virDomainPtr domain, GError **error);
  * home, and what it leaves behind. Free the text; it may hold secrets. */
 char *move_definition(const ActionContext *context, const Action *action, virDomainPtr domain, GError **error);
 
-/* Removes a volume that carries our marker there, and the marker, unless something uses it by now. */
-gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error);
+/* Removes a volume that carries our marker there, and the marker, unless something uses it by now; with `certain` also not where
+ * that can't be told. */
+gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, gboolean certain, GError **error);
 /* The same of all that an interrupted move made of a machine's files: lines, from the top; NULL: none. */
 gboolean move_begin_anew(const ActionContext *there, const char *paths, GError **error);
 /* After a move that failed: what carries our marker there goes again, where it is certain that the machine

@@ -5,8 +5,12 @@
 
 /* 0: storage that doesn't tell. -1 with error. */
 static gint64 last_written(virStorageVolPtr volume, GError **error) {
+  virStorageVolInfo info;
   g_autoptr(ActualVolume) seen = volume_seen(volume, error);
-  return seen ? seen->mtime_ns : -1;
+  if (!seen)
+    return -1;
+  gboolean tells = virStorageVolGetInfo(volume, &info) == 0 && info.type == VIR_STORAGE_VOL_FILE; /* a device's time is its node's */
+  return tells ? seen->mtime_ns : 0;
 }
 
 typedef struct {
@@ -34,7 +38,7 @@ gboolean move_check_written(const FactsSpec *facts, virStorageVolPtr volume, con
   if (!fact)
     return TRUE;
   gint64 written = last_written(volume, error);
-  return written >= 0 && (written == fact->written || act_refuse(error, "%s stays: it was written after it had been copied, perhaps because the copy that was left behind "
+  return written >= 0 && (written == fact->written || !written || !fact->written || act_refuse(error, "%s stays: it was written after it had been copied, perhaps because the copy that was left behind "
                                                                         "was started; save what the machine lacks of it, then remove it", path));
 }
 

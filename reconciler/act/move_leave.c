@@ -130,7 +130,7 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
 
 /* --- taking a move back --- */
 
-gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, GError **error) {
+gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr pool, const char *name, gboolean certain, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
   gboolean half_made;
   if (!volume_find(there, pool, name, TRUE, &volume, NULL, error) || !marker_find(there, pool, name, &half_made, error))
@@ -142,7 +142,7 @@ gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr poo
     return FALSE;
   if (user)
     return act_refuse(error, "%s was made by a move that was interrupted, and stays: it is used by %s", path, user);
-  if (doubt)
+  if (doubt && certain)
     return act_refuse(error, "%s was made by a move that was interrupted, and stays: it can't be told whether something uses it: %s", path, doubt);
   if (volume && !volume_delete(volume, error))
     return FALSE;
@@ -152,13 +152,13 @@ gboolean move_remove_half_made(const ActionContext *there, virStoragePoolPtr poo
 
 static gboolean remove_volume(const ActionContext *there, const char *pool_name, const char *name, GError **error) {
   g_autoptr(VirStoragePool) pool = volume_pool(there, pool_name, error);
-  return pool && move_remove_half_made(there, pool, name, error);
+  return pool && move_remove_half_made(there, pool, name, TRUE, error);
 }
 
 static gboolean remove_aside(const ActionContext *there, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
   g_autofree char *name = g_path_get_basename(path);
-  return aside_open(there, path, &aside, error) && move_remove_half_made(there, aside.pool, name, error);
+  return aside_open(there, path, &aside, error) && move_remove_half_made(there, aside.pool, name, TRUE, error);
 }
 
 /* Its definition alone: what it has of disks is half-made. */

@@ -138,7 +138,7 @@ static gboolean begin(Target *target, gboolean *ret_complete, GError **error) {
     *ret_complete = TRUE;
     return TRUE;
   }
-  return (!volume || move_remove_half_made(&target->there, target->pool, target->name, error)) && marker_set(target->pool, target->name, error);
+  return (!volume || move_remove_half_made(&target->there, target->pool, target->name, FALSE, error)) && marker_set(target->pool, target->name, error);
 }
 
 /* The volume's file as it is, byte for byte: it is made as a raw one. `of`: the machine whose record says what was copied;
@@ -304,7 +304,7 @@ static gboolean take_back(const ActionContext *there, const char *path, GError *
   g_autofree char *name = g_path_get_basename(path);
   g_autoptr(VirStoragePool) of_volume = volume ? virStoragePoolLookupByVolume(volume) : NULL;
   virStoragePoolPtr pool = of_volume ? of_volume : aside.pool;
-  return !pool || move_remove_half_made(there, pool, name, error);
+  return !pool || move_remove_half_made(there, pool, name, FALSE, error);
 }
 
 gboolean move_begin_anew(const ActionContext *there, const char *paths, GError **error) {
@@ -325,12 +325,16 @@ gboolean move_take_back(const ActionContext *context, const Action *action) {
   return TRUE;
 }
 
-/* Storage may have become shared since the move: then what is seen here is the machine's own disk. */
-static gboolean check_other_file(const ActionContext *here, virStoragePoolPtr pool, const char *path, GError **error) {
+/* Storage may have become shared since the move: then what is seen here is the machine's own disk, whose marker comes and goes here
+ * as it does there. One that an older move forgot here stays. */
+static gboolean is_same_file(const ActionContext *there, const ActionContext *here, virStoragePoolPtr pool, const char *path, gboolean *ret_same, GError **error) {
   g_autofree char *name = g_path_get_basename(path);
-  gboolean same;
-  return marker_find(here, pool, name, &same, error) &&
-         (!same || act_refuse(error, "%s stays: it is the file on which the machine runs now, both hosts have the same storage there", path));
+  gboolean seen[2];
+  for (guint i = 0; i < G_N_ELEMENTS(seen); i++)
+    if (!set_marker(there, path, i == 1, error) || !volume_refresh(here, pool, error) || !marker_find(here, pool, name, &seen[i], error))
+      return FALSE;
+  *ret_same = !seen[0] && seen[1];
+  return TRUE;
 }
 
 /* As it is now: UEFI variables have gone with the definition. */
@@ -346,7 +350,7 @@ static gboolean find_left(const ActionContext *here, const char *path, Aside *as
   return *ret_pool ? volume_find(here, *ret_pool, name, TRUE, ret_volume, NULL, error) : libvirt_fail(error, "cannot see which storage pool has %s", path);
 }
 
-static gboolean delete_here(const ActionContext *here, const FactsSpec *facts, const char *path, GError **error) {
+static gboolean delete_here(const ActionContext *there, const ActionContext *here, const FactsSpec *facts, const char *path, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStoragePool) pool = NULL;
   g_autoptr(VirStorageVol) volume = NULL;
@@ -357,19 +361,23 @@ static gboolean delete_here(const ActionContext *here, const FactsSpec *facts, c
   g_autofree char *user = NULL, *doubt = NULL, *base = base_volume_digest(path);
   if (base)
     return act_refuse(error, "%s stays: it is a base image", path);
-  if (!check_other_file(here, pool, path, error) || !move_check_written(facts, volume, path, error) ||
-      !volume_find_user(here, path, FALSE, &user, &doubt, error))
+  gboolean same;
+  if (!is_same_file(there, here, pool, path, &same, error))
+    return FALSE;
+  if (same)
+    return TRUE;
+  if (!move_check_written(facts, volume, path, error) || !volume_find_user(here, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
     return act_refuse(error, "%s stays: it is used by %s", path, user);
   if (doubt)
     return act_refuse(error, "%s stays: it can't be told whether something else uses it: %s", path, doubt);
-  return volume_delete(volume, error);
+  return volume_delete(volume, error) && marker_clear(pool, virStorageVolGetName(volume), error);
 }
 
 static gboolean delete_left(const ActionContext *there, const ActionContext *here, const FactsSpec *facts, GError **error) {
   for (char **path = facts->left; path && *path; path++) {
-    if (!set_marker(there, *path, TRUE, error) || !delete_here(here, facts, *path, error))
+    if (!delete_here(there, here, facts, *path, error))
       return FALSE;
     FAULT("move: volume left behind deleted");
   }
@@ -384,8 +392,20 @@ gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError *
   return fine && move_give_autostart(domain, error);
 }
 
+/* Where it came from is given up: what it left stays, as its record says. */
+static gboolean complete_alone(const ActionContext *context, const Action *action, GError **error) {
+  ActionContext there;
+  virConnectPtr to = move_peer(context, action, "to", error);
+  g_autoptr(VirDomain) domain = NULL;
+  if (!to || !move_context(context, action, "to", &there, error) || !move_find_there(to, context->object->name, &domain, error))
+    return FALSE;
+  return domain ? move_complete(&there, domain, error) : act_stale(error, "the machine isn't on %s", act_arg(action, "to"));
+}
+
 /* The machine's record on its new host says what is left on the old one. */
 gboolean act_move_finish(const ActionContext *context, const Action *action, GError **error) {
+  if (act_arg(action, "here"))
+    return complete_alone(context, action, error);
   ActionContext there, here;
   virConnectPtr from = move_peer(context, action, "from", error), to = from ? move_peer(context, action, "to", error) : NULL;
   g_autoptr(VirDomain) domain = NULL;

@@ -108,7 +108,7 @@ char *move_other_user(const Move *move, const GPtrArray *files, const char *path
     for (guint j = 0; !own && j < files->len; j++)
       own = g_str_equal(((const ActualVolume *)files->pdata[j])->path, user->path);
     if (!own)
-      return g_strdup_printf("%s lies on %s, which belongs to the machine: it can't be taken along", user->path, path);
+      return g_strdup_printf("%s lies on %s, which belongs to the machine: it can't be taken along; delete it if nobody needs it", user->path, path);
   }
   return NULL;
 }

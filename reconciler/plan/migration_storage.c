@@ -272,6 +272,7 @@ char *move_storage(Move *move) {
     g_autofree char *trouble = move_disk(move, disk);
     error = trouble != NULL ? g_strdup_printf("disk %s: %s", disk->target, trouble) : NULL;
   }
+  if (error == NULL)
     note_directories(move);
   return error != NULL ? error : move_other_files(move);
 }

@@ -48,6 +48,18 @@ static PlanObject *planned(const PlanBuilder *builder, const char *name) {
 /* Whether nothing more can be done about what is on a host: it is given up, or nobody says how to reach it. */
 static gboolean is_given_up(const FleetHost *host) { return host == NULL || fleet_host_is_fenced(host); }
 
+/* Whether its files carry the markers of that move still, as until it is finished. */
+static gboolean is_marked(const Rest *rest) {
+  for (char **path = rest->facts->left; given(rest->facts, FactsSpec, left) && *path != NULL; path++) {
+    const ActualVolume *file = g_hash_table_lookup(rest->placed->now->actual->volumes_by_path, *path);
+    const ActualPool *pool = file != NULL && file->pool != NULL ? g_hash_table_lookup(rest->placed->now->actual->pools, file->pool) : NULL;
+    g_autofree char *marker = g_strconcat(file != NULL ? file->name : "", INCOMPLETE_SUFFIX, NULL);
+    if (pool != NULL && g_hash_table_contains(pool->volumes, marker))
+      return TRUE;
+  }
+  return given(rest->facts, FactsSpec, autostarts);
+}
+
 static char *finish(Rest *rest) {
   if (!given(rest->facts, FactsSpec, movedFrom))
     return NULL;
@@ -56,6 +68,10 @@ static char *finish(Rest *rest) {
   if (host != NULL && host->actual != NULL) {
     act_last(rest, ACTION_MOVE_FINISH, from, g_strdup_printf("delete what was copied from %s", from));
     return NULL;
+  }
+  if (is_given_up(host) && is_marked(rest)) {
+    Action *action = act_last(rest, ACTION_MOVE_FINISH, from, g_strdup("note that what it has here is whole"));
+    string_map_set(action->args, "here", "true");
   }
   g_autofree char *left = given(rest->facts, FactsSpec, left) && rest->facts->left[0] != NULL ? g_strjoinv(", ", rest->facts->left) : NULL;
   if (left != NULL)

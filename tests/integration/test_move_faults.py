@@ -135,10 +135,25 @@ class Some(Faults):
         self.killed("move: undefined here")
         self.hv.run("mount", "--bind", self.other.directory + POOL, POOL)
         try:
-            self.refused("stays: it is the file on which the machine runs now")
+            status, out = self.run_inside()
+            self.assertEqual([status, self.listing(self.other, POOL)], [0, self.own], brief(status, out))
+            self.assertEqual(self.run_inside("--dry-run")[0], 0)
         finally:
             self.hv.run("umount", POOL)
-        self.assertEqual(self.listing(self.other, POOL), self.own)
+
+    def test_finished_where_the_source_is_given_up(self):
+        """What it has there is whole, and it starts with that host."""
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        self.killed("move: undefined here")
+        self.host_specs["lab-a"]["fenced"] = True
+        self.write_at("lab-b")
+        status, out = self.run_inside()
+        self.assertEqual([status, self.listing(self.other, POOL), self.other.domain("web").autostart()], [0, self.own, 1], brief(status, out))
+        self.assertEqual(self.run_inside("--dry-run")[0], 0)
+        del self.host_specs["lab-a"]["fenced"]
+        self.write_at("lab-b")
+        self.assert_one_run()
 
     def refused(self, reason):
         status, out = self.run_inside()
