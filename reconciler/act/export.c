@@ -121,7 +121,7 @@ static gboolean compress(const ActionContext *context, const Action *action, con
 
 static gboolean delete_named(const ActionContext *context, const Export *export, const char *name, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
-  return volume_find(context, export->handle, name, TRUE, &volume, NULL, error) && (!volume || volume_delete(volume, error));
+  return volume_find(context, export->handle, name, TRUE, &volume, NULL, error) && (!volume || half_made_delete(context, volume, error));
 }
 
 static gboolean check_free(const ActionContext *context, const Export *export, const char *name, GError **error) {

@@ -199,13 +199,16 @@ gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error
 }
 
 gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume, GError **error) {
-  g_autofree char *path = virStorageVolGetPath(volume), *user = NULL;
+  g_autofree char *path = virStorageVolGetPath(volume), *user = NULL, *doubt = NULL;
   if (!path)
     return libvirt_fail(error, "cannot see where a half-made volume is");
-  if (!volume_find_user(context, path, TRUE, &user, NULL, error))
+  if (!volume_find_user(context, path, FALSE, &user, &doubt, error))
     return FALSE;
   if (user)
-    return act_refuse(error, "%s%s says that %s is half made, and it is used by %s: remove whichever is wrong", path, INCOMPLETE_SUFFIX, path, user);
+    return act_refuse(error, "a marker *%s says that %s is half made, and it is used by %s: remove whichever is wrong", INCOMPLETE_SUFFIX, path, user);
+  if (doubt)
+    return act_refuse(error, "a marker *%s says that %s is half made, and it stays: it can't be told whether something uses it: %s", INCOMPLETE_SUFFIX,
+                      path, doubt);
   return volume_delete(volume, error);
 }
 

@@ -62,7 +62,7 @@ gboolean volume_copy_possible(const ActionContext *context, const char *from, co
 gboolean marker_set(virStoragePoolPtr pool, const char *volume, GError **error);
 gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const char *volume, gboolean *ret_present, GError **error);
 gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error);
-/* Deletes a volume that carries a marker, unless a machine runs on it: then the marker isn't ours. */
+/* Deletes a volume that carries a marker, unless something uses it, or may do so: then the marker isn't ours. */
 gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume, GError **error);
 /* After a failure: removes the half-made volume, then its marker, as far as that works. */
 void half_made_remove(virStoragePoolPtr pool, const char *volume);

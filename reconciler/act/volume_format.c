@@ -66,7 +66,7 @@ static gboolean remove_half_made(const ActionContext *context, virStoragePoolPtr
   const char *const names[] = { filling, name };
   for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autoptr(VirStorageVol) volume = NULL;
-    if (!volume_find(context, pool, names[i], FALSE, &volume, NULL, error) || (volume && !volume_delete(volume, error)))
+    if (!volume_find(context, pool, names[i], FALSE, &volume, NULL, error) || (volume && !half_made_delete(context, volume, error)))
       return FALSE;
   }
   return TRUE;

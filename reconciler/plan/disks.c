@@ -12,9 +12,6 @@ static char *check_leftover(PlanBuilder *builder, PlanObject *object, const Disk
   const DiskSpec *disk = source->disk;
   if (found->error != NULL)
     return g_strdup_printf("volume %s exists and can't be read: %s", source->volume, found->error);
-  const char *user = uses_domain(builder->uses, found->path, object->name, FALSE);
-  if (user != NULL)
-    return g_strdup_printf("volume %s is a disk of the machine %s", source->volume, user);
   if (g_strcmp0(found->format, Format_words.words[disk->format]) != 0)
     return g_strdup_printf("volume %s exists with another format (%s): delete or rename it", source->volume, found->format);
   gboolean overlay = source->kind == SOURCE_IMAGE && !(given(disk, DiskSpec, provision) && disk->provision == Provision_copy);
@@ -100,6 +97,9 @@ static char *plan_source(PlanBuilder *builder, PlanObject *object, const DiskSou
   if (pool != NULL && !pool->active && build_needs(builder, KIND_STORAGE_POOL, source->pool) == NULL)
     return g_strdup_printf("pool %s isn't started: start it, or declare it with state: active", source->pool);
   const ActualVolume *found = locate_volume(builder->input, source->pool, source->volume);
+  const char *user = found != NULL ? uses_domain(builder->uses, found->path, object->name, FALSE) : NULL;
+  if (user != NULL) /* whatever a marker says */
+    return g_strdup_printf("volume %s is a disk of the machine %s", source->volume, user);
   g_autofree char *marker = g_strconcat(source->volume, INCOMPLETE_SUFFIX, NULL);
   if (found == NULL || locate_volume(builder->input, source->pool, marker) != NULL) {
     g_ptr_array_add(actions, create_volume(builder, object, source));

@@ -166,14 +166,18 @@ class VolumeTest(action_case.ActionCase):
         self.assertEqual(self.volume_names(), ["base", "copy"])
 
     def test_half_made_and_in_use(self):
-        """A marker that isn't ours, beside a file on which a machine runs."""
+        """A marker that isn't ours, beside the disk of a machine, whether that runs or not."""
         base, used = self.make_volume("base", 8 * MIB), self.make_volume("used", 8 * MIB)
         with open(used + ".incomplete", "w", encoding="utf-8") as file:
             file.write("not ours")
         self.hv.give(used + ".incomplete")
-        self.make_vm("other", boot=None, disks=[{"target": "vda", "path": used, "format": "qcow2"}])[0].createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
-        self.act("volume-copy", "web", pool="lab", volume="used", format="qcow2", bytes=8 * MIB, from_=base, code="refused",
-                 saying="it is used by disk vda of running domain other")
+        domain = self.make_vm("other", boot=None, disks=[{"target": "vda", "path": used, "format": "qcow2"}])[0]
+        for user in ("the definition of", "running"):
+            saying = f"it is used by disk vda of {user} domain other"
+            self.act("volume-copy", "web", pool="lab", volume="used", format="qcow2", bytes=8 * MIB, from_=base, code="refused", saying=saying)
+            self.act("volume-format", "web", pool="lab", volume="used", format="qcow2", bytes=8 * MIB, filesystem="ext4", code="refused", saying=saying)
+            if not domain.isActive():
+                domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         self.assertEqual(self.volume_names(), ["base", "used", "used.incomplete"])
 
     def test_copy_of_nothing(self):
