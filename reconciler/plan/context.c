@@ -57,12 +57,37 @@ static gboolean boots_from(const VmSpec *live, const char *target) {
   return first != NULL && g_strcmp0(first->target, target) == 0;
 }
 
+static const DiskSpec *disk_of(const VmSpec *spec, const char *target) {
+  return spec != NULL && given(spec, VmSpec, disks)
+             ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+}
+
+/* That of the running machine leaves it at once: the file named it, and it can be unplugged. */
+static gboolean leaves_at_once(const DiffInput *input, const DiskSpec *disk) {
+  return disk_of(input->desired, disk->target) == NULL && can_plug(disk) && !boots_from(input->live, disk->target) &&
+         (disk_of(input->applied, disk->target) != NULL || disk_of(input->leaving, disk->target) != NULL);
+}
+
+/* Under another target, which stays until the machine is off: QEMU would write to one file twice. */
+static gboolean file_stays(const DiffInput *input, const DiskSpec *disk) {
+  const VmSpec *live = input->live;
+  for (guint i = 0; live != NULL && disk != NULL && given(disk, DiskSpec, path) && given(live, VmSpec, disks) && i < live->disks->len; i++) {
+    const DiskSpec *other = live->disks->pdata[i];
+    if (given(other, DiskSpec, path) && g_str_equal(other->path, disk->path) && !g_str_equal(other->target, disk->target) &&
+        !leaves_at_once(input, other))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static void disk_plug(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
   if (change->whole && disk != NULL && !can_plug(disk))
     at_next_start(change, "this kind of drive can't be plugged while the machine runs");
   else if (change->whole && change->to == NULL && input->live != NULL && boots_from(input->live, change->match))
     at_next_start(change, "the machine runs from it, and may still write to it");
+  else if (change->whole && change->to != NULL && file_stays(input, disk))
+    at_next_start(change, "the running machine has its file as another disk, which stays until it is off");
 }
 
 static void disk_medium(const DiffInput *input, FieldChange *change) {
@@ -111,8 +136,8 @@ static void vcpus(const DiffInput *input, FieldChange *change) {
 }
 
 /* The start told it, and it hasn't moved since: the guest is still booting, or has no driver for it. */
-static gboolean told_by_start(const VmSpec *desired, const VmSpec *live, const VmSpec *started) {
-  return started != NULL && given(&started->memory, MemorySpec, size) && started->memory.size == desired->memory.size &&
+static gboolean told_by_start(const VmSpec *desired, const VmSpec *live, const VmSpec *started, const BalloonNote *note) {
+  return note->told == 0 && started != NULL && given(&started->memory, MemorySpec, size) && started->memory.size == desired->memory.size &&
          given(&live->memory, MemorySpec, max) && live->memory.size == live->memory.max;
 }
 
@@ -130,7 +155,7 @@ gboolean context_awaits_balloon(const DiffInput *input) {
   const Field *size = &MemorySpec_table.fields[MemorySpec_size];
   if (live->memory.size <= desired->memory.size || value_is_met(size, &desired->memory.size, &live->memory.size, TRUE))
     return FALSE;
-  return told_by_start(desired, live, input->started) || told_since(desired, live, &input->balloon);
+  return told_by_start(desired, live, input->started, &input->balloon) || told_since(desired, live, &input->balloon);
 }
 
 static void memory(const DiffInput *input, FieldChange *change) {

@@ -99,7 +99,8 @@ static gboolean is_left_over(const Walk *walk, const Frame *frame, const Field *
   g_autofree char *defined = shown(frame, SIDE_PERSISTENT, field), *started = shown(frame, SIDE_STARTED, field);
   g_autofree char *live = shown(frame, live_side(field), field);
   gboolean reset = defined == NULL || g_strcmp0(defined, field->absent) == 0;
-  return reset && g_strcmp0(started, field->absent) != 0 && g_strcmp0(live, started) == 0;
+  gboolean is_set_live = field->effect != EFFECT_NEXT_START; /* it may have changed since the start */
+  return reset && g_strcmp0(started, field->absent) != 0 && (is_set_live ? live != NULL : g_strcmp0(live, started) == 0);
 }
 
 static void walk_leaf(Walk *walk, const Frame *frame, const Field *field) {

@@ -83,7 +83,33 @@ static const guint64 *limit_of(const FieldTable *table, gconstpointer device, gu
   return limits != NULL && field_given(field->sub, limits, limit) ? field_member(limit, limits) : NULL;
 }
 
-/* A call that sets all limits of a group: as declared; those that the file never managed stay as they are; the others go. */
+static gboolean any_limit(const FieldTable *table, gconstpointer device, guint group, const FieldTable *limits, guint n_rows, const guint *rows) {
+  gboolean found = FALSE;
+  for (guint i = 0; i < n_rows && !found; i++) {
+    const guint64 *value = limit_of(table, device, group, &limits->fields[rows[i]]);
+    found = value != NULL && *value > 0;
+  }
+  return found;
+}
+
+/* What libvirt refuses beside what is declared: a total and a part of it; and what an average that goes leaves alone. */
+static gboolean is_excluded(const FieldTable *table, gconstpointer desired, gconstpointer applied, guint group, const FieldTable *limits, guint row) {
+  static const guint together[][3] = {{IoLimitsSpec_total, IoLimitsSpec_read, IoLimitsSpec_write},
+                                      {IoLimitsSpec_totalIops, IoLimitsSpec_readIops, IoLimitsSpec_writeIops}};
+  for (guint i = 0; limits == &IoLimitsSpec_table && i < G_N_ELEMENTS(together); i++) {
+    const guint *rows = together[i];
+    if (row == rows[0] && any_limit(table, desired, group, limits, 2, rows + 1))
+      return TRUE;
+    if ((row == rows[1] || row == rows[2]) && any_limit(table, desired, group, limits, 1, rows))
+      return TRUE;
+  }
+  const guint average = BandwidthSpec_average;
+  return limits == &BandwidthSpec_table && row != average && any_limit(table, applied, group, limits, 1, &average) &&
+         !any_limit(table, desired, group, limits, 1, &average);
+}
+
+/* A call that sets all limits of a group: as declared; those that the file never managed stay as they are, where they can; the
+ * others go. */
 static void add_limits(const Live *live, Action *action, const FieldChange *change, guint list, guint group, const char *prefix) {
   const Field *devices = &VmSpec_table.fields[list];
   gconstpointer desired = device_in(live->desired, devices, change), applied = device_in(live->applied, devices, change);
@@ -92,7 +118,7 @@ static void add_limits(const Live *live, Action *action, const FieldChange *chan
   for (guint i = 0; i < limits->n_fields; i++) {
     const Field *limit = &limits->fields[i];
     const guint64 *value = limit_of(table, desired, group, limit);
-    if (value == NULL && limit_of(table, applied, group, limit) == NULL)
+    if (value == NULL && limit_of(table, applied, group, limit) == NULL && !is_excluded(table, desired, applied, group, limits, i))
       value = limit_of(table, now, group, limit);
     g_autofree char *key = g_strconcat(prefix, limit->key, NULL), *text = value != NULL && *value > 0 ? number(*value) : NULL;
     if (text != NULL)

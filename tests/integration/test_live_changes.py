@@ -122,9 +122,21 @@ class LiveChanges(lab.TestCase):
             vm = next(each for each in plan["objects"] if each["kind"] == "VirtualMachine")
             self.assertEqual([(each["path"], each["effect"]) for each in vm["fields"]], [("disks[vda]", "next-start")])
             self.assertNotIn("detach-device", [action["kind"] for action in plan["actions"]])
+            # Nor does its file come as another disk meanwhile.
+            moved = {"target": "vdb", "path": self.hv.path("pools/lab/web-vda.qcow2"), "format": "qcow2"}
+            self.machine["spec"]["disks"].insert(0, moved)
+            self.write()
+            for _ in range(2):
+                self.hv.apply(self.hv.path("specs"))
+                plan = self.hv.plan(self.hv.path("specs"), status=0)
+                vm = next(each for each in plan["objects"] if each["kind"] == "VirtualMachine")
+                self.assertEqual({each["path"]: each["effect"] for each in vm["fields"]}, {"disks[vda]": "next-start", "disks[vdb]": "next-start"})
+                self.assertEqual(plan["actions"], [])
         finally:
             self.machine = copy.deepcopy(self.applied)
             self.write()
+            self.hv.apply(self.hv.path("specs"))
+        self.assertEqual(self.hv.plan(self.hv.path("specs"), status=0)["actions"], [])
 
     def test_interface_comes_and_goes(self):
         mac = "52:54:00:aa:bb:cc"
