@@ -50,7 +50,7 @@ gboolean act_domain_undefine(const ActionContext *context, const Action *action,
     return TRUE;
   if (!check_removable(domain, error))
     return FALSE;
-  guint nvram = act_arg(action, "data") ? VIR_DOMAIN_UNDEFINE_NVRAM : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+  guint nvram = act_arg(action, "data") && action->impact == IMPACT_DATA_LOSS ? VIR_DOMAIN_UNDEFINE_NVRAM : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
   if (virDomainUndefineFlags(domain, UNDEFINE_FLAGS | nvram) < 0)
     return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
   FAULT("domain: undefined");

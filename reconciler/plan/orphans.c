@@ -138,6 +138,18 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
   }
 }
 
+static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean with_nvram, const Action *after) {
+  gboolean saved = orphan->domain->has_managed_save;
+  char *description = g_strdup_printf("undefine the machine%s%s%s", saved ? " and discard its saved memory" : "",
+                                      with_nvram ? " and delete its UEFI variables" : "",
+                                      with_nvram && orphan->domain->nvram == NULL ? ", wherever libvirt has them" : "");
+  Action *action = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, after != NULL ? after->id : NULL, description, "data",
+                                with_nvram ? "true" : NULL, NULL);
+  if (saved || with_nvram)
+    action->impact = IMPACT_DATA_LOSS;
+  return action;
+}
+
 static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   orphan->object->change = CHANGE_DELETE;
   g_autoptr(GPtrArray) before = g_ptr_array_new();
@@ -152,13 +164,12 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
   }
   if (!all && plan_flattened(builder, orphan->object, orphan->domain, before)) /* only our record, which goes, tells what they need */
     last = before->pdata[before->len - 1];
-  const char *description = orphan->domain->has_managed_save ? "undefine the machine and discard its saved memory" : "undefine the machine";
-  last = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, last != NULL ? last->id : NULL, g_strdup(description), "data", all ? "true" : NULL, NULL);
-  if (orphan->domain->has_managed_save)
-    last->impact = IMPACT_DATA_LOSS;
+  last = undefine(builder, orphan, all && orphan->domain->has_nvram, last);
   delete_disks(builder, orphan, all, last);
   if (!all)
-    build_note(orphan->object, g_strdup("its disks and UEFI variables are kept; --allow data-loss deletes those that were made for it"));
+    build_note(orphan->object, g_strdup_printf("its disks and UEFI variables%s%s%s are kept; --allow data-loss deletes those that were made for it",
+                                               orphan->domain->nvram != NULL ? " (" : "",
+                                               orphan->domain->nvram != NULL ? orphan->domain->nvram : "", orphan->domain->nvram != NULL ? ")" : ""));
 }
 
 static gint by_name(gconstpointer a, gconstpointer b) {

@@ -32,10 +32,10 @@ class Outcome:
 
 class ActionCase(lab.TestCase):
     def act(self, action, name, code=None, kind="VirtualMachine", spec=None, metadata=None, saying=None,
-            cancel_at=None, **args):
+            cancel_at=None, data_loss=False, **args):
         """Carries out one action, which must succeed, or fail with `code` and a message
         that has `saying` in it."""
-        outcome = Outcome(self.finish(self.start_act(action, name, kind, spec, metadata, cancel_at, **args)))
+        outcome = Outcome(self.finish(self.start_act(action, name, kind, spec, metadata, cancel_at, data_loss, **args)))
         self.check(outcome, code, saying)
         return outcome
 
@@ -44,8 +44,8 @@ class ActionCase(lab.TestCase):
         if saying:
             self.assertIn(saying, outcome.message)
 
-    def start_act(self, action, name, kind="VirtualMachine", spec=None, metadata=None, cancel_at=None, **args):
-        request = {"action": action, "kind": kind, "name": name, "cancelAt": cancel_at or 0,
+    def start_act(self, action, name, kind="VirtualMachine", spec=None, metadata=None, cancel_at=None, data_loss=False, **args):
+        request = {"action": action, "kind": kind, "name": name, "cancelAt": cancel_at or 0, "dataLoss": data_loss,
                    "args": {key.rstrip("_"): value for key, value in args.items() if value is not None}}
         if spec is not None:
             request.update(spec=spec, metadata=metadata or {})

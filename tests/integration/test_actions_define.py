@@ -175,15 +175,15 @@ class DefineTest(action_case.ActionCase):
         self.assertEqual(self.hv.conn.listAllDomains(), [])
 
     def test_undefine_with_nvram(self):
-        for data in (None, "true"):  # it goes where data may
+        for data, data_loss in ((None, True), ("true", False), ("true", True)):  # it goes where the plan says that data do
             domain, _ = self.make_vm("web", machine="q35", firmware={"type": "uefi"}, boot=None)
             domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
             nvram = re.search("<nvram[^>]*>([^<]*)</nvram>", domain.XMLDesc())[1]
             domain.destroy()
             self.assertTrue(os.path.exists(nvram))
-            self.act("domain-undefine", "web", data=data)
+            self.act("domain-undefine", "web", data=data, data_loss=data_loss)
             self.assertEqual(self.hv.conn.listAllDomains(), [])
-            self.assertEqual(os.path.exists(nvram), data is None)
+            self.assertEqual(os.path.exists(nvram), not (data and data_loss))
 
     def test_undefine_with_snapshots(self):
         self.make_pool()

@@ -1,8 +1,8 @@
 /* act_one URI FILE: carries out one action, for tests of the actions without a plan.
  *
  * FILE is JSON: {"action": "volume-create", "args": {…}, "kind": "VirtualMachine", "name": "web",
- * "spec": {…}, "metadata": {…}, "source": "…", "cancelAt": bytes}; without spec it is about an
- * orphan. SIGINT cancels. Standard output: {"ok": true|false, "code": "stale"|"refused"|"failed"|
+ * "spec": {…}, "metadata": {…}, "source": "…", "cancelAt": bytes, "dataLoss": bool}; without spec it is
+ * about an orphan. SIGINT cancels. Standard output: {"ok": true|false, "code": "stale"|"refused"|"failed"|
  * "cancelled"|"libvirt"|…, "message": "…", "progress": [[done, total, phase], …], "remarks": "…"}. */
 #include <glib-unix.h>
 #include <jansson.h>
@@ -122,7 +122,8 @@ int main(int argc, char **argv) {
   const char *source = text_of(root, "source");
   Plan plan = { .source = (char *)(source ? source : "/specs"), .connection = argv[1] };
   PlanObject object = { .kind = kind, .name = (char *)name, .place = (char *)"test.yaml:1", .desired = desired, .declared = desired };
-  Action action = { .kind = find_action(text_of(root, "action")), .id = (char *)"a1", .args = read_arguments(root) };
+  Action action = { .kind = find_action(text_of(root, "action")), .id = (char *)"a1", .args = read_arguments(root),
+                    .impact = json_is_true(json_object_get(root, "dataLoss")) ? IMPACT_DATA_LOSS : IMPACT_NONE };
   g_autoptr(Connection) connection = connection_new(argv[1], FALSE);
   g_autoptr(GCancellable) cancel = g_cancellable_new();
   on_signal = cancel;
