@@ -80,7 +80,10 @@ class Wire:
             if kind == CALL:
                 self.calls[procedure] += 1
                 self.owed += 1
-            far.sendall(message)
+            try:
+                far.sendall(message)
+            except OSError:
+                pass  # it has gone
 
         def answered(message):
             self.owed -= HEAD.unpack_from(message)[4] == REPLY
@@ -89,7 +92,11 @@ class Wire:
             self.selector.register(stream.source, selectors.EVENT_READ, lambda stream=stream: self.read(stream))
 
     def read(self, stream):
-        if not stream.read():
+        try:
+            goes_on = stream.read()
+        except OSError:  # reset: it was closed with something unread
+            goes_on = False
+        if not goes_on:
             self.selector.unregister(stream.source)
 
     def run(self):
