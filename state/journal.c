@@ -27,9 +27,10 @@ static const char *const steps[] = {
   "ALTER TABLE action ADD COLUMN uri TEXT;"
   "CREATE TABLE place (machine TEXT PRIMARY KEY, host TEXT NOT NULL, uri TEXT, source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
   "CREATE TABLE epoch (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;",
+  "ALTER TABLE place ADD COLUMN run INTEGER NOT NULL DEFAULT 0;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_EPOCH);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_SEEN);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -77,7 +78,7 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
 }
 
 #define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
-#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri FROM action LIMIT 0; SELECT uri FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
+#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri FROM action LIMIT 0; SELECT uri, run FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
 
 /* What is changed or written later must be there: it would fail each run. */
 static gboolean has_tables(Database *database, const char *tables, GError **error) {

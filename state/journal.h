@@ -69,6 +69,9 @@ typedef struct {
 } JournalPlace;
 /* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */
 GHashTable *journal_whereabouts(Journal *journal, GError **error);
+JournalPlace *journal_place_new(const JournalPlace *like);
+/* What a look showed after all that was noted so far. JOURNAL_WRITE. */
+gboolean journal_note_place(Journal *journal, const char *machine, const JournalPlace *place /* host NULL: nowhere */, GError **error);
 
 /* The highest epoch of a machine that was noted; 0: none. A lower one than before is no news. */
 gboolean journal_epoch(Journal *journal, gint64 *ret_epoch, GError **error);

@@ -11,13 +11,21 @@ static void place_free(gpointer data) {
   g_free(place);
 }
 
+JournalPlace *journal_place_new(const JournalPlace *like) {
+  JournalPlace *place = g_new(JournalPlace, 1);
+  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .source = g_strdup(like->source)};
+  return place;
+}
+
 typedef struct {
   GHashTable *places;  /* machine → JournalPlace * */
+  GHashTable *seen;    /* machine → gint64 *: what runs up to this one did to it is in its place already */
   GHashTable *touched; /* a set of machines: those that the actions were about; NULL: nobody wants to know */
 } Places;
 
 typedef struct {
   char *object, *kind, *target, *uri, *source;
+  gint64 run;
 } Done;
 
 static void done_clear(Done *done) {
@@ -30,15 +38,15 @@ static void done_clear(Done *done) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Done, done_clear)
 
 static void put(GHashTable *places, const char *machine, const char *host, const Done *done) {
-  JournalPlace *place = g_new(JournalPlace, 1);
-  *place = (JournalPlace){.host = g_strdup(host), .uri = g_strdup(done->uri), .source = g_strdup(done->source)};
-  g_hash_table_replace(places, g_strdup(machine), place);
+  JournalPlace place = {.host = (char *)host, .uri = done->uri, .source = done->source};
+  g_hash_table_replace(places, g_strdup(machine), journal_place_new(&place));
 }
 
 /* object: "kvm-1/vm/web". A move without target led nobody knows where. */
 static void note_place(const Places *known, const Done *done) {
   const char *within = strstr(done->object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
-  if (!machine)
+  const gint64 *seen = machine ? g_hash_table_lookup(known->seen, machine) : NULL;
+  if (!machine || (seen && done->run <= *seen))
     return;
   g_autofree char *host = g_strndup(done->object, (gsize)(within - done->object));
   const JournalPlace *before = g_hash_table_lookup(known->places, machine);
@@ -54,7 +62,7 @@ static void note_place(const Places *known, const Done *done) {
 
 /* What was begun to be made may be there; where a move led that was interrupted, nobody knows. */
 #define ACTIONS(uri)                                                                                                                   \
-  "SELECT object, kind, CASE WHEN result = 'done' THEN target END, " uri ", (SELECT source FROM run WHERE run.id = action.run)"         \
+  "SELECT object, kind, CASE WHEN result = 'done' THEN target END, " uri ", (SELECT source FROM run WHERE run.id = action.run), run"         \
   " FROM action WHERE run <= ? AND"                                                                                                    \
   " ((kind IN ('domain-define', 'domain-migrate', 'domain-arrive') AND (result IS NULL OR result IN ('done', 'failed')))"              \
   " OR (kind = 'domain-undefine' AND result = 'done')) ORDER BY rowid"
@@ -62,25 +70,34 @@ static void note_place(const Places *known, const Done *done) {
 static void read_actions(Journal *journal, gint64 last, const Places *known, GError **error) {
   g_autoptr(Rows) rows = database_query(journal->database, error, journal->version < JOURNAL_WITH_PLACES ? ACTIONS("NULL") : ACTIONS("uri"), "i", last);
   while (rows && rows_next(rows, error)) {
-    g_auto(Done) done = {rows_text(rows, 0), rows_text(rows, 1), rows_text(rows, 2), rows_text(rows, 3), rows_text(rows, 4)};
+    g_auto(Done) done = {.object = rows_text(rows, 0), .kind = rows_text(rows, 1), .target = rows_text(rows, 2), .uri = rows_text(rows, 3),
+                         .source = rows_text(rows, 4), .run = rows_int(rows, 5)};
     note_place(known, &done);
   }
 }
 
-static void read_kept(Journal *journal, GHashTable *places, GError **error) {
-  g_autoptr(Rows) rows = database_query(journal->database, error, "SELECT machine, host, uri, source FROM place", "");
+/* An empty host: it was seen to be nowhere. */
+#define KEPT(run) "SELECT machine, host, uri, source, " run " FROM place"
+
+static void read_kept(Journal *journal, const Places *known, GError **error) {
+  g_autoptr(Rows) rows = database_query(journal->database, error, journal->version < JOURNAL_WITH_SEEN ? KEPT("0") : KEPT("run"), "");
   while (rows && rows_next(rows, error)) {
     g_autofree char *machine = rows_text(rows, 0);
     JournalPlace *place = g_new(JournalPlace, 1);
     *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3)};
-    g_hash_table_replace(places, g_steal_pointer(&machine), place);
+    gint64 run = rows_int(rows, 4);
+    g_hash_table_replace(known->seen, g_strdup(machine), g_memdup2(&run, sizeof run));
+    if (*place->host)
+      g_hash_table_replace(known->places, g_steal_pointer(&machine), place);
+    else
+      place_free(place);
   }
 }
 
 static gboolean read_places(Journal *journal, gint64 last, const Places *known, GError **error) {
   GError *trouble = NULL;
   if (journal->version >= JOURNAL_WITH_PLACES)
-    read_kept(journal, known->places, &trouble);
+    read_kept(journal, known, &trouble);
   if (!trouble)
     read_actions(journal, last, known, &trouble);
   if (trouble)
@@ -88,14 +105,16 @@ static gboolean read_places(Journal *journal, gint64 last, const Places *known, 
   return !trouble;
 }
 
+static GHashTable *seen_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); }
+
 static GHashTable *places_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, place_free); }
 
 GHashTable *journal_whereabouts(Journal *journal, GError **error) {
-  g_autoptr(GHashTable) places = places_new();
+  g_autoptr(GHashTable) places = places_new(), seen = seen_new();
   if (journal->version < JOURNAL_WITH_TARGETS)
     return g_steal_pointer(&places); /* it has no targets, and is only read */
   g_mutex_lock(&journal->lock);
-  gboolean read = read_places(journal, G_MAXINT64, &(Places){.places = places}, error);
+  gboolean read = read_places(journal, G_MAXINT64, &(Places){.places = places, .seen = seen}, error);
   g_mutex_unlock(&journal->lock);
   if (read)
     return g_steal_pointer(&places);
@@ -103,20 +122,38 @@ GHashTable *journal_whereabouts(Journal *journal, GError **error) {
   return NULL;
 }
 
-static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, GError **error) {
-  if (!place)
-    return database_run(database, error, "DELETE FROM place WHERE machine = ?", "s", machine);
-  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source) VALUES (?, ?, ?, ?)", "ssss", machine,
-                      place->host, place->uri, place->source);
+static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
+  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, run) VALUES (?, ?, ?, ?, ?)", "ssssi", machine,
+                      place && place->host ? place->host : "", place ? place->uri : NULL, place && place->source ? place->source : "", run);
+}
+
+static gint64 newest_run(Database *database, GError **error) {
+  g_autoptr(Rows) rows = database_query(database, error, "SELECT ifnull(max(id), 0) FROM run", "");
+  return rows && rows_next(rows, error) ? rows_int(rows, 0) : -1;
+}
+
+gboolean journal_note_place(Journal *journal, const char *machine, const JournalPlace *place, GError **error) {
+  g_mutex_lock(&journal->lock);
+  gint64 newest = newest_run(journal->database, error);
+  gboolean done = newest >= 0 && write_place(journal->database, machine, place, newest, error);
+  g_mutex_unlock(&journal->lock);
+  if (!done)
+    g_prefix_error(error, "cannot write the journal: ");
+  return done;
+}
+
+/* That a machine is nowhere needn't be said where no run is left that put it somewhere. */
+static gboolean drop_nowhere(Database *database, GError **error) {
+  return database_run(database, error, "DELETE FROM place WHERE host = '' AND run < (SELECT min(id) FROM run)", "");
 }
 
 gboolean journal_places_keep(Journal *journal, gint64 last, GError **error) {
-  g_autoptr(GHashTable) places = places_new(), touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  gboolean kept = read_places(journal, last, &(Places){.places = places, .touched = touched}, error);
+  g_autoptr(GHashTable) places = places_new(), seen = seen_new(), touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  gboolean kept = read_places(journal, last, &(Places){.places = places, .seen = seen, .touched = touched}, error);
   GHashTableIter iter;
   const char *machine;
   g_hash_table_iter_init(&iter, touched);
   while (kept && g_hash_table_iter_next(&iter, (gpointer *)&machine, NULL))
-    kept = write_place(journal->database, machine, g_hash_table_lookup(places, machine), error);
-  return kept;
+    kept = write_place(journal->database, machine, g_hash_table_lookup(places, machine), last, error);
+  return kept && drop_nowhere(journal->database, error);
 }

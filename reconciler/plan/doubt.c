@@ -97,8 +97,9 @@ static char *lost_host(const Placed *placed, const JournalPlace *place) {
   const FleetHost *same = fleet_host(placed->fleet, place->host);
   g_autofree char *at = place->uri != NULL ? g_strdup_printf(" (%s)", place->uri) : g_strdup("");
   return g_strdup_printf("it is on no host that can be asked, and it was put on %s%s last, which the file doesn't declare any more%s%s: it isn't made a "
-                         "second time; declare that host, with fenced: true when it is certainly off or hasn't the machine any more, until it is made elsewhere",
-                         place->host, at, same != NULL ? ": its address is now " : "", same != NULL && same->uri != NULL ? same->uri : "");
+                         "second time; declare %s, with fenced: true when it is certainly off or hasn't the machine any more, until it is made elsewhere",
+                         place->host, at, same != NULL ? ": its address is now " : "", same != NULL && same->uri != NULL ? same->uri : "",
+                         same != NULL ? "the old address under another name" : "that host");
 }
 
 static gboolean has_uuid(const ActualDomain *domain, const char *uuid) {

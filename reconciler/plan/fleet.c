@@ -53,7 +53,7 @@ gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place) {
   return g_strcmp0(host->name, place->host) == 0 || (place->uri != NULL && g_strcmp0(host->uri, place->uri) == 0);
 }
 
-static gboolean is_of_source(const Fleet *fleet, const char *source) {
+gboolean fleet_is_of(const Fleet *fleet, const char *source) {
   return g_strcmp0(fleet->source, source) == 0 || (fleet->formerly != NULL && g_strv_contains(fleet->formerly, source));
 }
 
@@ -64,7 +64,7 @@ gboolean fleet_has_lost(const Fleet *fleet, const JournalPlace *place) {
     if (fleet_host_is(host, place) && !moved)
       return FALSE;
   }
-  return is_of_source(fleet, place->source);
+  return fleet_is_of(fleet, place->source);
 }
 
 gboolean desired_has_hosts(const Desired *desired) {

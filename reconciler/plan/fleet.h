@@ -49,6 +49,8 @@ gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *
 gboolean fleet_host_is_silent(const FleetHost *host);
 /* Whether it is the host of our history, also under another name. */
 gboolean fleet_host_is(const FleetHost *host, const JournalPlace *place);
+/* Whether it is the fleet of this source, also by a former name of that. */
+gboolean fleet_is_of(const Fleet *fleet, const char *source);
 /* Whether this source put a machine on a host that it doesn't declare any more: not by its address, nor by its name as one that can't
  * be asked. */
 gboolean fleet_has_lost(const Fleet *fleet, const JournalPlace *place);

@@ -158,20 +158,36 @@ static const FleetHost *named(const Fleet *fleet, const Placed *placed, const ch
   return *ret_error == NULL ? placed->now : NULL;
 }
 
-/* It is nowhere yet, and a person's machine shall become it. */
+static const ActualDomain *to_adopt_on(const FleetHost *host, const char *machine) {
+  const ActualDomain *domain = host != NULL && host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
+  return domain != NULL && domain->error == NULL ? domain : NULL;
+}
+
+static gboolean have_one_uuid(const ActualDomain *one, const ActualDomain *other) {
+  return one->uuid != NULL && other->uuid != NULL && g_ascii_strcasecmp(one->uuid, other->uuid) == 0;
+}
+
+/* It is nowhere yet, and a person's machine shall become it: that of the host that is named. Names are a host's own, and on
+ * another one it is a stranger's, unless it is the same machine. */
 static void find_to_adopt(const Fleet *fleet, Placed *placed) {
   const MetadataSpec *metadata = &placed->machine->metadata;
   if (placed->error != NULL || placed->now != NULL || !given(metadata, MetadataSpec, adopt) || !metadata->adopt)
     return;
+  const char *name;
+  placement_selector(placed->machine, &name);
+  const FleetHost *named = name != NULL ? fleet_host(fleet, name) : NULL;
+  const ActualDomain *meant = to_adopt_on(named, metadata->name);
+  placed->adopts = meant != NULL ? named : NULL;
   for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, metadata->name) : NULL;
-    if (domain == NULL || domain->error != NULL)
+    const ActualDomain *domain = to_adopt_on(host, metadata->name);
+    if (domain == NULL || domain == meant || (meant != NULL && !have_one_uuid(domain, meant)))
       continue;
     if (placed->adopts != NULL)
-      placed->error = g_strdup_printf("it shall take over a domain (metadata.adopt), and one of its name is on %s and on %s: rename or undefine the other one",
-                                      placed->adopts->name, host->name);
-    placed->adopts = host;
+      placed->error = g_strdup_printf("it shall take over a domain (metadata.adopt), and one of its name%s is on %s and on %s: rename or undefine the other one",
+                                      meant != NULL ? " and UUID" : "", placed->adopts->name, host->name);
+    if (meant == NULL)
+      placed->adopts = host;
   }
 }
 

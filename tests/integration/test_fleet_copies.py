@@ -3,6 +3,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 
@@ -89,12 +90,66 @@ class Lost(CopiesCase):
         self.apply()
         self.assertEqual(self.where(), ["kvm-1"])
 
+    def running(self, **placement):
+        machine = self.machine("web", **placement)
+        machine["spec"]["powerState"] = "running"
+        return machine
+
+    def assert_starts(self, **placement):
+        """As after a crash or a reboot of its host."""
+        self.write(self.running(**placement))
+        kinds = [action["kind"] for action in self.plan(status=2)["actions"]]
+        self.assertIn("domain-start", kinds)
+
+    def test_its_host_is_called_and_reached_otherwise(self):
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        self.labels["big"], uri = self.labels["kvm-2"], self.hosts.pop("kvm-2")["uri"]
+        self.hosts["big"] = {"uri": uri + "&keepalive_count=5"}
+        changed = self.machine("web", host="big")
+        changed["spec"]["title"] = "our record is written, with the host's new name"
+        self.write(changed)
+        self.apply()
+        self.write(changed)
+        self.assert_starts(host="big")
+
+    def test_another_controller_took_it_from_there(self):
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        ours, theirs = self.hv.path("state/reconcile"), self.hv.path("state/theirs")
+        os.rename(ours, theirs)
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        os.rename(ours, ours + ".other")
+        os.rename(theirs, ours)
+        self.addCleanup(shutil.rmtree, ours + ".other", ignore_errors=True)
+        self.assertEqual(self.apply()["actions"], [])  # our look
+        del self.hosts["kvm-1"]
+        self.assert_starts(host="kvm-2")
+
+    def test_where_it_couldnt_be_made(self):
+        self.write(self.machine("web", host="kvm-2"))
+        self.hv.reconcile(self.hv.path("specs"), check=None, env={**self.env, "RECONCILE_FAULT_AT": "domain: defined",
+                          "RECONCILE_FAULT_COMMAND": f"virsh -c '{self.other.uri}' undefine web >&2"})
+        self.assertEqual(self.where(), [])
+        self.write()
+        self.apply()  # a look at the host, which hasn't got it
+        del self.hosts["kvm-2"]
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-1"])
+
     def test_another_host_by_its_name(self):
         self.write(self.web(host="kvm-2"))
         self.apply()
         self.hosts = {"kvm-2": {"uri": self.hv.uri}}
         self.write(self.web(host="kvm-2"))
-        self.refused("was put on kvm-2", f"its address is now {self.hv.uri}", where=["kvm-2"])
+        self.refused("was put on kvm-2", f"its address is now {self.hv.uri}", "declare the old address under another name", where=["kvm-2"])
+        # Which is a way out.
+        self.hosts["old"], self.labels["old"] = {"uri": self.other.uri, "fenced": True}, {}
+        self.write(self.web(host="kvm-2"))
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
 
     def test_a_machine_of_another_source(self):
         self.write(self.web(host="kvm-2"))
@@ -140,7 +195,26 @@ class Unread(CopiesCase):
         self.write({**self.machine("web", host="kvm-2"), "metadata": {"name": "web", "adopt": True}})
         self.refused("shall take over", "is on kvm-1", where=["kvm-1"])
         self.other.define("web")
+        self.write({**self.machine("web", selector={"disk": "fast"}), "metadata": {"name": "web", "adopt": True}})
         self.refused("on kvm-1 and on kvm-2", where=["kvm-1", "kvm-2"])
+
+    def adopt_named(self):
+        self.write({**self.machine("web", host="kvm-2"), "metadata": {"name": "web", "adopt": True}})
+
+    def test_a_strangers_namesake_stays_out_of_it(self):
+        self.hv.define("web")
+        self.other.define("web")
+        self.adopt_named()
+        before = self.hv.domain("web").XMLDesc()
+        self.assertIn("domain-record", [action["kind"] for action in self.apply()["actions"]])
+        self.assertIn("reconcile:vm", self.other.domain("web").XMLDesc())
+        self.assertEqual(self.hv.domain("web").XMLDesc(), before)
+
+    def test_the_same_machine_on_two_hosts(self):
+        self.hv.define("web")
+        self.other.conn.defineXML(self.hv.domain("web").XMLDesc())
+        self.adopt_named()
+        self.refused("of its name and UUID is on kvm-2 and on kvm-1", where=["kvm-1", "kvm-2"])
 
 
 class Saved(CopiesCase):

@@ -206,6 +206,36 @@ static void assert_place(Journal *journal, const char *machine, const char *host
   assert_string_equal(place->source, "/srv/vms");
 }
 
+static void note(Journal *journal, const char *machine, const char *host, const char *uri) {
+  assert_true(journal_note_place(journal, machine, &(JournalPlace){.host = (char *)host, .uri = (char *)uri, .source = (char *)"/srv/vms"}, NULL));
+}
+
+/* What a look showed counts until something is done again, also when the runs before it are dropped. */
+static void where_machines_were_seen(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  gint64 run = begin(journal);
+  static const char *const machines[] = {"left", "gone", "again"};
+  for (guint i = 0; i < G_N_ELEMENTS(machines); i++) {
+    g_autofree char *object = g_strconcat("a/vm/", machines[i], NULL);
+    act(journal, run, object, "domain-define", NULL, "test://a", i == 1 ? "failed" : "done");
+    note(journal, machines[i], i == 1 ? NULL : "b", i == 1 ? NULL : "test://b");
+  }
+  assert_place(journal, "again", "b", "test://b");
+  run = begin(journal);
+  act(journal, run, "a/vm/again", "domain-define", NULL, "test://a", "done");
+  for (guint round = 0; round < 3; round++) {
+    assert_place(journal, "left", "b", "test://b");
+    assert_place(journal, "gone", NULL, NULL);
+    assert_place(journal, "again", "a", "test://a");
+    for (guint i = 0; i < 999; i++) /* the first run is dropped, and then the second */
+      begin(journal);
+  }
+  note(journal, "again", NULL, NULL);
+  assert_place(journal, "again", NULL, NULL);
+  act(journal, begin(journal), "a/vm/again", "domain-define", NULL, "test://a", "done");
+  assert_place(journal, "again", "a", "test://a");
+}
+
 static void where_machines_were_put(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
   gint64 run = begin(journal);
@@ -328,6 +358,7 @@ int main(void) {
     cmocka_unit_test(where_it_is_by_default),
     EACH(remembers_runs_and_actions),
     EACH(remembers_the_highest_epoch),
+    EACH(where_machines_were_seen),
     EACH(an_end_needs_a_beginning),
     EACH(a_reader_writes_nothing),
     EACH(nothing_there_yet),
