@@ -114,9 +114,33 @@ static const struct { const char *argument, *parameter; } bandwidths[] = {
   { "outbound.peak", VIR_DOMAIN_BANDWIDTH_OUT_PEAK },       { "outbound.burst", VIR_DOMAIN_BANDWIDTH_OUT_BURST },
 };
 
+static gboolean is_limited(const InterfaceSpec *interface, guint group) {
+  const Field *field = &InterfaceSpec_table.fields[group];
+  gconstpointer limits = field_given(&InterfaceSpec_table, interface, field) ? field_member(field, interface) : NULL;
+  for (guint i = 0; limits && i < field->sub->n_fields; i++) {
+    const Field *limit = &field->sub->fields[i];
+    if (field_given(field->sub, limits, limit) && *(const guint64 *)field_member(limit, limits) > 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Plans of the version before named the interface only. */
+static gboolean check_bandwidths(const ActionContext *context, const Action *action, const char *mac, GError **error) {
+  const VmSpec *vm = act_vm(context, error);
+  const InterfaceSpec *interface = vm && given(vm, VmSpec, interfaces)
+                                     ? list_find(&InterfaceSpec_table, vm->interfaces, table_match_field(&InterfaceSpec_table), mac) : NULL;
+  for (guint i = 0; vm && i < G_N_ELEMENTS(bandwidths); i++)
+    if (act_arg(action, bandwidths[i].argument))
+      return TRUE;
+  if (!vm || !interface || !(is_limited(interface, InterfaceSpec_inbound) || is_limited(interface, InterfaceSpec_outbound)))
+    return vm != NULL;
+  return act_refuse(error, "the plan doesn't say which bandwidth interface %s shall have; it was made by another version: plan again", mac);
+}
+
 gboolean act_set_bandwidth(const ActionContext *context, const Action *action, GError **error) {
   const char *mac = act_need(action, "match", error);
-  g_autoptr(VirDomain) domain = mac ? act_live_domain(context, error) : NULL;
+  g_autoptr(VirDomain) domain = mac && check_bandwidths(context, action, mac, error) ? act_live_domain(context, error) : NULL;
   if (!domain)
     return FALSE;
   g_auto(Params) params = { 0 };

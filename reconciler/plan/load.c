@@ -238,6 +238,27 @@ static gboolean check_action(const Loader *loader, const Action *action, GError 
   return check_object(object, action, error) && check_after(loader, action, error);
 }
 
+static const Action *action_before(const Plan *plan, const char *id) {
+  for (guint i = 0; i < plan->actions->len; i++) {
+    const Action *action = plan->actions->pdata[i];
+    if (g_str_equal(action->id, id))
+      return action;
+  }
+  return NULL;
+}
+
+/* Plans of the version before had no word for it: a start went on however the replacement of a disk ended. */
+static gboolean load_regardless(const Loader *loader, const json_t *json, Action *action, GError **error) {
+  if (json_object_get(json, "regardless") != NULL || action->kind != ACTION_DOMAIN_START)
+    return load_texts(json, "regardless", action->regardless, error);
+  for (guint i = 0; i < action->after->len; i++) {
+    const Action *before = action_before(loader->plan, action->after->pdata[i]);
+    if (before != NULL && before != action && action_replaces_disk(before))
+      g_ptr_array_add(action->regardless, g_strdup(before->id));
+  }
+  return TRUE;
+}
+
 static gboolean load_action(const Loader *loader, const json_t *json, Action *action, GError **error) {
   action->after = g_ptr_array_new_with_free_func(g_free);
   action->regardless = g_ptr_array_new_with_free_func(g_free);
@@ -248,13 +269,12 @@ static gboolean load_action(const Loader *loader, const json_t *json, Action *ac
   if (!load_text(json, "id", TRUE, &action->id, error) || !load_word(json, "kind", action_words, &kind, error) ||
       !load_text(json, "object", TRUE, &action->object, error) ||
       !load_word(json, "impact", impact_words, &impact, error) || !load_texts(json, "after", action->after, error) ||
-      !load_texts(json, "regardless", action->regardless, error) ||
       !load_text(json, "description", TRUE, &action->description, error) || !load_args(json, action, error) ||
       !load_flag(json, "permitted", &action->permitted, error))
     return FALSE;
   action->kind = (ActionKind)kind;
   action->impact = (Impact)impact;
-  return check_action(loader, action, error);
+  return load_regardless(loader, json, action, error) && check_action(loader, action, error);
 }
 
 static gboolean load_actions(Loader *loader, const json_t *array, GError **error) {

@@ -70,6 +70,27 @@ static void test_in_sync(void **state) {
   assert_false(plan_in_sync(plan));
 }
 
+/* Of the version before: a start went on however the replacement of a disk ended. */
+static void test_without_regardless(void **state) {
+  (void)state;
+  g_autoptr(Plan) plan = plans_empty();
+  PlanObject *web = plans_object(plan, KIND_VIRTUAL_MACHINE, "web", CHANGE_UPDATE);
+  Action *convert = plans_action(plan, web, ACTION_DISK_CONVERT, IMPACT_RESTART, NULL, "convert");
+  string_map_set(convert->args, "volume", "web.qcow2");
+  Action *tune = plans_action(plan, web, ACTION_DOMAIN_REDEFINE, IMPACT_NONE, convert->id, "redefine");
+  Action *start = plans_action(plan, web, ACTION_DOMAIN_START, IMPACT_NONE, convert->id, "start");
+  g_ptr_array_add(start->after, g_strdup(tune->id));
+  g_autofree char *text = plan_to_json(plan);
+  assert_null(strstr(text, "regardless"));
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Plan) loaded = plan_from_json(text, "saved.json", &error);
+  assert_null(error);
+  const Action *first = loaded->actions->pdata[0], *second = loaded->actions->pdata[1], *third = loaded->actions->pdata[2];
+  assert_false(action_needs_success(third, first));
+  assert_true(action_needs_success(third, second));
+  assert_true(action_needs_success(second, first));
+}
+
 /* One place of a good plan replaced by something else. */
 static const struct {
   const char *from, *to, *message;
@@ -150,7 +171,7 @@ static void test_nesting(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_fixed_format), cmocka_unit_test(test_in_sync),
+      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_fixed_format), cmocka_unit_test(test_in_sync), cmocka_unit_test(test_without_regardless),
       cmocka_unit_test(test_tampered),   cmocka_unit_test(test_cut_short),    cmocka_unit_test(test_nesting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
