@@ -27,13 +27,30 @@ gboolean pipeline_note_epochs(Pipeline *pipeline, const Plan *plan, GError **err
   return given == 0 || journal_note_epoch(pipeline->journal, given, error);
 }
 
+/* Of a machine, on all hosts that were looked at. */
+static gint64 seen_of(const Fleet *fleet, const char *machine) {
+  gint64 highest = 0;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
+    highest = MAX(highest, domain != NULL && domain->owner != NULL ? placement_epoch(domain) : 0);
+  }
+  return highest;
+}
+
+/* What was noted isn't of one machine: as much as this plan gives may be its own note, from when it was applied and broke off before it did
+ * anything; more than that isn't. */
 char *pipeline_stale_epoch(const Pipeline *pipeline) {
   const Plan *plan = pipeline->result->plan;
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
+    const PlanObject *object = plan_object(plan, action->object);
     gint64 epoch = epoch_of(action);
-    if (epoch != 0 && epoch <= pipeline->fleet->epoch)
+    if (epoch != 0 && object != NULL && epoch <= seen_of(pipeline->fleet, object->name))
       return g_strdup_printf("%s: since the plan was made, a copy was made that would count more than this one: nothing is changed; make a new plan", action->object);
+    if (epoch < pipeline->fleet->epoch && epoch != 0)
+      return g_strdup_printf("%s: since the plan was made, copies of machines were made that would count more than this one, and one of them may be of this machine, on a "
+                             "host that can't be asked: nothing is changed; make a new plan", action->object);
   }
   return NULL;
 }

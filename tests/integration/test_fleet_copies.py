@@ -271,6 +271,15 @@ class Saved(CopiesCase):
         self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
 
 
+    def test_applied_again_after_it_was_killed(self):
+        self.hosts["kvm-1"]["fenced"] = True
+        self.save(host="kvm-2")
+        self.hv.reconcile("--plan", self.saved, env={**self.env, "RECONCILE_FAULT_AT": "run: begun in the journal"}, check=-9)
+        self.assertEqual(self.where(), [])
+        self.hv.reconcile("--plan", self.saved, env=self.env, check=0)
+        self.assertEqual(self.where(), ["kvm-2"])
+
+
 class Further(CopiesCase):
     def test_it_may_have_gone_on(self):
         """It went to kvm-2, is there no more, and kvm-3 can't be asked."""
