@@ -83,7 +83,7 @@ class SnapshotCase(lab.TestCase):
         """SHA-256 of what a guest would read from the file (which no guest writes to at the moment)."""
         raw = self.hv.path("state/content.raw")
         subprocess.run(["qemu-img", "convert", "-U", "-f", fmt, "-O", "raw", self.path(name), raw], check=True)
-        return subprocess.run(["sha256sum", raw], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.split()[0]
+        return subprocess.run(["md5sum", raw], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.split()[0]
 
     def snapshots(self):
         return sorted(each.getName() for each in self.domain.listAllSnapshots())

@@ -116,7 +116,7 @@ class Refused(MoveCase):
             domain.attachDeviceFlags("<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/var/lib/libvirt/aside/vdc'/>"
                                      "<target dev='vdc' bus='virtio'/></disk>", 2)
         domain.detachDeviceFlags("<disk type='file' device='disk'><source file='/var/lib/libvirt/aside/vdc'/><target dev='vdc' bus='virtio'/></disk>", 2)
-        with self.refused(f"{POOL}/clone.qcow2 lies on {POOL}/web-vda.qcow2, which the machine's snapshots hold"):
+        with self.refused(f"{POOL}/clone.qcow2 lies on {POOL}/web-vda.qcow2, which belongs to the machine"):
             domain.snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>", 0)  # within the disks
             self.hv.run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", f"{POOL}/web-vda.qcow2", f"{POOL}/clone.qcow2")
             self.hv.conn.storagePoolLookupByName("moving").refresh()
