@@ -145,6 +145,8 @@ class SystemTest(LiveCase):
         domain, spec = self.make_vm("web", start=True, interfaces=self.nics("one"))
         self.act("set-bandwidth", "web", spec=spec, match=NIC)
         self.act("set-bandwidth", "web", spec=spec, match="52:54:00:00:00:99", code="libvirt", saying="cannot limit the bandwidth of interface 52:54:00:00:00:99")
+        limited = {**spec, "interfaces": self.nics("one", inbound={"average": "1MiB/s"})}
+        self.act("set-bandwidth", "web", spec=limited, match=NIC, code="refused", saying="made by another version: plan again")
         limits = {"inbound.average": 10 << 20, "inbound.peak": 20 << 20, "outbound.average": 1 << 20, "outbound.peak": 2 << 20, "outbound.burst": 1 << 20}
         outcome = action_case.Outcome(self.finish(self.start_act("set-bandwidth", "web", spec=spec, match=NIC, **limits)))
         if "(tc " in (outcome.message or ""):
