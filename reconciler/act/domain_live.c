@@ -80,9 +80,10 @@ static gboolean watch_balloon(const ActionContext *context, const Action *action
 /* So that no later run tells it the same. A machine that stopped meanwhile needs none. */
 static gboolean note_balloon(virDomainPtr domain, const BalloonNote *note, GError **error) {
   g_autofree char *text = balloon_note_text(note);
+  const char *name = virDomainGetName(domain); /* asking for it forgets the last error */
   return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, BALLOON_PREFIX, BALLOON_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
          virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ||
-         libvirt_fail(error, "cannot note what the balloon of domain %s was told", virDomainGetName(domain));
+         libvirt_fail(error, "cannot note what the balloon of domain %s was told", name);
 }
 
 gboolean act_set_memory(const ActionContext *context, const Action *action, GError **error) {

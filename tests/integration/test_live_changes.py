@@ -23,7 +23,11 @@ def volume_descriptor(label):
     return bytes(disc)
 
 
-class LiveChanges(lab.TestCase):
+class Changes(lab.TestCase):
+    @classmethod
+    def devices(cls):
+        return {}
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -33,10 +37,7 @@ class LiveChanges(lab.TestCase):
             cls.make_file(label, volume_descriptor(label))
         cls.make_file("more.raw", bytes(8 * MIB))
         cls.applied = hv.vm(
-            "web", machine="pc", cpu={"count": 1, "max": 3}, memory={"size": "128MiB", "max": "192MiB"},
-            disks=[{"target": "vda", "pool": "lab", "size": "32MiB"},
-                   {"target": "hdc", "bus": "ide", "device": "cdrom", "path": hv.path("files/FIRST")}],
-            interfaces=[{"name": "eth0", "user": True}])
+            "web", machine="pc", cpu={"count": 1, "max": 3}, memory={"size": "128MiB", "max": "192MiB"}, **cls.devices())
         hv.write("pool.yaml", hv.pool())
         hv.write("web.yaml", cls.applied)
         hv.apply(hv.path("specs"))
@@ -89,16 +90,28 @@ class LiveChanges(lab.TestCase):
         self.assertEqual(self.events.stopped_events(), [])
         self.assertEqual(self.hv.domain("web").isActive(), 1)
 
+
+class Processors(Changes):
+    """Of a machine that has hardly any device: QEMU 7.2 crashes when an emulated CPU is plugged beside many."""
+
+    def test_virtual_cpus(self):
+        self.change({"cpu.count": 2}, seen=lambda: self.guest.wait_fact("cpus", 2))
+        self.change({"cpu.count": 3}, seen=lambda: self.guest.wait_fact("cpus", 3))
+
+
+class LiveChanges(Changes):
+    @classmethod
+    def devices(cls):
+        return {"disks": [{"target": "vda", "pool": "lab", "size": "32MiB"},
+                          {"target": "hdc", "bus": "ide", "device": "cdrom", "path": cls.hv.path("files/FIRST")}],
+                "interfaces": [{"name": "eth0", "user": True}]}
+
     def test_memory(self):
         before = int(self.guest.last("memory"))
         self.change({"memory.size": "160MiB"},
                     seen=lambda: self.guest.wait_fact("memory", lambda kib: int(kib) >= before + 30000))
         self.change({"memory.size": "128MiB"},
                     seen=lambda: self.guest.wait_fact("memory", lambda kib: int(kib) <= before + 1000))
-
-    def test_virtual_cpus(self):
-        self.change({"cpu.count": 2}, seen=lambda: self.guest.wait_fact("cpus", 2))
-        self.change({"cpu.count": 3}, seen=lambda: self.guest.wait_fact("cpus", 3))
 
     def test_disk_grows(self):
         self.change({"disks[vda].size": "48MiB"},
