@@ -43,7 +43,8 @@ typedef struct {
   gpointer data;
   Work *work;
   Connection *alone;
-  gint64 since; /* when the present look was begun; 0: none is. Under the work's lock */
+  gint64 since;  /* when the present look was begun; 0: none is. Under the work's lock … */
+  gboolean over; /* … as this */
 } Looks;
 
 static void begin_look(Looks *looks, gint64 since) {
@@ -61,7 +62,22 @@ static gpointer look_on(gpointer data) {
     if (!hopeful)
       connection_give_up(looks->alone);
   }
+  g_mutex_lock(&looks->work->lock);
+  looks->over = TRUE;
+  g_cond_broadcast(&looks->work->ended);
+  g_mutex_unlock(&looks->work->lock);
   return NULL;
+}
+
+/* The same of the looks: the last one may have no answer though the call has ended. */
+static gboolean are_over(Looks *looks, gint64 wait) {
+  gint64 until = g_get_monotonic_time() + wait;
+  g_mutex_lock(&looks->work->lock);
+  while (!looks->over && g_cond_wait_until(&looks->work->ended, &looks->work->lock, until))
+    ;
+  gboolean over = looks->over;
+  g_mutex_unlock(&looks->work->lock);
+  return over;
 }
 
 static gboolean is_stuck(Looks *looks) {
@@ -95,7 +111,7 @@ gboolean long_call_watched(const ActionContext *context, virDomainPtr domain, Lo
   life_long_call(TRUE);
   GThread *worker = g_thread_new("long call", run, &work);
   GThread *looker = g_thread_new("looks", look_on, &looks);
-  while (!has_ended(&work, 500000))
+  while (!are_over(&looks, 500000))
     if (is_stuck(&looks)) {
       stuck = TRUE;
       connection_give_up(beside);
