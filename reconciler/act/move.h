@@ -42,6 +42,8 @@ void move_go_on(const ActionContext *context, const Action *action);
 gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError **error);
 /* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */
 gboolean move_forget_left(virDomainPtr domain, GError **error);
+/* Whether what the machine on `there` left `here` is what was copied, or isn't left at all, since storage is shared by now. */
+gboolean move_check_left(const ActionContext *there, const ActionContext *here, const FactsSpec *facts, GError **error);
 /* How often it has moved, or -1 with error. */
 gint64 move_epoch(virDomainPtr domain, GError **error);
 

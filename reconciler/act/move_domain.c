@@ -20,12 +20,13 @@ static gboolean start_there(virDomainPtr there, GError **error) {
   return state == VIR_DOMAIN_RUNNING || act_fail(error, "it was started on the other host, but doesn't run");
 }
 
-/* Off and gone there, as far as it was ever defined; an answer that doesn't come is no. */
+/* Off and gone there, as far as it was ever defined; an answer that doesn't come is no. Of its files only those go that carry
+ * our marker (move_take_back): UEFI variables may be on storage that both hosts have. */
 static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name) {
   g_autoptr(VirDomain) left = NULL;
   if (there) {
     virDomainDestroy(there);
-    virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA);
+    virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA);
   }
   return move_find_there(peer, name, &left, NULL) && !left;
 }

@@ -2,7 +2,6 @@
  * runs; and what an interrupted move made for a copy that never came. */
 #include "reconciler/act/aside.h"
 #include "reconciler/act/move.h"
-#include "reconciler/act/move_copied.h"
 #include "state/fault.h"
 
 typedef struct {
@@ -58,14 +57,14 @@ static gboolean end_active(const Action *action, const Copies *copies, GError **
 
 /* What the older copy leaves is what the newer one was made of. */
 static gboolean check_left(const ActionContext *context, const Action *action, virDomainPtr newer, GError **error) {
-  ActionContext here;
-  g_autoptr(Ownership) record = move_context(context, action, "from", &here, error) ? act_record(newer, error) : NULL;
-  if (!record)
+  ActionContext here, there;
+  if (!move_context(context, action, "from", &here, error) || !move_context(context, action, "to", &there, error))
     return FALSE;
-  g_autofree char *left = given(&record->facts, FactsSpec, left) ? g_strjoinv("\n", record->facts.left) : NULL;
-  return move_check_copied(&here, &record->facts, left, error);
+  g_autoptr(Ownership) record = act_record(newer, error);
+  return record && move_check_left(&there, &here, &record->facts, error);
 }
 
+/* Its files are left to the end of the move, which knows whether they are the newer one's: UEFI variables too. */
 gboolean act_domain_leave(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
   if (!copies_find(context, action, &copies, error))
@@ -79,7 +78,7 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (!move_has_snapshots(copies.older, copies.newer, error) || !check_left(context, action, copies.newer, error))
     return FALSE;
-  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA) < 0)
+  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA) < 0)
     return libvirt_fail(error, "cannot undefine domain %s on %s", context->object->name, act_arg(action, "from"));
   FAULT("move: undefined here");
   return TRUE;

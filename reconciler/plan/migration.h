@@ -43,11 +43,16 @@ char *move_refusal(const Move *move);
 char *move_storage(Move *move);
 /* Plans the disks themselves: copied, or prepared for a live migration. */
 void move_disks(Move *move);
+/* Why a file's pool isn't one on the other host too, or NULL; and that it is what the file says, shared with that one: to be proven. */
+char *move_pool_refusal(const Move *move, const ActualVolume *file);
+void move_rely_on(const Move *move, const char *pool);
 
 /* Its UEFI variables and TPM (migration_state.c): why they can't go that way, or NULL. */
 char *move_state_refusal(const Move *move);
 /* Plans what is left to do about them: last before it goes. */
 void move_state(Move *move);
+/* Its UEFI variables, where they are on storage that is declared to be shared with that host; NULL: they aren't, or there are none. */
+const ActualVolume *move_shared_state(const Actual *actual, const FleetHost *now, const ActualDomain *domain, const char *to);
 /* Tells an action where they are. */
 void move_state_note(const Move *move, Action *action);
 

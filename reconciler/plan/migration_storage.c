@@ -9,7 +9,7 @@ static void add_line(GString *text, const char *line) { g_string_append_printf(t
 
 static gboolean is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
 
-static void rely_on(const Move *move, const char *pool) {
+void move_rely_on(const Move *move, const char *pool) {
   g_auto(GStrv) pools = g_strsplit(move->shared->str, "\n", -1);
   if (!g_strv_contains((const char *const *)pools, pool))
     add_line(move->shared, pool);
@@ -37,6 +37,12 @@ static gboolean has_pool(const Move *move, const ActualVolume *layer, char **ret
       plan_need(move->object, KIND_STORAGE_POOL, move->to, layer->pool, unusable);
   }
   return *ret_error == NULL;
+}
+
+char *move_pool_refusal(const Move *move, const ActualVolume *file) {
+  char *error = NULL;
+  has_pool(move, file, &error);
+  return error;
 }
 
 /* As far as can be told before its pool is. NULL: it isn't there. */
@@ -103,7 +109,7 @@ static char *move_base(Move *move, const ActualVolume *base) {
   if (!has_pool(move, base, &error))
     return error;
   if (is_shared(move, base->pool))
-    rely_on(move, base->pool);
+    move_rely_on(move, base->pool);
   else
     string_map_set(bring(move, ACTION_MOVE_BASE, base, "its base image")->args, "sha256", sha256);
   return NULL;
@@ -117,7 +123,7 @@ static char *move_file(Move *move, const ActualVolume *file, const char *what) {
   if (file->backing_path != NULL)
     return g_strdup_printf("%s has a backing store, and only whole files are taken along", file->path);
   if (is_shared(move, file->pool))
-    rely_on(move, file->pool);
+    move_rely_on(move, file->pool);
   else
     bring(move, ACTION_MOVE_FILE, file, what);
   return NULL;
@@ -177,7 +183,7 @@ static char *move_layer(Move *move, const ActualVolume *layer, gboolean top) {
   g_autofree char *base = base_volume_digest(layer->path);
   char *error = NULL;
   if (is_layer_shared(move, layer)) {
-    rely_on(move, layer->pool);
+    move_rely_on(move, layer->pool);
     return has_pool(move, layer, &error) ? NULL : error;
   }
   if (!top && (base != NULL || !move_is_kept(move, layer->path)))

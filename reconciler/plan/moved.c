@@ -163,7 +163,7 @@ static char *undo(Rest *rest, const char *wanted) {
   run_on(rest, action);
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
-  if (rest->domain->nvram != NULL)
+  if (rest->domain->nvram != NULL && move_shared_state(rest->builder->input->actual, rest->placed->now, rest->domain, to) == NULL)
     string_map_set(action->args, "nvram", rest->domain->nvram);
   return NULL;
 }

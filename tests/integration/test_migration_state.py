@@ -2,7 +2,9 @@
 """What a machine has beside its disks goes along, or the move is refused: UEFI variables, the state of its TPM, its kernel.
 Nothing of it boots: what is looked at is files."""
 
-from move_case import MoveCase, POOL, lab, libvirt
+import contextlib
+
+from move_case import MoveCase, POOL, document, lab, libvirt
 
 NVRAM = "/var/lib/libvirt/qemu/nvram"
 VARIABLES = f"{NVRAM}/web_VARS.fd"
@@ -89,8 +91,10 @@ class State(MoveCase):
         self.go("lab-a", **cold)
         self.assertEqual([self.where(), self.kept(self.other), self.files(self.other)], [["lab-a"], [], []])
         self.assert_clean()
-        # Interrupted again, and taken up.
         self.write(self.uefi("lab-b", **cold))
+        self.fail_there()
+        self.assertEqual([self.where(), self.kept(self.other), self.files(self.other), self.mark(self.hv)], [["lab-a"], [], [], "kept"])
+        # Interrupted again, and taken up.
         self.interrupt("move: volume copied", 2)
         self.apply()
         self.assertEqual([self.where(), self.other.domain("web").isActive()], [["lab-b"], 1])
@@ -100,6 +104,58 @@ class State(MoveCase):
         self.go("lab-a", powerState="stopped", **cold)
         self.assertEqual([self.where(), self.kept(self.hv), self.kept(self.other), self.mark(self.hv)], [["lab-a"], ["web_VARS.fd"], [], "kept"])
         self.assert_clean()
+
+    def fail_there(self):
+        """Its disk is gone when it is started there."""
+        command = f"rm {self.other.directory}{POOL}/web-vda.qcow2"
+        self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": "move: defined there", "RECONCILE_FAULT_COMMAND": command}, check=1)
+
+    @contextlib.contextmanager
+    def one_directory(self):
+        """Both hosts have the variables in the same one."""
+        self.hv.run("mount", "--bind", self.other.directory + NVRAM, NVRAM)
+        try:
+            yield
+        finally:
+            self.hv.run("umount", "--lazy", NVRAM)
+
+    def test_variables_on_shared_storage(self):
+        """Nobody copies them, and nobody deletes them: neither from where it came, nor where it can't be started."""
+        cold = {"migration": {"mode": "cold"}, "shutdown": {"timeout": "1s", "force": True}}
+        variables = document("StoragePool", "variables", {"type": "dir", "target": NVRAM})
+        for name, there in (("lab-a", "lab-b"), ("lab-b", "lab-a")):
+            self.host_specs[name]["sharedPools"] = [{"pool": "variables", "with": [there]}]
+        with self.one_directory():
+            self.mark_variables()
+            self.write(variables, self.uefi("lab-a", **cold))
+            self.apply()
+            self.write(variables, self.uefi("lab-b", **cold))
+            self.fail_there()
+            self.assertEqual([self.where(), self.hv.domain("web").isActive(), self.mark(self.hv)], [["lab-a"], 1, "kept"])
+            self.apply()
+            self.assertEqual([self.where(), self.other.domain("web").isActive(), self.mark(self.other)], [["lab-b"], 1, "kept"])
+            self.assertEqual(self.plan(status=0)["actions"], [])
+            for host in ("lab-a", "lab-b"):  # and while it runs
+                self.write(variables, self.uefi(host))
+                self.apply()
+                self.assertEqual([self.where(), self.mark(self.hv), self.kept(self.hv)], [[host], "kept", ["web_VARS.fd"]])
+        # It isn't believed without a proof.
+        self.write(variables, self.uefi("lab-a", **cold))
+        self.assertIn("pool variables is declared to be shared", self.message(self.apply(status=3)))
+        self.assertEqual([self.where(), self.other.domain("web").isActive(), self.mark(self.other)], [["lab-b"], 1, "kept"])
+
+    def test_variables_on_storage_that_became_shared(self):
+        """While they were on their way: what is here is what the machine has there."""
+        cold = {"migration": {"mode": "cold"}, "shutdown": {"timeout": "1s", "force": True}}
+        self.mark_variables()
+        self.go("lab-a", **cold)
+        self.write(self.uefi("lab-b", **cold))
+        self.interrupt("move: started there", 1)
+        with self.one_directory():
+            self.other.run("touch", VARIABLES)  # by its firmware
+            self.apply()
+            self.assertEqual([self.where(), self.mark(self.other)], [["lab-b"], "kept"])
+            self.assertEqual(self.plan(status=0)["actions"], [])
 
     def interrupt(self, place, count):
         """At that place when it is passed for that many times."""
