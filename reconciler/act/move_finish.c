@@ -5,18 +5,25 @@
 #include "state/base_volume.h"
 #include "state/fault.h"
 
-/* Whether the copy is there. It carries the marker of this move, which goes when that here has gone; it is `marked` anew where
- * it was cleared: it proves that the two aren't one. */
-static gboolean set_marker(const ActionContext *there, const char *path, gboolean marked, GError **error) {
+/* The copy there carries the marker of this move, which goes when that here has gone; it is `marked` anew where it was cleared: it
+ * proves that the two aren't one. */
+static gboolean change_marker(const ActionContext *there, const char *path, gboolean marked, gboolean *ret_there, GError **error) {
   g_auto(Aside) aside = {0};
   g_autoptr(VirStorageVol) volume = NULL;
   if (!aside_find(there, path, &aside, &volume, error))
     return FALSE;
+  *ret_there = volume != NULL;
   if (!volume)
-    return act_refuse(error, "%s isn't on the host that the machine moved to: nothing is deleted", path);
+    return TRUE;
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);
   const char *name = virStorageVolGetName(volume);
   return pool && volume_refresh(there, pool, error) && (marked ? marker_set(pool, name, error) : marker_clear(pool, name, error));
+}
+
+static gboolean set_marker(const ActionContext *there, const char *path, gboolean marked, GError **error) {
+  gboolean is_there;
+  return change_marker(there, path, marked, &is_there, error) &&
+         (is_there || act_refuse(error, "%s isn't on the host that the machine moved to: nothing is deleted", path));
 }
 
 /* Storage may have become shared since the move: then what is seen here is the machine's own disk, whose marker comes and goes here
@@ -107,6 +114,14 @@ gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError *
   for (char **path = record ? record->facts.left : NULL; path && *path; path++)
     fine = set_marker(there, *path, FALSE, fine ? error : NULL) && fine;
   return fine && move_give_autostart(domain, error);
+}
+
+gboolean move_is_whole(const ActionContext *there, virDomainPtr domain, GError **error) {
+  g_autoptr(Ownership) record = act_record(domain, error);
+  gboolean fine = record != NULL, is_there;
+  for (char **path = record ? record->facts.left : NULL; path && *path; path++)
+    fine = change_marker(there, *path, FALSE, &is_there, fine ? error : NULL) && fine;
+  return fine;
 }
 
 /* Where it came from is given up: what it left stays, as its record says. */

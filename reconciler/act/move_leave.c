@@ -109,7 +109,10 @@ static gboolean keep_off(const Action *action, const Copies *copies, GError **er
 
 gboolean act_domain_keep(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Copies) copies = {0};
-  return copies_find(context, action, &copies, error) && (!copies.older || keep_off(action, &copies, error));
+  ActionContext there;
+  if (!copies_find(context, action, &copies, error) || !move_context(context, action, "from", &there, error))
+    return FALSE;
+  return !copies.older || (keep_off(action, &copies, error) && move_is_whole(&there, copies.older, error));
 }
 
 /* What it wrote since may be wanted: its volumes are deleted by nobody but people. */
@@ -123,6 +126,7 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
   if (!check_executes(copies.newer, act_arg(action, "to"), error))
     return FALSE;
   move_complete(&newest, copies.newer, NULL); /* nothing of that keeps two running */
+  move_is_whole(&there, copies.older, NULL);
   return move_forget_left(copies.newer, error) && keep_off(action, &copies, error) &&
          act_domain_shutdown(&there, action, error);
 }

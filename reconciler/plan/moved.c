@@ -48,16 +48,16 @@ static PlanObject *planned(const PlanBuilder *builder, const char *name) {
 /* Whether nothing more can be done about what is on a host: it is given up, or nobody says how to reach it. */
 static gboolean is_given_up(const FleetHost *host) { return host == NULL || fleet_host_is_fenced(host); }
 
-/* Whether its files carry the markers of that move still, as until it is finished. */
-static gboolean is_marked(const Rest *rest) {
-  for (char **path = rest->facts->left; given(rest->facts, FactsSpec, left) && *path != NULL; path++) {
-    const ActualVolume *file = g_hash_table_lookup(rest->placed->now->actual->volumes_by_path, *path);
-    const ActualPool *pool = file != NULL && file->pool != NULL ? g_hash_table_lookup(rest->placed->now->actual->pools, file->pool) : NULL;
+/* Whether files of a copy on that host carry the markers of the move that brought it still, as until it is finished. */
+static gboolean is_marked(const FleetHost *host, const FactsSpec *facts) {
+  for (char **path = facts->left; given(facts, FactsSpec, left) && *path != NULL; path++) {
+    const ActualVolume *file = g_hash_table_lookup(host->actual->volumes_by_path, *path);
+    const ActualPool *pool = file != NULL && file->pool != NULL ? g_hash_table_lookup(host->actual->pools, file->pool) : NULL;
     g_autofree char *marker = g_strconcat(file != NULL ? file->name : "", INCOMPLETE_SUFFIX, NULL);
     if (pool != NULL && g_hash_table_contains(pool->volumes, marker))
       return TRUE;
   }
-  return given(rest->facts, FactsSpec, autostarts);
+  return FALSE;
 }
 
 static char *finish(Rest *rest) {
@@ -69,7 +69,7 @@ static char *finish(Rest *rest) {
     act_last(rest, ACTION_MOVE_FINISH, from, g_strdup_printf("delete what was copied from %s", from));
     return NULL;
   }
-  if (is_given_up(host) && is_marked(rest)) {
+  if (is_given_up(host) && (is_marked(rest->placed->now, rest->facts) || given(rest->facts, FactsSpec, autostarts))) {
     Action *action = act_last(rest, ACTION_MOVE_FINISH, from, g_strdup("note that what it has here is whole"));
     string_map_set(action->args, "here", "true");
   }
@@ -175,7 +175,7 @@ static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
   const char *newest = rest->placed->now->name;
   const FactsSpec *facts = &older->owner->facts;
   gboolean noted = given(facts, FactsSpec, arriving) && given(facts, FactsSpec, movingTo) && g_str_equal(facts->movingTo, newest);
-  if (!noted || older->autostart)
+  if (!noted || older->autostart || is_marked(host, facts)) /* else what it has would count as half-made when it is undefined */
     act(rest, ACTION_DOMAIN_KEEP, host->name, newest, g_strdup_printf("note in the older copy on %s that it isn't to be started", host->name));
   build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
                                            "there ('virsh undefine %s')", host->name, rest->object->name));

@@ -329,6 +329,13 @@ class Faults(MoveCase):
         self.wait_unlocked(told)
         self.check(told)
 
+    def assert_nothing_goes_with_it(self):
+        """With a copy on lab-b that was kept: a person undefines it, and its disks stay."""
+        self.other.domain("web").undefine()
+        for arguments in ((), ("--dry-run",)):
+            status, out = self.run_inside(*arguments)
+            self.assertEqual([status, self.listing(self.other, POOL)], [0, self.own], brief(status, out))
+
     def check(self, told):
         host = self.at_home()
         states = [(host.name, libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF)]

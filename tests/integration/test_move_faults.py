@@ -63,6 +63,7 @@ class Some(Faults):
         status, out = self.run_inside()
         self.assertEqual([status, self.listing(self.hv, POOL)], [0, self.own], brief(status, out))
         self.assertIn("an older copy of it, which is off, is kept on lab-b", brief(status, out))
+        self.assert_nothing_goes_with_it()
 
     def test_out_of_reach(self):
         """While several threads wait for the other host's answer."""

@@ -122,6 +122,7 @@ class Meanwhile(Faults):
         self.assertEqual([status, self.running(), self.listing(self.hv, POOL)], [0, ["lab-a"], self.own], brief(status, out))
         self.assertIn("an older copy of it, which is off, is kept on lab-b", brief(status, out))
         self.on_disk(self.hv)
+        self.assert_nothing_goes_with_it()
 
 
 if __name__ == "__main__":
