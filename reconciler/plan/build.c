@@ -104,9 +104,9 @@ char *build_contested(const PlanBuilder *builder, const ActualDomain *domain) {
                          "have it from now on, run it once with --formerly '%s', without --prune", input->source, owner->source, owner->source);
 }
 
-char *build_refusal(const PlanObject *object) {
-  for (guint i = 0; i < object->fields->len; i++) {
-    const FieldChange *change = object->fields->pdata[i];
+char *build_refusal(const GPtrArray *changes) {
+  for (guint i = 0; i < changes->len; i++) {
+    const FieldChange *change = changes->pdata[i];
     if (change->effect == EFFECT_NEVER)
       return g_strdup_printf("%s is %s and can't become %s: %s", change->path, change->from != NULL ? change->from : "unset",
                              change->to != NULL ? change->to : "unset", change->why);

@@ -42,8 +42,8 @@ char *build_scratch(PlanBuilder *builder, guint64 bytes, const char *doing, cons
 /* The machine was taken from this source by another, and is declared here still: two sources would take it from each other
  * for ever. Why nothing is done to it, or NULL. */
 char *build_contested(const PlanBuilder *builder, const ActualDomain *domain);
-/* The first change that may never be made, as an error; NULL: none. */
-char *build_refusal(const PlanObject *object);
+/* The first of the changes (FieldChange *) that may never be made, as an error; NULL: none. */
+char *build_refusal(const GPtrArray *changes);
 
 /* Whether a pool or network is and shall be started, and with the host. */
 typedef struct {
@@ -86,6 +86,10 @@ char *plan_shared(PlanBuilder *builder, PlanObject *object, const ActualDomain *
 /* Volumes of its disks (disks.c): new ones, and growth of those that it has. Why they can't be had, or NULL. */
 char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
+/* Whether a change is the size of a disk that the machine has; and why that can't be had, or NULL. running: the machine runs
+ * when it is grown. */
+gboolean plan_is_growth(const FieldChange *change);
+char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running);
 /* Notes where the content is of those that leave the file: a new target for an old disk begins with a blank one. */
 void plan_disks_left(PlanObject *object, const ActualDomain *found);
 

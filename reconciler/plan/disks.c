@@ -125,9 +125,11 @@ static const DiskSpec *found_disk(const VmSpec *spec, const char *target) {
   return given(spec, VmSpec, disks) ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
 }
 
-/* Growing a disk that the machine has. Shrinking and bases are refused. */
-static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
-  const DiskSpec *disk = found_disk(object_vm(object->desired), change->match);
+gboolean plan_is_growth(const FieldChange *change) { return change->call == CALL_RESIZE_DISK && change->match != NULL; }
+
+/* Shrinking and bases are refused. */
+char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running) {
+  const DiskSpec *disk = found_disk(object_vm(desired), change->match);
   const DiskSpec *now = found_disk(actual_now(found), change->match);
   if (now == NULL || !given(now, DiskSpec, path))
     return g_strdup_printf("disk %s: its size can't be read: it isn't a file or block device", change->match);
@@ -139,15 +141,23 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
   const char *overlay = uses_overlay(builder->uses, now->path, NULL);
   if (overlay != NULL)
     return g_strdup_printf("disk %s can't grow: %s is an overlay on it", change->match, overlay);
-  if (!found->active && found->has_managed_save)
+  if (!running && found->has_managed_save)
     return g_strdup_printf("disk %s can't grow while the machine is hibernated: its saved memory knows the old size", change->match);
-  if (!found->active) {
-    const char *user = uses_domain(builder->uses, now->path, object->name, TRUE);
+  if (!running) {
+    const char *user = uses_domain(builder->uses, now->path, found->name, TRUE);
     if (user != NULL)
       return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
   }
-  if (found->active && given(now, DiskSpec, stateless) && now->stateless)
+  if (running && given(now, DiskSpec, stateless) && now->stateless)
     return g_strdup_printf("disk %s is stateless and can't grow while the machine runs: what it runs on is dropped when it stops", change->match);
+  return NULL;
+}
+
+static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
+  char *error = plan_growth_refusal(builder, object->desired, found, change, found->active);
+  if (error != NULL)
+    return error;
+  const DiskSpec *disk = found_disk(object_vm(object->desired), change->match), *now = found_disk(actual_now(found), change->match);
   Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
   plan_bases(builder, grow, found->disks, NULL);
   g_ptr_array_add(actions, grow);
@@ -157,7 +167,7 @@ static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDom
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];
-    char *error = change->call == CALL_RESIZE_DISK && change->match != NULL ? grow_disk(builder, object, found, change, actions) : NULL;
+    char *error = plan_is_growth(change) ? grow_disk(builder, object, found, change, actions) : NULL;
     if (error != NULL)
       return error;
   }

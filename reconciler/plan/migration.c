@@ -127,6 +127,8 @@ static char *plan_way(Move *move) {
     return g_strdup_printf("migration.mode is live, and it can't be moved while it runs (%s): stop it, or give migration.mode: cold%s",
                            move_not_live(move->domain, FALSE), bare);
   char *error = move_refusal(move);
+  if (error == NULL)
+    error = move_judge(move);
   if (error != NULL)
     return error;
   Action *check = move->check = move_act(move, ACTION_MOVE_CHECK, g_strdup_printf("check that %s can take it", move->to));
@@ -183,6 +185,8 @@ static void plan_move(PlanBuilder *builder, const Placed *placed) {
     error = plan_moved_before(builder, object, placed, &move.last);
   if (error == NULL)
     error = plan_way(&move);
+  resolved_free(move.resolved);
+  g_clear_pointer(&move.changes, g_ptr_array_unref);
   if (error != NULL) {
     g_autofree char *heading = move_heading(placed);
     build_error(builder, object, g_strconcat(heading, error, NULL));

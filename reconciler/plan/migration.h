@@ -18,6 +18,8 @@ typedef struct {
   GPtrArray *files;       /* of const ActualVolume *: those of the machine that are copied */
   GString *shared;        /* pools that are relied on to be shared, one a line */
   guint64 bytes;          /* that are copied */
+  Resolved *resolved;     /* what is declared, made concrete here … */
+  GPtrArray *changes;     /* … and FieldChange * to it (move_judge) */
   Action *check;          /* the first action: what it is told grows with the plan */
   const char *last;       /* id of the last action */
 } Move;
@@ -78,7 +80,9 @@ gboolean move_awaits_notes(const ActualDomain *domain);
 char *move_notes_text(const ActualDomain *domain);
 gboolean move_has_notes(const ActualDomain *domain);
 
-/* What differs beside the host (migration_changes.c), once its storage is planned: shows what is done on the way.
+/* What differs beside the host (migration_changes.c): why it can never be had, there or here, so that the move isn't begun. NULL: it can. */
+char *move_judge(Move *move);
+/* The same, once its storage is planned: shows what is done on the way.
  * ret_resize: CPU or memory; ret_rest: there is more, which the record must not call applied. */
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest);
 

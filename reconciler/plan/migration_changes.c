@@ -3,20 +3,42 @@
 #include "reconciler/plan/diff.h"
 #include "reconciler/plan/migration.h"
 
+/* Of a disk that nothing can be told of here (its medium's image is looked at for the host that it goes to) it is looked at there. */
+static gboolean is_unresolved(const Resolved *resolved, const FieldChange *change) {
+  for (guint i = 0; g_strcmp0(change->list, "disks") == 0 && i < resolved->sources->len; i++) {
+    const DiskSource *source = resolved->sources->pdata[i];
+    if (source->unresolved && g_strcmp0(source->disk->target, change->match) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static GPtrArray *differences(const Move *move, const Resolved *resolved) {
   const ActualDomain *domain = move->domain;
   const DiffInput diff = diff_input(resolved->desired->spec, domain->owner != NULL ? &domain->owner->spec : NULL, domain);
-  return diff_spec(&diff);
+  GPtrArray *changes = diff_spec(&diff);
+  for (guint i = changes->len; i-- > 0;)
+    if (is_unresolved(resolved, changes->pdata[i]))
+      g_ptr_array_remove_index(changes, i);
+  return changes;
 }
 
-static gboolean is_disk_size(const FieldChange *change) { return g_str_has_prefix(change->path, "disks[") && g_str_has_suffix(change->path, "].size"); }
+char *move_judge(Move *move) {
+  move->resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
+  move->changes = differences(move, move->resolved);
+  char *error = build_refusal(move->changes);
+  for (guint i = 0; error == NULL && i < move->changes->len; i++)
+    if (plan_is_growth(move->changes->pdata[i]))
+      error = plan_growth_refusal(move->builder, move->resolved->desired, move->domain, move->changes->pdata[i], move->live);
+  return error;
+}
 
 /* Disks that are copied can grow where they arrive. */
-static gboolean grows(Move *move, const Resolved *resolved, const FieldChange *change) {
+static gboolean grows(Move *move, const FieldChange *change) {
   g_auto(GStrv) copied = g_strsplit(move->disks->str, ",", -1);
-  if (change->effect == EFFECT_NEVER || move->domain->snapshots->len > 0 /* what they hold stays as it is */ || !g_strv_contains((const char *const *)copied, change->match))
+  if (move->domain->snapshots->len > 0 /* what they hold stays as it is */ || !g_strv_contains((const char *const *)copied, change->match))
     return FALSE;
-  const DiskSpec *disk = list_find(&DiskSpec_table, object_vm(resolved->desired)->disks, &DiskSpec_table.fields[DiskSpec_target], change->match);
+  const DiskSpec *disk = list_find(&DiskSpec_table, object_vm(move->resolved->desired)->disks, &DiskSpec_table.fields[DiskSpec_target], change->match);
   const ActualDisk *now = actual_disk(move->domain->disks, change->match);
   for (guint i = 0; i < move->builder->plan->actions->len; i++) {
     Action *action = move->builder->plan->actions->pdata[i];
@@ -29,7 +51,7 @@ static gboolean grows(Move *move, const Resolved *resolved, const FieldChange *c
 }
 
 static gboolean is_resized(const FieldChange *change) {
-  return (g_str_has_prefix(change->path, "cpu.") || g_str_has_prefix(change->path, "memory.")) && change->effect != EFFECT_NEVER;
+  return g_str_has_prefix(change->path, "cpu.") || g_str_has_prefix(change->path, "memory.");
 }
 
 static gboolean is_autostart(const FieldChange *change) { return change->field == &VmSpec_table.fields[VmSpec_autostart]; }
@@ -39,22 +61,20 @@ static gboolean is_power_reached(const Move *move, const FieldChange *change) {
 }
 
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
-  g_autoptr(Resolved) resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
+  Resolved *resolved = move->resolved;
   *ret_resize = FALSE;
   *ret_rest = resolved->error != NULL;
-  if (resolved->error != NULL) { /* its medium's image, say, which is looked at for the host that it goes to */
+  if (resolved->error != NULL) {
     move->object->follows = TRUE;
     build_note(move->object, g_strdup("what else differs is looked at, and done, when it has moved, in the same run"));
     return;
   }
-  g_autoptr(GPtrArray) changes = differences(move, resolved);
-  g_ptr_array_set_free_func(changes, NULL);
   g_autoptr(GString) rest = g_string_new(NULL);
-  for (guint i = 0; i < changes->len; i++) {
-    FieldChange *change = changes->pdata[i];
+  while (move->changes->len > 0) {
+    FieldChange *change = g_ptr_array_steal_index(move->changes, 0);
     gboolean resized = !move->live && is_resized(change);
     *ret_resize |= resized;
-    if (resized || is_autostart(change) || is_power_reached(move, change) || (!move->live && is_disk_size(change) && grows(move, resolved, change))) {
+    if (resized || is_autostart(change) || is_power_reached(move, change) || (!move->live && plan_is_growth(change) && grows(move, change))) {
       change->pending = FALSE;
       change->effect = EFFECT_NONE;
       g_ptr_array_add(move->object->fields, change);

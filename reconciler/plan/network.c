@@ -36,7 +36,7 @@ static void wait_for_address(PlanObject *object) {
 }
 
 static Action *network_changes(PlanBuilder *builder, PlanObject *object, const ActualNetwork *found) {
-  char *refusal = build_refusal(object);
+  char *refusal = build_refusal(object->fields);
   if (refusal != NULL) {
     build_error(builder, object, refusal);
     return NULL;

@@ -321,16 +321,18 @@ static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk
 }
 
 static char *resolve_disks(const PlanInput *input, const ActualDomain *existing, VmSpec *vm, const char *name, GPtrArray *sources) {
+  char *first = NULL;
   for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++) {
     DiskSpec *disk = vm->disks->pdata[i];
     DiskSource *source = g_new0(DiskSource, 1);
     source->disk = disk;
     g_ptr_array_add(sources, source);
     g_autofree char *error = resolve_disk(input, name, disk, existing, source);
-    if (error != NULL)
-      return g_strdup_printf("disk %s: %s", disk->target, error);
+    source->unresolved = error != NULL;
+    if (error != NULL && first == NULL)
+      first = g_strdup_printf("disk %s: %s", disk->target, error);
   }
-  return NULL;
+  return first;
 }
 
 /* An alias such as "q35" stands for the version that the machine was made with; what runs may

@@ -8,6 +8,7 @@ typedef enum { SOURCE_KEPT, SOURCE_IMAGE, SOURCE_BLANK, SOURCE_EXISTING, SOURCE_
 /* Where one disk's content comes from. */
 typedef struct {
   SourceKind kind;
+  gboolean unresolved;      /* it can't be told: the disk is as the file says */
   const DiskSpec *disk;     /* of the resolved spec */
   char *pool, *volume;      /* SOURCE_IMAGE and SOURCE_BLANK: the volume to make or to find */
   char *base_path, *base_format, *image; /* SOURCE_IMAGE, SOURCE_MEDIUM: an image that a drive reads itself */
@@ -21,7 +22,7 @@ typedef struct {
 typedef struct {
   Object *desired;
   GPtrArray *sources; /* of DiskSource *, one per disk */
-  char *error;        /* what can't be had, and what to do; then the rest is meaningless */
+  char *error;        /* what can't be had, and what to do, of the first disk that is unresolved */
 } Resolved;
 void resolved_free(Resolved *resolved);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Resolved, resolved_free)

@@ -10,7 +10,7 @@
 
 /* Returns whether a change is refused. */
 static gboolean refuse_never(PlanBuilder *builder, PlanObject *object) {
-  char *refusal = build_refusal(object);
+  char *refusal = build_refusal(object->fields);
   if (refusal != NULL)
     build_error(builder, object, refusal);
   return refusal != NULL;

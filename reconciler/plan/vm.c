@@ -193,7 +193,7 @@ static char *revert(Course *course) {
   return error;
 }
 
-static char *refusal(Course *course) { return build_refusal(course->object); }
+static char *refusal(Course *course) { return build_refusal(course->object->fields); }
 
 static char *snapshots_taken(Course *course) {
   char *error = plan_snapshots_taken(course->builder, course->object, course->found, course->actions);

@@ -41,6 +41,7 @@ class Cold(MoveCase):
         for disk in ("vda", "vdb", "vdc"):
             self.assertEqual(guest.do("write", disk, 3, disk), "0")
         content = self.sums(guest)
+        self.refuse_what_can_never_be(boot)
         # Larger on the way; base and medium aren't there yet.
         larger = {**boot, "cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB"}
         self.write(self.machine("lab-b", **larger))
@@ -93,6 +94,18 @@ class Cold(MoveCase):
         guest.wait(lambda g: g.starts() == 3, "third start")
         self.assertEqual(self.sums(guest), content)
         self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def refuse_what_can_never_be(self, boot):
+        """Neither here nor there: it isn't moved, nor stopped, to find that out."""
+        machine, recorder = self.machine("lab-b", size="8MiB", **boot), self.recorder()
+        for reason in ("disk vdb has 16MiB and can't become 8MiB: a disk is never shrunk", "disks[vdc].pool is moving and can't become default"):
+            self.write(machine)
+            for told in (self.plan(status=1), self.apply(status=1)):
+                self.assertIn(reason, self.error_of(told))
+                self.assertEqual([each for each in told["actions"] if each["object"].endswith("vm/web")], [])
+            machine = self.machine("lab-b", **boot)
+            machine["spec"]["disks"][2]["pool"] = "default"
+        self.assertEqual([recorder.stopped_events("web"), self.where(), self.files(self.other)], [[], ["lab-a"], []])
 
     def alter_base(self, host):
         host.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
