@@ -233,6 +233,25 @@ const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path) {
   return list ? list : users->nobody;
 }
 
+static const char *overlay_on(const VolumeUsers *users, const char *path) {
+  const GPtrArray *list = volume_users_of(users, path);
+  const VolumeUser *first = list->len ? list->pdata[0] : NULL; /* the kinds are in order */
+  return first && first->use == USER_OVERLAY ? first->path : NULL;
+}
+
+/* What was written last is in the topmost layer. Headers may name each other in a circle. */
+char *volume_users_beneath(const VolumeUsers *users, const char *path) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  const char *overlay = overlay_on(users, path), *top = overlay;
+  while (overlay && g_hash_table_add(seen, (gpointer)overlay)) {
+    top = overlay;
+    overlay = overlay_on(users, top);
+  }
+  return top ? g_strdup_printf("%s is based on %s, and would be destroyed by who writes to that: if it is the disk's newer content, declare it as "
+                               "the disk (path: %s), or merge it ('qemu-img commit', 'virsh blockcommit'); else remove it, or give this disk "
+                               "readOnly or another file", top, path, top) : NULL;
+}
+
 static const ActualVolume *with_times(const VolumeUsers *users, const char *path) {
   const ActualVolume *volume = g_hash_table_lookup(users->actual->volumes_by_path, path);
   return volume && volume->mtime_ns && volume->ctime_ns ? volume : NULL;

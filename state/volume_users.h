@@ -36,6 +36,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeUsers, volume_users_free)
 
 /* Of const VolumeUser *, by kind, then name; empty when nothing uses it. Borrowed. */
 const GPtrArray *volume_users_of(const VolumeUsers *users, const char *path);
+/* Why nobody may write to a file: something is based on it, which that would destroy. Says what helps. NULL: nothing is. Free it. */
+char *volume_users_beneath(const VolumeUsers *users, const char *path);
 /* Other paths in use that may be the same file: of the same name in another directory, unless the times of both say
  * that they are two. Of const char *, borrowed; free the array. */
 GPtrArray *volume_users_aliases(const VolumeUsers *users, const char *path);

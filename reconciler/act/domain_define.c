@@ -1,6 +1,7 @@
 /* Definitions of domains: new ones, patched ones, and our record alone. */
 #include "reconciler/act/device.h"
 #include "reconciler/act/secret.h"
+#include "reconciler/act/volume.h"
 #include "state/fault.h"
 
 gboolean act_write_definition(const ActionContext *context, xmlDoc *doc, GError **error) {
@@ -80,6 +81,8 @@ gboolean act_domain_define(const ActionContext *context, const Action *action, G
     return FALSE;
   if (existing)
     return check_existing(context, existing, error);
+  if (!volume_check_taken(context, action, error))
+    return FALSE;
   Ownership record = act_ownership(context, NULL);
   if (given(&record.spec, VmSpec, revert)) { /* a new machine has nothing to go back to */
     record.facts.reverted = record.spec.revert.request;
@@ -94,7 +97,7 @@ gboolean act_domain_define(const ActionContext *context, const Action *action, G
          act_write_definition(context, doc, error);
 }
 
-gboolean act_domain_redefine(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+gboolean act_domain_redefine(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) domain = act_vm(context, error) ? act_domain(context, error) : NULL;
   g_autoptr(Ownership) last = NULL;
   g_autoptr(xmlDoc) doc = domain ? act_definition(domain, &last, error) : NULL;
@@ -102,6 +105,8 @@ gboolean act_domain_redefine(const ActionContext *context, const Action *action 
     return FALSE;
   if (!last)
     return act_not_ours(domain, error);
+  if (!volume_check_taken(context, action, error))
+    return FALSE;
   Ownership record = act_ownership(context, last);
   gboolean changed;
   if (!patch(context, doc, &last->spec, &record, &changed, error) ||

@@ -73,6 +73,10 @@ void half_made_remove(virStoragePoolPtr pool, const char *volume);
 
 /* Only what is based on the file; NULL: nothing. */
 gboolean volume_find_overlay(const ActionContext *context, const char *path, char **ret_what, GError **error);
+/* Nobody may write to the file while something is based on it: looks at its pool anew, and refuses where there is something. */
+gboolean volume_check_top(const ActionContext *context, const char *path, GError **error);
+/* The same of the files that a definition takes: the action's argument taken=, paths, one a line. */
+gboolean volume_check_taken(const ActionContext *context, const Action *action, GError **error);
 /* With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
 gboolean volume_find_user(const ActionContext *context, const char *path, gboolean only_live, char **ret_what, char **ret_doubt,
                           GError **error);

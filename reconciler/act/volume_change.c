@@ -13,6 +13,20 @@ static gboolean by_path(virConnectPtr connect, const char *path, virStorageVolPt
   return TRUE;
 }
 
+gboolean volume_refresh_around(const ActionContext *context, const char *path, gboolean *ret_covered, GError **error) {
+  virConnectPtr connect = connection_get(context->connection, error);
+  if (!connect)
+    return FALSE;
+  g_autofree char *directory = g_path_get_dirname(path);
+  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByTargetPath(connect, directory);
+  if (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL)
+    return libvirt_fail(error, "cannot look for the storage pool of %s", path);
+  gboolean covered = pool && virStoragePoolIsActive(pool) == 1;
+  if (ret_covered)
+    *ret_covered = covered;
+  return !covered || volume_refresh(context, pool, error);
+}
+
 static gboolean check_grows(const char *path, guint64 now, guint64 wanted, guint64 planned_from, GError **error) {
   if (now > wanted)
     return act_refuse(error, "%s has %" G_GUINT64_FORMAT " bytes and would shrink to %" G_GUINT64_FORMAT
@@ -25,7 +39,7 @@ static gboolean check_grows(const char *path, guint64 now, guint64 wanted, guint
 
 static gboolean check_no_user(const ActionContext *context, const char *path, const char *verb, GError **error) {
   g_autofree char *what = NULL;
-  if (!volume_find_user(context, path, TRUE, &what, NULL, error))
+  if (!volume_refresh_around(context, path, NULL, error) || !volume_find_user(context, path, TRUE, &what, NULL, error))
     return FALSE;
   return !what || act_refuse(error, "%s can't be %s: it is used by %s", path, verb, what);
 }
@@ -55,20 +69,6 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
     return FALSE;
   return facts.capacity >= bytes ||
          act_fail(error, "%s was grown to %" G_GUINT64_FORMAT " bytes but has %" G_GUINT64_FORMAT, path, bytes, facts.capacity);
-}
-
-gboolean volume_refresh_around(const ActionContext *context, const char *path, gboolean *ret_covered, GError **error) {
-  virConnectPtr connect = connection_get(context->connection, error);
-  if (!connect)
-    return FALSE;
-  g_autofree char *directory = g_path_get_dirname(path);
-  g_autoptr(VirStoragePool) pool = virStoragePoolLookupByTargetPath(connect, directory);
-  if (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL)
-    return libvirt_fail(error, "cannot look for the storage pool of %s", path);
-  gboolean covered = pool && virStoragePoolIsActive(pool) == 1;
-  if (ret_covered)
-    *ret_covered = covered;
-  return !covered || volume_refresh(context, pool, error);
 }
 
 static gboolean check_unused(const ActionContext *context, const char *path, GError **error) {

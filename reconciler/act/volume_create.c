@@ -47,6 +47,11 @@ static gboolean check_existing(virStorageVolPtr volume, const VolumeFacts *facts
                     wanted->volume, wanted->pool, why);
 }
 
+/* Who asked for it will write to it. */
+static gboolean use_existing(const ActionContext *context, virStorageVolPtr volume, const VolumeFacts *facts, const Wanted *wanted, GError **error) {
+  return check_existing(volume, facts, wanted, error) && volume_check_top(context, facts->path, error);
+}
+
 /* Whether libvirt said that there is such a file, so that what is there isn't of our making. */
 static gboolean says_exists(const GError *failure) {
   return failure->domain == LIBVIRT_ERROR &&
@@ -61,7 +66,7 @@ static gboolean after_failure(const ActionContext *context, virStoragePoolPtr po
   gboolean seen = volume_find(context, pool, wanted->volume, TRUE, &volume, &facts, NULL) && volume;
   if (seen && says_exists(failure)) {
     g_error_free(failure);
-    return check_existing(volume, &facts, wanted, error);
+    return use_existing(context, volume, &facts, wanted, error);
   }
   if (seen)
     volume_delete(volume, NULL);
@@ -79,7 +84,7 @@ gboolean act_volume_create(const ActionContext *context, const Action *action, G
   if (!pool || !volume_find(context, pool, wanted.volume, FALSE, &volume, &facts, error))
     return FALSE;
   if (volume)
-    return check_existing(volume, &facts, &wanted, error);
+    return use_existing(context, volume, &facts, &wanted, error);
 
   GError *failure = NULL;
   volume = volume_make(pool, wanted.volume, wanted.format, wanted.bytes, wanted.backing_path, wanted.backing_format, 0, &failure);
@@ -180,7 +185,7 @@ gboolean volume_copy(const ActionContext *context, const Action *action, const V
       !marker_find(context, pool, wanted.volume, &half_made, error))
     return FALSE;
   if (volume && !half_made)
-    return check_existing(volume, &facts, &wanted, error);
+    return use_existing(context, volume, &facts, &wanted, error);
   if (volume && !half_made_delete(context, volume, error))
     return FALSE;
   g_autoptr(VirStorageVol) source = virStorageVolLookupByPath(virStoragePoolGetConnect(pool), wanted.from);

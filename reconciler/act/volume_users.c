@@ -96,6 +96,22 @@ gboolean volume_find_overlay(const ActionContext *context, const char *path, cha
   return users != NULL;
 }
 
+gboolean volume_check_top(const ActionContext *context, const char *path, GError **error) {
+  g_autoptr(Actual) actual = volume_refresh_around(context, path, NULL, error) ? observe_storage(context, error) : NULL;
+  g_autoptr(VolumeUsers) users = actual ? volume_users_new(actual) : NULL;
+  g_autofree char *why = users ? volume_users_beneath(users, path) : NULL;
+  return users && (!why || act_refuse(error, "%s", why));
+}
+
+gboolean volume_check_taken(const ActionContext *context, const Action *action, GError **error) {
+  const char *names = act_arg(action, "taken");
+  g_auto(GStrv) paths = names ? g_strsplit(names, "\n", -1) : NULL;
+  for (guint i = 0; paths && paths[i]; i++)
+    if (!volume_check_top(context, paths[i], error))
+      return FALSE;
+  return TRUE;
+}
+
 /* What others made a moment ago (a layer, by a snapshot that is being taken beside us) no pool knows yet. */
 static gboolean show_unknown(const ActionContext *context, Actual **actual, VolumeUsers **users, GError **error) {
   g_autoptr(GPtrArray) unknown = volume_users_unknown(*users);

@@ -82,6 +82,8 @@ char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const
 
 /* What it would newly share with machines that no file declares (shared.c): noted. Why that can't be, or NULL. */
 char *plan_shared(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources);
+/* Gives the action that defines it the files that it takes and will write to: a layer that no pool knows yet may lie upon one. */
+void plan_taken(const PlanBuilder *builder, Action *define, const ActualDomain *found, const GPtrArray *sources);
 
 /* Volumes of its disks (disks.c): new ones, and growth of those that it has. Why they can't be had, or NULL. */
 char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArray *sources, GPtrArray *actions);

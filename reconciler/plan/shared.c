@@ -7,10 +7,12 @@ static gboolean is_declared(const PlanBuilder *builder, const char *machine) {
   return desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, machine) != NULL;
 }
 
-static gboolean may_be_written(const DiskSpec *disk) {
+static gboolean writes(const DiskSpec *disk) {
   gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-  return !drive && !disk->readOnly && !disk->shareable;
+  return !drive && !disk->readOnly;
 }
+
+static gboolean may_be_written(const DiskSpec *disk) { return writes(disk) && !disk->shareable; }
 
 static gboolean is_written(const DiskSpec *disk) { return given(disk, DiskSpec, path) && may_be_written(disk); }
 
@@ -76,7 +78,14 @@ static char *lies_beneath(const PlanBuilder *builder, const PlanObject *object, 
       return g_strdup_printf("disk %s: disk %s of the machine %s is based on %s, and would be destroyed by who writes to that: give readOnly, "
                              "or a copy of it", disk->target, user->target, user->domain, disk->path);
   }
-  return NULL;
+  g_autofree char *overlay = volume_users_beneath(uses_volumes(builder->uses), disk->path);
+  return overlay != NULL ? g_strdup_printf("disk %s: %s", disk->target, overlay) : NULL;
+}
+
+/* A file that the machine doesn't have yet, and will write to: named by the file, left by one of its name, or to be made. */
+static gboolean takes_file(const DiskSource *source, const ActualDomain *found) {
+  gboolean file = source->kind == SOURCE_EXISTING || source->kind == SOURCE_IMAGE || source->kind == SOURCE_BLANK;
+  return file && given(source->disk, DiskSpec, path) && writes(source->disk) && !has_disk(found, source->disk);
 }
 
 /* QEMU's lock lets one machine at a time write to a disk. */
@@ -84,9 +93,6 @@ static char *share_disk(PlanBuilder *builder, PlanObject *object, const DiskSpec
   const char *running = uses_domain(builder->uses, disk->path, object->name, TRUE);
   const char *user = running != NULL ? running : uses_domain(builder->uses, disk->path, object->name, FALSE);
   gboolean declared = user != NULL && is_declared(builder, user);
-  char *beneath = lies_beneath(builder, object, disk);
-  if (beneath != NULL)
-    return beneath;
   if (user != NULL && !declared && running != NULL && will_run(object_vm(object->desired), found))
     return g_strdup_printf("disk %s: %s is a disk of the machine %s, which runs: stop that one, or give shareable or readOnly", disk->target,
                            disk->path, user);
@@ -119,11 +125,32 @@ char *plan_shared(PlanBuilder *builder, PlanObject *object, const ActualDomain *
   char *error = NULL;
   for (guint i = 0; i < sources->len && error == NULL; i++) {
     const DiskSource *source = sources->pdata[i];
-    if (source->kind == SOURCE_EXISTING && is_written(source->disk) && !has_disk(found, source->disk))
+    if (!takes_file(source, found))
+      continue;
+    error = lies_beneath(builder, object, source->disk);
+    if (error == NULL && source->kind == SOURCE_EXISTING && is_written(source->disk))
       error = share_disk(builder, object, source->disk, found);
   }
   for (guint i = 0; error == NULL && given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++)
     if (!has_interface(found, vm->interfaces->pdata[i]))
       share_address(builder, object, vm->interfaces->pdata[i]);
   return error;
+}
+
+/* What this plan makes itself, its action looks at. */
+static gboolean is_there(const PlanBuilder *builder, const DiskSource *source) {
+  return source->volume == NULL || locate_volume(builder->input, source->pool, source->volume) != NULL;
+}
+
+void plan_taken(const PlanBuilder *builder, Action *define, const ActualDomain *found, const GPtrArray *sources) {
+  g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+  for (guint i = 0; i < sources->len; i++) {
+    const DiskSource *source = sources->pdata[i];
+    if (takes_file(source, found) && is_there(builder, source))
+      g_strv_builder_add(paths, source->disk->path);
+  }
+  g_auto(GStrv) list = g_strv_builder_end(paths);
+  g_autofree char *text = list[0] != NULL ? g_strjoinv("\n", list) : NULL;
+  if (text != NULL)
+    string_map_set(define->args, "taken", text);
 }

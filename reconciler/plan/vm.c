@@ -47,6 +47,7 @@ static void begin_epoch(const Course *course, Action *define) {
 static char *define(Course *course) {
   Action *define = build_action(course->builder, course->object, ACTION_DOMAIN_DEFINE, NULL, g_strdup("define the machine"), NULL);
   begin_epoch(course, define);
+  plan_taken(course->builder, define, NULL, course->sources);
   build_wait_all(define, course->actions);
   g_ptr_array_add(course->actions, define);
   course->after = define->id;
@@ -83,6 +84,8 @@ static char *define_anew(Course *course) {
     action = build_action(course->builder, object, ACTION_DOMAIN_RECORD, NULL, g_strdup("update our record in its metadata"), NULL);
   if (action == NULL)
     return NULL;
+  if (action->kind == ACTION_DOMAIN_REDEFINE)
+    plan_taken(course->builder, action, course->found, course->sources);
   build_wait_all(action, course->actions);
   g_ptr_array_add(course->actions, action);
   course->after = action->id;
