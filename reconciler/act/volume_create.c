@@ -52,25 +52,20 @@ static gboolean use_existing(const ActionContext *context, virStorageVolPtr volu
   return check_existing(volume, facts, wanted, error) && volume_check_top(context, facts->path, error);
 }
 
-/* Whether libvirt said that there is such a file, so that what is there isn't of our making. */
-static gboolean says_exists(const GError *failure) {
-  return failure->domain == LIBVIRT_ERROR &&
-         (failure->code == VIR_ERR_OPERATION_INVALID || failure->code == VIR_ERR_STORAGE_VOL_EXIST);
-}
-
-/* Creating failed: because of a file that libvirt didn't know, or half-way. */
+/* Creating failed: because of a file that libvirt didn't know, or half-way. What libvirt fails to make it takes back, so that what
+ * is there isn't of our making, whatever libvirt says (of a volume group, only what lvcreate printed). */
 static gboolean after_failure(const ActionContext *context, virStoragePoolPtr pool, const Wanted *wanted,
                               GError *failure, GError **error) {
+  g_autoptr(GError) reason = failure;
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
-  gboolean seen = volume_find(context, pool, wanted->volume, TRUE, &volume, &facts, NULL) && volume;
-  if (seen && says_exists(failure)) {
-    g_error_free(failure);
-    return use_existing(context, volume, &facts, wanted, error);
+  if (!volume_find(context, pool, wanted->volume, TRUE, &volume, &facts, NULL) || !volume) {
+    g_propagate_error(error, g_steal_pointer(&reason));
+    return FALSE;
   }
-  if (seen)
-    volume_delete(volume, NULL);
-  g_propagate_error(error, failure);
+  if (use_existing(context, volume, &facts, wanted, error))
+    return TRUE;
+  g_prefix_error(error, "%s; ", reason->message);
   return FALSE;
 }
 

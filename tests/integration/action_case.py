@@ -1,5 +1,6 @@
 """What the tests of single actions share: act_one (tests/tools) against a hypervisor."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -54,6 +55,17 @@ class ActionCase(lab.TestCase):
             json.dump(request, file)
         return subprocess.Popen([ACT_ONE, self.hv.uri, path], env=self.hv.env, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+    @contextlib.contextmanager
+    def at(self, place, command):
+        """Actions in it run the command where they pass the place (state/fault.h)."""
+        faults = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command}
+        self.hv.env.update(faults)
+        try:
+            yield
+        finally:
+            for name in faults:
+                del self.hv.env[name]
 
     def finish(self, process, timeout=120):
         process.stdout, process.stderr, _ = *process.communicate(timeout=timeout), None

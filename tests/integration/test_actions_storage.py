@@ -103,6 +103,15 @@ class VolumeTest(action_case.ActionCase):
         with open(path, encoding="utf-8") as file:
             self.assertEqual(file.read(), "precious")
 
+    def test_file_that_came_while_it_was_made(self):
+        """Making it failed, for whatever reason libvirt tells: what is there then is somebody's."""
+        path = self.hv.path("pools/lab/disk")
+        with self.at("volume: made", f"echo precious >{path}"):
+            self.act("volume-create", "web", pool="lab", volume="disk", format="qcow2", bytes=MIB, backingPath="/nowhere", backingFormat="raw",
+                     code="refused", saying="left alone")
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious\n")
+
     def test_file_that_has_gone(self):
         path = self.make_volume("disk")
         os.unlink(path)
