@@ -40,6 +40,11 @@ gboolean act_write_definition(const ActionContext *context, xmlDoc *doc, GError 
 /* virDomainState, or -1 with error. ret_reason may be NULL. */
 int act_domain_state(virDomainPtr domain, int *ret_reason, GError **error);
 
+/* Flags for whatever is undefined, beside one for UEFI variables: libvirt's notes go. The state of an emulated TPM is kept: keys in it may
+ * be the only ones to data elsewhere. */
+#define ACT_UNDEFINE \
+  (VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_KEEP_TPM)
+
 /* The record to write for the context's VM, of what was declared, with the facts of the last record (NULL:
  * none); shares its members with both. */
 Ownership act_ownership(const ActionContext *context, const Ownership *last);

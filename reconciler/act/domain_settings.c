@@ -36,12 +36,6 @@ static gboolean check_removable(virDomainPtr domain, GError **error) {
   return !active || act_refuse(error, "domain %s is running", name);
 }
 
-/* The state of an emulated TPM is kept: keys in it may be the only ones to data elsewhere. UEFI variables go where the
- * machine's data may. */
-#define UNDEFINE_FLAGS                                                                      \
-  (VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |              \
-   VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_KEEP_TPM)
-
 gboolean act_domain_undefine(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) domain = NULL;
   if (!act_find_domain(context, &domain, error))
@@ -50,8 +44,9 @@ gboolean act_domain_undefine(const ActionContext *context, const Action *action,
     return TRUE;
   if (!check_removable(domain, error))
     return FALSE;
+  /* UEFI variables go where the machine's data may. */
   guint nvram = act_arg(action, "data") && action->impact == IMPACT_DATA_LOSS ? VIR_DOMAIN_UNDEFINE_NVRAM : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
-  if (virDomainUndefineFlags(domain, UNDEFINE_FLAGS | nvram) < 0)
+  if (virDomainUndefineFlags(domain, ACT_UNDEFINE | VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | nvram) < 0)
     return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
   FAULT("domain: undefined");
   g_autoptr(VirDomain) still = NULL;

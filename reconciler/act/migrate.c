@@ -34,7 +34,7 @@ static void tell_end(const ActionContext *context, virDomainPtr there, gboolean 
 }
 
 /* Where it is now counts, not what the call said: the connection to the source may have been lost meanwhile. */
-static gboolean verify(const ActionContext *context, const Action *action, gboolean post_copy, GError **error) {
+static gboolean verify(const ActionContext *context, const Action *action, gboolean post_copy, const GPtrArray *checkpoints, GError **error) {
   virConnectPtr peer = move_peer(context, action, "to", error);
   g_autoptr(VirDomain) there = NULL;
   if (!peer || !move_find_there(peer, context->object->name, &there, error))
@@ -42,6 +42,9 @@ static gboolean verify(const ActionContext *context, const Action *action, gbool
   if (!there || virDomainIsActive(there) != 1 || virDomainIsPersistent(there) != 1)
     return act_fail(error, "the migration ended, but the machine isn't on %s as it should be", act_arg(action, "to"));
   tell_end(context, there, post_copy);
+  g_autoptr(GError) untold = NULL;
+  if (!move_tell_checkpoints(checkpoints, there, &untold)) /* the older copy has gone: no later run can */
+    act_remark(context, "%s", untold->message);
   return move_give_autostart(there, error);
 }
 
@@ -88,7 +91,8 @@ gboolean act_domain_migrate(const ActionContext *context, const Action *action, 
   g_autoptr(VirDomain) domain = act_live_domain(context, error);
   g_autoptr(GError) failure = NULL;
   g_auto(Migration) migration = {.peer = NULL};
-  if (!domain || !migration_prepare(context, action, domain, &migration, error) || act_cancelled(context, error))
+  g_autoptr(GPtrArray) checkpoints = domain ? move_checkpoints(domain, error) : NULL;
+  if (!checkpoints || !migration_prepare(context, action, domain, &migration, error) || act_cancelled(context, error))
     return FALSE;
   if (!move_note(domain, act_arg(action, "to"), TRUE, error) || !move_take_autostart(domain, error))
     return FALSE;
@@ -98,5 +102,5 @@ gboolean act_domain_migrate(const ActionContext *context, const Action *action, 
   FAULT("migrate: ended");
   if (!fine && !migration.lost && g_error_matches(failure, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
     migration.lost = g_strdup(failure->message);
-  return fine ? verify(context, action, watch.schedule.switched, error) : failed(context, action, domain, &migration, failure, error);
+  return fine ? verify(context, action, watch.schedule.switched, checkpoints, error) : failed(context, action, domain, &migration, failure, error);
 }

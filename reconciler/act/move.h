@@ -36,6 +36,9 @@ gboolean move_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
 gboolean move_forget_coming(virDomainPtr domain, GError **error);
 /* Whether the newer copy has all snapshots of the older one: else an error that names one. */
 gboolean move_has_snapshots(virDomainPtr older, virDomainPtr newer, GError **error);
+/* libvirt's notes of the machine's checkpoints, parents first; and told to another copy. NULL or FALSE with error. */
+GPtrArray *move_checkpoints(virDomainPtr domain, GError **error);
+gboolean move_tell_checkpoints(const GPtrArray *texts, virDomainPtr newer, GError **error);
 /* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. */
 void move_go_on(const ActionContext *context, const Action *action);
 /* The copy on `there` is the machine: its disks are whole (their markers go), and it starts with its host as before. */

@@ -26,7 +26,7 @@ static gboolean is_gone(virDomainPtr there, virConnectPtr peer, const char *name
   g_autoptr(VirDomain) left = NULL;
   if (there) {
     virDomainDestroy(there);
-    virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA);
+    virDomainUndefineFlags(there, ACT_UNDEFINE | VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
   }
   return move_find_there(peer, name, &left, NULL) && !left;
 }

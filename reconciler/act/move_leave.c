@@ -78,7 +78,10 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (!move_has_snapshots(copies.older, copies.newer, error) || !check_left(context, action, copies.newer, error))
     return FALSE;
-  if (virDomainUndefineFlags(copies.older, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA) < 0)
+  g_autoptr(GPtrArray) checkpoints = move_checkpoints(copies.older, error);
+  if (!checkpoints || !move_tell_checkpoints(checkpoints, copies.newer, error))
+    return FALSE;
+  if (virDomainUndefineFlags(copies.older, ACT_UNDEFINE | VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0)
     return libvirt_fail(error, "cannot undefine domain %s on %s", context->object->name, act_arg(action, "from"));
   FAULT("move: undefined here");
   return TRUE;

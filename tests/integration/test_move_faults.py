@@ -156,6 +156,22 @@ class Some(Faults):
         self.write_at("lab-b")
         self.assert_one_run()
 
+    def test_checkpoints_come_along(self):
+        """Those of a backup program. What they need is within the disks."""
+        for way in ("cold_running", "live_copy"):
+            self.begin(way)
+            for name in ("first", "second"):
+                self.hv.domain("web").checkpointCreateXML(f"<domaincheckpoint><name>{name}</name></domaincheckpoint>")
+            self.write_at("lab-b")
+            status, out = self.run_inside()
+            web = self.other.domain("web")
+            known = sorted(each.getName() for each in web.listAllCheckpoints())
+            self.assertEqual([status, known, self.hv.run("ls", "/var/lib/libvirt/qemu/checkpoint")], [0, ["first", "second"], ""], brief(status, out))
+            web.checkpointCreateXML("<domaincheckpoint><name>third</name></domaincheckpoint>")
+            for name in ("second", "first", "third"):
+                web.checkpointLookupByName(name).delete()
+            self.tearDown()
+
     def refused(self, reason):
         status, out = self.run_inside()
         self.assertEqual(status, 3, brief(status, out))
