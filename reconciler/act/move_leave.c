@@ -31,10 +31,11 @@ static gboolean copies_find(const ActionContext *context, const Action *action, 
   return old < new || act_refuse(error, "the copy on %s stays: that on %s isn't newer", act_arg(action, "from"), act_arg(action, "to"));
 }
 
+static gboolean executes(int state) { return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED; }
+
 static gboolean check_executes(virDomainPtr domain, const char *host, GError **error) {
   int state = act_domain_state(domain, NULL, error);
-  return state >= 0 && (state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED ||
-                        act_refuse(error, "nothing is done to the older copy: that on %s doesn't run", host));
+  return state >= 0 && (executes(state) || act_refuse(error, "nothing is done to the older copy: that on %s doesn't run", host));
 }
 
 /* One that libvirt has paused to move it, and whose migration has ended: it has nothing that the newer one lacks. Nor has one that
@@ -172,11 +173,11 @@ static gboolean remove_never_ran(const Action *action, virDomainPtr here, virDom
   const char *to = act_arg(action, "to");
   if (!act_arg(action, "neverRan"))
     return act_stale(error, "there is a machine of this name on %s", to);
-  int reason, state = act_domain_state(there, &reason, error), active = virDomainIsActive(here);
-  gint64 old = state < 0 ? -1 : move_epoch(here, error), new = old < 0 ? -1 : move_epoch(there, error);
+  int reason, state = act_domain_state(there, &reason, error), state_here = state < 0 ? -1 : act_domain_state(here, NULL, error);
+  gint64 old = state_here < 0 ? -1 : move_epoch(here, error), new = old < 0 ? -1 : move_epoch(there, error);
   if (new < 0)
     return FALSE;
-  if (state != VIR_DOMAIN_SHUTOFF || reason != VIR_DOMAIN_SHUTOFF_DAEMON || new != old + 1 || active != 1)
+  if (state != VIR_DOMAIN_SHUTOFF || reason != VIR_DOMAIN_SHUTOFF_DAEMON || new != old + 1 || !executes(state_here))
     return act_stale(error, "it isn't certain any more that the copy on %s never ran", to);
   if (virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)
     return libvirt_fail(error, "cannot undefine the copy on %s, which never ran", to);

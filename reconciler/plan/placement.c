@@ -94,10 +94,10 @@ static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHos
 }
 
 /* libvirtd there died when the newer one had arrived and didn't run yet, and it was ended when that came back; so libvirt here let
- * this one go on. */
+ * this one go on. Where it stands still here, the newer one may have run long before its libvirtd ended it. */
 static gboolean never_ran(const ActualDomain *newest, const FleetHost *there, const ActualDomain *older, const FleetHost *here) {
   const FactsSpec *came = &newest->owner->facts, *went = &older->owner->facts;
-  return actual_ended_by_libvirtd(newest) && older->active && epoch_of(newest) == epoch_of(older) + 1 && given(came, FactsSpec, movedFrom) &&
+  return actual_ended_by_libvirtd(newest) && actual_executes(older) && epoch_of(newest) == epoch_of(older) + 1 && given(came, FactsSpec, movedFrom) &&
          g_str_equal(came->movedFrom, here->name) && given(went, FactsSpec, arriving) && given(went, FactsSpec, movingTo) &&
          g_str_equal(went->movingTo, there->name);
 }

@@ -83,6 +83,31 @@ class Within(Faults):
             out = process.communicate(timeout=300)
         return self.told(kill, process, out, f"{moment} of {who}") if passed else None
 
+    def split(self, way):
+        """The source's libvirtd dies before it hears that the machine runs on lab-b: it leaves the one here paused."""
+        self.begin(way)
+        self.assertTrue(self.interrupt_said("source", "target", "before finish reply"))
+        self.settle()
+        self.assertEqual(self.copies(), [("lab-a", libvirt.VIR_DOMAIN_PAUSED), ("lab-b", libvirt.VIR_DOMAIN_RUNNING)])
+        self.hv.guest("web").wait_heartbeat()
+        self.assertEqual(self.on_disk(self.other), self.content)
+
+    def lose_at_restart(self, host):
+        """A libvirtd that comes up, and whose QEMU dies while it is asked how it is: libvirt ends the machine, as it does after all that
+        goes wrong from then on."""
+        with open(host.path("run/libvirt/qemu/web.pid"), encoding="ascii") as file:
+            pid = int(file.read())
+        host.kill_daemon()
+        with open(host.path("run/stop-at"), "w", encoding="ascii") as file:
+            file.write("before query-block\n")
+        host.launch_daemon()
+        self.wait_until(lambda: os.path.exists(host.path("run/stopped")) and self.stands_still(host.daemon.pid))
+        os.unlink(host.path("run/stopped"))
+        os.kill(pid, signal.SIGKILL)
+        host.daemon.send_signal(signal.SIGCONT)
+        host.connect()
+        self.wait_until(lambda: host.domain("web").state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_DAEMON])
+
     def interrupt_sending(self, kill, what):
         """The same, while QEMU sends the disks or the memory."""
         self.more = SLOW
@@ -117,6 +142,12 @@ class Within(Faults):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
         return True
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
 
     @staticmethod
     def stands_still(pid):

@@ -6,6 +6,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
+import libvirt  # noqa: E402
+from move_faults import POOL, brief  # noqa: E402
 from move_within import Within  # noqa: E402
 
 
@@ -19,6 +21,15 @@ class Some(Within):
                 told = self.interrupt_said(*at)
                 self.assertTrue(told)
                 self.assertEqual(self.assert_followed(told, at), ran)
+
+    def test_lost_where_it_had_arrived(self):
+        """Its libvirtd ended it there, long after it ran: that isn't "never ran", and what it wrote stays."""
+        self.split("live_copy")
+        self.lose_at_restart(self.other)
+        before = self.listing(self.other, POOL)
+        status, out = self.run_inside()
+        self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_PAUSED), ("lab-b", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
+        self.assertEqual(self.listing(self.other, POOL), before)
 
 
 if __name__ == "__main__":

@@ -240,6 +240,10 @@ class Hypervisor(Product):
         self._launch()
         return self.connect()
 
+    def launch_daemon(self):
+        """After kill_daemon(), where it isn't to be waited for: connect() does that."""
+        self._launch()
+
     # QEMU's capabilities take seconds to find out: keep them between tests.
 
     CACHE = os.path.join(BUILD, "lab-cache")
