@@ -2,6 +2,7 @@
  * state. Plain data, const after observation; no libvirt handle, no XML node. */
 #pragma once
 #include "schema/document.h"
+#include "state/asked.h"
 #include "state/balloon_note.h"
 #include "state/object_xml.h"
 
@@ -107,6 +108,7 @@ typedef struct {
   Ownership *started;  /* record in the live XML: what it was started with; NULL: none */
   VmSpec *leaving;     /* devices that are ours, left the definition, and are or were in the machine that runs (state/leaving.h); NULL: none */
   BalloonNote balloon; /* what the balloon of what runs was told */
+  gint64 asked;        /* when what runs was asked to end, to be started again (state/asked.h): seconds since 1970; 0: it wasn't */
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */

@@ -70,6 +70,7 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
     domain->started = ownership_read(machine, NULL);
     domain->leaving = leaving_read(machine);
     domain->balloon = balloon_note_read(machine);
+    domain->asked = asked_read(machine);
   }
   const Ownership *record = domain->started ? domain->started : domain->owner;
   domain_xml_read(definition, domain->owner ? &domain->owner->spec : NULL, &domain->persistent);

@@ -143,7 +143,7 @@ Ownership *ownership_read(xmlNode *domain, GError **error) {
   return record_read(domain, &record, error) ? g_steal_pointer(&ownership) : NULL;
 }
 
-/* Notes of a running machine (leaving.h, pulled.h, balloon_note.h) have namespaces within ours. A definition that was made
+/* Notes of a running machine (leaving.h, pulled.h, balloon_note.h, asked.h) have namespaces within ours. A definition that was made
  * from one's has them, and they mean nothing there. */
 static void remove_live_notes(xmlNode *definition) {
   xmlNode *metadata = xml_first_child(definition, "metadata");

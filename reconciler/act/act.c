@@ -254,6 +254,8 @@ Ownership act_ownership(const ActionContext *context, const Ownership *last) {
   };
   if (last)
     record.facts = last->facts;
+  if (given(&record.spec, VmSpec, powerState) && record.spec.powerState != PowerState_running)
+    record.facts.given &= ~FIELD_BIT(FactsSpec_restarting); /* whatever was to be, it isn't to be started again */
   if (context->object->host) {
     record.facts.home = context->object->host;
     set_given(&record.facts, FactsSpec, home);

@@ -5,6 +5,7 @@
  * is an error. */
 #include "reconciler/act/common.h"
 #include "reconciler/act/layer_pulled.h"
+#include "state/asked.h"
 #include "state/fault.h"
 
 #define POLL_MILLISECONDS 200
@@ -16,6 +17,7 @@ typedef struct {
   unsigned int id; /* libvirt's number of this run of the machine */
   guint64 timeout, interval; /* milliseconds */
   gboolean force;
+  gboolean asked; /* it may end from now on, whether it is waited for or not */
 } Shutdown;
 
 /* A handle remembers the id it was looked up with: a new one shows what runs now. */
@@ -109,6 +111,18 @@ static gboolean executes(int state) {
   return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED || state == VIR_DOMAIN_SHUTDOWN;
 }
 
+/* For a run that finds it running: one that was asked may still go off. */
+static gboolean note_asked(Shutdown *shutdown, GError **error) {
+  const char *name = shutdown->context->object->name;
+  g_autofree char *text = asked_text(g_get_real_time() / G_USEC_PER_SEC);
+  if (act_arg(shutdown->action, "again") &&
+      virDomainSetMetadata(shutdown->domain, VIR_DOMAIN_METADATA_ELEMENT, text, ASKED_PREFIX, ASKED_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0 &&
+      virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID) /* it went off by itself */
+    return libvirt_fail(error, "cannot note that domain %s is asked to shut down", name);
+  shutdown->asked = TRUE;
+  return TRUE;
+}
+
 static gboolean stop(Shutdown *shutdown, GError **error) {
   const ActionContext *context = shutdown->context;
   int state = act_domain_state(shutdown->domain, NULL, error);
@@ -118,11 +132,11 @@ static gboolean stop(Shutdown *shutdown, GError **error) {
     if (!shutdown->force)
       return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow shutdown.force",
                       context->object->name);
-    return power_off(shutdown, "it is paused and can't react: powering off", error);
+    return note_asked(shutdown, error) && power_off(shutdown, "it is paused and can't react: powering off", error);
   }
   FAULT("shutdown: to be asked for");
   gboolean off = FALSE;
-  if (!shut_down(shutdown, &off, error))
+  if (!note_asked(shutdown, error) || !shut_down(shutdown, &off, error))
     return FALSE;
   if (off)
     return TRUE;
@@ -130,6 +144,15 @@ static gboolean stop(Shutdown *shutdown, GError **error) {
     return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running",
                     context->object->name, shutdown->timeout / 1000);
   return power_off(shutdown, "the guest did not shut down: powering off", error);
+}
+
+/* What was asked to go off may do so when nobody waits for it any more: then it is started again by the next run. */
+static void keep_or_forget(const Shutdown *shutdown) {
+  g_autoptr(VirDomain) now = NULL;
+  if (!act_find_domain(shutdown->context, &now, NULL) || !now || virDomainIsActive(now) != 1)
+    return;
+  if (!shutdown->asked || virDomainGetID(now) != shutdown->id)
+    act_note_restart(now, shutdown->action, FALSE, NULL);
 }
 
 gboolean act_domain_shutdown(const ActionContext *context, const Action *action, GError **error) {
@@ -149,7 +172,6 @@ gboolean act_domain_shutdown(const ActionContext *context, const Action *action,
     FAULT("shutdown: off");
     return TRUE;
   }
-  if (virDomainIsActive(domain) == 1)
-    act_note_restart(domain, action, FALSE, NULL);
+  keep_or_forget(&shutdown);
   return FALSE;
 }

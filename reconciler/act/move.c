@@ -153,14 +153,15 @@ static gboolean is_seen_there(const ActionContext *context, const Action *action
   return peer && move_find_there(peer, context->object->name, &there, NULL) && there;
 }
 
-void move_go_on(const ActionContext *context, const Action *action) {
+gboolean move_go_on(const ActionContext *context, const Action *action) {
   g_autoptr(VirDomain) domain = is_seen_there(context, action) ? NULL : act_own_domain(context, NULL);
   g_autoptr(Ownership) record = domain ? act_record(domain, NULL) : NULL;
   if (!record || !given(&record->facts, FactsSpec, restarting) || given(&record->facts, FactsSpec, arriving) || virDomainIsActive(domain) != 0 ||
       LIFE_LONG(virDomainCreate(domain)) < 0)
-    return;
+    return FALSE;
   FAULT("move: started here again");
   move_started(domain, NULL);
+  return TRUE;
 }
 
 static gboolean forget_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {

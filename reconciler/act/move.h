@@ -39,8 +39,8 @@ gboolean move_has_snapshots(virDomainPtr older, virDomainPtr newer, GError **err
 /* libvirt's notes of the machine's checkpoints, parents first; and told to another copy. NULL or FALSE with error. */
 GPtrArray *move_checkpoints(virDomainPtr domain, GError **error);
 gboolean move_tell_checkpoints(const GPtrArray *texts, virDomainPtr newer, GError **error);
-/* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. */
-void move_go_on(const ActionContext *context, const Action *action);
+/* After a failure: what was stopped to be moved runs again here, where no copy may run elsewhere. Whether it was started. */
+gboolean move_go_on(const ActionContext *context, const Action *action);
 /* The copy on `there` is the machine: its disks are whole (their markers go), and it starts with its host as before. */
 gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError **error);
 /* What the copy on `there` has is whole, though the machine is elsewhere: no interrupted move is cleared away with it. */

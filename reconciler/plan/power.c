@@ -32,10 +32,12 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
   return action;
 }
 
+#define SHUTDOWN_TIMEOUT 90000 /* milliseconds */
+
 char *plan_shutdown(const VmSpec *vm, Action *action) {
   const ShutdownSpec *spec = &vm->shutdown;
   gboolean any = given(vm, VmSpec, shutdown);
-  guint64 timeout = any && given(spec, ShutdownSpec, timeout) ? spec->timeout : 90000;
+  guint64 timeout = any && given(spec, ShutdownSpec, timeout) ? spec->timeout : SHUTDOWN_TIMEOUT;
   guint64 retry = any && given(spec, ShutdownSpec, retryInterval) ? spec->retryInterval : 10000;
   gboolean force = any && given(spec, ShutdownSpec, force) ? spec->force : TRUE;
   g_autofree char *timeout_text = g_strdup_printf("%" G_GUINT64_FORMAT, timeout);
@@ -72,6 +74,17 @@ static void convert_disks(Power *power) {
 static gboolean was_restarting(const Power *power) {
   const Ownership *owner = power->domain != NULL ? power->domain->owner : NULL;
   return owner != NULL && given(&owner->facts, FactsSpec, restarting);
+}
+
+/* It goes off, it was started since, or it never will: longer than this after it was given its time nobody expects that any more. */
+#define GOES_OFF_LATE 600 /* seconds */
+
+static gboolean may_go_off(const Power *power) {
+  gint64 asked = power->domain->asked, now = power->builder->input->now;
+  const VmSpec *vm = power->vm;
+  gboolean stated = given(vm, VmSpec, shutdown) && given(&vm->shutdown, ShutdownSpec, timeout);
+  gint64 patience = (gint64)((stated ? vm->shutdown.timeout : SHUTDOWN_TIMEOUT) / 1000) + GOES_OFF_LATE;
+  return asked != 0 && now < asked + patience && asked < now + patience;
 }
 
 static void start_again(Power *power, const char *description) {
@@ -201,6 +214,13 @@ static void drop_power_change(PlanObject *object, gboolean acted) {
     }
 }
 
+static void await_restart(Power *power) {
+  if (!may_go_off(power)) /* it came up again, and that wasn't noted */
+    start_again(power, "note that its restart is over");
+  else if (!given(power->vm, VmSpec, powerState) || power->vm->powerState == PowerState_running)
+    build_note(power->object, g_strdup("it was asked to shut down by a run that didn't wait for it; should it go off, it is started again"));
+}
+
 void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *existing, const GPtrArray *sources, GPtrArray *before) {
   const VmSpec *vm = object_vm(object->desired);
   Power power = {builder, object, vm, existing, sources, before};
@@ -214,8 +234,8 @@ void plan_power(PlanBuilder *builder, PlanObject *object, const ActualDomain *ex
     }
     now = existing->persistent.powerState;
   }
-  if (was_restarting(&power) && now == PowerState_running) /* it came up again, and that wasn't noted */
-    start_again(&power, "note that its restart is over");
+  if (was_restarting(&power) && now == PowerState_running)
+    await_restart(&power);
   if (!given(vm, VmSpec, powerState)) {
     if (was_restarting(&power) && now == PowerState_stopped)
       start_again(&power, "start again, after a restart that was interrupted");

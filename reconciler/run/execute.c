@@ -1,5 +1,6 @@
 #include "reconciler/run/execute.h"
 
+#include "reconciler/act/move.h"
 #include "reconciler/run/execute_steps.h"
 #include "state/fault.h"
 #include "state/life_sign.h"
@@ -140,19 +141,43 @@ static GPtrArray *wait_for_ended(Run *run) {
   return ended;
 }
 
+/* Until nothing runs, and nothing more can begin. */
+static void work_off(Run *run) {
+  g_autoptr(GPtrArray) ended = g_ptr_array_new();
+  while (turn(run, ended) || run->running > 0) {
+    g_ptr_array_unref(ended);
+    ended = run->running > 0 ? wait_for_ended(run) : g_ptr_array_new();
+  }
+}
+
+/* What a cancelled run has shut down to move it, and didn't begin to send or to start there, runs again here. */
+static void go_on_here(Run *run) {
+  GHashTableIter iter;
+  Lane *lane;
+  g_hash_table_iter_init(&iter, run->steps.lanes);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&lane)) {
+    if (lane->stopped == NULL || string_map_get(lane->stopped->args, "to") == NULL)
+      continue;
+    const Execution *execution = run->steps.execution;
+    const ActionContext context = {.connection = lane->host->connection, .fleet = execution->fleet, .plan = execution->plan, .object = lane->object};
+    lane->runs_again = move_go_on(&context, lane->stopped);
+  }
+}
+
 GPtrArray *execute_plan(const Execution *execution) {
   Run run = {.messages = g_async_queue_new_full(message_free)};
   steps_init(&run.steps, execution);
   run.pool = g_thread_pool_new(work, &run, (gint)slots_most(run.steps.slots), FALSE, NULL);
-  g_autoptr(GPtrArray) ended = g_ptr_array_new();
   life_expected(TRUE);
-  while (turn(&run, ended) || run.running > 0) {
-    g_ptr_array_unref(ended);
-    ended = run.running > 0 ? wait_for_ended(&run) : g_ptr_array_new();
+  work_off(&run);
+  if (g_cancellable_is_cancelled(execution->cancel)) {
+    go_on_here(&run);
+    steps_cancel_rest(&run.steps, FALSE);
+    work_off(&run);
   }
   life_expected(FALSE);
   g_thread_pool_free(run.pool, FALSE, TRUE);
-  steps_cancel_rest(&run.steps);
+  steps_cancel_rest(&run.steps, TRUE);
   tell_ended(&run.steps);
   g_async_queue_unref(run.messages);
   steps_release(&run.steps);

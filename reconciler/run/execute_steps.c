@@ -100,13 +100,26 @@ static void release_step(Steps *steps, Step *step) {
     make_ready(steps, step);
 }
 
+/* A run that is cancelled gives back what it took: the start comes whatever became of what was to be done before. */
+static gboolean gives_back(const Step *step) {
+  return step->lane->stopped != NULL && step->action->kind == ACTION_DOMAIN_START && string_map_get(step->action->args, "again") != NULL;
+}
+
+static void note_power(const Step *step) {
+  const Action *action = step->action;
+  if (action->kind == ACTION_DOMAIN_SHUTDOWN && string_map_get(action->args, "again") != NULL)
+    step->lane->stopped = action;
+  else if (action->kind == ACTION_DOMAIN_START || action->kind == ACTION_DOMAIN_ARRIVE)
+    step->lane->stopped = NULL;
+}
+
 /* Those that waited for it. */
 static void go_on(Steps *steps, Step *step) {
   for (guint i = 0; i < step->dependents->len; i++) {
     Step *dependent = step->dependents->pdata[i];
     if (dependent->result->kind != RESULT_PENDING)
       continue;
-    if (step->result->kind == RESULT_DONE || (step->result->kind != RESULT_CANCELLED && !action_needs_success(dependent->action, step->action)))
+    if (step->result->kind == RESULT_DONE || ((step->result->kind != RESULT_CANCELLED || gives_back(dependent)) && !action_needs_success(dependent->action, step->action)))
       release_step(steps, dependent);
     else
       skip_step(steps, dependent, step->action);
@@ -126,6 +139,8 @@ static void end_step(Steps *steps, Step *step, ResultKind kind, const char *text
   if (step->began != 0 && execution->journal != NULL)
     journal_action_end(execution->journal, execution->run, step->action->id, journal_results[kind], text, NULL);
   g_ptr_array_add(steps->ended, step);
+  if (kind == RESULT_DONE)
+    note_power(step);
   go_on(steps, step);
 }
 
@@ -192,8 +207,10 @@ void steps_begin(Steps *steps) {
   for (GList *each = steps->ready.head; each != NULL; each = next) {
     next = each->next;
     Step *step = each->data;
-    if (slots_full(steps->slots) || g_cancellable_is_cancelled(steps->execution->cancel))
+    if (slots_full(steps->slots))
       return;
+    if (g_cancellable_is_cancelled(steps->execution->cancel) && !gives_back(step))
+      continue;
     if (!begin_or_queue(steps, step))
       continue;
     step->lane->ready--;
@@ -236,10 +253,11 @@ void steps_end(Steps *steps, Step *step, const GError *error, const char *remark
   rest_lane(steps, step->lane);
 }
 
-void steps_cancel_rest(Steps *steps) {
+void steps_cancel_rest(Steps *steps, gboolean all) {
   for (guint i = 0; i < steps->results->len; i++) {
     ActionResult *result = steps->results->pdata[i];
-    if (result->kind == RESULT_PENDING)
-      end_step(steps, g_hash_table_lookup(steps->steps, result->action->id), RESULT_CANCELLED, "not begun");
+    Step *step = g_hash_table_lookup(steps->steps, result->action->id);
+    if (result->kind == RESULT_PENDING && (all || !gives_back(step)))
+      end_step(steps, step, RESULT_CANCELLED, step->lane->runs_again ? "not begun; the machine was started again where it was" : "not begun");
   }
 }

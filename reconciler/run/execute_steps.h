@@ -12,6 +12,8 @@ typedef struct {
   const FleetHost *host;
   gboolean busy, verified;
   guint ready;  /* steps that could begin */
+  const Action *stopped; /* the machine was shut down to be started again, and wasn't yet; NULL: no */
+  gboolean runs_again;   /* … and was without the plan's steps */
   GQueue queue; /* of Step *, ready but for the object being busy */
 } Lane;
 
@@ -39,11 +41,12 @@ typedef struct {
 void steps_init(Steps *steps, const Execution *execution);
 void steps_release(Steps *steps); /* all but the results */
 
-/* What can begin now is in `begun`, and so in the journal once that is kept. */
+/* What can begin now is in `begun`, and so in the journal once that is kept. Of a run that is cancelled: only what starts a machine
+ * again that it has stopped for that. */
 void steps_begin(Steps *steps);
 /* Journal before act: what can't be written down isn't begun. */
 void steps_keep(Steps *steps);
 /* `error` NULL: it went well, and `remarks` (or NULL) is what is to be told of it. What depends on it is ready, or skipped. */
 void steps_end(Steps *steps, Step *step, const GError *error, const char *remarks);
-/* Nothing more is begun. */
-void steps_cancel_rest(Steps *steps);
+/* Nothing more is begun. At first what may still start a machine again is left. */
+void steps_cancel_rest(Steps *steps, gboolean all);

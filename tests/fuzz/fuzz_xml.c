@@ -1,5 +1,6 @@
 /* Any bytes as libvirt's XML: an error, or a document that can be read and patched. What was
  * read is what is there: patching with it changes nothing. Patching twice is patching once. Read the fast way, it is the same. */
+#include "state/asked.h"
 #include "state/leaving.h"
 #include "state/object_xml.h"
 #include "state/xml_lean.h"
@@ -47,6 +48,7 @@ static void check_domain(xmlDoc *doc, const VmSpec *desired, const VmSpec *appli
   g_autoptr(Ownership) record = ownership_read(root, NULL);
   VmSpec *read = spec_new(&VmSpec_table);
   domain_xml_read(root, record ? &record->spec : desired, read);
+  asked_read(root);
   VmSpec *leaving = leaving_read(root);
   g_free(leaving ? leaving_text(leaving) : NULL);
   spec_free(&VmSpec_table, leaving);

@@ -28,6 +28,19 @@ def wait_for(condition, what, timeout=120):
     raise AssertionError(f"{what()} (within {timeout} s)" if callable(what) else f"{what} (within {timeout} s)")
 
 
+class Passed:
+    """Whether a process has passed a place (state/fault.h) that is told this log."""
+
+    def __init__(self, case):
+        self.log = case.hv.path(f"passed-{time.monotonic_ns()}")
+        with open(self.log, "x", encoding="utf-8"):
+            case.addCleanup(os.unlink, self.log)
+
+    def __call__(self, name):
+        with open(self.log, encoding="utf-8") as file:
+            return name in file.read().splitlines()
+
+
 def threads(process):
     """Their names."""
     names = []

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402
+from service_case import Passed, wait_for  # noqa: E402
 
 STATES = ("stopped", "running", "paused", "hibernated")
 
@@ -112,6 +113,68 @@ class PowerStates(lab.TestCase):
                 self.hv.apply(self.hv.path("specs"))
                 self.assertTrue(self.hv.domain("x").isActive())
                 self.hv.plan(self.hv.path("specs"), status=0)
+
+    def restarting(self, cpus=3, **shutdown):
+        """A machine that is to be restarted, and without powerState wouldn't be started."""
+        self.settle(powerState="running", restartPolicy="never", title=f"{cpus}")
+        self.hv.guest("x").wait_heartbeat()
+        self.hv.write("all.yaml", self.hv.vm("x", shutdown={"timeout": "60s", "retryInterval": "60s", **shutdown}, title=f"{cpus}", restartPolicy="never",
+                                             powerState=None, updatePolicy={"restart": "allowed"}, cpu={"count": 1, "max": cpus}))
+
+    def begin(self, place, command):
+        """A run, and whether it has passed a place."""
+        passed = Passed(self)
+        faults = {"RECONCILE_FAULT_LOG": passed.log, "RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command}
+        return self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, **faults}), passed
+
+    def goes_off(self):
+        """After the run that asked for it has ended: QEMU that stands still takes no notice of the power button."""
+        domain = self.hv.domain("x")
+        self.assertEqual(self.found(), "paused")
+        with self.recorder() as recorder:
+            domain.resume()
+            domain.shutdown()
+            recorder.wait_for(lambda events: any(each.event == "stopped" for each in events))
+
+    def assert_runs_again(self):
+        self.hv.apply(self.hv.path("specs"))
+        self.assertEqual(self.found(), "running")
+        self.hv.plan(self.hv.path("specs"), status=0)
+
+    def test_a_restart_that_is_told_to_end(self):
+        """By SIGTERM: what was asked to shut down goes off later."""
+        suspend = f"virsh -c '{self.hv.uri}' suspend x"
+        self.restarting()
+        process, passed = self.begin("shutdown: to be asked for", suspend)
+        wait_for(lambda: passed("shutdown: asked for"), "it is asked")
+        process.terminate()
+        process.communicate()
+        self.assertNotEqual(process.returncode, 0)
+        self.goes_off()
+        self.assert_runs_again()
+        # The same when its time is over.
+        self.restarting(4, timeout="1s", force=False)
+        process, _ = self.begin("shutdown: to be asked for", suspend)
+        self.assertIn("it was left running", "".join(process.communicate()))
+        self.goes_off()
+        self.assert_runs_again()
+        # Not where the file says meanwhile that it shall stay off.
+        self.restarting(5, timeout="1s", force=False)
+        process, _ = self.begin("shutdown: to be asked for", suspend)
+        process.communicate()
+        self.goes_off()
+        self.settle(powerState="stopped")
+        self.settle(powerState=None)
+        self.assertEqual(self.found(), "stopped")
+
+    def test_a_restart_that_is_told_to_end_when_it_is_off(self):
+        """What the run took it gives back."""
+        self.restarting()
+        process, passed = self.begin("domain-shutdown: acted", "kill -TERM $PPID; sleep 0.5")
+        said = "".join(process.communicate())
+        self.assertTrue(passed("domain: started"), said)
+        self.assertEqual(self.found(), "running")
+        self.hv.plan(self.hv.path("specs"), status=0)
 
     def test_autostart(self):
         for value in (True, False, True):
