@@ -2,6 +2,7 @@
  * writable connection tells: the hypervisor's own judgement, and whether a pool is shared as the file says. */
 #include "reconciler/act/base.h"
 #include "reconciler/act/move.h"
+#include "reconciler/plan/migration_policy.h"
 #include "state/fault.h"
 #include "state/libvirt/host_fits.h"
 
@@ -27,9 +28,13 @@ static gboolean check_cpu(virConnectPtr peer, xmlDoc *doc, const char *to, GErro
 }
 
 /* What the plan was made on may be different now. */
-static gboolean check_hosts(const ActionContext *context, const ActionContext *there, const char *to, GError **error) {
+static gboolean check_hosts(const ActionContext *context, const Action *action, const ActionContext *there, const char *to, GError **error) {
   g_autofree char *why = NULL;
-  return host_fits(context->connection, there->connection, to, context->object->name, &why, NULL, error) && (!why || act_refuse(error, "%s", why));
+  const VmSpec *vm = act_vm(context, error);
+  if (!vm)
+    return FALSE;
+  const HostNeeds needs = g_strcmp0(act_arg(action, "way"), "live") == 0 ? migration_needs(vm) : (HostNeeds){0};
+  return host_fits(context->connection, there->connection, to, context->object->name, &needs, &why, NULL, error) && (!why || act_refuse(error, "%s", why));
 }
 
 #define PROOF "reconcile-proof-"
@@ -74,7 +79,7 @@ gboolean act_move_check(const ActionContext *context, const Action *action, GErr
   ActionContext there;
   if (!doc || !move_context(context, action, "to", &there, error) || !move_check_way(&there, action, domain, doc, error))
     return FALSE;
-  if (!check_hosts(context, &there, to, error) || !check_machine(peer, doc, to, error) || !check_cpu(peer, doc, to, error) ||
+  if (!check_hosts(context, action, &there, to, error) || !check_machine(peer, doc, to, error) || !check_cpu(peer, doc, to, error) ||
       !bases_check(context, action, error))
     return FALSE;
   g_auto(GStrv) names = pools ? g_strsplit(pools, "\n", -1) : NULL;

@@ -1,8 +1,18 @@
 #include "reconciler/plan/migration_policy.h"
 
-static gboolean has(const MigrationPolicy *policy, guint row) {
-  const VmSpec *vm = policy->vm;
+static gboolean says(const VmSpec *vm, guint row) {
   return given(vm, VmSpec, migration) && field_given(&MigrationSpec_table, &vm->migration, &MigrationSpec_table.fields[row]);
+}
+
+static gboolean has(const MigrationPolicy *policy, guint row) { return says(policy->vm, row); }
+
+HostNeeds migration_needs(const VmSpec *vm) {
+  const MigrationSpec *spec = &vm->migration;
+  gboolean compressed = says(vm, MigrationSpec_compression) && spec->compression != 0; /* the first is none */
+  return (HostNeeds){
+      .compression = compressed ? MigrationCompression_words.words[spec->compression] : NULL,
+      .zero_copy = says(vm, MigrationSpec_zeroCopy) && spec->zeroCopy,
+  };
 }
 
 static int transport_of(const HostSpec *host) { return given(host, HostSpec, transport) ? host->transport : MigrationTransport_native; }

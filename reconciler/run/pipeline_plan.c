@@ -4,6 +4,7 @@
 #include "reconciler/act/preflight.h"
 #include "reconciler/act/volume.h"
 #include "reconciler/plan/migration.h"
+#include "reconciler/plan/migration_policy.h"
 #include "reconciler/plan/planner.h"
 #include "reconciler/plan/space.h"
 #include "reconciler/plan/whereabouts.h"
@@ -141,7 +142,10 @@ static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *
 static void ask_home(gpointer data G_GNUC_UNUSED, gpointer item) {
   Placed *placed = item;
   g_autoptr(GError) error = NULL;
-  if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &placed->unfit, &placed->remark, &error))
+  const VmSpec *vm = object_vm(placed->machine);
+  const HostNeeds needs = move_goes_live(vm, placed_domain(placed), FALSE) ? migration_needs(vm) : (HostNeeds){0};
+  if (!host_fits(placed->now->connection, placed->home->connection, placed->home->name, placed->machine->metadata.name, &needs, &placed->unfit, &placed->remark,
+                 &error))
     placed->unfit = g_strdup(error->message);
 }
 

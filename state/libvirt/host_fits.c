@@ -8,20 +8,63 @@
 
 #define OLDEST 9000000
 
+/* Methods of compression that came later, to both ends. */
+static const struct {
+  const char *method;
+  unsigned long since;
+} methods[] = {{"zlib", 9004000}, {"zstd", 9004000}};
+
+/* The sender's only; whether the memory may be locked for it, libvirt says only when it goes. */
+#define ZERO_COPY_QEMU 7001000
+
 typedef struct {
-  virConnectPtr to;
+  virConnectPtr from, to;
   const char *name; /* of the host */
+  const HostNeeds *needs;
   xmlNode *machine; /* its definition, as it runs if it does */
   char *why, *remark;
 } Question;
+
+static char *version_text(unsigned long version) { return g_strdup_printf("%lu.%lu", version / 1000000, version / 1000 % 1000); }
 
 static gboolean check_version(Question *question, GError **error) {
   unsigned long version;
   if (virConnectGetLibVersion(question->to, &version) < 0)
     return libvirt_fail(error, "cannot read the version of libvirt on %s", question->name);
+  g_autofree char *text = version_text(version);
   if (version < OLDEST)
-    question->why = g_strdup_printf("%s has libvirt %lu.%lu: at least 9.0 is needed", question->name, version / 1000000, version / 1000 % 1000);
+    question->why = g_strdup_printf("%s has libvirt %s: at least 9.0 is needed", question->name, text);
   return TRUE;
+}
+
+static gboolean check_method(Question *question, const char *method, unsigned long since, GError **error) {
+  unsigned long here, there;
+  if (virConnectGetLibVersion(question->from, &here) < 0 || virConnectGetLibVersion(question->to, &there) < 0)
+    return libvirt_fail(error, "cannot read the version of libvirt");
+  if (here >= since && there >= since)
+    return TRUE;
+  g_autofree char *has = version_text(here < since ? here : there), *needed = version_text(since);
+  question->why = g_strdup_printf("%s has libvirt %s, and migration.compression: %s needs %s on both hosts: give xbzrle or mt, or leave it out",
+                                  here < since ? "its host" : question->name, has, method, needed);
+  return TRUE;
+}
+
+static gboolean check_zero_copy(Question *question, GError **error) {
+  unsigned long version;
+  if (virConnectGetVersion(question->from, &version) < 0)
+    return libvirt_fail(error, "cannot read the version of QEMU");
+  g_autofree char *text = version_text(version);
+  if (version < ZERO_COPY_QEMU)
+    question->why = g_strdup_printf("its host has QEMU %s, and migration.zeroCopy needs 7.1: leave it out", text);
+  return TRUE;
+}
+
+static gboolean check_needs(Question *question, GError **error) {
+  const HostNeeds *needs = question->needs;
+  for (guint i = 0; needs && needs->compression && i < G_N_ELEMENTS(methods); i++)
+    if (g_str_equal(needs->compression, methods[i].method))
+      return check_method(question, methods[i].method, methods[i].since, error);
+  return !needs || !needs->zero_copy || check_zero_copy(question, error);
 }
 
 static gboolean lists(xmlNode *from, const char *machine) {
@@ -102,15 +145,16 @@ static gboolean check_bridges(Question *question, GError **error) {
   return asked;
 }
 
-gboolean host_fits(Connection *from, Connection *to, const char *name, const char *machine, char **ret_why, char **ret_remark, GError **error) {
-  static gboolean (*const checks[])(Question *, GError **) = {check_version, check_machine, check_cpu, check_bridges};
+gboolean host_fits(Connection *from, Connection *to, const char *name, const char *machine, const HostNeeds *needs, char **ret_why, char **ret_remark,
+                   GError **error) {
+  static gboolean (*const checks[])(Question *, GError **) = {check_version, check_needs, check_machine, check_cpu, check_bridges};
   virConnectPtr here = connection_get(from, error), there = here ? connection_get(to, error) : NULL;
   g_autoptr(VirDomain) domain = there ? virDomainLookupByName(here, machine) : NULL;
   g_autofree char *text = domain ? virDomainGetXMLDesc(domain, 0) : NULL;
   if (!text && there)
     libvirt_fail(error, "cannot read domain %s", machine);
   g_autoptr(XmlLean) doc = text ? xml_parse_lean(text, "definition", error) : NULL;
-  Question question = {.to = there, .name = name, .machine = xml_lean_root(doc)};
+  Question question = {.from = here, .to = there, .name = name, .needs = needs, .machine = xml_lean_root(doc)};
   gboolean asked = doc != NULL;
   for (guint i = 0; asked && !question.why && i < G_N_ELEMENTS(checks); i++)
     asked = checks[i](&question, error);

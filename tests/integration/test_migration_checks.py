@@ -4,13 +4,19 @@ needs one to run."""
 
 import contextlib
 import os
-import re
 
 from move_case import POOL, MoveCase, document, lab, libvirt
 
 
 class Refused(MoveCase):
     tiny = True
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for host in (cls.hv, cls.other):
+            host.preload = os.path.join(os.environ["RECONCILE_BUILD"], "tests/other_host.so")
+            host.restart_daemon()
 
     def setUp(self):
         super().setUp()
@@ -31,6 +37,25 @@ class Refused(MoveCase):
                 self.assertIn(reason, self.error_of(document_))
                 self.assertEqual([each for each in document_["actions"] if each["object"].endswith("vm/web")], [])
             self.assertEqual(self.where()[:1], ["lab-a"])
+
+    def comes(self, host, what, value=""):
+        """libvirt there says so from now on (tests/lab/other_host.c)."""
+        host.run("sh", "-c", f"echo {value} >/run/{what}")
+
+    def goes(self, host, what):
+        host.run("rm", f"/run/{what}")
+
+    def assert_stale(self, reason, saved, status=3):
+        """A plan of before doesn't move it, nor leaves anything."""
+        files = self.files(self.hv)
+        told = self.hv.reconcile("-o", "json", "--plan", saved, env=self.env, check=status).json()
+        self.assertIn(reason, " ".join(each.get("message") or "" for each in told["results"]))
+        self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-a"], files, []])
+
+    def saved_plan(self):
+        saved = self.hv.path("plan.json")
+        self.run_product("--dry-run", "--plan-out", saved, status=2)
+        return saved
 
     def notes_of(self, plan):
         return " ".join(next(each for each in plan["objects"] if each["name"] == "web")["notes"])
@@ -162,7 +187,9 @@ class Refused(MoveCase):
         """Between plan and move: the machine isn't even stopped."""
         network = document("Network", "inner", {"mode": "isolated", "hosts": ["lab-a"]})
         self.pool["spec"].update(hosts=["lab-a"])
-        spec = {"migration": {"mode": "cold"}, "interfaces": [{"name": "eth0", "network": "inner"}]}
+        spec = {"migration": {"mode": "cold"}, "interfaces": [{"name": "eth0", "network": "inner"}, {"name": "eth1", "bridge": "br8"}]}
+        for host in (self.hv, self.other):
+            host.run("ip", "link", "add", "br8", "type", "bridge")
         with self.small("64M"):
             self.come_and_go(network, spec)
 
@@ -172,8 +199,7 @@ class Refused(MoveCase):
         self.write(MoveCase.machine(self, "lab-b", **spec), network)
         inner = self.other.conn.networkDefineXML("<network><name>inner</name></network>")
         inner.create()
-        saved, recorder, files = self.hv.path("plan.json"), self.recorder(), self.files(self.hv)
-        self.run_product("--dry-run", "--plan-out", saved, status=2)
+        saved, recorder, files = self.saved_plan(), self.recorder(), self.files(self.hv)
         twin = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).replace("<name>web</name>", "<name>twin</name>")
         for reason, come, go in [
                 ("there is a machine of this name on lab-b", lambda: self.other.define("web"), lambda: self.other.domain("web").undefine()),
@@ -181,11 +207,17 @@ class Refused(MoveCase):
                 (f"there is a file {POOL}/web-vda.qcow2 on lab-b already", lambda: self.other.run("touch", f"{POOL}/web-vda.qcow2"),
                  lambda: self.other.run("rm", f"{POOL}/web-vda.qcow2")),
                 ("which has", self.fill, lambda: self.other.run("rm", f"{POOL}/filler")),
-                ("its network inner isn't started on lab-b", inner.destroy, inner.create)]:
+                ("its network inner isn't started on lab-b", inner.destroy, inner.create),
+                ("its bridge or device br8 isn't on lab-b", lambda: self.other.run("ip", "link", "delete", "br8"),
+                 lambda: self.other.run("ip", "link", "add", "br8", "type", "bridge")),
+                ("lab-b has libvirt 8.10: at least 9.0 is needed", lambda: self.comes(self.other, "libvirt-version", 8010000),
+                 lambda: self.goes(self.other, "libvirt-version"))]:
             with self.subTest(reason):
                 come()
-                told = self.hv.reconcile("-o", "json", "--plan", saved, env=self.env, check=3).json()
-                go()
+                try:
+                    told = self.hv.reconcile("-o", "json", "--plan", saved, env=self.env, check=3).json()
+                finally:
+                    go()
                 self.assertIn(reason, " ".join(each.get("message") or "" for each in told["results"]))
                 self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-a"], files, []])
         self.assertEqual(recorder.stopped_events("web"), [])
@@ -233,32 +265,64 @@ class Refused(MoveCase):
         self.apply()
 
     def test_its_cpu(self):
+        """Both hosts have one, so the other's is said to lack what this one has: to libvirt, and then to QEMU alone, which only the
+        move asks."""
         if "type='kvm'" not in self.hv.conn.getCapabilities():
             self.skipTest("no KVM here, and an emulated CPU is the same everywhere")
-        kvm = {"type": "kvm", "features": {"acpi": True}}
+        machine = self.machine("lab-b", type="kvm", features={"acpi": True}, cpu={"mode": "custom", "model": "kvm64"})
         self.hv.domain("web").undefine()
-        self.change(**kvm)
-        cpu = "<cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model><feature policy='require' name='amx-tile'/></cpu>"
-        with self.refused("the CPU of lab-b lacks", machine=self.machine("lab-b", **kvm)):
-            xml = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-            self.hv.conn.defineXML(re.sub(r"<cpu .*?</cpu>|<cpu [^>]*/>", cpu, xml, flags=re.S))
-            self.assertIn("amx-tile", self.hv.domain("web").XMLDesc())
+        self.change(**{key: machine["spec"][key] for key in ("type", "features", "cpu")})
+        with self.refused("the CPU of lab-b lacks what the machine's CPU has: give it a cpu.model that both have", machine=machine):
+            self.comes(self.other, "cpu-lacks")
+        self.goes(self.other, "cpu-lacks")
+        saved = self.saved_plan()
+        for what in ("cpu-lacks", "qemu-cpu-lacks"):
+            self.comes(self.other, what)
+            self.assert_stale("the CPU of lab-b lacks what the machine's CPU has", saved)
+            self.goes(self.other, what)
+
+    def test_what_it_is_sent_by(self):
+        """A libvirt or a QEMU that can't send it as its file says is known before anything is touched."""
+        self.write(MoveCase.machine(self, "lab-a"))
+        self.apply()
+        recorder = self.recorder()
+        for host in (self.hv, self.other):
+            self.comes(host, "libvirt-version", 9004000)
+        for method, host, says in (("zlib", self.hv, "its host has libvirt 9.3"), ("zstd", self.other, "lab-b has libvirt 9.3")):
+            machine = MoveCase.machine(self, "lab-b", migration={"parallel": 2, "compression": method})
+            with self.refused(f"{says}, and migration.compression: {method} needs 9.4 on both hosts", machine=machine):
+                self.comes(host, "libvirt-version", 9003000)
+            self.comes(host, "libvirt-version", 9004000)
+        machine = MoveCase.machine(self, "lab-b", migration={"parallel": 2, "zeroCopy": True})
+        with self.refused("its host has QEMU 7.0, and migration.zeroCopy needs 7.1", machine=machine):
+            self.comes(self.hv, "qemu-version", 7000000)
+        self.goes(self.hv, "qemu-version")
+        # What both can is planned; and one that can't any more when it is to go, refused as well.
+        self.write(MoveCase.machine(self, "lab-b", migration={"parallel": 2, "compression": "zstd"}))
+        saved = self.saved_plan()
+        self.comes(self.other, "libvirt-version", 9003000)
+        self.assert_stale("migration.compression: zstd needs 9.4", saved)
+        # A machine that is shut down for it has no memory to send.
+        self.write(MoveCase.machine(self, "lab-b", migration={"mode": "cold", "parallel": 2, "compression": "zlib"}))
+        self.plan(status=2)
+        for host in (self.hv, self.other):
+            self.goes(host, "libvirt-version")
+        self.assertEqual(recorder.stopped_events("web"), [])
 
     def test_without_its_machine_type(self):
         """Last of the class: looking at another QEMU takes libvirt seconds. A QEMU that lacks the type, and a libvirtd that says
         it is older; all else of them is as ever."""
         with self.refused("lab-b has libvirt 8.10: at least 9.0 is needed"):
-            self.other.preload = os.path.join(os.environ["RECONCILE_BUILD"], "tests/old_libvirt.so")
-            self.other.restart_daemon()
-            self.other.run("sh", "-c", "echo 8010000 >/run/libvirt-version")
-        self.other.run("rm", "/run/libvirt-version")
-        self.plan(status=2)
+            self.comes(self.other, "libvirt-version", 8010000)
+        self.goes(self.other, "libvirt-version")
+        saved = self.saved_plan()
         qemu, another = "/usr/bin/qemu-system-x86_64", self.other.path("another-qemu")
         with self.refused("lab-b has no machines of type pc-i440fx-7.2 (x86_64, qemu): its QEMU is another one"):
             self.other.run("sh", "-c", f"sed -b 's/pc-i440fx-7[.]2/pc-i440fx-9.9/g' {qemu} >{another} && chmod +x {another}")
             self.other.run("mount", "--bind", another, qemu)
             self.addCleanup(self.other.run, "umount", qemu)
             self.assertIn("pc-i440fx-9.9", self.other.conn.getCapabilities())
+            self.assert_stale("lab-b has no machines of type pc-i440fx-7.2", saved)
 
 
 if __name__ == "__main__":

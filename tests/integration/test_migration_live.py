@@ -140,7 +140,7 @@ class Ways(LiveCase):
             if document["exitStatus"] == 0:
                 here, there = there, here
             else:
-                self.assertIn(reason, self.told(document))
+                self.assertIn(reason, self.error_of(document) or self.told(document))
             self.assertEqual([self.where(), guest.starts()], [[here], 1])
         for name in self.host_specs:
             self.host_specs[name]["transport"] = "tunnelled"
