@@ -217,24 +217,6 @@ static gboolean older_copy(Rest *rest) {
   return left && (same_disks || !runs);
 }
 
-/* --- snapshots that came along, and that libvirt here doesn't know yet --- */
-
-static char *bring_snapshots(Rest *rest) {
-  const FleetHost *from = rest->placed->stale;
-  gboolean told = move_has_notes(rest->domain);
-  g_autofree char *lacks = move_notes_text(rest->domain);
-  if (from == NULL && !told)
-    return g_strdup_printf("%s: nothing is done to it until that host can be asked, or libvirt here has been told ('virsh snapshot-create %s --redefine')",
-                           lacks, rest->object->name);
-  Action *action = act(rest, ACTION_MOVE_SNAPSHOTS, told ? rest->placed->now->name : from->name, rest->placed->now->name,
-                       g_strdup(told ? "note that its snapshots are known here" : "tell libvirt here of the snapshots that came along"));
-  if (told)
-    string_map_set(action->args, "told", "true");
-  rest->object->follows = TRUE;
-  build_note(rest->object, g_strdup("the rest is looked at and done when its snapshots are known here, in the same run"));
-  return NULL;
-}
-
 /* --- what comes after it: the move that the file asks for now --- */
 
 static Action *last_action(const Rest *rest) {
@@ -298,7 +280,7 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   if (placed->stays != NULL)
     build_note(object, g_strdup(placed->stays));
   if (move_awaits_notes(rest.domain)) {
-    char *error = bring_snapshots(&rest);
+    char *error = moved_snapshots(builder, object, placed, rest.domain);
     if (error != NULL)
       build_error(builder, object, error);
     return;

