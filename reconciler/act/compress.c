@@ -68,6 +68,8 @@ static gboolean send(const ActionContext *context, const Action *action, int fd,
   g_autoptr(VirStorageVol) volume = volume_make(pool, name, "raw", bytes, NULL, NULL, 0, error);
   g_autofree char *sent = NULL;
   FAULT("compress: volume made");
+  if (!volume)
+    half_made_remove(context, pool, name, FALSE, error ? *error : NULL);
   if (!volume || lseek(fd, 0, SEEK_SET) < 0 || !upload_file(context, action, volume, fd, bytes, &sent, error))
     return FALSE;
   FAULT("compress: sent");

@@ -125,17 +125,22 @@ static gboolean daemon_can_write(virStorageVolPtr volume) {
   return TRUE;
 }
 
-static virStorageVolPtr create_writable(virStoragePoolPtr pool, const Image *image, GError **error) {
+/* ret_made: there is one that this call made; also where it fails. */
+static virStorageVolPtr create_writable(virStoragePoolPtr pool, const Image *image, gboolean *ret_made, GError **error) {
   g_autoptr(VirStorageVol) volume = create(pool, image, image->made ? 0400 : 0444, error);
+  *ret_made = volume != NULL;
   if (!volume || daemon_can_write(volume))
     return g_steal_pointer(&volume);
   if (!volume_delete(volume, error))
     return NULL;
-  return create(pool, image, 0600, error);
+  virStorageVolPtr again = create(pool, image, 0600, error);
+  *ret_made = again != NULL;
+  return again;
 }
 
-static gboolean transfer(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Image *image, GError **error) {
-  g_autoptr(VirStorageVol) volume = create_writable(pool, image, error);
+static gboolean transfer(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Image *image, gboolean *ret_made,
+                         GError **error) {
+  g_autoptr(VirStorageVol) volume = create_writable(pool, image, ret_made, error);
   g_autofree char *sha256 = NULL;
   if (!volume)
     return FALSE;
@@ -199,33 +204,45 @@ static gboolean keep(const ActionContext *context, virStoragePoolPtr pool, const
   return marker_clear(pool, image->volume, error);
 }
 
+/* What is there of it, of which ret_half_made may be thrown away. */
+static gboolean find(const ActionContext *context, virStoragePoolPtr pool, const Image *image, virStorageVolPtr *ret_volume, gboolean *ret_half_made,
+                     GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  if (!volume_find(context, pool, image->volume, TRUE, &volume, NULL, error) || !marker_find(context, pool, image->volume, ret_half_made, error))
+    return FALSE;
+  g_clear_pointer(ret_volume, virStorageVolFree);
+  *ret_volume = g_steal_pointer(&volume);
+  return TRUE;
+}
+
 gboolean act_image_import(const ActionContext *context, const Action *action, GError **error) {
   g_auto(Image) image = { .fd = -1 };
   if (!read_arguments(action, &image, error))
     return FALSE;
   g_autoptr(VirStoragePool) pool = volume_pool(context, image.pool, error);
   g_autoptr(VirStorageVol) volume = NULL;
-  gboolean half_made;
-  if (!pool || !volume_find(context, pool, image.volume, TRUE, &volume, NULL, error) ||
-      !marker_find(context, pool, image.volume, &half_made, error))
+  gboolean half_made, made = FALSE, url = fetch_is_url(image.source);
+  if (!pool || !find(context, pool, &image, &volume, &half_made, error))
     return FALSE;
   if (volume && !half_made)
     return check_existing(volume, &image, error);
-  if (fetch_is_url(image.source) &&
-      !(image.fetched = image_fetch(context, action, image.source, image.sha256, image.bytes, error)))
+  if (url && (!(image.fetched = image_fetch(context, action, image.source, image.sha256, image.bytes, error)) ||
+              !find(context, pool, &image, &volume, &half_made, error)))
     return FALSE;
+  if (volume && !half_made) /* it took long, and others bring images too */
+    return check_existing(volume, &image, error);
   if (!open_image(context, &image, error) || (volume && !half_made_delete(context, volume, error)))
     return FALSE;
   if (act_cancelled(context, error) || !marker_set(pool, image.volume, error))
     return FALSE;
   FAULT("image: marked");
-  if (transfer(context, action, pool, &image, error) && verify(context, pool, &image, error)) {
+  if (transfer(context, action, pool, &image, &made, error) && verify(context, pool, &image, error)) {
     if (!keep(context, pool, &image, error))
       return FALSE;
     if (image.fetched)
       image_fetch_drop(image.fetched); /* the pool has it now */
     return TRUE;
   }
-  half_made_remove(pool, image.volume);
+  half_made_remove(context, pool, image.volume, made, error ? *error : NULL);
   return FALSE;
 }

@@ -102,6 +102,7 @@ typedef struct {
   const char *path;
   char *name;
   guint64 size;
+  gboolean made;          /* the volume, by this call */
 } Target;
 
 static void target_clear(Target *target) {
@@ -154,6 +155,7 @@ static gboolean copy_file(const ActionContext *context, const Action *action, Ta
     return FALSE;
   target->size = target->size ? target->size : facts.physical;
   g_autoptr(VirStorageVol) to = volume_make(target->pool, target->name, "raw", target->size, NULL, NULL, 0, error);
+  target->made = to != NULL;
   FAULT("move: volume made");
   g_autofree char *sent = to ? transfer_volume(context, action, from, to, target->size, "copying", error) : NULL;
   FAULT("move: volume copied");
@@ -170,7 +172,7 @@ static gboolean copy_file(const ActionContext *context, const Action *action, Ta
 /* `format`: as for volume_sync. */
 static gboolean end(Target *target, gboolean fine, const char *format, GError **error) {
   if (!fine) {
-    half_made_remove(target->pool, target->name);
+    half_made_remove(&target->there, target->pool, target->name, target->made, error ? *error : NULL);
     return FALSE;
   }
   return volume_refresh(&target->there, target->pool, error) && volume_sync_named(target->pool, target->name, format, error);
@@ -277,6 +279,7 @@ gboolean act_move_prepare(const ActionContext *context, const Action *action, GE
     return TRUE;
   g_autoptr(VirStorageVol) volume = volume_make(target.pool, target.name, format, capacity, act_arg(action, "backingPath"),
                                                 act_arg(action, "backingFormat"), 0, error);
+  target.made = volume != NULL;
   FAULT("move: volume prepared");
   return end(&target, volume != NULL, NULL, error);
 }

@@ -212,8 +212,18 @@ gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume,
   return volume_delete(volume, error);
 }
 
-void half_made_remove(virStoragePoolPtr pool, const char *name) {
+/* It has several ways to say so: of a copy, and of what lvcreate finds, with its code for anything. */
+static gboolean says_exists(const GError *failure) {
+  if (!failure || failure->domain != LIBVIRT_ERROR)
+    return FALSE;
+  return failure->code == VIR_ERR_OPERATION_INVALID || failure->code == VIR_ERR_STORAGE_VOL_EXIST ||
+         (failure->code == VIR_ERR_INTERNAL_ERROR && (strstr(failure->message, "already in use") || strstr(failure->message, "already exists")));
+}
+
+void half_made_remove(const ActionContext *context, virStoragePoolPtr pool, const char *name, gboolean made, const GError *failure) {
   g_autoptr(VirStorageVol) volume = NULL;
-  if (lookup(pool, name, &volume, NULL) && (!volume || volume_delete(volume, NULL)))
+  if (!volume_find(context, pool, name, !made, &volume, NULL, NULL))
+    return;
+  if (!volume || (made ? volume_delete(volume, NULL) : says_exists(failure)))
     marker_clear(pool, name, NULL);
 }

@@ -64,8 +64,10 @@ gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const
 gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error);
 /* Deletes a volume that carries a marker, unless something uses it, or may do so: then the marker isn't ours. */
 gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume, GError **error);
-/* After a failure: removes the half-made volume, then its marker, as far as that works. */
-void half_made_remove(virStoragePoolPtr pool, const char *volume);
+/* After a `failure` of what was marked, as far as that works: the volume goes, then its marker, where this call has `made` it. Else
+ * libvirt has taken back what there was of it, and a volume that is there came meanwhile and stays: without the marker, where the
+ * failure says that it was in the way. */
+void half_made_remove(const ActionContext *context, virStoragePoolPtr pool, const char *volume, gboolean made, const GError *failure);
 
 /* Who uses a file, as an observation made now tells (state/volume_users.h). The disks of all domains count, what is
  * based on it, and what other machines' snapshots and records keep; those of the context's own machine are the

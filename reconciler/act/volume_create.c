@@ -143,7 +143,7 @@ gboolean volume_copy_possible(const ActionContext *context, const char *from, co
 }
 
 static gboolean copy(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted,
-                     virStorageVolPtr source, GError **error) {
+                     virStorageVolPtr source, gboolean *ret_made, GError **error) {
   g_auto(VolumeFacts) from = { 0 }, made = { 0 };
   g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
   if (!text || !volume_facts(source, &from, error) || !check_format(source, &from, wanted->from, wanted->from_format, error))
@@ -154,6 +154,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virStor
   act_progress(context, action, 0, from.physical, "copying");
   GThread *watcher = g_thread_new("copy", watch_copy, &watch);
   g_autoptr(VirStorageVol) volume = LIFE_LONG(virStorageVolCreateXMLFrom(pool, text, source, 0));
+  *ret_made = volume != NULL;
   gboolean fine = volume || libvirt_fail(error, "cannot copy %s to volume %s in storage pool %s",
                                          wanted->from, wanted->volume, wanted->pool);
   g_atomic_int_set(&watch.done, 1);
@@ -175,7 +176,7 @@ gboolean volume_copy(const ActionContext *context, const Action *action, const V
   g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
-  gboolean half_made;
+  gboolean half_made, made = FALSE;
   if (!pool || !volume_find(context, pool, wanted.volume, TRUE, &volume, &facts, error) ||
       !marker_find(context, pool, wanted.volume, &half_made, error))
     return FALSE;
@@ -189,9 +190,9 @@ gboolean volume_copy(const ActionContext *context, const Action *action, const V
   if (act_cancelled(context, error) || !marker_set(pool, wanted.volume, error))
     return FALSE;
   FAULT("copy: marked");
-  if (copy(context, action, pool, &wanted, source, error))
+  if (copy(context, action, pool, &wanted, source, &made, error))
     return copied->keep_marker || marker_clear(pool, wanted.volume, error);
-  half_made_remove(pool, wanted.volume);
+  half_made_remove(context, pool, wanted.volume, made, error ? *error : NULL);
   return FALSE;
 }
 

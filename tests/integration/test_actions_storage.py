@@ -189,6 +189,17 @@ class VolumeTest(action_case.ActionCase):
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         self.assertEqual(self.volume_names(), ["base", "used", "used.incomplete"])
 
+    def test_volume_that_came_while_it_was_copied(self):
+        """Only what the call itself made is taken back when it fails, and no marker is left at what is another's."""
+        self.make_volume("base")
+        path = self.hv.path("pools/lab/copy")
+        with self.at("copy: marked", f"echo precious >{path}; virsh -q -c '{self.hv.uri}' pool-refresh lab >/dev/null"):
+            self.act("volume-copy", "web", pool="lab", volume="copy", format="qcow2", bytes=8 * MIB, from_=self.hv.path("pools/lab/base"),
+                     code="libvirt", saying="already")
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious\n")
+        self.assertEqual(self.volume_names(), ["base", "copy"])
+
     def test_copy_of_nothing(self):
         self.act("volume-copy", "web", pool="lab", volume="copy", format="qcow2", bytes=MIB,
                  from_=self.hv.path("pools/lab/none"), code="libvirt")
@@ -342,6 +353,16 @@ class ImageTest(action_case.ActionCase):
         self.act("image-import", "base", **self.import_args())
         self.assertTrue(self.same())
         self.assertEqual(self.volume_names(), ["base.qcow2"])
+
+    def test_volume_that_came_meanwhile(self):
+        """It is the image, which somebody else brought: it stays, and the next run uses it."""
+        path = self.hv.path("pools/lab/base.qcow2")
+        with self.at("image: marked", f"cp {self.source} {path}; virsh -q -c '{self.hv.uri}' pool-refresh lab >/dev/null"):
+            self.act("image-import", "base", code="libvirt", saying="already", **self.import_args())
+        self.assertTrue(self.same())
+        self.assertEqual(self.volume_names(), ["base.qcow2"])
+        self.hv.give(path)
+        self.act("image-import", "base", **self.import_args())
 
     def test_somebody_elses_volume(self):
         with open(self.hv.path("pools/lab/base.qcow2"), "w", encoding="utf-8") as file:
