@@ -2,8 +2,8 @@
  *
  * The steps: a marker beside the volume (volume.h); the volume, by a backup of the running machine or as a copy of the
  * stopped one's; our record says that it was written; the marker goes. To be compressed, it is first written as raw
- * volume NAME.plain, which goes when the compressed one is whole. What the record doesn't know and has a marker is thrown
- * away by the next run and written anew. */
+ * volume NAME.plain, which has a marker of its own, and goes when the compressed one is whole. What the record doesn't know
+ * and has a marker is thrown away by the next run and written anew. */
 #include "reconciler/act/backup.h"
 #include "reconciler/act/compress.h"
 #include "reconciler/act/layer_guard.h"
@@ -70,7 +70,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virDoma
   const ActualVolume *top = disk->chain->pdata[0];
   const VolumeCopy copied = {
     .pool = export->pool, .volume = export->plain, .format = plain_format(export), .from = disk->path, .from_format = disk->format,
-    .bytes = top->capacity, .keep_marker = !export->compress,
+    .bytes = top->capacity, .keep_marker = TRUE,
   };
   return volume_copy(context, action, &copied, error);
 }
@@ -116,12 +116,7 @@ static gboolean compress(const ActionContext *context, const Action *action, con
   if (!compress_volume(context, action, plain, export->compress, export->handle, export->volume, error))
     return FALSE;
   FAULT("export: compressed");
-  return volume_delete(plain, error);
-}
-
-static gboolean delete_named(const ActionContext *context, const Export *export, const char *name, GError **error) {
-  g_autoptr(VirStorageVol) volume = NULL;
-  return volume_find(context, export->handle, name, TRUE, &volume, NULL, error) && (!volume || half_made_delete(context, volume, error));
+  return volume_delete(plain, error) && marker_clear(export->handle, export->plain, error);
 }
 
 static gboolean check_free(const ActionContext *context, const Export *export, const char *name, GError **error) {
@@ -131,27 +126,26 @@ static gboolean check_free(const ActionContext *context, const Export *export, c
   return !volume || act_refuse(error, "there is a volume %s in storage pool %s already; it is never overwritten", name, export->pool);
 }
 
-/* What an earlier run began, by whichever way: the declaration may have changed since. */
+/* What an earlier run, or this one, began, by whichever way: the declaration may have changed since. */
 static gboolean throw_away(const ActionContext *context, const Export *export, GError **error) {
   g_autofree char *plain = g_strconcat(export->volume, PLAIN_SUFFIX, NULL);
   const char *const names[] = { plain, export->volume };
   for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    gboolean begun;
     g_autofree char *path = path_of(export, names[i], error);
-    if (!path || (export->layers->now->active && !backup_end(context, export->layers->domain, path, error)) ||
-        !delete_named(context, export, names[i], error))
+    if (!path || !marker_find(context, export->handle, names[i], &begun, error) ||
+        (begun && export->layers->now->active && !backup_end(context, export->layers->domain, path, error)) ||
+        !half_made_clear(context, export->handle, names[i], error))
       return FALSE;
   }
-  return marker_clear(export->handle, plain, error);
+  return TRUE;
 }
 
 /* Nothing is overwritten but what an earlier run began. */
 static gboolean make_room(const ActionContext *context, const Export *export, GError **error) {
-  gboolean begun;
-  if (!volume_refresh(context, export->handle, error) || !marker_find(context, export->handle, export->volume, &begun, error))
-    return FALSE;
-  if (!begun)
-    return check_free(context, export, export->volume, error) && check_free(context, export, export->plain, error);
-  return throw_away(context, export, error);
+  return volume_refresh(context, export->handle, error) && throw_away(context, export, error) &&
+         check_free(context, export, export->volume, error) && check_free(context, export, export->plain, error) &&
+         !act_cancelled(context, error) && marker_set(export->handle, export->volume, error) && marker_set(export->handle, export->plain, error);
 }
 
 static gboolean write_all(const ActionContext *context, const Action *action, const Export *export, const char *path, Consistency *ret_consistency,
@@ -169,8 +163,7 @@ static const char *const worth[Consistency_N] = {
 static gboolean write_once(const ActionContext *context, const Action *action, const Export *export, GError **error) {
   g_autofree char *path = path_of(export, export->plain, error);
   Written written = { .name = export->name };
-  if (!path || (export->compress && !compress_check(error)) || !make_room(context, export, error) || act_cancelled(context, error) ||
-      !marker_set(export->handle, export->volume, error))
+  if (!path || (export->compress && !compress_check(error)) || !make_room(context, export, error))
     return FALSE;
   FAULT("export: marked");
   if (write_all(context, action, export, path, &written.consistency, error) && volume_sync_named(export->handle, export->volume, NULL, error)) {
@@ -178,8 +171,7 @@ static gboolean write_once(const ActionContext *context, const Action *action, c
     act_remark(context, "%s is %s", export->volume, worth[written.consistency]);
     return act_change_facts(export->layers->domain, note, &written, error);
   }
-  if (delete_named(context, export, export->plain, NULL))
-    half_made_remove(export->handle, export->volume);
+  throw_away(context, export, NULL);
   return FALSE;
 }
 

@@ -212,6 +212,14 @@ gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume,
   return volume_delete(volume, error);
 }
 
+gboolean half_made_clear(const ActionContext *context, virStoragePoolPtr pool, const char *name, GError **error) {
+  g_autoptr(VirStorageVol) volume = NULL;
+  gboolean half_made;
+  if (!volume_find(context, pool, name, TRUE, &volume, NULL, error) || !marker_find(context, pool, name, &half_made, error))
+    return FALSE;
+  return !half_made || ((!volume || half_made_delete(context, volume, error)) && marker_clear(pool, name, error));
+}
+
 /* It has several ways to say so: of a copy, and of what lvcreate finds, with its code for anything. */
 static gboolean says_exists(const GError *failure) {
   if (!failure || failure->domain != LIBVIRT_ERROR)

@@ -64,6 +64,8 @@ gboolean marker_find(const ActionContext *context, virStoragePoolPtr pool, const
 gboolean marker_clear(virStoragePoolPtr pool, const char *volume, GError **error);
 /* Deletes a volume that carries a marker, unless something uses it, or may do so: then the marker isn't ours. */
 gboolean half_made_delete(const ActionContext *context, virStorageVolPtr volume, GError **error);
+/* The same, then its marker; what has none isn't ours, and stays. Files that libvirt doesn't know yet are found too. */
+gboolean half_made_clear(const ActionContext *context, virStoragePoolPtr pool, const char *volume, GError **error);
 /* After a `failure` of what was marked, as far as that works: the volume goes, then its marker, where this call has `made` it. Else
  * libvirt has taken back what there was of it, and a volume that is there came meanwhile and stays: without the marker, where the
  * failure says that it was in the way. */

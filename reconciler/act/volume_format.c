@@ -1,7 +1,7 @@
 /* New volumes with an empty file system or swap space.
  *
  * The content is made here, in a file of this program's own, and sent through libvirt as raw. For another format
- * libvirt converts it from a volume NAME.filling, which goes afterwards. The marker (volume.h) stands for both. */
+ * libvirt converts it from a volume NAME.filling, which goes afterwards. Each has a marker (volume.h). */
 #include <unistd.h>
 #include "reconciler/act/mkfs.h"
 #include "reconciler/act/upload.h"
@@ -35,6 +35,8 @@ static gboolean fill(const ActionContext *context, const Action *action, virStor
   if (fd < 0)
     return FALSE;
   g_autoptr(VirStorageVol) volume = volume_make(pool, name, "raw", wanted->bytes, NULL, NULL, 0, error);
+  if (!volume)
+    half_made_remove(context, pool, name, FALSE, error ? *error : NULL);
   FAULT("format: volume made");
   gboolean fine = volume && upload_file(context, action, volume, fd, wanted->bytes, NULL, error);
   close(fd);
@@ -42,43 +44,46 @@ static gboolean fill(const ActionContext *context, const Action *action, virStor
   return fine;
 }
 
-static gboolean convert(virStoragePoolPtr pool, const char *filling, const Wanted *wanted, GError **error) {
+static gboolean convert(const ActionContext *context, virStoragePoolPtr pool, const char *filling, const Wanted *wanted, GError **error) {
   g_autoptr(VirStorageVol) from = virStorageVolLookupByName(pool, filling);
   g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
   if (!text)
     return FALSE;
   g_autoptr(VirStorageVol) volume = from ? LIFE_LONG(virStorageVolCreateXMLFrom(pool, text, from, 0)) : NULL;
-  if (!volume)
-    return libvirt_fail(error, "cannot make volume %s in storage pool %s", wanted->volume, wanted->pool);
+  if (!volume) {
+    libvirt_fail(error, "cannot make volume %s in storage pool %s", wanted->volume, wanted->pool);
+    half_made_remove(context, pool, wanted->volume, FALSE, error ? *error : NULL);
+    return FALSE;
+  }
   FAULT("format: converted");
-  return volume_delete(from, error);
+  return volume_delete(from, error) && marker_clear(pool, filling, error);
 }
 
 static gboolean make(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted, GError **error) {
   g_autofree char *filling = g_strconcat(wanted->volume, FILLING_SUFFIX, NULL);
   gboolean raw = g_str_equal(wanted->format, "raw");
-  return fill(context, action, pool, raw ? wanted->volume : filling, wanted, error) && (raw || convert(pool, filling, wanted, error));
+  return fill(context, action, pool, raw ? wanted->volume : filling, wanted, error) && (raw || convert(context, pool, filling, wanted, error));
 }
 
-/* What an interrupted run, or a failure, left of a volume that has a marker. */
-static gboolean remove_half_made(const ActionContext *context, virStoragePoolPtr pool, const char *name, GError **error) {
-  g_autofree char *filling = g_strconcat(name, FILLING_SUFFIX, NULL);
-  const char *const names[] = { filling, name };
-  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-    g_autoptr(VirStorageVol) volume = NULL;
-    if (!volume_find(context, pool, names[i], FALSE, &volume, NULL, error) || (volume && !half_made_delete(context, volume, error)))
-      return FALSE;
-  }
-  return TRUE;
+/* What an interrupted run, or a failure, left. */
+static gboolean remove_half_made(const ActionContext *context, virStoragePoolPtr pool, const Wanted *wanted, GError **error) {
+  g_autofree char *filling = g_strconcat(wanted->volume, FILLING_SUFFIX, NULL);
+  return half_made_clear(context, pool, filling, error) && half_made_clear(context, pool, wanted->volume, error);
 }
 
 /* One without a marker isn't ours. */
-static gboolean check_filling(const ActionContext *context, virStoragePoolPtr pool, const char *name, GError **error) {
-  g_autofree char *filling = g_strconcat(name, FILLING_SUFFIX, NULL);
+static gboolean check_free(const ActionContext *context, virStoragePoolPtr pool, const char *name, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
-  if (!volume_find(context, pool, filling, FALSE, &volume, NULL, error))
+  if (!volume_find(context, pool, name, FALSE, &volume, NULL, error))
     return FALSE;
-  return !volume || act_refuse(error, "there is a volume %s in storage pool %s already; it is left alone", filling, virStoragePoolGetName(pool));
+  return !volume || act_refuse(error, "there is a volume %s in storage pool %s already; it is left alone", name, virStoragePoolGetName(pool));
+}
+
+static gboolean make_room(const ActionContext *context, virStoragePoolPtr pool, const Wanted *wanted, GError **error) {
+  g_autofree char *filling = g_strconcat(wanted->volume, FILLING_SUFFIX, NULL);
+  return remove_half_made(context, pool, wanted, error) && check_free(context, pool, wanted->volume, error) && check_free(context, pool, filling, error) &&
+         !act_cancelled(context, error) && marker_set(pool, wanted->volume, error) &&
+         (g_str_equal(wanted->format, "raw") || marker_set(pool, filling, error));
 }
 
 static gboolean check_made(const ActionContext *context, virStoragePoolPtr pool, const Wanted *wanted, GError **error) {
@@ -97,22 +102,11 @@ gboolean act_volume_format(const ActionContext *context, const Action *action, G
   if (!read_arguments(action, &wanted, error))
     return FALSE;
   g_autoptr(VirStoragePool) pool = volume_pool(context, wanted.pool, error);
-  g_autoptr(VirStorageVol) volume = NULL;
-  gboolean half_made;
-  if (!pool || !volume_find(context, pool, wanted.volume, TRUE, &volume, NULL, error) ||
-      !marker_find(context, pool, wanted.volume, &half_made, error))
-    return FALSE;
-  if (volume && !half_made)
-    return act_refuse(error, "there is a volume %s in storage pool %s already; it is left alone", wanted.volume, wanted.pool);
-  if (!half_made && !check_filling(context, pool, wanted.volume, error))
-    return FALSE;
-  if ((half_made && !remove_half_made(context, pool, wanted.volume, error)) || act_cancelled(context, error) ||
-      !marker_set(pool, wanted.volume, error))
+  if (!pool || !make_room(context, pool, &wanted, error))
     return FALSE;
   FAULT("format: marked");
   if (make(context, action, pool, &wanted, error) && check_made(context, pool, &wanted, error))
     return marker_clear(pool, wanted.volume, error);
-  if (remove_half_made(context, pool, wanted.volume, NULL))
-    marker_clear(pool, wanted.volume, NULL);
+  remove_half_made(context, pool, &wanted, NULL);
   return FALSE;
 }

@@ -200,6 +200,25 @@ class VolumeTest(action_case.ActionCase):
             self.assertEqual(file.read(), "precious\n")
         self.assertEqual(self.volume_names(), ["base", "copy"])
 
+    def test_a_marker_is_of_one_volume(self):
+        """A copy was killed after its marker; then the disk shall have a file system, which is made by way of NAME.filling."""
+        self.make_volume("base")
+        with self.at("copy: marked", "kill -9 $PPID"):
+            process = self.start_act("volume-copy", "web", pool="lab", volume="disk", format="qcow2", bytes=8 * MIB, from_=self.hv.path("pools/lab/base"))
+            self.finish(process)
+        self.assertEqual(self.volume_names(), ["base", "disk.incomplete"])
+        filling = self.hv.path("pools/lab/disk.filling")
+        with open(filling, "w", encoding="utf-8") as file:
+            file.write("precious")
+        self.hv.give(filling)
+        args = {"pool": "lab", "volume": "disk", "format": "qcow2", "bytes": 8 * MIB, "filesystem": "ext4"}
+        self.act("volume-format", "web", **args, code="refused", saying="disk.filling in storage pool lab already; it is left alone")
+        with open(filling, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+        os.unlink(filling)
+        self.act("volume-format", "web", **args)
+        self.assertEqual(self.volume_names(), ["base", "disk"])
+
     def test_copy_of_nothing(self):
         self.act("volume-copy", "web", pool="lab", volume="copy", format="qcow2", bytes=MIB,
                  from_=self.hv.path("pools/lab/none"), code="libvirt")

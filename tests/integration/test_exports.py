@@ -122,6 +122,27 @@ class Stopped(ExportCase):
         self.assert_same(overlay, "one.qcow2")
         self.in_sync()
 
+    def test_somebody_elses_file_beside_a_killed_one(self):
+        """NAME.plain is ours only where we made it: not by the marker of NAME."""
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk)
+        self.hv.apply(self.source())
+        with open(self.volume("one.qcow2.plain"), "wb") as file:
+            file.write(b"precious")
+        self.hv.give(self.volume("one.qcow2.plain"))
+        self.machine(disk, exports=[{"name": "one"}])
+        for place in ("export: marked", "copy: copied"):
+            self.assertEqual(self.hv.reconcile(self.source(), env={**self.hv.env, "RECONCILE_FAULT_AT": place}).status, -9, place)
+        self.machine(disk, exports=[{"name": "one", "compress": "zstd"}])
+        result = self.hv.reconcile(self.source(), check=3)
+        self.assertIn("never overwritten", result.stdout + result.stderr)
+        self.machine(disk, exports=[{"name": "one"}])
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["one.qcow2", "one.qcow2.plain"])
+        with open(self.volume("one.qcow2.plain"), "rb") as file:
+            self.assertEqual(file.read(), b"precious")
+        self.in_sync()
+
     @unittest.skipUnless(os.geteuid() == 0, "mounting file systems needs root")
     def test_compressing_needs_room(self):
         """Where the program runs; judged before anything is written."""
