@@ -130,9 +130,13 @@ gboolean act_domain_yield(const ActionContext *context, const Action *action, GE
   if (!check_executes(copies.newer, act_arg(action, "to"), error))
     return FALSE;
   move_complete(&newest, copies.newer, NULL); /* nothing of that keeps two running */
+  if (!move_forget_left(copies.newer, error)) /* that the older one's files aren't to be deleted, before it is off */
+    return FALSE;
+  FAULT("move: older copy not to be deleted");
+  if (act_arg(action, "runs") && virDomainIsActive(copies.older) == 1 && !end_active(action, &copies, error))
+    return FALSE;
   move_is_whole(&there, copies.older, NULL);
-  return move_forget_left(copies.newer, error) && keep_off(action, &copies, error) &&
-         act_domain_shutdown(&there, action, error);
+  return keep_off(action, &copies, error) && act_domain_shutdown(&there, action, error);
 }
 
 /* --- taking a move back --- */

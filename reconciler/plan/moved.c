@@ -170,6 +170,29 @@ static char *undo(Rest *rest, const char *wanted) {
 
 /* --- an older copy --- */
 
+/* Of a move of ours, the record says what was copied; else it counts what their hosts are said to share. */
+static gboolean is_on_both(const Rest *rest, const FleetHost *host, const char *path, gboolean left) {
+  if (left)
+    return !given(rest->facts, FactsSpec, left) || !g_strv_contains((const char *const *)rest->facts->left, path);
+  const ActualVolume *file = g_hash_table_lookup(host->actual->volumes_by_path, path);
+  return file != NULL && file->pool != NULL && fleet_host_shares(rest->placed->now, file->pool, host->name);
+}
+
+static gboolean is_only_read(const VmSpec *vm, const char *target) {
+  const DiskSpec *disk = given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+  return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
+}
+
+/* Whether the older copy can write to a disk of the newer one's. */
+static gboolean has_its_disk(const Rest *rest, const FleetHost *host, const ActualDomain *older, gboolean left) {
+  for (guint i = 0; i < older->disks->len; i++) {
+    const ActualDisk *disk = older->disks->pdata[i];
+    if (disk->path != NULL && !is_only_read(actual_now(older), disk->target) && is_on_both(rest, host, disk->path, left))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* One that is off: neither its host nor a run that sees it alone starts it then. */
 static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
   const char *newest = rest->placed->now->name;
@@ -178,36 +201,50 @@ static void keep(Rest *rest, const FleetHost *host, const ActualDomain *older) {
   if (!noted || older->autostart || is_marked(host, facts)) /* else what it has would count as half-made when it is undefined */
     act(rest, ACTION_DOMAIN_KEEP, host->name, newest, g_strdup_printf("note in the older copy on %s that it isn't to be started", host->name));
   build_note(rest->object, g_strdup_printf("an older copy of it, which is off, is kept on %s: save what it wrote that the machine lacks, then undefine it "
-                                           "there ('virsh undefine %s')", host->name, rest->object->name));
+                                           "there ('virsh undefine %s')%s", host->name, rest->object->name,
+                                           has_its_disk(rest, host, older, FALSE) ? "; its files on storage that both hosts have are the machine's" : ""));
 }
 
-/* Where both write to the same disks, each moment counts, also where restarts aren't allowed. */
-static void leave(Rest *rest, const FleetHost *host, gboolean runs) {
-  Action *action = runs ? act(rest, ACTION_DOMAIN_LEAVE, host->name, rest->placed->now->name, g_strdup_printf("power off and undefine the older copy on %s", host->name))
-                        : act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
-  if (!runs)
-    return;
+/* Where both write to the same disk, each moment counts, also where restarts aren't allowed. */
+static void end_at_once(Rest *rest, const FleetHost *host, Action *action, const char *becomes) {
   string_map_set(action->args, "runs", "true");
   action->impact = IMPACT_RESTART;
   action->permitted = TRUE;
   put_first(rest, action);
-  build_note(rest->object, g_strdup_printf("an older copy of it runs on %s, on the same disks: it is powered off", host->name));
+  build_note(rest->object, g_strdup_printf("an older copy of it runs on %s, on the same disks: it is powered off%s", host->name, becomes));
+}
+
+static void leave(Rest *rest, const FleetHost *host, gboolean runs) {
+  if (runs)
+    end_at_once(rest, host, act(rest, ACTION_DOMAIN_LEAVE, host->name, rest->placed->now->name,
+                                g_strdup_printf("power off and undefine the older copy on %s", host->name)), "");
+  else
+    act_last(rest, ACTION_DOMAIN_LEAVE, host->name, g_strdup_printf("undefine the older copy on %s", host->name));
+}
+
+/* It has disks of its own that it may have written to. */
+static void yield(Rest *rest, const FleetHost *host, gboolean same_disk) {
+  Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
+                       g_strdup_printf(same_disk ? "power off the older copy on %s" : "stop the older copy on %s", host->name));
+  if (same_disk) {
+    end_at_once(rest, host, action, ", and kept with what it wrote to others");
+    return;
+  }
+  g_free(plan_shutdown(object_vm(rest->placed->machine), action));
+  string_map_set(action->args, "force", "true"); /* two that run are worse … */
+  action->permitted = TRUE;                      /* … also where restarts aren't allowed */
+  build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
 }
 
 /* One that ran on while the machine was made elsewhere, or that libvirt let run on since it didn't hear that the newer one runs: it
- * is stopped, and kept with what it wrote. One that a move of ours left goes: TRUE; so it does where it runs on the newer one's disks. */
+ * is stopped, and kept with what it wrote. One that a move of ours left goes: TRUE; so it does where it runs, and nothing was copied. */
 static gboolean older_copy(Rest *rest) {
   const FleetHost *host = rest->placed->stale;
   const ActualDomain *older = g_hash_table_lookup(host->actual->domains, rest->object->name);
   gboolean left = given(rest->facts, FactsSpec, movedFrom) && g_str_equal(rest->facts->movedFrom, host->name);
   gboolean runs = older->active && !(left && actual_is_migrating(older)), same_disks = left && !given(rest->facts, FactsSpec, left);
   if (runs && !same_disks) {
-    Action *action = act(rest, ACTION_DOMAIN_YIELD, host->name, rest->placed->now->name,
-                         g_strdup_printf("stop the older copy on %s", host->name));
-    g_free(plan_shutdown(object_vm(rest->placed->machine), action));
-    string_map_set(action->args, "force", "true"); /* two that run are worse … */
-    action->permitted = TRUE;                      /* … also where restarts aren't allowed */
-    build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));
+    yield(rest, host, has_its_disk(rest, host, older, left));
   } else if (left) {
     leave(rest, host, runs);
     g_free(finish(rest));

@@ -16,17 +16,20 @@ from move_case import MoveCase, POOL  # noqa: E402
 
 SHARED = "/var/lib/libvirt/shared"
 SNAPSHOTS = [{"name": "one", "disks": ["vdb"]}, {"name": "within", "mode": "internal"}, {"name": "two"}]
-# The spec of the machine, and whether its disks are on storage that both hosts have.
+# The spec of the machine, and which of its disks are on storage that both hosts have.
+BOTH, NONE, FIRST = {"vda", "vdb"}, set(), {"vda"}
 WAYS = {
-    "live_shared": ({}, True),
-    "live_copy": ({}, False),
-    "cold_stopped": ({"powerState": "stopped"}, False),
-    "cold_running": ({"migration": {"mode": "cold"}}, False),
-    "cold_unsaid": ({"migration": {"mode": "cold"}, "powerState": None}, False),
-    "cold_shared": ({"migration": {"mode": "cold"}}, True),
-    "snapshots_stopped": ({"powerState": "stopped", "snapshots": SNAPSHOTS}, False),
-    "snapshots_running": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, False),
-    "snapshots_shared": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, True),
+    "live_shared": ({}, BOTH),
+    "live_copy": ({}, NONE),
+    "live_mixed": ({}, FIRST),
+    "cold_stopped": ({"powerState": "stopped"}, NONE),
+    "cold_running": ({"migration": {"mode": "cold"}}, NONE),
+    "cold_unsaid": ({"migration": {"mode": "cold"}, "powerState": None}, NONE),
+    "cold_shared": ({"migration": {"mode": "cold"}}, BOTH),
+    "cold_mixed": ({"migration": {"mode": "cold"}}, FIRST),
+    "snapshots_stopped": ({"powerState": "stopped", "snapshots": SNAPSHOTS}, NONE),
+    "snapshots_running": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, NONE),
+    "snapshots_shared": ({"migration": {"mode": "cold"}, "snapshots": SNAPSHOTS}, BOTH),
 }
 KILLS = ["reconcile", "source", "target", "link"]
 
@@ -96,13 +99,14 @@ class Faults(MoveCase):
 
     def write_at(self, host, *others, **more):
         spec, shared = WAYS[self.way]
-        pool = "shared" if shared else "moving"
-        disks = [{"target": "vda", "image": "base", "pool": pool}, {"target": "vdb", "size": "16MiB", "pool": pool, "bootIndex": 1}]
+        pools = {disk: "shared" if disk in shared else "moving" for disk in BOTH}
+        disks = [{"target": "vda", "image": "base", "pool": pools["vda"]}, {"target": "vdb", "size": "16MiB", "pool": pools["vdb"], "bootIndex": 1}]
         tiny = {"disks": disks, "boot": {"kernel": self.kernel}, "memory": {"size": "16MiB"}}
         machine = self.machine(host, **{**tiny, **spec, **self.more, **more})
         machine["spec"] = {key: value for key, value in machine["spec"].items() if value is not None}
         hosts = [document("Host", name, each) for name, each in self.host_specs.items()]
-        self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pool, source=self.hv.path("guest/small")), machine, *others)
+        self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pools["vda"], source=self.hv.path("guest/small")),
+                      machine, *others)
         self.home = host
 
     def at_home(self):
@@ -138,7 +142,7 @@ class Faults(MoveCase):
         self.tops = {disk: self.path_of(disk, self.hv) for disk in self.tops}
         self.hv.domain("web").setAutostart(1)
         self.content = self.on_disk(self.hv)
-        self.own, self.notes = self.listing(self.hv, self.directory), self.snapshots(self.hv)
+        self.own, self.common, self.notes = self.listing(self.hv, POOL), self.listing(self.hv, SHARED), self.snapshots(self.hv)
 
     def path_of(self, target, host):
         disks = ET.fromstring(host.domain("web").XMLDesc(0)).findall("devices/disk")
@@ -147,10 +151,6 @@ class Faults(MoveCase):
     def snapshots(self, host):
         """All that libvirt there knows of them."""
         return sorted((each.getName(), each.isCurrent(), each.getXMLDesc(0)) for each in host.domain("web").listAllSnapshots())
-
-    @property
-    def directory(self):
-        return SHARED if WAYS[self.way][1] else POOL
 
     def disks(self, host):
         """What the guest has counted on the second, and what else they hold; of the first also what it lies on."""
@@ -341,10 +341,8 @@ class Faults(MoveCase):
         states = [(host.name, libvirt.VIR_DOMAIN_RUNNING if self.runs else libvirt.VIR_DOMAIN_SHUTOFF)]
         self.assertEqual(self.copies(), states, told)
         self.assertEqual(host.domain("web").autostart(), 1, told)
-        own = self.own
-        shared = WAYS[self.way][1]
-        self.assertEqual(self.listing(self.hv, SHARED), own if shared else [], told)
-        self.assertEqual(self.listing(host, POOL), [] if shared else own, told)
+        self.assertEqual(self.listing(self.hv, SHARED), self.common, told)
+        self.assertEqual(self.listing(host, POOL), self.own, told)
         self.assertEqual(self.listing(self.hosts[self.away()], POOL), [], told)
         for each in self.hosts.values():
             listening = each.run("ss", "-Hltn").split("\n")

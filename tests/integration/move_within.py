@@ -9,8 +9,9 @@ import signal
 import subprocess
 import time
 
+import lab
 import libvirt
-from move_faults import Faults, POOL, brief
+from move_faults import Faults, POOL, WAYS, brief
 
 # Changes nothing, and isn't said by libvirtd for the move alone.
 ASKED = re.compile("query-|qom-|device-list|balloon")
@@ -186,13 +187,17 @@ class Within(Faults):
             self.assertLessEqual(len(ran), 1, told)
         if at not in NONE_RUNS:
             self.assertGreaterEqual(len(ran), 1, told)
-        if len(ran) == 2 and self.way == "live_copy":
+        if len(ran) == 2 and self.copied:
             self.assert_older_kept(told)
-        elif at[0] == "source" and self.way == "live_copy":
+        elif at[0] == "source" and self.copied:
             self.assert_one_run(self.without_nodes(told))
         else:
             self.assert_one_run(told)
         return len(ran)
+
+    @property
+    def copied(self):
+        return sorted(set(self.tops) - WAYS[self.way][1])
 
     def without_nodes(self, told):
         """One run may say that QEMU has them: the machine runs on then where it is, and a person takes them out."""
@@ -203,19 +208,25 @@ class Within(Faults):
         self.assertRegex(told, LEFT + "|domain has active block job", told)
         source = self.hosts[self.away()]
         self.assertEqual(self.copies(), [(source.name, libvirt.VIR_DOMAIN_RUNNING)], told)
-        for node in (f"migration-{disk}-{what}" for disk in self.tops for what in ("format", "storage")):
+        for node in (f"migration-{disk}-{what}" for disk in self.copied for what in ("format", "storage")):
             command = json.dumps({"execute": "blockdev-del", "arguments": {"node-name": node}})
             subprocess.run(["virsh", "-c", source.uri, "qemu-monitor-command", "web", command], stdout=subprocess.DEVNULL, check=True)
         self.taken_out += 1
         return told
 
     def assert_older_kept(self, told):
-        """It ran on on its own disks, and what it wrote there people look at: it is stopped, and nothing of it goes."""
+        """It ran on on its own disks, and what it wrote there people look at: it is stopped, and nothing of it goes. Where it wrote to
+        one of the newer one's, it isn't even asked."""
+        home, older = self.at_home(), self.hosts[self.away()]
+        events = lab.EventRecorder(older.uri)
+        self.addCleanup(events.close)
         for arguments in ((), ("--dry-run",)):
             status, out = self.run_inside(*arguments)
             told += f"\nthen {brief(status, out)}"
             self.assertEqual(status, 0, told)
-        home, older = self.at_home(), self.hosts[self.away()]
+        ended = libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED if WAYS[self.way][1] else libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN
+        events.wait_for(lambda _: "stopped" in events.names_of("web"))
+        self.assertEqual([each.detail for each in events.of("web") if each.event == "stopped"], [ended], told)
         self.assertIn(f"an older copy of it, which is off, is kept on {older.name}", out[0], told)
         self.assertEqual(sorted(self.copies()), sorted([(home.name, libvirt.VIR_DOMAIN_RUNNING), (older.name, libvirt.VIR_DOMAIN_SHUTOFF)]), told)
         self.assertEqual([self.listing(older, POOL), older.domain("web").autostart()], [self.own, 0], told)

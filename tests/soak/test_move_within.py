@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Live moves, on shared storage and with their disks, that are interrupted within libvirt's own call: reconcile, either libvirtd
-killed, the link cut, right before and right after each thing that one of the two libvirtds says to its QEMU or to the other one, and
-while disks or memory are sent. Afterwards exactly one copy runs, but at the few moments where libvirt itself lets both run or none
+"""Live moves, on shared storage, with their disks, and with one disk of each kind, that are interrupted within libvirt's own call:
+reconcile, either libvirtd killed, the link cut, right before and right after each thing that one of the two libvirtds says to its QEMU
+or to the other one, and while disks or memory are sent. Afterwards exactly one copy runs, but at the few moments where libvirt itself lets both run or none
 (move_within.py names them), and one run ends all of it as tests/soak/test_move_faults.py says.
 
 MOVE_WITHIN=WORD,... runs only what has all of the words in its name: "live_copy,link"; MOVE_AT=REGEX only such moments."""
@@ -47,7 +47,7 @@ class All(Within):
         budget = lab.Budget()
         self.taken_out = 0
         self.begin(way)
-        moments = [("QEMU", "memory"), *([("QEMU", "disks")] if way == "live_copy" else []), *self.moments()]
+        moments = [("QEMU", "memory"), *([("QEMU", "disks")] if self.copied else []), *self.moments()]
         self.assertGreater(len(moments), 16)
         moments = [each for each in moments if re.search(os.environ.get("MOVE_AT", ""), " ".join(each))]
         began, ran, missed, tried = time.monotonic(), collections.Counter(), [], 0
@@ -75,7 +75,7 @@ def add(way, kill):
     setattr(All, f"test_{way}_{kill}", test)
 
 
-for each_way in ("live_shared", "live_copy"):
+for each_way in ("live_shared", "live_copy", "live_mixed"):
     for each_kill in KILLS:
         words = filter(None, os.environ.get("MOVE_WITHIN", "").split(","))
         if all(word in f"{each_way} {each_kill}" for word in words):
