@@ -3,6 +3,7 @@
  * machines of that source, since it may have moved here. */
 #include "reconciler/plan/chain.h"
 #include "reconciler/plan/build.h"
+#include "reconciler/plan/declared_files.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/lost.h"
 #include "reconciler/plan/snapshot_rules.h"
@@ -10,6 +11,7 @@
 typedef struct {
   const ActualDomain *domain;
   PlanObject *object;
+  const DeclaredFiles *declared;
   gboolean moved; /* it is of another source, of which files here declare machines */
 } Orphan;
 
@@ -46,6 +48,36 @@ static char *why_orphan(const PlanInput *input, const ActualDomain *domain) {
   return g_strdup_printf("no file declares it any more since this source was %s; --prune deletes it, where that is said too", domain->owner->source);
 }
 
+/* Of a disk, the first file that something else is declared to have: as it is, from its top down, or on a branch that was left, or
+ * beside it. Then all of it stays: what was written last may be in a layer above. NULL: none. */
+static const char *handed_on(const Orphan *orphan, const char *target) {
+  const ActualDomain *domain = orphan->domain;
+  const Chain chain = {domain, actual_disk(domain->defined_disks, target), NULL};
+  g_autoptr(GPtrArray) paths = g_ptr_array_new();
+  for (guint i = 0; chain.disk != NULL && i < chain.disk->chain->len && (i == 0 || chain_is_made_for(&chain, i)); i++)
+    g_ptr_array_add(paths, chain_layer(&chain, i)->path);
+  if (chain.disk != NULL)
+    g_ptr_array_add(paths, chain.disk->path);
+  for (guint i = 0; i < domain->snapshots->len; i++) {
+    const GPtrArray *layers = ((const ActualSnapshot *)domain->snapshots->pdata[i])->disks;
+    for (guint n = 0; n < layers->len; n++)
+      if (g_strcmp0(((const ActualSnapshotDisk *)layers->pdata[n])->target, target) == 0)
+        g_ptr_array_add(paths, ((const ActualSnapshotDisk *)layers->pdata[n])->path);
+  }
+  const DiskFactSpec *fact = disk_facts(&domain->owner->facts, target);
+  if (fact != NULL) {
+    g_ptr_array_add(paths, fact->coming);
+    g_ptr_array_add(paths, fact->retired);
+    g_ptr_array_add(paths, fact->flushing);
+  }
+  for (char **path = fact != NULL ? fact->leaving : NULL; path != NULL && *path != NULL; path++)
+    g_ptr_array_add(paths, *path);
+  for (guint i = 0; i < paths->len; i++)
+    if (declared_files_by(orphan->declared, paths->pdata[i]) != NULL)
+      return paths->pdata[i];
+  return NULL;
+}
+
 static Action *delete_file(PlanBuilder *builder, const Orphan *orphan, const char *what, const char *path, const Action *after) {
   return build_action(builder, orphan->object, ACTION_VOLUME_DELETE, after->id, g_strdup_printf("delete %s: %s", what, path), "path", path, NULL);
 }
@@ -78,7 +110,7 @@ static const Action *delete_left_layers(PlanBuilder *builder, const Orphan *orph
       after = delete_file(builder, orphan, "memory of a snapshot", snapshot->memory_path, after);
     for (guint n = 0; n < snapshot->disks->len; n++) {
       const ActualSnapshotDisk *disk = snapshot->disks->pdata[n];
-      if (disk->path != NULL && !in_a_chain(orphan->domain, disk))
+      if (disk->path != NULL && !in_a_chain(orphan->domain, disk) && handed_on(orphan, disk->target) == NULL)
         after = delete_file(builder, orphan, "layer of a branch that was left", disk->path, after);
     }
   }
@@ -127,6 +159,12 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
     const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, disk->target), NULL};
     if (chain.disk == NULL || !chain_is_named_for(&chain, now->path)) { /* adopted with it, or put there by a person */
       build_note(orphan->object, g_strdup_printf("disk %s stays: %s wasn't made for it", disk->target, now->path));
+      continue;
+    }
+    const char *handed = handed_on(orphan, disk->target);
+    if (handed != NULL) {
+      build_note(orphan->object, g_strdup_printf("disk %s stays: %s is declared by %s", disk->target, handed,
+                                                 declared_files_by(orphan->declared, handed)));
       continue;
     }
     Action *action = build_action(builder, orphan->object, ACTION_VOLUME_DELETE, left->id,
@@ -216,6 +254,7 @@ void plan_orphans(PlanBuilder *builder) {
   const PlanInput *input = builder->input;
   g_autoptr(GArray) orphans = g_array_new(FALSE, FALSE, sizeof(Orphan));
   g_autoptr(GHashTable) others = sources_declared_here(input);
+  g_autoptr(DeclaredFiles) declared = input->prune ? declared_files_new(input, uses_volumes(builder->uses)) : NULL;
   guint owned = 0, deletions = 0;
   GHashTableIter iter;
   ActualDomain *domain;
@@ -225,7 +264,7 @@ void plan_orphans(PlanBuilder *builder) {
       continue;
     gboolean other = !input_owns(input, domain->owner->source);
     owned += !other;
-    Orphan orphan = {.domain = domain, .moved = other && domain->owner->source != NULL && g_hash_table_contains(others, domain->owner->source)};
+    Orphan orphan = {.domain = domain, .declared = declared, .moved = other && domain->owner->source != NULL && g_hash_table_contains(others, domain->owner->source)};
     if ((!other || orphan.moved || input->prune) && !is_declared(input, domain))
       g_array_append_val(orphans, orphan);
   }
