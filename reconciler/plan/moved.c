@@ -129,8 +129,8 @@ static void run_on(const Rest *rest, Action *action) {
   action->impact = IMPACT_LIVE;
 }
 
-/* What was made there is dealt with when that host comes back. A copy that comes with it is older than this one, which is
- * what counts from now on: it gets a new epoch, as one that is made anew. */
+/* What was made there is dealt with when that host comes back, or is declared again. A copy that comes with it is older than this
+ * one, which is what counts from now on: it gets a new epoch, as one that is made anew. */
 static void give_up(Rest *rest, const char *to) {
   if (!given(rest->facts, FactsSpec, arriving) && !given(rest->facts, FactsSpec, autostarts))
     return;
@@ -149,7 +149,7 @@ static char *undo(Rest *rest, const char *wanted) {
   if (there == NULL || there->actual == NULL) {
     build_note(rest->object, g_strdup_printf("it was being moved to %s, and something made for it may be left there; that host %s", to,
                                              there == NULL ? "isn't declared" : "can't be asked"));
-    if (there != NULL && is_given_up(there))
+    if (is_given_up(there))
       give_up(rest, to);
     return is_given_up(there) ? NULL : g_strdup_printf("a move to %s was interrupted, and that host can't be asked: bring it back, or declare it "
                                                        "with fenced: true when it is certainly off", to);

@@ -3,6 +3,7 @@
 that the file takes back."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
@@ -48,6 +49,22 @@ class Some(Faults):
         self.assertEqual(self.run_inside("--dry-run")[0], 0)
         del self.host_specs[there]["fenced"]
         self.write_at(there)
+        self.converge("killed")
+
+    def test_the_file_has_the_host_no_more(self):
+        """That it was on its way to: a copy that may be there is older than what it is from now on."""
+        self.begin("live_shared")
+        self.write_at("lab-b")
+        self.killed("migrate: prepared")
+        there, shared = self.host_specs.pop("lab-b"), self.host_specs["lab-a"].pop("sharedPools")
+        self.write_at("lab-a")
+        status, out = self.run_inside()
+        web = self.hv.domain("web")
+        epochs = re.findall("epoch[^0-9]+([0-9]{9,})", web.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))  # the time
+        self.assertEqual([status, web.autostart(), len(epochs)], [0, 1, 1], brief(status, out))
+        self.assertEqual(self.run_inside("--dry-run")[0], 0)
+        self.host_specs.update({"lab-b": there, "lab-a": {**self.host_specs["lab-a"], "sharedPools": shared}})
+        self.write_at("lab-b")
         self.converge("killed")
 
     def test_taken_back_from_a_host_that_was_given_up(self):
