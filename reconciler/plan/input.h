@@ -1,6 +1,7 @@
 /* What a plan is made from. */
 #pragma once
 #include "reconciler/image/facts.h"
+#include "reconciler/plan/fleet.h"
 #include "reconciler/plan/plan.h"
 #include "state/actual.h"
 
@@ -8,6 +9,7 @@ typedef struct {
   const Desired *desired;
   const Actual *actual;
   const char *host;              /* of the fleet; NULL: the only one */
+  const Fleet *fleet;            /* all its hosts; NULL: nobody knows */
   const GPtrArray *placed;       /* of Placed *: where the machines of the fleet are and belong; NULL: no fleet */
   const Desired *everywhere;     /* what all hosts of the fleet shall have; NULL: `desired` is all */
   const char *source, *revision; /* identity of the source; revision may be NULL */

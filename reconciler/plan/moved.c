@@ -339,6 +339,17 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
     go_on(&rest, placed->later, placed->first);
 }
 
+/* A copy there is an orphan of its own, and what it has isn't half-made. */
+char *plan_moved_orphan(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char **ret_last) {
+  const Placed placed = {.fleet = builder->input->fleet, .now = fleet_host(builder->input->fleet, builder->input->host)};
+  Rest rest = {builder, object, &placed, domain, &domain->owner->facts, NULL};
+  const FleetHost *there = given(rest.facts, FactsSpec, movingTo) ? fleet_host(placed.fleet, rest.facts->movingTo) : NULL;
+  gboolean arrived = there != NULL && there->actual != NULL && g_hash_table_contains(there->actual->domains, domain->name);
+  char *error = there != NULL && !is_given_up(there) && !arrived ? undo(&rest, NULL) : NULL;
+  *ret_last = rest.last;
+  return error;
+}
+
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {
   Rest rest = begin(builder, object, placed);
   char *error = undo(&rest, placed->home->name);

@@ -11,5 +11,7 @@ gboolean moved_broke_off(const Placed *placed /* or NULL */, const ActualDomain 
 void plan_moved(PlanBuilder *builder, const Placed *placed);
 /* The same for one that shall move on: before that. Returns why it can't yet, or NULL; the id of the last action. */
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last);
+/* For one that is to be deleted: what an interrupted move made of it elsewhere goes first. As plan_moved_before; the id NULL: nothing. */
+char *plan_moved_orphan(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char **ret_last);
 /* What is done first where snapshots that came along aren't known yet (move_awaits_notes), and alone: or why that can't be. Free it. */
 char *moved_snapshots(PlanBuilder *builder, PlanObject *object, const Placed *placed, const ActualDomain *domain);

@@ -6,6 +6,7 @@
 #include "reconciler/plan/declared_files.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/lost.h"
+#include "reconciler/plan/moved.h"
 #include "reconciler/plan/snapshot_rules.h"
 
 typedef struct {
@@ -188,7 +189,17 @@ static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean wit
   return action;
 }
 
-static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
+static void wait_for(PlanBuilder *builder, const PlanObject *object, const char *first) {
+  g_autofree char *id = plan_object_id(object);
+  for (guint i = 0; i < builder->plan->actions->len; i++) {
+    Action *action = builder->plan->actions->pdata[i];
+    if (g_str_equal(action->object, id))
+      build_wait(action, first);
+  }
+}
+
+/* first: the id of what comes before; NULL: nothing. */
+static void delete_orphan(PlanBuilder *builder, const Orphan *orphan, const char *first) {
   orphan->object->change = CHANGE_DELETE;
   g_autoptr(GPtrArray) before = g_ptr_array_new();
   gboolean all = (builder->input->allow & ALLOW(IMPACT_DATA_LOSS)) != 0;
@@ -204,6 +215,7 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan) {
     last = before->pdata[before->len - 1];
   last = undefine(builder, orphan, all && orphan->domain->has_nvram, last);
   delete_disks(builder, orphan, all, last);
+  wait_for(builder, orphan->object, first);
   if (!all)
     build_note(orphan->object, g_strdup_printf("its disks and UEFI variables%s%s%s are kept; --allow data-loss deletes those that were made for it",
                                                orphan->domain->nvram != NULL ? " (" : "",
@@ -279,7 +291,13 @@ void plan_orphans(PlanBuilder *builder) {
       build_note(orphan->object, keep != NULL ? g_steal_pointer(&keep) : why_orphan(input, orphan->domain));
       continue;
     }
-    delete_orphan(builder, orphan);
+    const char *first = NULL;
+    g_autofree char *moving = plan_moved_orphan(builder, orphan->object, orphan->domain, &first);
+    if (moving != NULL) {
+      build_note(orphan->object, g_strdup_printf("kept: %s", moving));
+      continue;
+    }
+    delete_orphan(builder, orphan, first);
     deletions++;
   }
   builder->plan->refused = guard(builder, deletions, owned);

@@ -78,6 +78,7 @@ static Plan *plan_host(Pipeline *pipeline, const FleetHost *host, const Desired 
   PlanInput input = {
       .desired = desired,
       .everywhere = pipeline->desired,
+      .fleet = pipeline->fleet,
       .placed = pipeline->placed,
       .actual = host->actual,
       .host = host->name,

@@ -123,6 +123,22 @@ class Some(Faults):
         self.write_at("lab-a")
         self.assert_one_run()
 
+    def test_pruned_while_it_is_copied(self):
+        """What was half copied goes with it, and nothing else."""
+        self.begin("cold_stopped")
+        self.write_at("lab-b")
+        self.killed("move-volume: acted")
+        uri = self.host_specs["lab-b"]["uri"]
+        self.host_specs["lab-b"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.write()
+        status, out = self.run_inside("--prune")
+        self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
+        self.assertIn("kept: a move to lab-b was interrupted", brief(status, out))
+        self.host_specs["lab-b"]["uri"] = uri
+        self.write()
+        status, out = self.run_inside("--prune")
+        self.assertEqual([status, self.copies(), self.listing(self.hv, POOL), self.listing(self.other, POOL)], [0, [], self.own, []], brief(status, out))
+
     def test_written_after_it_was_copied(self):
         """Somebody starts the copy that was left, and ends it again: what it wrote is in no other."""
         self.begin("cold_stopped")
