@@ -54,17 +54,19 @@ class Directory(TestCase):
                 file.write(text)
 
         def failed(part, change):
+            passes = service.settle()["passes"]
             before = service.log().count("the source can't be applied")
             change()
             wait_for(lambda: service.log().count("the source can't be applied") > before, service.log)
-            state = service.wait_state(lambda state: state["sourceError"] and part in state["sourceError"])
-            self.assertEqual(state["passes"], service.state()["passes"])
+            service.wait_state(lambda state: state["sourceError"] and part in state["sourceError"])
+            self.assertEqual(service.settle()["passes"], passes)
             self.assertEqual(self.names(), names)
             write(good)
             service.wait_state(lambda state: not state["sourceError"])
 
         with self.service(prune={"enabled": True, "limit": 100}) as service:
             self.wait_names(service, *names)
+            service.wait_state(lambda state: state["passes"] > 1)  # the one that its own actions' events lead to
             failed("is empty", lambda: write(""))
             failed("all.yaml", lambda: write(good[:len(good) * 2 // 3 - 7] + "\n  bad: [\n"))
             failed("nothing declared", lambda: os.unlink(hv.path("specs/all.yaml")))
