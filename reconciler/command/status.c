@@ -38,12 +38,16 @@ static void append_service(const Cli *cli, const json_t *service, GString *out) 
 /* From the service's journal, where we may read it. */
 static void add_lives(const Cli *cli, const json_t *service, const Actual *actual, const GPtrArray *statuses) {
   g_autoptr(Journal) journal = statuses->len > 0 ? service_journal(cli, service, NULL) : NULL;
+  g_autoptr(GPtrArray) steps = journal ? steps_under_way(journal) : NULL;
   for (guint i = 0; journal && i < statuses->len; i++) {
     DomainStatus *status = statuses->pdata[i];
     g_autofree char *object = g_strconcat("vm/", status->domain->name, NULL);
     GPtrArray *events = journal_events(journal, object, 0, NULL);
     if (events)
       domain_status_live(status, actual->uri, events);
+    const JournalAction *step = step_of(steps, status->domain->name);
+    if (step)
+      domain_status_step(status, step);
   }
 }
 
@@ -58,15 +62,15 @@ static void add_guests(const Cli *cli, const char *uri, const GPtrArray *statuse
 }
 
 /* What is told of one host: as JSON (ret_json), or appended. Returns whether all could be read. */
-static gboolean tell_host(const Cli *cli, const char *uri, const json_t *service, const Actual *actual, const GPtrArray *domains,
-                          json_t **ret_json, GString *out) {
+static gboolean tell_host(const Cli *cli, const char *uri, const json_t *service, const Fleet *fleet, const FleetHost *host,
+                          const Actual *actual, const GPtrArray *domains, json_t **ret_json, GString *out) {
   gboolean json = cli->format == &report_json, complete = TRUE;
   g_autoptr(GPtrArray) statuses = g_ptr_array_new_with_free_func((GDestroyNotify)domain_status_free);
   for (guint i = 0; i < domains->len; i++) {
     const ActualDomain *domain = domains->pdata[i];
     complete &= domain->error == NULL;
     if (!cli->options.disks)
-      g_ptr_array_add(statuses, domain_status_new(actual, domain));
+      g_ptr_array_add(statuses, domain_status_new(actual, domain, fleet, host));
   }
   add_lives(cli, service, actual, statuses);
   add_guests(cli, uri, statuses);
@@ -82,14 +86,15 @@ static gboolean tell_host(const Cli *cli, const char *uri, const json_t *service
 
 /* --- the hosts that a source declares --- */
 
-static gboolean tell_fleet_host(const Cli *cli, const json_t *service, const FleetHost *host, json_t *hosts, GString *out) {
+static gboolean tell_fleet_host(const Cli *cli, const json_t *service, const Fleet *fleet, const FleetHost *host, json_t *hosts,
+                                GString *out) {
   json_t *part = NULL;
   gboolean complete = FALSE;
   g_autofree char *name = escape_text(host->name);
   g_string_append_printf(out, "%s%s:\n", out->len ? "\n" : "", name);
   if (host->actual) {
     g_autoptr(GPtrArray) domains = domains_named(cli, host->actual);
-    complete = tell_host(cli, connection_uri(host->connection), service, host->actual, domains, &part, out);
+    complete = tell_host(cli, connection_uri(host->connection), service, fleet, host, host->actual, domains, &part, out);
   } else {
     g_autofree char *why = escape_text(host->error->message);
     g_string_append_printf(out, "can't be asked: %s\n", why);
@@ -126,7 +131,7 @@ static int status_of_fleet(const Cli *cli) {
   g_autoptr(GString) out = g_string_new(NULL);
   gboolean complete = TRUE;
   for (guint i = 0; i < fleet->hosts->len; i++)
-    complete &= tell_fleet_host(cli, service, fleet->hosts->pdata[i], json_object_get(root, "hosts"), out);
+    complete &= tell_fleet_host(cli, service, fleet, fleet->hosts->pdata[i], json_object_get(root, "hosts"), out);
   if (cli->format == &report_json)
     print_json(json_incref(root));
   else
@@ -151,7 +156,7 @@ int command_status(const Cli *cli) {
   json_t *root = NULL;
   g_autoptr(GString) out = g_string_new(NULL);
   json_auto_t *service = cli->options.disks ? NULL : service_ask(cli, "status", NULL); /* where one runs, and lets us ask */
-  gboolean complete = tell_host(cli, cli->options.connect, service, actual, domains, &root, out);
+  gboolean complete = tell_host(cli, cli->options.connect, service, NULL, NULL, actual, domains, &root, out);
   if (root && !cli->options.disks)
     json_object_set(root, "service", service ? service : json_null());
   append_service(cli, service, out);

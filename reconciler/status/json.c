@@ -54,6 +54,10 @@ static json_t *job_json(const ActualJob *job) {
                    (json_int_t)job->dirty_rate, "throttle", (json_int_t)job->throttle);
 }
 
+static json_t *step_json(const DomainStatus *status) {
+  return status->step ? json_pack("{s:o, s:o}", "description", json_text(status->step), "since", json_time(status->step_since)) : json_null();
+}
+
 static json_t *domain_json(const DomainStatus *status) {
   const ActualDomain *domain = status->domain;
   json_t *object = json_pack("{s:o, s:o}", "name", json_text(domain->name), "uuid", json_text(domain->uuid));
@@ -71,6 +75,10 @@ static json_t *domain_json(const DomainStatus *status) {
   json_object_set_new(object, "lastWatchdog", life->watchdog == 0 ? json_null() :
                       json_pack("{s:o, s:o}", "time", json_time(life->watchdog), "action", json_text(life->watchdog_action)));
   json_object_set_new(object, "job", job_json(&domain->job));
+  json_object_set_new(object, "movingTo", json_text(status->moving.to));
+  json_object_set_new(object, "arriving", json_boolean(status->moving.arriving));
+  json_object_set_new(object, "movedFrom", json_text(status->moving.from));
+  json_object_set_new(object, "step", step_json(status));
   json_object_set_new(object, "managed", json_boolean(domain->owner != NULL));
   json_object_set_new(object, "owner", owner_json(domain->owner));
   json_object_set_new(object, "persistent", json_boolean(domain->is_persistent));

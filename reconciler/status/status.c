@@ -6,7 +6,7 @@
 #include "state/job_text.h"
 #include "state/libvirt/reason.h"
 
-static char *state_text(const ActualDomain *domain) {
+static char *power_text(const ActualDomain *domain) {
   const char *word = power_state_word(domain->state, domain->has_managed_save);
   const char *reason = domain_reason_word(domain->state, domain->reason);
   gboolean told = !reason || (domain->has_managed_save && !domain->active);
@@ -15,6 +15,11 @@ static char *state_text(const ActualDomain *domain) {
     return g_steal_pointer(&state);
   return domain->job.total > 0 ? g_strdup_printf("%s, %s %u%%", state, domain->job.operation, job_percent(&domain->job))
                                : g_strdup_printf("%s, %s", state, domain->job.operation);
+}
+
+static char *state_text(const ActualDomain *domain, const Moving *moving) {
+  g_autofree char *power = power_text(domain), *way = moving_text(moving);
+  return way ? g_strdup_printf("%s, %s", power, way) : g_steal_pointer(&power);
 }
 
 /* What was applied last, made concrete as the planner would: a disk by image has a path, say. */
@@ -70,11 +75,12 @@ static guint64 disk_bytes(const VmSpec *spec) {
   return sum;
 }
 
-DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain) {
+DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain, const Fleet *fleet, const FleetHost *here) {
   DomainStatus *status = g_new0(DomainStatus, 1);
   status->domain = domain;
   status->now = actual_now(domain);
-  status->state = state_text(domain);
+  status->moving = moving_of(domain, fleet, here);
+  status->state = state_text(domain, &status->moving);
   status->changes = g_ptr_array_new();
   status->pending = g_ptr_array_new();
   status->drift = g_ptr_array_new();
@@ -89,10 +95,16 @@ void domain_status_live(DomainStatus *status, const char *uri, GPtrArray *events
   status->life.whole = status->life.whole && status->domain->active;
 }
 
+void domain_status_step(DomainStatus *status, const JournalAction *step) {
+  status->step = g_strdup(step->description);
+  status->step_since = step->started;
+}
+
 void domain_status_free(DomainStatus *status) {
   if (!status)
     return;
   g_free(status->state);
+  g_free(status->step);
   g_ptr_array_unref(status->pending);
   g_ptr_array_unref(status->drift);
   g_ptr_array_unref(status->changes);

@@ -3,13 +3,17 @@
 #include <jansson.h>
 #include "reconciler/report/report.h"
 #include "reconciler/status/life.h"
+#include "reconciler/status/moving.h"
 #include "state/actual.h"
 #include "state/guest_facts.h"
 
 typedef struct {
   const ActualDomain *domain;
   const VmSpec *now;   /* of the machine that runs, else the definition */
-  char *state;         /* "running", "paused (I/O error)" */
+  char *state;         /* "running", "paused (I/O error)", "stopped, moving to lab-b" */
+  Moving moving;
+  char *step;          /* what a run is doing with it: "copy disk vda (10 GiB) to lab-b"; NULL: nothing that is known */
+  gint64 step_since;   /* microseconds since 1970 */
   GPtrArray *changes;  /* of FieldChange *: last applied spec against the host; empty when not ours */
   GPtrArray *pending;  /* of const FieldChange *: waits for the next start */
   GPtrArray *drift;    /* of const FieldChange *: changed behind our back; the next apply takes it back */
@@ -20,7 +24,9 @@ typedef struct {
   guint64 disk_bytes;  /* virtual size of all disks */
 } DomainStatus;
 
-DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain);
+/* fleet, here: where several hosts are looked at, else NULL. */
+DomainStatus *domain_status_new(const Actual *actual, const ActualDomain *domain, const Fleet *fleet, const FleetHost *here);
+void domain_status_step(DomainStatus *status, const JournalAction *step);
 /* Takes the events. */
 void domain_status_live(DomainStatus *status, const char *uri, GPtrArray *events);
 void domain_status_free(DomainStatus *status);

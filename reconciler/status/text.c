@@ -158,6 +158,22 @@ static void append_job(GString *out, const ActualJob *job) {
     status_append_line(out, "under way", "%s", job->operation);
 }
 
+static void append_moment(GString *out, const char *key, gint64 microseconds, const char *more) {
+  g_autoptr(GDateTime) utc = microseconds ? g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC) : NULL;
+  g_autofree char *text = utc ? g_date_time_format(utc, "%Y-%m-%d %H:%M:%SZ") : NULL;
+  if (text)
+    status_append_line(out, key, "%s%s%s", text, more ? ", " : "", more ? more : "");
+}
+
+static void append_moving(GString *out, const DomainStatus *status) {
+  const Moving *moving = &status->moving;
+  if (moving->to)
+    status_append_line(out, "moving to", "%s%s", moving->to, moving->arriving ? ", where a copy of it may run" : "");
+  if (moving->from)
+    status_append_line(out, "comes from", "%s, where something of it may be left", moving->from);
+  append_moment(out, "just now", status->step_since, status->step);
+}
+
 static void append_ownership(GString *out, const ActualDomain *domain) {
   if (!domain->owner) {
     status_append_line(out, "managed by", "nobody: it isn't ours");
@@ -167,13 +183,6 @@ static void append_ownership(GString *out, const ActualDomain *domain) {
               domain->owner->revision ? domain->owner->revision : "");
   if (domain->owner->place)
     status_append_line(out, "declared at", "%s", domain->owner->place);
-}
-
-static void append_moment(GString *out, const char *key, gint64 microseconds, const char *more) {
-  g_autoptr(GDateTime) utc = microseconds ? g_date_time_new_from_unix_utc(microseconds / G_USEC_PER_SEC) : NULL;
-  g_autofree char *text = utc ? g_date_time_format(utc, "%Y-%m-%d %H:%M:%SZ") : NULL;
-  if (text)
-    status_append_line(out, key, "%s%s%s", text, more ? ", " : "", more ? more : "");
 }
 
 /* As the service saw it. */
@@ -197,6 +206,7 @@ void status_append_details(GString *out, const DomainStatus *status, const Repor
   status_append_line(out, "state", "%s", status->state);
   append_life(out, status);
   append_job(out, &domain->job);
+  append_moving(out, status);
   status_append_line(out, "uuid", "%s", domain->uuid);
   append_ownership(out, domain);
   status_append_line(out, "autostart", "%s", domain->autostart ? "yes" : "no");

@@ -55,6 +55,7 @@ QUICK = "keepalive_interval = 1\nkeepalive_count = 3\n"
 class Faults(MoveCase):
     settings = QUICK
     more = {}  # of the machine's spec
+    written = {"vda": "write -P 91 512k 64k", "vdb": "write -P 90 3M 1M"}
 
     @classmethod
     def setUpClass(cls):
@@ -130,7 +131,7 @@ class Faults(MoveCase):
         self.write_at("lab-a", powerState="stopped")
         self.assertEqual(self.run_inside()[0], 0)
         self.tops = {disk: self.path_of(disk, self.hv) for disk in ("vda", "vdb")}
-        for disk, written in (("vda", "write -P 91 512k 64k"), ("vdb", "write -P 90 3M 1M")):
+        for disk, written in self.written.items():
             self.hv.run("qemu-io", "-c", written, self.tops[disk])
         self.write_at("lab-a")
         self.assertEqual(self.run_inside()[0], 0)

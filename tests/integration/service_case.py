@@ -41,6 +41,26 @@ class Passed:
             return name in file.read().splitlines()
 
 
+class Held:
+    """Keeps a process at a place (state/fault.h) until it is released: `faults` is for its environment."""
+
+    def __init__(self, case, place):
+        self.at, self.go = (case.hv.path(f"{name}-{time.monotonic_ns()}") for name in ("at", "go"))
+        os.mkfifo(self.at)
+        os.mkfifo(self.go)
+        self.faults = {"RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": f"echo >{self.at}; cat {self.go}"}
+        case.addCleanup(lambda: [os.unlink(each) for each in (self.at, self.go)])
+
+    def wait(self):
+        """Until it is there."""
+        with open(self.at, encoding="utf-8") as file:
+            file.read()
+
+    def release(self):
+        with open(self.go, "w", encoding="utf-8"):
+            pass
+
+
 def threads(process):
     """Their names."""
     names = []

@@ -1,21 +1,41 @@
 #!/usr/bin/python3
-"""Moves that are told to end, by SIGTERM: the machine runs, once, and the next run moves it."""
+"""Moves that are told to end, by SIGTERM: the machine runs, once, and the next run moves it. What status tells of moves meanwhile, and
+moves by the service."""
 
+import json
 import os
+import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
+import libvirt  # noqa: E402
+from move_case import MoveCase  # noqa: E402
 from move_faults import Faults, POOL, brief  # noqa: E402
-from service_case import Passed, wait_for  # noqa: E402
+from service_case import Held, Passed, Service, wait_for  # noqa: E402
+
+
+def shown(case, *arguments, inside=()):
+    """What `reconcile status --source` tells of the machine: for each host that has it."""
+    command = [*inside, lab.binary(), "status", "--source", case.hv.path("specs"), "-o", "json", *arguments]
+    told = json.loads(subprocess.run(command, env=case.env, stdout=subprocess.PIPE, check=True).stdout)
+    return {host["host"]: domain for host in told["hosts"] for domain in host["domains"] if domain["name"] == "web"}
 
 
 class Ended(Faults):
+    written = {**Faults.written, "vdb": "write -P 90 3M 8M"}  # 8 s at 1 MiB/s
+
     def begun(self, place, command="true"):
         """A move; and whether it has passed a place."""
         self.write_at(self.away())
         passed = Passed(self)
-        return self.start({"RECONCILE_FAULT_LOG": passed.log, "RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command}), passed
+        return self.go({"RECONCILE_FAULT_LOG": passed.log, "RECONCILE_FAULT_AT": place, "RECONCILE_FAULT_COMMAND": command}), passed
+
+    def go(self, faults):
+        process = self.start(faults)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        return process
 
     def ended(self, process):
         """By SIGTERM; what it said."""
@@ -53,6 +73,97 @@ class Ended(Faults):
         self.assertEqual([self.running(), self.listing(self.other, POOL)], [["lab-a"], []], told)
         self.assertIn("not begun; the machine was started again where it was", told)
         self.assert_moves(told)
+
+    def test_while_it_is_sent(self):
+        """Live: it runs on where it is, and nothing is left on the other host."""
+        self.begin("live_copy")
+        self.more = {"migration": {"bandwidth": "1MiB/s"}}
+        domain = self.hv.domain("web")
+        self.write_at("lab-b")
+        process = self.go({})
+        wait_for(lambda: domain.jobStats().get(libvirt.VIR_DOMAIN_JOB_DISK_PROCESSED, 0) > 0, "its disks are sent")
+        told = self.told()
+        self.assertRegex(told["lab-a"]["stateText"], "^running, migration out [0-9]+%, moving to lab-b$")
+        self.assertEqual([told["lab-a"][key] for key in ("movingTo", "arriving", "movedFrom")], ["lab-b", True, None])
+        self.assertRegex(told["lab-b"]["stateText"], "^paused \\(migration.*\\).*, arriving from lab-a$")
+        self.assertEqual(told["lab-b"]["movedFrom"], "lab-a")
+        process.terminate()
+        said = self.ended(process)
+        self.settle()
+        self.assertEqual([self.copies(), self.listing(self.other, POOL), domain.autostart(), self.guest(self.hv).starts()],
+                         [[("lab-a", libvirt.VIR_DOMAIN_RUNNING)], [], 1, self.starts], said)
+        self.assertEqual(self.told()["lab-a"]["stateText"], "running, moving to lab-b", said)
+        self.more = {}
+        self.write_at("lab-b")
+        self.assert_moves(said)
+        self.assertEqual({host: each["stateText"] for host, each in self.told().items()}, {"lab-b": "running"})
+
+    def told(self):
+        """By status on lab-a, which alone reaches both."""
+        return shown(self, inside=self.hv.inside())
+
+
+class Served(MoveCase):
+    """By the service."""
+
+    tiny = True
+
+    def service(self, faults=None):
+        hosts = [uri for spec in self.host_specs.values() for uri in spec.values()]
+        service = Service(self.hv, env={**self.env, **(faults or {})}, connection="qemu:///session?socket=/nonexistent",
+                          policy={"hosts": hosts})
+        self.addCleanup(lambda: service.process.poll() is None and service.kill())
+        return service
+
+    def machine(self, host, **spec):
+        return super().machine(host, shutdown={"timeout": "30s", "retryInterval": "1s"}, **spec)
+
+    def begun(self, service, what):
+        """How often."""
+        return len(re.findall(rf"(?m)lab-./vm/web: {what}.* \.\.\.$", service.log()))
+
+    def wait_there(self, service, host):
+        wait_for(lambda: self.where() == [host] and service.state() and not service.state()["busy"], service.log)
+        service.settle()
+        self.assertEqual(self.where(), [host], service.log())
+
+    def test_there_and_back(self):
+        cold = {"migration": {"mode": "cold"}}
+        self.write(self.machine("lab-a"))
+        service = self.service()
+        wait_for(lambda: self.where() == ["lab-a"], service.log)
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        service.settle()
+        # While it runs, and stopped: once each, though what that does is told as events.
+        self.write(self.machine("lab-b"))
+        self.wait_there(service, "lab-b")
+        self.assertEqual([guest.starts(), self.begun(service, "migrate to lab-b")], [1, 1], service.log())
+        self.write(self.machine("lab-a", **cold))
+        self.wait_there(service, "lab-a")
+        guest.wait(lambda g: g.starts() == 2, "second start")
+        self.assertEqual([self.begun(service, what) for what in ("shut down", "migrate to", "start it on lab-a")], [1, 1, 1], service.log())
+        self.assertEqual(service.stop(), 0)
+        # Stopped in the middle, it starts the machine again where it was, and the next one ends what was begun.
+        self.write(self.machine("lab-b", **cold))
+        held = Held(self, "move: volume made")
+        service = self.service(held.faults)
+        held.wait()
+        told = shown(self, "--config", service.config_path)["lab-a"]
+        self.assertEqual([told["stateText"], told["movingTo"], told["arriving"]], ["stopped, moving to lab-b", "lab-b", False])
+        self.assertRegex(told["step"]["description"], "^copy disk vda .* to lab-b$")
+        text = self.hv.reconcile("status", "--source", self.hv.path("specs"), "--config", service.config_path, "web", env=self.env).stdout
+        self.assertRegex(text, r"moving to +lab-b\n +just now +[-0-9]+ [:0-9]+Z, copy disk vda .* to lab-b")
+        service.process.terminate()
+        held.release()
+        self.assertEqual(service.stop(), 0)
+        self.assertEqual([self.where(), self.hv.domain("web").isActive()], [["lab-a"], 1], service.log())
+        guest.wait(lambda g: g.starts() == 3, "third start")
+        service = self.service()
+        self.wait_there(service, "lab-b")
+        guest.wait(lambda g: g.starts() == 4, "fourth start")
+        self.assertEqual([service.stop(), self.files(self.hv)], [0, []])
+        self.assertEqual(self.plan(status=0)["actions"], [])
 
 
 if __name__ == "__main__":
