@@ -1,23 +1,26 @@
 """Two hosts, each with a libvirtd, storage and network of its own, and the machine "web" that moves between them."""
 
-import contextlib
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
 import libvirt  # noqa: E402,F401
+from moving import heard  # noqa: E402
 from product import document  # noqa: E402
 
 POOL = "/var/lib/libvirt/moving"  # private to each host
+OTHER_HOST = os.path.join(os.environ.get("RECONCILE_BUILD", ""), "tests/other_host.so")
 
 
 class MoveCase(lab.TestCase):
     """self.hv is lab-a and holds the specifications, self.other is lab-b."""
 
+    preload = ""  # of both libvirtds
+
     @classmethod
     def setUpClass(cls):
-        cls.hv, cls.other = lab.two_hosts()
+        cls.hv, cls.other = lab.two_hosts(preload=cls.preload)
         cls.hv.tiny = cls.tiny
         cls.addClassCleanup(cls.hv.stop)
         cls.addClassCleanup(cls.other.stop)
@@ -64,22 +67,14 @@ class MoveCase(lab.TestCase):
     def error_of(self, document, name="web"):
         return next(each.get("error") or "" for each in document["objects"] if each["name"] == name)
 
-    @contextlib.contextmanager
-    def heard(self, host):
-        """What libvirt on that host tells its QEMUs in the block: lines, when it has ended."""
-        log, lines = host.path("monitor.log"), []
+    def says(self, host, what, value=""):
+        """libvirt there says so from now on (tests/lab/other_host.c), where that is preloaded."""
+        host.run("sh", "-c", f"echo {value} >/run/{what}")
 
-        def say(**settings):
-            for name, value in settings.items():
-                host.run("virt-admin", "-c", f"libvirtd:///system?socket={host.path('run/libvirt/libvirt-admin-sock')}", f"daemon-log-{name}", value)
-        say(filters="1:qemu.qemu_monitor 4:*", outputs=f"1:file:{log}")
-        try:
-            yield lines
-        finally:
-            say(outputs="3:stderr", filters="")
-        with open(log, encoding="utf-8") as file:
-            lines += [line for line in file if "QEMU_MONITOR_SEND_MSG" in line]
-        os.unlink(log)
+    def says_no_more(self, host, what):
+        host.run("rm", f"/run/{what}")
+
+    heard = staticmethod(heard)
 
     def files(self, host):
         """But the base images."""

@@ -33,8 +33,8 @@ class Live(MoveCase):
         self.write(self.machine("lab-a", migration={"synchronousWrites": True}))
         with self.heard(self.other) as told:
             self.apply("--host", "lab-b")
-        modes = ['"copy-mode":"write-blocking"' in line for line in told if '"blockdev-mirror"' in line]
-        self.assertEqual([modes, self.where(), self.files(self.other)], [[True, True], ["lab-a"], []])
+        modes = [each.get("copy-mode") for each in told.said("blockdev-mirror")]
+        self.assertEqual([modes, self.where(), self.files(self.other)], [["write-blocking"] * 2, ["lab-a"], []])
         self.assert_overlay(self.hv)
         self.assertEqual([self.sums(self.hv), guest.starts()], [content, 1])
 

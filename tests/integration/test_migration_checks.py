@@ -5,18 +5,12 @@ needs one to run."""
 import contextlib
 import os
 
-from move_case import POOL, MoveCase, document, lab, libvirt
+from move_case import OTHER_HOST, POOL, MoveCase, document, lab, libvirt
 
 
 class Refused(MoveCase):
     tiny = True
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        for host in (cls.hv, cls.other):
-            host.preload = os.path.join(os.environ["RECONCILE_BUILD"], "tests/other_host.so")
-            host.restart_daemon()
+    preload = OTHER_HOST
 
     def setUp(self):
         super().setUp()
@@ -37,13 +31,6 @@ class Refused(MoveCase):
                 self.assertIn(reason, self.error_of(document_))
                 self.assertEqual([each for each in document_["actions"] if each["object"].endswith("vm/web")], [])
             self.assertEqual(self.where()[:1], ["lab-a"])
-
-    def comes(self, host, what, value=""):
-        """libvirt there says so from now on (tests/lab/other_host.c)."""
-        host.run("sh", "-c", f"echo {value} >/run/{what}")
-
-    def goes(self, host, what):
-        host.run("rm", f"/run/{what}")
 
     def assert_stale(self, reason, saved, status=3):
         """A plan of before doesn't move it, nor leaves anything."""
@@ -210,8 +197,8 @@ class Refused(MoveCase):
                 ("its network inner isn't started on lab-b", inner.destroy, inner.create),
                 ("its bridge or device br8 isn't on lab-b", lambda: self.other.run("ip", "link", "delete", "br8"),
                  lambda: self.other.run("ip", "link", "add", "br8", "type", "bridge")),
-                ("lab-b has libvirt 8.10: at least 9.0 is needed", lambda: self.comes(self.other, "libvirt-version", 8010000),
-                 lambda: self.goes(self.other, "libvirt-version"))]:
+                ("lab-b has libvirt 8.10: at least 9.0 is needed", lambda: self.says(self.other, "libvirt-version", 8010000),
+                 lambda: self.says_no_more(self.other, "libvirt-version"))]:
             with self.subTest(reason):
                 come()
                 try:
@@ -273,13 +260,13 @@ class Refused(MoveCase):
         self.hv.domain("web").undefine()
         self.change(**{key: machine["spec"][key] for key in ("type", "features", "cpu")})
         with self.refused("the CPU of lab-b lacks what the machine's CPU has: give it a cpu.model that both have", machine=machine):
-            self.comes(self.other, "cpu-lacks")
-        self.goes(self.other, "cpu-lacks")
+            self.says(self.other, "cpu-lacks")
+        self.says_no_more(self.other, "cpu-lacks")
         saved = self.saved_plan()
         for what in ("cpu-lacks", "qemu-cpu-lacks"):
-            self.comes(self.other, what)
+            self.says(self.other, what)
             self.assert_stale("the CPU of lab-b lacks what the machine's CPU has", saved)
-            self.goes(self.other, what)
+            self.says_no_more(self.other, what)
 
     def test_what_it_is_sent_by(self):
         """A libvirt or a QEMU that can't send it as its file says is known before anything is touched."""
@@ -287,34 +274,34 @@ class Refused(MoveCase):
         self.apply()
         recorder = self.recorder()
         for host in (self.hv, self.other):
-            self.comes(host, "libvirt-version", 9004000)
+            self.says(host, "libvirt-version", 9004000)
         for method, host, says in (("zlib", self.hv, "its host has libvirt 9.3"), ("zstd", self.other, "lab-b has libvirt 9.3")):
             machine = MoveCase.machine(self, "lab-b", migration={"parallel": 2, "compression": method})
             with self.refused(f"{says}, and migration.compression: {method} needs 9.4 on both hosts", machine=machine):
-                self.comes(host, "libvirt-version", 9003000)
-            self.comes(host, "libvirt-version", 9004000)
+                self.says(host, "libvirt-version", 9003000)
+            self.says(host, "libvirt-version", 9004000)
         machine = MoveCase.machine(self, "lab-b", migration={"parallel": 2, "zeroCopy": True})
         with self.refused("its host has QEMU 7.0, and migration.zeroCopy needs 7.1", machine=machine):
-            self.comes(self.hv, "qemu-version", 7000000)
-        self.goes(self.hv, "qemu-version")
+            self.says(self.hv, "qemu-version", 7000000)
+        self.says_no_more(self.hv, "qemu-version")
         # What both can is planned; and one that can't any more when it is to go, refused as well.
         self.write(MoveCase.machine(self, "lab-b", migration={"parallel": 2, "compression": "zstd"}))
         saved = self.saved_plan()
-        self.comes(self.other, "libvirt-version", 9003000)
+        self.says(self.other, "libvirt-version", 9003000)
         self.assert_stale("migration.compression: zstd needs 9.4", saved)
         # A machine that is shut down for it has no memory to send.
         self.write(MoveCase.machine(self, "lab-b", migration={"mode": "cold", "parallel": 2, "compression": "zlib"}))
         self.plan(status=2)
         for host in (self.hv, self.other):
-            self.goes(host, "libvirt-version")
+            self.says_no_more(host, "libvirt-version")
         self.assertEqual(recorder.stopped_events("web"), [])
 
     def test_without_its_machine_type(self):
         """Last of the class: looking at another QEMU takes libvirt seconds. A QEMU that lacks the type, and a libvirtd that says
         it is older; all else of them is as ever."""
         with self.refused("lab-b has libvirt 8.10: at least 9.0 is needed"):
-            self.comes(self.other, "libvirt-version", 8010000)
-        self.goes(self.other, "libvirt-version")
+            self.says(self.other, "libvirt-version", 8010000)
+        self.says_no_more(self.other, "libvirt-version")
         saved = self.saved_plan()
         qemu, another = "/usr/bin/qemu-system-x86_64", self.other.path("another-qemu")
         with self.refused("lab-b has no machines of type pc-i440fx-7.2 (x86_64, qemu): its QEMU is another one"):

@@ -1,17 +1,16 @@
 #!/usr/bin/python3
-"""Live migration: how it ends when the guest changes more than can be sent, with shared storage, and
-each way in which memory and disks can be sent. One guest goes back and forth."""
+"""Live migration with shared storage: each way in which memory can be sent, by what both QEMUs are told and who connects; and
+how it ends when the guest changes more than can be sent, with a disk that goes along. One guest goes back and forth."""
 
 import os
 import sys
-import subprocess
-import threading
+import typing
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
-import libvirt  # noqa: E402
+from moving import Connected, Meanwhile  # noqa: E402
 from product import document  # noqa: E402
-from test_migration import MoveCase  # noqa: E402
+from move_case import OTHER_HOST, MoveCase  # noqa: E402
 
 SHARED = "/var/lib/libvirt/shared"
 
@@ -31,7 +30,7 @@ class LiveCase(MoveCase):
     def write(self, *documents):
         super().write(self.shared, *documents)
 
-    def machine(self, host, cmdline="control", **spec):
+    def machine(self, host, cmdline=None, **spec):
         disks = [{"target": target, "size": "16MiB", "pool": "shared"} for target in ("vda", "vdb")]
         return super().machine(host, cmdline, **{"disks": disks, **spec})
 
@@ -44,48 +43,6 @@ class LiveCase(MoveCase):
         """What was said about the migration."""
         action = next(each["id"] for each in document["actions"] if each["kind"] == "domain-migrate")
         return next(each["message"] for each in document["results"] if each["id"] == action)
-
-
-class Meanwhile:
-    """Looks again and again until the block ends."""
-
-    def __init__(self):
-        self.over = threading.Event()
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.over.set()
-        self.thread.join()
-
-
-class Asked(Meanwhile):
-    """What QEMU on a host is told meanwhile: capabilities that are on, and parameters."""
-
-    def __init__(self, host):
-        super().__init__()
-        self.host, self.on, self.parameters = host, set(), {}
-
-    def look(self):
-        while not self.over.wait(0.05):
-            for what in ("capabilities", "parameters"):
-                told = subprocess.run(["virsh", "-c", self.host.uri, "qemu-monitor-command", "web", "--hmp", "info migrate_" + what],
-                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
-                for line in told.splitlines():
-                    name, _, value = line.partition(": ")
-                    if value == "on":
-                        self.on.add(name)
-                    elif what == "parameters" and self.under_way():
-                        self.parameters[name] = value
-
-    def under_way(self):
-        try:
-            return self.host.domain("web").jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE
-        except libvirt.libvirtError:
-            return False
 
 
 class Shown(Meanwhile):
@@ -101,64 +58,128 @@ class Shown(Meanwhile):
             self.jobs += [domain["job"] for domain in told.json().get("domains", [])]
 
 
+class Way(typing.NamedTuple):
+    """What the machine or the target is given, and what must come of it."""
+    policy: dict
+    on: set = set()       # capabilities that are on while it is sent
+    source: dict = {}     # parameters of the QEMU that sends …
+    target: dict = {}     # … and of the other one
+    connections: int = 1  # to that
+    incoming: str = "tcp:{listen}:"  # what it is told to take
+    host: dict = {"listenAddress": "{listen}"}
+
+    def given_to(self, number):
+        """What that host is given."""
+        return {key: value.format(listen=f"10.77.0.{number}", second=f"10.77.1.{number}") for key, value in self.host.items()}
+
+
+WAYS = [
+    Way({"autoConverge": True, "autoConvergeInitial": 30, "autoConvergeIncrement": 15, "compression": "xbzrle",
+         "compressionCache": "16MiB"},
+        {"auto-converge", "xbzrle"}, {"cpu-throttle-initial": 30, "cpu-throttle-increment": 15, "xbzrle-cache-size": 16 << 20},
+        {"xbzrle-cache-size": 16 << 20}),
+    Way({"compression": "mt", "compressionLevel": 2, "compressionThreads": 3, "decompressionThreads": 3},
+        {"compress"}, {"compress-level": 2, "compress-threads": 3, "decompress-threads": 3}, {"decompress-threads": 3}),
+    Way({"parallel": 3}, {"multifd"}, {"multifd-channels": 3}, {"multifd-channels": 3}, 4,
+        incoming="tcp:", host={"migrationUri": "tcp://{second}"}),
+    Way({"postCopy": True, "postCopyBandwidth": "64MiB/s"}, {"postcopy-ram"}, {"max-postcopy-bandwidth": 64 << 20}),
+    Way({}, connections=0, incoming="fd:", host={"transport": "tunnelled"}),
+]
+ALL_ON = {"zero-copy-send"}.union(*(way.on for way in WAYS))
+ALL_PARAMETERS = {"max-bandwidth"}.union(*(way.source for way in WAYS))
+CAN_COMPRESS = 9004000  # zlib and zstd: libvirt 9.4
+SLOW = {"bandwidth": "40MiB/s"}
+
+
 class Ways(LiveCase):
+    tiny = True
+    preload = OTHER_HOST
+
     def test_each_way_of_sending(self):
-        content = self.started()
-        guest = self.guest(self.hv)
-        guest.do("run", "dd if=/dev/urandom of=/tmp/some bs=1M count=16")
-        here, there = "lab-a", "lab-b"
-        slow = {"bandwidth": "24MiB/s"}
-        for host, address in (("lab-a", "10.77.0.1"), ("lab-b", "10.77.0.2")):
-            self.host_specs[host]["listenAddress"] = address
-        for policy, on, parameters in [
-                ({**slow, "autoConverge": True, "autoConvergeInitial": 30, "autoConvergeIncrement": 15, "compression": "xbzrle",
-                  "compressionCache": "16MiB"}, {"auto-converge", "xbzrle"},
-                 {"max-bandwidth": f"{24 << 20} bytes/second", "cpu-throttle-initial": "30", "cpu-throttle-increment": "15",
-                  "xbzrle-cache-size": f"{16 << 20} bytes"}),
-                ({**slow, "compression": "mt", "compressionLevel": 2, "compressionThreads": 3, "decompressionThreads": 2}, {"compress"},
-                 {"compress-level": "2", "compress-threads": "3"}),
-                ({**slow, "parallel": 3}, {"multifd"}, {"multifd-channels": "3"}),
-                ({**slow, "postCopy": True, "postCopyBandwidth": "64MiB/s"}, {"postcopy-ram"}, {"max-postcopy-bandwidth": str(64 << 20)})]:
-            with self.subTest(policy=policy):
-                source = self.hv if here == "lab-a" else self.other
-                target, address = (self.other, "10.77.0.2") if here == "lab-a" else (self.hv, "10.77.0.1")
-                with Asked(source) as asked, guest.keeps_beating(max_gap=20) as watch, self.heard(target) as told:
-                    document = self.go(there, migration=policy)
-                lab.figure(f"live on shared storage, {', '.join(sorted(on))}: largest gap of the heartbeat {watch.largest_gap():.2f} s")
-                self.assertEqual([line for line in told if '"migrate-incoming"' in line and f"tcp:{address}:" not in line], [])
-                self.assertIn(f"tcp:{address}:", str(told))
-                self.assertEqual([self.plan(status=0)["actions"], guest.starts()], [[], 1])
-                self.assertEqual(self.where(), [there])
-                self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
-                self.assertLessEqual(on, asked.on)
-                self.assertEqual({key: asked.parameters.get(key) for key in parameters}, parameters)
-                here, there = there, here
-        # What not every libvirt can, or is let do: it goes, or libvirt's reason is told.
-        for policy, reason in (({"parallel": 2, "zeroCopy": True}, "cannot limit locked memory"), ({"parallel": 2, "compression": "zlib"}, "zlib"),
-                               ({"parallel": 2, "compression": "zstd"}, "zstd")):
-            document = self.go(there, status=None, migration={**slow, **policy})
-            if document["exitStatus"] == 0:
-                here, there = there, here
-            else:
-                self.assertIn(reason, self.error_of(document) or self.told(document))
-            self.assertEqual([self.where(), guest.starts()], [[here], 1])
-        for name in self.host_specs:
-            self.host_specs[name]["transport"] = "tunnelled"
-        self.go(there, migration=slow)
-        self.assertEqual(self.where(), [there])
-        here, there = there, here
+        for number, host in enumerate((self.hv, self.other), 1):
+            host.run("ip", "address", "add", f"10.77.1.{number}/24", "dev", "cable")
+        self.go("lab-a")
+        self.here, self.there = self.hv, self.other
+        for way in WAYS:
+            sent = self.send(way)
+            if "compression" in sent:
+                self.assertTrue(0 < sent["compression"]["compressed-size"] < sent["compression"]["pages"] * 4096 * 3 / 4, sent)
+        self.send_zero_copy()
+        self.send_compressed("zlib", 5)
+        self.send_compressed("zstd", 12)
         # Without certificates, TLS is refused by libvirt; the machine stays.
         for name in self.host_specs:
             self.host_specs[name]["transport"] = "tls"
-        self.assertRegex(self.told(self.go(there, status=1, migration=slow)), "ca-cert.pem")
-        self.assertEqual(self.where(), [here])
-        # The disk, as a guest that begins anew reads it: see Ends.
-        last = self.hv if here == "lab-a" else self.other
-        self.assertEqual(guest.starts(), 1)
-        last.domain("web").reset()
-        guest = self.guest(last)
-        guest.wait(lambda g: g.starts() == 2, "another start")
-        self.assertEqual(guest.do("sum", "vdb"), content)
+        self.assertRegex(self.told(self.go(self.there.name, status=1, migration=SLOW)), "ca-cert.pem")
+        self.assert_stays()
+
+    def send(self, way):
+        """There; what the sending QEMU told of it at last."""
+        plain = dict(self.host_specs[self.there.name])
+        number = int(plain["migrationUri"].rpartition(".")[2])
+        self.host_specs[self.there.name].update(given := way.given_to(number))
+        guest = self.guest(self.here)
+        with self.heard(self.here) as source, self.heard(self.there) as target, Connected(self.there) as connected:
+            with guest.keeps_beating() as watch:
+                document = self.go(self.there.name, migration={**SLOW, **way.policy})
+        self.host_specs[self.there.name] = plain
+        name = ", ".join(sorted(way.on)) or way.incoming
+        lab.figure(f"live on shared storage, {name}: largest gap of the heartbeat {watch.largest_gap():.2f} s")
+        self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
+        self.assertEqual(source.capabilities() & ALL_ON, way.on, way)
+        parameters = {key: source.every(key)[-1] for key in ALL_PARAMETERS if source.every(key)}
+        self.assertEqual(parameters, {"max-bandwidth": 40 << 20, **way.source})
+        self.assertEqual({key: target.every(key)[0] for key in way.target}, way.target)
+        taken, incoming = target.each("migrate-incoming", "uri"), way.incoming.format(listen=given.get("listenAddress"))
+        self.assertEqual([uri.startswith(incoming) for uri in taken], [True], taken)
+        address = given.get("migrationUri", plain["migrationUri"]).rpartition("/")[2]
+        self.assertEqual([connected.most, connected.addresses], [way.connections, {address} if way.connections else set()])
+        self.assertEqual(source.said("migrate-start-postcopy"), [])
+        self.arrived()
+        return source.progress()[-1]
+
+    def arrived(self):
+        self.here, self.there = self.there, self.here
+        self.assertEqual([self.where(), self.guest(self.here).starts(), self.plan(status=0)["actions"]], [[self.here.name], 1, []])
+
+    def assert_stays(self):
+        self.assertEqual([self.where(), self.guest(self.here).starts(), self.files(self.there)], [[self.here.name], 1, []])
+
+    def send_zero_copy(self):
+        """Where libvirt may have memory locked it goes, else its reason is told."""
+        with self.heard(self.here) as source:
+            document = self.go(self.there.name, status=None, migration={**SLOW, "parallel": 2, "zeroCopy": True})
+        if document["exitStatus"] == 0:
+            self.assertEqual(source.capabilities() & ALL_ON, {"multifd", "zero-copy-send"})
+            self.arrived()
+        else:
+            self.assertIn("cannot limit locked memory", self.told(document))
+            self.assertEqual(source.said("migrate"), [])
+            self.assert_stays()
+
+    def send_compressed(self, method, level):
+        """Where libvirt can do that it goes; else nobody is asked for it. One that says it can is asked for the level too."""
+        policy = {**SLOW, "parallel": 2, "compression": method, "compressionLevel": level}
+        can = min(host.conn.getLibVersion() for host in (self.hv, self.other)) >= CAN_COMPRESS
+        with self.heard(self.here) as source, self.heard(self.there) as target:
+            document = self.go(self.there.name, status=0 if can else 1, migration=policy)
+        if can:
+            self.assertEqual([source.capabilities() & ALL_ON, source.every("multifd-compression")[0]], [{"multifd"}, method])
+            self.assertEqual(source.every(f"multifd-{method}-level")[0], level)
+            return self.arrived()
+        self.assertIn(f"migration.compression: {method} needs 9.4 on both hosts", self.error_of(document))
+        self.assertEqual([source.capabilities(), target.capabilities(), source.asked], [set(), set(), {}])
+        for host in (self.hv, self.other):
+            self.says(host, "libvirt-version", CAN_COMPRESS)
+        with self.heard(self.here) as source:
+            document = self.go(self.there.name, status=1, migration=policy)
+        for host in (self.hv, self.other):
+            self.says_no_more(host, "libvirt-version")
+        asked = {key: value for key, value in source.asked.items() if "compression" in key}
+        self.assertEqual(asked, {"compression": method, f"compression.{method}.level": str(level)})
+        self.assertIn(f"compression.{method}.level", self.told(document))
+        self.assertEqual(source.said("migrate"), [])
+        return self.assert_stays()
 
 
 class Ends(LiveCase):
@@ -174,13 +195,19 @@ class Ends(LiveCase):
         guest.change_memory(24)
         return guest
 
+    def machine(self, host, cmdline=None, **spec):
+        """One disk is shared, and one goes along."""
+        disks = [{"target": target, "size": "16MiB", "pool": pool} for target, pool in (("vda", "shared"), ("vdb", "moving"))]
+        return super().machine(host, cmdline, **{"disks": disks, **spec})
+
     def test_each_end(self):
-        self.started()
+        content = self.started()
         guest = self.changing(self.hv)
         self.hv.domain("web").setAutostart(1)
         slow = {"bandwidth": "32MiB/s", "timeout": "1s", "maxDowntime": "20ms"}
+        slower = {**slow, "bandwidth": "16MiB/s"}  # so that a busy machine's guest is fast enough too
         # Given up: it stays, and what was made for it there is gone.
-        with guest.keeps_beating(max_gap=20), Shown(self) as shown:
+        with guest.keeps_beating(), Shown(self) as shown, self.heard(self.hv) as told:
             document = self.go("lab-b", status=1, migration=slow)
         jobs = [job for job in shown.jobs if job and job["iteration"] > 1]
         self.assertTrue(jobs, shown.jobs)
@@ -190,16 +217,37 @@ class Ends(LiveCase):
         self.assertGreater(max(job["dirtyRate"] for job in jobs), 0, jobs)
         self.assertRegex(self.told(document), r"changes its memory faster \([\d.]+ [KMG]iB/s\) than it can be sent")
         self.assertEqual([self.where(), self.files(self.other), self.hv.domain("web").autostart()], [["lab-a"], [], 1])
-        # The next run tries again; a longer pause lets it end.
-        document = self.go("lab-b", migration={**slow, "timeout": "10s", "maxDowntime": "4s"})
-        self.assertRegex(self.told(document), "^paused for [0-9]+ ms$")
-        self.assertEqual(self.where(), ["lab-b"])
-        # In post-copy, where that is allowed.
+        self.assertEqual([told.each("blockdev-mirror", "speed"), told.every("downtime-limit")[:1]], [[32 << 20], [20]])
+        # The next run tries again. What is sent again as the difference only is little enough.
+        told = self.goes(self.hv, {**slow, "timeout": "20s", "compression": "xbzrle"})
+        self.assertGreater(told.progress()[-1]["xbzrle-cache"]["pages"], 0)
+        # A longer pause lets it end: it rises, and only as far as it must.
         self.changing(self.other)
-        document = self.go("lab-a", migration={**slow, "postCopy": True})
-        self.assertRegex(self.told(document), "post-copy")
-        self.assertEqual(self.where(), ["lab-a"])
-        self.assertEqual(self.plan(status=0)["actions"], [])
+        steps = self.goes(self.other, {**slower, "timeout": "10s", "maxDowntime": "4s"}).every("downtime-limit")
+        self.assertEqual([steps[0], steps, [step % 400 for step in steps]], [400, sorted(set(steps)), [0] * len(steps)])
+        self.assertTrue(1 < len(steps) <= 10, steps)
+        # The guest is slowed down more and more.
+        self.changing(self.hv)
+        converge = {"autoConverge": True, "autoConvergeInitial": 40, "autoConvergeIncrement": 59}
+        told = self.goes(self.hv, {**slower, **converge, "timeout": "60s"})
+        throttled = [each["cpu-throttle-percentage"] for each in told.progress() if "cpu-throttle-percentage" in each]
+        self.assertEqual([throttled[:1], sorted(throttled), throttled[-1] > 40], [[40], throttled, True])
+        # In post-copy, where that is allowed, when the disk is there.
+        self.changing(self.other)
+        told = self.goes(self.other, {**slow, "postCopy": True}, "post-copy")
+        self.assertEqual([len(told.said("migrate-start-postcopy")), told.each("blockdev-mirror", "speed")], [1, [32 << 20]])
+        self.hv.domain("web").reset()
+        guest.wait(lambda g: g.starts() == 5, "another start")
+        self.assertEqual([guest.do("sum", "vdb"), self.files(self.other)], [content, []])
+
+    def goes(self, source, policy, told="^paused for [0-9]+ ms$"):
+        """There; what was said to the QEMU that it left."""
+        target = self.other if source is self.hv else self.hv
+        with self.heard(source) as heard:
+            document = self.go(target.name, migration=policy)
+        self.assertRegex(self.told(document), told)
+        self.assertEqual([self.where(), self.files(source), self.plan(status=0)["actions"]], [[target.name], [], []])
+        return heard
 
 
 if __name__ == "__main__":

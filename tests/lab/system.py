@@ -70,9 +70,9 @@ class SystemHypervisor(Hypervisor):
     CACHE = os.path.join(BUILD, "lab-cache-system")
     cache = "var/cache/libvirt/qemu"
 
-    def __init__(self, name="lab-a", hosts=(), settings=""):
+    def __init__(self, name="lab-a", hosts=(), settings="", preload=""):
         """name: the host's; hosts: (address, name) pairs for its /etc/hosts;
-        settings: further lines of libvirtd.conf and qemu.conf alike."""
+        settings: further lines of libvirtd.conf and qemu.conf alike; preload: a library, for the daemon whenever it is launched."""
         if os.geteuid() != 0:
             raise unittest.SkipTest("a privileged libvirtd in namespaces of its own needs root")
         for place in ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
@@ -81,7 +81,7 @@ class SystemHypervisor(Hypervisor):
         self.name = name
         self.hosts = [("127.0.0.1", "localhost"), ("127.0.1.1", name), *hosts]
         self.settings = settings
-        self.preload = ""  # a library, for the daemon when it is launched
+        self.preload = preload
         self.keeper = None
         super().__init__()
 
@@ -147,7 +147,7 @@ class SystemHypervisor(Hypervisor):
             self.keeper = None
 
 
-def joined_hosts(count, settings=""):
+def joined_hosts(count, settings="", preload=""):
     """So many hosts on one cable, 10.77.0.1 and so on, that know each other as lab-a, lab-b …: the cable is a
     bridge on the first."""
     names = [f"lab-{letter}" for letter in "abcdefgh"[:count]]
@@ -156,7 +156,7 @@ def joined_hosts(count, settings=""):
     hosts = []
     try:
         for name in names:
-            hosts.append(SystemHypervisor(name, known, settings))
+            hosts.append(SystemHypervisor(name, known, settings, preload))
         _join(hosts, addresses)
     except BaseException:
         for host in hosts:
@@ -165,8 +165,8 @@ def joined_hosts(count, settings=""):
     return tuple(hosts)
 
 
-def two_hosts(settings=""):
-    return joined_hosts(2, settings)
+def two_hosts(settings="", preload=""):
+    return joined_hosts(2, settings, preload)
 
 
 def _join(hosts, addresses):
