@@ -2,9 +2,11 @@
 """Hosts that are reached by TLS only, and machines that are sent by TLS, with certificates of the test's own authority."""
 
 import os
+import re
 import subprocess
 
 from move_case import MoveCase, document, lab
+from moving import Cable
 
 PKI = "/var/lib/libvirt/pki"  # private to each host
 CONFIGURATION = f"""
@@ -18,6 +20,10 @@ key_file = "{PKI}/clientkey.pem"
 # By the names that QEMU looks for; one certificate is the server's and the client's.
 QEMU_NAMES = {"ca-cert.pem": "cacert.pem", "server-cert.pem": "clientcert.pem", "server-key.pem": "clientkey.pem",
               "client-cert.pem": "clientcert.pem", "client-key.pem": "clientkey.pem"}
+
+WORD = b"before\n" * 8  # see MoveCase.started
+# What is sent first; where a disk is sent, that asks for TLS before.
+NBD_ASKS_FOR_TLS, TLS_HELLO = rb"(?:....IHAVEOPT\0{3}\x05\0{4})?", rb"\x16\x03"
 
 
 class Authority:
@@ -78,23 +84,44 @@ class Tls(MoveCase):
         return super().machine(host, cmdline, disks=[{"target": target, "size": "16MiB", "pool": "moving"} for target in ("vda", "vdb")],
                                **spec)
 
+    def go(self, to, status=0, **host):
+        """There, with these settings of that host; what came of it."""
+        self.host_specs[to].update(host)
+        self.write(self.machine(to))
+        return self.apply(status=status)["results"]
+
+    def refused(self, to, **host):
+        message = next(each["message"] for each in self.go(to, status=1, **host) if each["result"] == "failed")
+        self.assertRegex(message, "ertificate")
+        self.assertEqual([self.where(), self.files(self.hv)], [["lab-b"], []])
+
     def test_connection_and_memory_and_disks(self):
         content = self.started()
-        self.write(self.machine("lab-b"))
-        self.apply()
+        # The guest's cache of the disk has it too.
+        self.guest(self.hv).do("run", "dd if=/dev/vdb of=/tmp/seen bs=1M skip=3 count=1")
+        with self.heard(self.other) as told, Cable(self.other, WORD) as cable:
+            self.go("lab-b")
         self.assert_moved()
+        self.assertTrue(all([told.every("tls-creds")[0], *told.each("nbd-server-start", "tls-creds")]))
+        self.assertEqual([cable.found, cable.lost, len(cable.begins)], [0, 0, 3])
+        self.assertEqual([begin for begin in cable.begins.values() if not re.match(NBD_ASKS_FOR_TLS + TLS_HELLO, begin, re.DOTALL)], [])
         # An emulated CPU may lose what it wrote to memory: the disk, as a guest that begins anew reads it.
         self.other.domain("web").reset()
         guest = self.guest(self.other)
         guest.wait(lambda g: g.starts() == 2, "another start")
         self.assertEqual(guest.do("sum", "vdb"), content)
-        # A name that isn't in the certificate.
-        self.host_specs["lab-a"]["tlsName"] = "somebody-else"
-        self.write(self.machine("lab-a"))
-        results = self.apply(status=1)["results"]
-        message = next(each["message"] for each in results if each["result"] == "failed")
-        self.assertRegex(message, "ertificate")
-        self.assertEqual([self.where(), self.files(self.hv)], [["lab-b"], []])
+        # By an address that no certificate has: its name counts, which has to be given.
+        for number, host in enumerate((self.hv, self.other), 1):
+            host.run("ip", "address", "add", f"10.77.1.{number}/24", "dev", "cable")
+        self.refused("lab-a", migrationUri="tcp://10.77.1.1")
+        self.refused("lab-a", tlsName="somebody-else")
+        with Cable(self.hv, WORD) as cable:
+            self.go("lab-a", tlsName="lab-a")
+        self.assertEqual([self.where(), cable.found, cable.addresses], [["lab-a"], 0, {"10.77.1.1"}])
+        # Without TLS, the word is to be seen.
+        with Cable(self.other, WORD) as cable:
+            self.go("lab-b", transport="native")
+        self.assertEqual([self.where(), cable.found > 1], [["lab-b"], True])
 
 
 if __name__ == "__main__":
