@@ -73,6 +73,18 @@ void desired_free(Desired *desired) {
   g_free(desired);
 }
 
+static gboolean equal_objects(const Object *a, const Object *b) {
+  return a->kind == b->kind && g_strcmp0(a->at.file, b->at.file) == 0 && a->at.line == b->at.line &&
+         spec_equal(&MetadataSpec_table, &a->metadata, &b->metadata) && spec_equal(kinds[a->kind].spec, a->spec, b->spec);
+}
+
+gboolean desired_equal(const Desired *a, const Desired *b) {
+  gboolean equal = a->objects->len == b->objects->len;
+  for (guint i = 0; equal && i < a->objects->len; i++)
+    equal = equal_objects(a->objects->pdata[i], b->objects->pdata[i]);
+  return equal;
+}
+
 const Object *desired_find(const Desired *desired, Kind kind, const char *name) {
   g_autofree char *id = object_id(kind, name);
   return g_hash_table_lookup(desired->by_id, id);

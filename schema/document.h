@@ -55,6 +55,8 @@ typedef struct {
 Desired *desired_new(void);
 void desired_free(Desired *desired);
 const Object *desired_find(const Desired *desired, Kind kind, const char *name); /* NULL when not declared */
+/* Whether both declare the same, at the same places of the same files. */
+gboolean desired_equal(const Desired *a, const Desired *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Desired, desired_free)
 
 /* Decodes one file's documents into `desired` (envelope, metadata, spec); an object with

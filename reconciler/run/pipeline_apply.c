@@ -43,7 +43,7 @@ gboolean pipeline_lock_fleet(Pipeline *pipeline) {
     return pipeline_check_plan(pipeline);
   g_clear_pointer(&result->plan, plan_free);
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
-  return pipeline_plan(pipeline);
+  return pipeline_plan(pipeline) && pipeline_confirm(pipeline);
 }
 
 static int status_of_results(const GPtrArray *results) {

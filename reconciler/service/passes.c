@@ -77,6 +77,11 @@ static char *patience(gpointer data, const char *id) {
              : g_strdup_printf("it was changed again and again, and is left alone until %s", time);
 }
 
+static gboolean is_current(gpointer data, gboolean *ret_current, GError **error) {
+  const Pass *pass = data;
+  return reading_is_current(pass->reading, pass->config, pass->service->cancel, ret_current, error);
+}
+
 static RunOptions options_of(Pass *pass, const Rules *rules) {
   const Service *service = pass->service;
   const ServiceSpec *spec = &pass->config->spec;
@@ -92,6 +97,8 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .known = pass->hosts->known,
       .journal = service->journal,
       .desired = pass->reading->desired,
+      .is_current = is_current,
+      .is_current_data = pass,
       .identity = pass->reading->identity,
       .formerly = config_formerly(pass->config),
       .revision = pass->reading->revision,
@@ -202,6 +209,8 @@ static void take_pass(Service *service, const Pass *pass, gboolean whole) {
   service->opens = pass->result->opens;
   verdicts_take(service, pass->result, pass->reading);
   look_at_what_was_done(service, pass->result);
+  if (is_stale(pass->result)) /* who changed the hosts may have read something newer */
+    sources_read(service, FALSE);
 }
 
 static void on_pass(GObject *object, GAsyncResult *result, gpointer data) {

@@ -156,19 +156,17 @@ SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel)
   return reading;
 }
 
-static gboolean equal_objects(const Object *a, const Object *b) {
-  return a->kind == b->kind && a->at.file == b->at.file && a->at.line == b->at.line &&
-         spec_equal(&MetadataSpec_table, &a->metadata, &b->metadata) && spec_equal(kinds[a->kind].spec, a->spec, b->spec);
+gboolean reading_equal(const SourceReading *a, const SourceReading *b) {
+  return a && b && g_strcmp0(a->revision, b->revision) == 0 && g_strcmp0(a->identity, b->identity) == 0 && desired_equal(a->desired, b->desired);
 }
 
-gboolean reading_equal(const SourceReading *a, const SourceReading *b) {
-  if (!a || !b || g_strcmp0(a->revision, b->revision) != 0 || g_strcmp0(a->identity, b->identity) != 0)
+gboolean reading_is_current(const SourceReading *reading, Config *config, GCancellable *cancel, gboolean *ret_current, GError **error) {
+  const ReadingRequest request = {.config = config, .last = (SourceReading *)reading, .at_once = TRUE};
+  g_autoptr(SourceReading) now = reading_make(&request, cancel);
+  if (now->error) {
+    g_propagate_error(error, g_steal_pointer(&now->error));
     return FALSE;
-  const GPtrArray *left = a->desired->objects, *right = b->desired->objects;
-  if (left->len != right->len)
-    return FALSE;
-  for (guint i = 0; i < left->len; i++)
-    if (!equal_objects(left->pdata[i], right->pdata[i]))
-      return FALSE;
+  }
+  *ret_current = now->desired && desired_equal(now->desired, reading->desired);
   return TRUE;
 }

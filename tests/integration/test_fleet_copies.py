@@ -298,6 +298,52 @@ class Further(CopiesCase):
         self.assertIn("domain-start", [action["kind"] for action in self.plan(status=2)["actions"]])
 
 
+class Elsewhere(CopiesCase):
+    """Another controller has read a newer commit, which adds a host, and moved the machine there: it is on no host that the files as they
+    were read here know of."""
+
+    def setUp(self):
+        super().setUp()
+        self.newer = self.hv.path("newer.yaml")
+        self.write(self.machine("web", host="kvm-2"))
+        os.rename(self.hv.path("specs/all.yaml"), self.newer)
+        del self.hosts["kvm-2"]
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.hv.domain("web").undefine()
+        other = f"env -u RECONCILE_FAULT_AT -u RECONCILE_FAULT_COMMAND XDG_STATE_HOME={self.hv.path('state/other')} {lab.binary()}"
+        specs = self.hv.path("specs")
+        self.moves = f"mv {self.newer} {specs}/all.yaml && {other} {specs} >&2"
+        self.vanishes = f"mv {specs}/all.yaml {self.newer}"
+
+    def faults(self, command):
+        return {**self.env, "RECONCILE_FAULT_AT": "fleet: to be locked", "RECONCILE_FAULT_COMMAND": command}
+
+    def test_who_is_behind_does_not_make_it_again(self):
+        result = self.hv.reconcile(self.hv.path("specs"), env=self.faults(self.moves), check=3)
+        self.assertIn("the source has changed since it was read, and may want web elsewhere", result.stderr)
+        self.assertEqual(self.where(), ["kvm-2"])
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-2"])
+
+    def test_nor_where_nobody_can_tell(self):
+        result = self.hv.reconcile(self.hv.path("specs"), "-o", "json", env=self.faults(self.vanishes), check=1)
+        self.assertIn("isn't made before it is certain that the source doesn't want it elsewhere", self.error(result.json()))
+        self.assertEqual(self.where(), [])
+        os.rename(self.newer, self.hv.path("specs/all.yaml"))
+
+    def test_nor_does_a_service(self):
+        config = self.hv.path("service.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"source": {"directory": self.hv.path("specs")}, "stateDir": self.hv.path("state/service"),
+                       "policy": {"hosts": [self.hv.uri, self.other.uri]}}, file)
+        result = self.hv.reconcile("serve", "--once", "--config", config, env=self.faults(self.moves), check=3)
+        self.assertIn("the source has changed since it was read, and may want web elsewhere", result.stderr)
+        self.assertEqual(self.where(), ["kvm-2"])
+        self.hv.reconcile("serve", "--once", "--config", config, env=self.env, check=0)
+        self.assertEqual(self.where(), ["kvm-2"])
+
+
 class Choice(CopiesCase):
     def test_the_same_whatever_the_order(self):
         machines = [self.machine(f"m{i}", selector={"disk": "fast"}) for i in range(6)]
