@@ -1,14 +1,10 @@
 #!/usr/bin/python3
 """Block jobs that are limited, stopped, killed and taken up again; and what others read meanwhile."""
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import termios
 
 from chain_case import ChainCase, lab, libvirt
+from terminal import Terminal
 
 
 class Neighbours(ChainCase):
@@ -34,30 +30,9 @@ class Neighbours(ChainCase):
         self.assert_settled()
 
 
-class Terminal:
-    """What is written to it, so far; read often, or the writer waits."""
-
-    def __init__(self, master):
-        self.master, self.text = master, b""
-        os.set_blocking(master, False)
-
-    def read(self):
-        try:
-            self.text += os.read(self.master, 1 << 16)
-        except OSError:  # nothing new, or nobody writes any more
-            pass
-        return self.text.decode()
-
-
 class Interrupted(ChainCase):
     def start_on_terminal(self):
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))
-        try:
-            return self.hv.start_reconcile(self.hv.path("specs"), stdout=slave, stderr=slave), Terminal(master)
-        finally:
-            os.close(slave)
+        return Terminal(self, lambda **out: self.hv.start_reconcile(self.hv.path("specs"), env={**self.hv.env, "TERM": "xterm"}, **out))
 
     def test_limit_stop_and_go_on(self):
         """The limit is in the job; stopped by SIGTERM the job is aborted and the chain as it was; the next run ends it."""
@@ -74,15 +49,15 @@ class Interrupted(ChainCase):
                     self.layer(way, metadata=False)
                 content, before = guest.do("sum", "vda"), self.chain()
                 self.write(disks=disks, chain={"maxDepth": 1, "onExceed": way, "bandwidth": "100KiB/s"})
-                process, terminal = self.start_on_terminal()
+                terminal = self.start_on_terminal()
                 guest.wait(lambda _: domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES), "a block job")
                 info = domain.blockJobInfo("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
                 self.assertEqual(info["bandwidth"], 102400)
                 doing = {"commit": "merging", "flatten": "flattening"}[way]
                 guest.wait(lambda _: re.search(rf"\b[1-9]\d?%, \S+ \S+ of \S+ \S+, {doing}", terminal.read()), "progress")
-                process.terminate()
-                guest.wait(lambda _: terminal.read() and process.poll() is not None, "its end")
-                self.assertNotEqual(process.returncode, 0, terminal.read())
+                terminal.process.terminate()
+                guest.wait(lambda _: terminal.has_ended(), "its end")
+                self.assertNotEqual(terminal.process.returncode, 0, terminal.read())
                 self.assertEqual(domain.blockJobInfo("vda"), {})
                 self.assertEqual(self.chain(), before)
                 self.write(disks=disks, chain={"maxDepth": 1, "onExceed": way})

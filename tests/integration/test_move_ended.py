@@ -14,6 +14,7 @@ import libvirt  # noqa: E402
 from move_case import MoveCase  # noqa: E402
 from move_faults import Faults, POOL, brief  # noqa: E402
 from service_case import Held, Passed, Service, wait_for  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 
 def shown(case, *arguments, inside=()):
@@ -74,21 +75,33 @@ class Ended(Faults):
         self.assertIn("not begun; the machine was started again where it was", told)
         self.assert_moves(told)
 
+    def on_terminal(self):
+        command = [*self.hv.inside(), lab.binary(), self.hv.path("specs")]
+        terminal = Terminal(self, lambda **out: subprocess.Popen(command, env={**self.env, "TERM": "xterm"}, stdin=subprocess.DEVNULL, **out))
+        self.addCleanup(lambda: terminal.process.poll() is None and terminal.process.kill())
+        return terminal
+
+    def slowly(self):
+        self.more = {"migration": {"bandwidth": "1MiB/s"}}
+        self.write_at("lab-b")
+
     def test_while_it_is_sent(self):
         """Live: it runs on where it is, and nothing is left on the other host."""
         self.begin("live_copy")
-        self.more = {"migration": {"bandwidth": "1MiB/s"}}
         domain = self.hv.domain("web")
-        self.write_at("lab-b")
-        process = self.go({})
-        wait_for(lambda: domain.jobStats().get(libvirt.VIR_DOMAIN_JOB_DISK_PROCESSED, 0) > 0, "its disks are sent")
+        self.slowly()
+        terminal = self.on_terminal()
+        wait_for(lambda: "disks, " in terminal.read() or terminal.has_ended(), "progress")
+        self.assertRegex(terminal.read(), r"\b\d+%, \S+ \S+ of \S+ \S+, disks, ")
         told = self.told()
         self.assertRegex(told["lab-a"]["stateText"], "^running, migration out [0-9]+%, moving to lab-b$")
         self.assertEqual([told["lab-a"][key] for key in ("movingTo", "arriving", "movedFrom")], ["lab-b", True, None])
-        self.assertRegex(told["lab-b"]["stateText"], "^paused \\(migration.*\\).*, arriving from lab-a$")
+        self.assertRegex(told["lab-b"]["stateText"], r"^paused \(migration.*\).*, arriving from lab-a$")
         self.assertEqual(told["lab-b"]["movedFrom"], "lab-a")
-        process.terminate()
-        said = self.ended(process)
+        terminal.process.terminate()
+        wait_for(terminal.has_ended, "its end")
+        said = terminal.read()
+        self.assertEqual(terminal.process.returncode, 1, said)
         self.settle()
         self.assertEqual([self.copies(), self.listing(self.other, POOL), domain.autostart(), self.guest(self.hv).starts()],
                          [[("lab-a", libvirt.VIR_DOMAIN_RUNNING)], [], 1, self.starts], said)
@@ -97,6 +110,15 @@ class Ended(Faults):
         self.write_at("lab-b")
         self.assert_moves(said)
         self.assertEqual({host: each["stateText"] for host, each in self.told().items()}, {"lab-b": "running"})
+
+    def test_what_a_terminal_shows(self):
+        """Of memory; too little of it to be told to end in the middle."""
+        self.begin("live_shared")
+        self.slowly()
+        terminal = self.on_terminal()
+        wait_for(terminal.has_ended, "its end")
+        self.assertEqual(terminal.process.returncode, 0, terminal.read())
+        self.assertRegex(terminal.read(), r"\b\d+%, \S+ \S+ of \S+ \S+, memory, \S+ \S+/s, \S+ \S+ remaining, iteration \d+")
 
     def told(self):
         """By status on lab-a, which alone reaches both."""
