@@ -5,6 +5,7 @@ off, and nobody but people can have it go on. Never do two copies run, and never
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,13 @@ class PostCopy(LiveCase):
     def test_reconcile(self):
         status, told = self.begin("kill -9 $PPID")
         self.assertEqual(status, -9, told)
+        self.assert_ends()
+
+    def test_told_to_end(self):
+        """It can't be taken back: the run ends without it when its patience is over."""
+        status, told = self.begin("kill -TERM $PPID")
+        self.assertIn(status, (1, 128 + signal.SIGTERM), told)
+        self.assertEqual(self.guest(self.hv).starts(), 1)
         self.assert_ends()
 
     def test_source(self):
