@@ -92,6 +92,8 @@ char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDom
  * when it is grown. */
 gboolean plan_is_growth(const FieldChange *change);
 char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running);
+/* The action that grows it where it is, for which nothing was refused. */
+Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change);
 /* Notes where the content is of those that leave the file: a new target for an old disk begins with a blank one. */
 void plan_disks_left(PlanObject *object, const ActualDomain *found);
 

@@ -66,7 +66,7 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
   return action;
 }
 
-static Action *resize(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+static Action *resize(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
   g_autofree char *bytes = decimal(disk->size), *now = decimal(from), *text_from = bytes_format(from), *text_to = bytes_format(disk->size);
   char *description = g_strdup_printf("grow disk %s from %s to %s", disk->target, text_from, text_to);
   if (running)
@@ -74,7 +74,7 @@ static Action *resize(PlanBuilder *builder, PlanObject *object, const DiskSpec *
   return build_action(builder, object, ACTION_VOLUME_GROW, NULL, description, "path", path, "bytes", bytes, "from", now, NULL);
 }
 
-static Action *grow_volume(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+static Action *grow_volume(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
   Action *action = resize(builder, object, disk, path, from, running);
   const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
   if (volume != NULL)
@@ -153,15 +153,18 @@ char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, con
   return NULL;
 }
 
-static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
-  char *error = plan_growth_refusal(builder, object->desired, found, change, found->active);
-  if (error != NULL)
-    return error;
-  const DiskSpec *disk = found_disk(object_vm(object->desired), change->match), *now = found_disk(actual_now(found), change->match);
+Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change) {
+  const DiskSpec *disk = found_disk(object_vm(desired), change->match), *now = found_disk(actual_now(found), change->match);
   Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
   plan_bases(builder, grow, found->disks, NULL);
-  g_ptr_array_add(actions, grow);
-  return NULL;
+  return grow;
+}
+
+static char *grow_disk(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const FieldChange *change, GPtrArray *actions) {
+  char *error = plan_growth_refusal(builder, object->desired, found, change, found->active);
+  if (error == NULL)
+    g_ptr_array_add(actions, plan_growth(builder, object, object->desired, found, change));
+  return error;
 }
 
 char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions) {

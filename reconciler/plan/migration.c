@@ -135,6 +135,7 @@ static char *plan_way(Move *move) {
   plan_bases(move->builder, check, move->domain->disks, NULL);
   if ((error = move_storage(move)) != NULL)
     return error;
+  move_grow(move);
   if (!move->live && runs && (error = stop_first(move)) != NULL)
     return error;
   move_disks(move);

@@ -80,8 +80,13 @@ gboolean move_awaits_notes(const ActualDomain *domain);
 char *move_notes_text(const ActualDomain *domain);
 gboolean move_has_notes(const ActualDomain *domain);
 
+/* Whether a pool is one with that of its name on the other host. */
+gboolean move_is_shared(const Move *move, const char *pool);
+
 /* What differs beside the host (migration_changes.c): why it can never be had, there or here, so that the move isn't begun. NULL: it can. */
 char *move_judge(Move *move);
+/* Disks that both hosts share grow where it is, before anything stops it. */
+void move_grow(Move *move);
 /* The same, once its storage is planned: shows what is done on the way.
  * ret_resize: CPU or memory; ret_rest: there is more, which the record must not call applied. */
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest);

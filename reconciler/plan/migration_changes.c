@@ -23,14 +23,37 @@ static GPtrArray *differences(const Move *move, const Resolved *resolved) {
   return changes;
 }
 
+/* Nothing of it travels: it is grown where it is. What snapshots hold stays as it is. */
+static gboolean grows_here(const Move *move, const FieldChange *change) {
+  const ActualDisk *disk = plan_is_growth(change) ? actual_disk(move->domain->disks, change->match) : NULL;
+  const ActualVolume *top = disk != NULL && disk->chain->len > 0 ? disk->chain->pdata[0] : NULL;
+  return top != NULL && top->pool != NULL && move->domain->snapshots->len == 0 && move_is_shared(move, top->pool);
+}
+
+/* Whether the machine runs when its disk is grown: here, or where it has arrived. */
+static char *refuse_growth(const Move *move, const FieldChange *change) {
+  gboolean running = grows_here(move, change) ? move->domain->active : move->live;
+  return plan_growth_refusal(move->builder, move->resolved->desired, move->domain, change, running);
+}
+
 char *move_judge(Move *move) {
   move->resolved = resolve_vm(move->builder->input, move->placed->machine, move->domain);
   move->changes = differences(move, move->resolved);
   char *error = build_refusal(move->changes);
   for (guint i = 0; error == NULL && i < move->changes->len; i++)
     if (plan_is_growth(move->changes->pdata[i]))
-      error = plan_growth_refusal(move->builder, move->resolved->desired, move->domain, move->changes->pdata[i], move->live);
+      error = refuse_growth(move, move->changes->pdata[i]);
   return error;
+}
+
+void move_grow(Move *move) {
+  for (guint i = 0; move->resolved->error == NULL && i < move->changes->len; i++) {
+    if (!grows_here(move, move->changes->pdata[i]))
+      continue;
+    Action *grow = plan_growth(move->builder, move->object, move->resolved->desired, move->domain, move->changes->pdata[i]);
+    build_wait(grow, move->last);
+    move->last = grow->id;
+  }
 }
 
 /* Disks that are copied can grow where they arrive. */
@@ -74,6 +97,10 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
     FieldChange *change = g_ptr_array_steal_index(move->changes, 0);
     gboolean resized = !move->live && is_resized(change);
     *ret_resize |= resized;
+    if (grows_here(move, change)) {
+      g_ptr_array_add(move->object->fields, change);
+      continue;
+    }
     if (resized || is_autostart(change) || is_power_reached(move, change) || (!move->live && plan_is_growth(change) && grows(move, change))) {
       change->pending = FALSE;
       change->effect = EFFECT_NONE;

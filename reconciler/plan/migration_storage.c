@@ -7,7 +7,7 @@
 
 static void add_line(GString *text, const char *line) { g_string_append_printf(text, "%s%s", text->len > 0 ? "\n" : "", line); }
 
-static gboolean is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
+gboolean move_is_shared(const Move *move, const char *pool) { return fleet_host_shares(move->placed->now, pool, move->to); }
 
 void move_rely_on(const Move *move, const char *pool) {
   g_auto(GStrv) pools = g_strsplit(move->shared->str, "\n", -1);
@@ -15,7 +15,7 @@ void move_rely_on(const Move *move, const char *pool) {
     add_line(move->shared, pool);
 }
 
-static gboolean is_layer_shared(const Move *move, const ActualVolume *layer) { return layer->pool != NULL && is_shared(move, layer->pool); }
+static gboolean is_layer_shared(const Move *move, const ActualVolume *layer) { return layer->pool != NULL && move_is_shared(move, layer->pool); }
 
 /* Whether the pool of a layer is on the other host too: of the same name, at the same path. It may be made by this
  * very plan. */
@@ -108,7 +108,7 @@ static char *move_base(Move *move, const ActualVolume *base) {
     return g_strdup_printf("its base %s has a backing store of its own", base->path);
   if (!has_pool(move, base, &error))
     return error;
-  if (is_shared(move, base->pool))
+  if (move_is_shared(move, base->pool))
     move_rely_on(move, base->pool);
   else
     string_map_set(bring(move, ACTION_MOVE_BASE, base, "its base image")->args, "sha256", sha256);
@@ -122,7 +122,7 @@ static char *move_file(Move *move, const ActualVolume *file, const char *what) {
     return error;
   if (file->backing_path != NULL)
     return g_strdup_printf("%s has a backing store, and only whole files are taken along", file->path);
-  if (is_shared(move, file->pool))
+  if (move_is_shared(move, file->pool))
     move_rely_on(move, file->pool);
   else
     bring(move, ACTION_MOVE_FILE, file, what);
@@ -208,17 +208,17 @@ static char *move_disk(Move *move, const ActualDisk *disk) {
     return g_strdup_printf("%s is in no storage pool: put its directory into one on both hosts", disk->path);
   if (!has_pool(move, top, &error))
     return error;
-  if (is_medium(move, disk->target) && !is_shared(move, top->pool))
+  if (is_medium(move, disk->target) && !move_is_shared(move, top->pool))
     return move_file(move, top, "its medium");
-  if (volume_of(move, disk->target) != NULL && !is_shared(move, top->pool))
+  if (volume_of(move, disk->target) != NULL && !move_is_shared(move, top->pool))
     return g_strdup_printf("it is volume %s, which is no part of the machine and stays here: put that into a pool that both hosts share, or give the disk a size "
                            "or an image instead", volume_of(move, disk->target));
   const ActualVolume *last = disk->chain->pdata[disk->chain->len - 1];
   for (guint i = 0; error == NULL && i < disk->chain->len; i++)
     error = move_layer(move, disk->chain->pdata[i], i == 0);
-  if (error == NULL && last->backing_path != NULL && !is_shared(move, top->pool))
+  if (error == NULL && last->backing_path != NULL && !move_is_shared(move, top->pool))
     error = g_strdup_printf("it lies on %s, which is in no storage pool: put its directory into one on both hosts", last->backing_path);
-  if (error == NULL && !is_shared(move, top->pool))
+  if (error == NULL && !move_is_shared(move, top->pool))
     g_string_append_printf(move->disks, "%s%s", move->disks->len > 0 ? "," : "", disk->target);
   return error;
 }

@@ -67,10 +67,20 @@ static gboolean write_into(const char *path, const char *text, GError **error) {
   return written;
 }
 
+/* What follows isn't known yet, and so in no plan. */
+static void note_what_is_left(Plan *plan) {
+  for (guint i = 0; i < plan->objects->len; i++) {
+    PlanObject *object = plan->objects->pdata[i];
+    if (object->follows && object->change != CHANGE_ERROR)
+      g_ptr_array_add(object->notes, g_strdup("applied from its file, this plan ends with what it shows: what follows in the same run else needs another plan"));
+  }
+}
+
 gboolean pipeline_save_plan(Pipeline *pipeline) {
   const char *path = pipeline->options->plan_out;
   if (path == NULL)
     return TRUE;
+  note_what_is_left(pipeline->result->plan);
   g_autofree char *text = plan_to_json(pipeline->result->plan);
   GError *error = NULL;
   gboolean special = g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR);

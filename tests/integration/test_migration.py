@@ -13,6 +13,7 @@ from move_case import MoveCase, POOL  # noqa: E402
 
 class Live(MoveCase):
     def test_without_shared_storage(self):
+        """One disk is an overlay, one raw."""
         self.started()
         self.assertEqual(self.guest(self.hv).do("write", "vda", 5, "over"), "0")
         content = self.sums(self.hv)
@@ -24,7 +25,8 @@ class Live(MoveCase):
         with guest.keeps_beating(max_gap=20) as watch:
             self.apply()
         lab.figure(f"live with storage: largest gap of the heartbeat {watch.largest_gap():.2f} s")
-        self.assert_moved()
+        self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-b"], [], ["web-vda.qcow2", "web-vdb.raw"]])
+        self.assertEqual(self.plan(status=0)["actions"], [])
         self.assert_overlay(self.other)
         domain = self.other.domain("web")
         self.assertEqual([domain.UUIDString(), domain.isActive(), domain.isPersistent()], [uuid, 1, 1])
@@ -37,6 +39,16 @@ class Live(MoveCase):
         self.assertEqual([modes, self.where(), self.files(self.other)], [["write-blocking"] * 2, ["lab-a"], []])
         self.assert_overlay(self.hv)
         self.assertEqual([self.sums(self.hv), guest.starts()], [content, 1])
+        self.assertEqual(self.hv.run("stat", "-c", "%s", f"{POOL}/web-vdb.raw").strip(), str(16 << 20))
+        # As a guest that begins anew reads the raw disk: nothing of it is remembered.
+        self.hv.domain("web").reset()
+        guest = self.guest(self.hv)
+        guest.wait(lambda g: g.starts() == 2, "another start")
+        self.assertEqual(guest.do("sum", "vdb"), content[1])
+
+    def machine(self, host, *arguments, **spec):
+        disks = [{"target": "vda", "image": "base", "pool": "moving"}, {"target": "vdb", "size": "16MiB", "format": "raw", "pool": "moving"}]
+        return super().machine(host, *arguments, **{"disks": disks, **spec})
 
     def sums(self, host):
         """Of both disks; the guest would take long to read the first one. Paused, QEMU has written all it has."""
@@ -66,7 +78,7 @@ class Live(MoveCase):
                     self.other.define("web")
                 elif name == "file":
                     pool = self.other.conn.storagePoolLookupByName("moving")
-                    pool.createXML("<volume><name>web-vdb.qcow2</name><capacity>1024</capacity></volume>")
+                    pool.createXML("<volume><name>web-vdb.raw</name><capacity>1024</capacity></volume>")
                 else:
                     self.other.conn.storagePoolLookupByName("moving").destroy()
                     self.pool["spec"].update(state="inactive", hosts=["lab-b"])
@@ -77,7 +89,7 @@ class Live(MoveCase):
                 if name == "name":
                     self.other.domain("web").undefine()
                 elif name == "file":
-                    self.other.conn.storagePoolLookupByName("moving").storageVolLookupByName("web-vdb.qcow2").delete()
+                    self.other.conn.storagePoolLookupByName("moving").storageVolLookupByName("web-vdb.raw").delete()
 
 class Snapshots(MoveCase):
     """Machines that have some: they come along where the machine is off, with the files of every branch."""

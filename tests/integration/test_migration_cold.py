@@ -2,16 +2,17 @@
 """Machines that are shut down, copied and started on the other host: what travels, what doesn't, and that the source is
 as it was when anything fails."""
 
-from move_case import POOL, MoveCase, lab, libvirt
+from move_case import POOL, MoveCase, document, lab, libvirt
 
+SHARED = "/var/lib/libvirt/shared"
 BASE = f"{POOL}/$(ls {POOL} | grep ^sha256- | grep -v incomplete)"
 
 
 class Cold(MoveCase):
-    def machine(self, host, cmdline="control", size="16MiB", **spec):
-        disks = [{"target": "vda", "image": "base", "pool": "moving"},
+    def machine(self, host, cmdline="control", size="16MiB", overlay="64MiB", ephemeral="8MiB", **spec):
+        disks = [{"target": "vda", "image": "base", "size": overlay, "pool": "moving"},
                  {"target": "vdb", "size": size, "format": "raw", "pool": "moving"},
-                 {"target": "vdc", "size": "8MiB", "pool": "moving"},
+                 {"target": "vdc", "size": ephemeral, "ephemeral": True, "pool": "moving"},
                  {"target": "hda", "device": "cdrom", "bus": "ide", "path": f"{POOL}/cd.iso"}]
         return super().machine(host, cmdline, **{"disks": disks, "migration": {"mode": "cold"}, **spec})
 
@@ -19,7 +20,7 @@ class Cold(MoveCase):
         return sorted(name for name in super().files(host) if name != "cd.iso")
 
     def sums(self, guest):
-        return [guest.do("sum", "vda"), guest.do("sum", "vdb", 0, 16), guest.do("sum", "vdc")]
+        return [guest.do("sum", "vda", 0, 64), guest.do("sum", "vdb", 0, 16), guest.do("sum", "vdc", 0, 8)]
 
     def kinds(self, plan):
         return [each["kind"] for each in plan["actions"]]
@@ -43,7 +44,7 @@ class Cold(MoveCase):
         content = self.sums(guest)
         self.refuse_what_can_never_be(boot)
         # Larger on the way; base and medium aren't there yet.
-        larger = {**boot, "cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB"}
+        larger = {**boot, "cpu": {"count": 2}, "memory": {"size": "160MiB"}, "size": "32MiB", "overlay": "96MiB", "ephemeral": "24MiB"}
         self.write(self.machine("lab-b", **larger))
         plan = self.plan(status=2)
         before = plan["actions"][:self.kinds(plan).index("domain-shutdown")]
@@ -54,8 +55,9 @@ class Cold(MoveCase):
         # The kernel lies in no pool: compared, not copied.
         compared = [action for action in before if action["kind"] == "move-file" and action not in brought]
         self.assertEqual([len(compared), [action for action in compared if "bytes" in action["args"]]], [2, []])
-        self.assertEqual({field["path"] for each in plan["objects"] if each["name"] == "web" for field in each["fields"]},
-                         {"placement.host", "cpu.count", "cpu.max", "memory.size", "memory.max", "disks[vdb].size"})
+        self.assertEqual(self.fields(plan), {"placement.host": ("lab-a", "lab-b"), "cpu.count": ("1", "2"), "cpu.max": ("1", "2"),
+                                             "memory.size": ("128MiB", "160MiB"), "memory.max": ("128MiB", "160MiB"), "disks[vda].size": ("64MiB", "96MiB"),
+                                             "disks[vdb].size": ("16MiB", "32MiB"), "disks[vdc].size": ("8MiB", "24MiB")})
         # Not from a base that was altered: what is read here would be something else there.
         self.alter_base(self.hv)
         self.assert_refused("its content has the SHA-256 digest", "lab-a")
@@ -69,7 +71,7 @@ class Cold(MoveCase):
         guest = self.guest(self.other)
         guest.wait(lambda g: g.starts() == 2, "second start")
         self.assertEqual(self.sums(guest), content)
-        self.assertIn("vdb=33554432", guest.last("disks"))
+        self.assertEqual([guest.sizes()[disk] >> 20 for disk in ("vda", "vdb", "vdc")], [96, 32, 24])
         self.assertEqual(guest.last("cpus"), "2")
         self.assertGreater(int(guest.last("memory")), 110000)
         self.assertLess(self.used(self.other, "web-vdb.raw"), 4000)  # what nobody wrote takes up nothing there
@@ -106,6 +108,53 @@ class Cold(MoveCase):
             machine = self.machine("lab-b", **boot)
             machine["spec"]["disks"][2]["pool"] = "default"
         self.assertEqual([recorder.stopped_events("web"), self.where(), self.files(self.other)], [[], ["lab-a"], []])
+
+    def fields(self, plan):
+        return {field["path"]: (field["from"], field["to"]) for each in plan["objects"] if each["name"] == "web" for field in each["fields"]}
+
+    def test_on_a_shared_pool(self):
+        """A disk that stays where it is grows there, before the machine is stopped or sent: by a saved plan, too."""
+        lab.share([self.hv, self.other], SHARED)
+        for host, other in (("lab-a", "lab-b"), ("lab-b", "lab-a")):
+            self.host_specs[host]["sharedPools"] = [{"pool": "shared", "with": [other]}]
+        pool = document("StoragePool", "shared", {"type": "dir", "target": SHARED})
+
+        def at(host, first, second, mode="cold", **spec):
+            disks = [{"target": "vda", "size": first, "pool": "shared"}, {"target": "vdb", "size": second, "format": "raw", "pool": "shared"}]
+            spec = {"boot": self.hv.boot("control", cpus_stay=False), "disks": disks, "migration": {"mode": mode}, **spec}
+            self.write(super(Cold, self).machine(host, **spec), pool)
+        at("lab-a", "16MiB", "8MiB")
+        self.apply()
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        self.assertEqual([guest.do("write", disk, 3, disk) for disk in ("vda", "vdb")], ["0", "0"])
+        content = [guest.do("sum", "vda", 0, 16), guest.do("sum", "vdb", 0, 8)]
+        larger = {"cpu": {"count": 2}, "memory": {"size": "160MiB"}}
+        at("lab-b", "32MiB", "24MiB", title="new", **larger)
+        saved = self.hv.path("plan.json")
+        plan = self.run_product("--dry-run", "--plan-out", saved, status=2).json()
+        kinds = self.kinds(plan)
+        self.assertEqual([kinds.count("resize-disk"), kinds.index("domain-shutdown") > max(n for n, kind in enumerate(kinds) if kind == "resize-disk")], [2, True])
+        self.assertEqual(self.fields(plan), {"placement.host": ("lab-a", "lab-b"), "cpu.count": ("1", "2"), "cpu.max": ("1", "2"),
+                                             "memory.size": ("128MiB", "160MiB"), "memory.max": ("128MiB", "160MiB"), "disks[vda].size": ("16MiB", "32MiB"),
+                                             "disks[vdb].size": ("8MiB", "24MiB")})
+        notes = str(next(each for each in plan["objects"] if each["name"] == "web")["notes"])
+        self.assertIn("done when it has moved, in the same run: title", notes)
+        self.assertIn("what follows in the same run else needs another plan", notes)
+        self.hv.reconcile("--plan", saved, env=self.env)
+        guest = self.guest(self.other)
+        guest.wait(lambda g: (g.starts(), g.last("cpus"), g.sizes()) == (2, "2", {"vda": 32 << 20, "vdb": 24 << 20}), "second start, larger")
+        self.assertEqual([guest.do("sum", "vda", 0, 16), guest.do("sum", "vdb", 0, 8)], content)
+        self.assertEqual([self.kinds(self.plan(status=2)), self.where()], [["domain-redefine", "set-title"], ["lab-b"]])
+        # While it runs, and off.
+        at("lab-a", "48MiB", "24MiB", mode="live", title="new", **larger)
+        self.assertEqual(self.kinds(self.apply()).count("resize-disk"), 1)
+        self.assertEqual([self.where(), self.hv.domain("web").blockInfo("vda")[0], guest.starts()], [["lab-a"], 48 << 20, 2])
+        self.assertEqual(self.plan(status=0)["actions"], [])
+        self.hv.domain("web").destroy()
+        at("lab-b", "48MiB", "40MiB", title="new", powerState="stopped", **larger)
+        self.assertEqual(self.kinds(self.apply()).count("volume-grow"), 1)
+        self.assertEqual([self.where(), self.other.domain("web").blockInfo("vdb")[0], self.plan(status=0)["actions"]], [["lab-b"], 40 << 20, []])
 
     def alter_base(self, host):
         host.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
