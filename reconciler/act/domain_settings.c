@@ -36,17 +36,38 @@ static gboolean check_removable(virDomainPtr domain, GError **error) {
   return !active || act_refuse(error, "domain %s is running", name);
 }
 
+/* libvirt's notes of snapshots and checkpoints go with the definition: those that the plan knew of. */
+static gboolean check_notes(virDomainPtr domain, const Action *action, GError **error) {
+  const char *name = virDomainGetName(domain);
+  guint64 planned = 0;
+  if (!act_arg_optional(action, "snapshots", &planned, error))
+    return FALSE;
+  int snapshots = virDomainSnapshotNum(domain, 0), checkpoints = virDomainListAllCheckpoints(domain, NULL, 0);
+  if (snapshots < 0 || checkpoints < 0)
+    return libvirt_fail(error, "cannot count the snapshots and checkpoints of domain %s", name);
+  if ((guint64)snapshots > planned)
+    return act_stale(error, "domain %s has %d snapshots, not %" G_GUINT64_FORMAT " as planned", name, snapshots, planned);
+  return !checkpoints || act_arg(action, "checkpoints") ||
+         act_refuse(error, "domain %s has checkpoints, which would be lost: delete them first ('virsh checkpoint-delete'), or permit it (--allow "
+                    "data-loss)", name);
+}
+
+/* What else is lost has to be said by the plan; of a managed save that came since, libvirt refuses to lose sight. */
+static guint undefine_flags(const Action *action) {
+  gboolean loses = action->impact == IMPACT_DATA_LOSS;
+  return ACT_UNDEFINE | (loses && act_arg(action, "data") ? VIR_DOMAIN_UNDEFINE_NVRAM : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) |
+         (loses && act_arg(action, "saved") ? VIR_DOMAIN_UNDEFINE_MANAGED_SAVE : 0);
+}
+
 gboolean act_domain_undefine(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) domain = NULL;
   if (!act_find_domain(context, &domain, error))
     return FALSE;
   if (!domain)
     return TRUE;
-  if (!check_removable(domain, error))
+  if (!check_removable(domain, error) || !check_notes(domain, action, error))
     return FALSE;
-  /* UEFI variables go where the machine's data may. */
-  guint nvram = act_arg(action, "data") && action->impact == IMPACT_DATA_LOSS ? VIR_DOMAIN_UNDEFINE_NVRAM : VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
-  if (virDomainUndefineFlags(domain, ACT_UNDEFINE | VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | nvram) < 0)
+  if (virDomainUndefineFlags(domain, undefine_flags(action)) < 0)
     return libvirt_fail(error, "cannot undefine domain %s", context->object->name);
   FAULT("domain: undefined");
   g_autoptr(VirDomain) still = NULL;

@@ -177,14 +177,31 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
   }
 }
 
-static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean with_nvram, const Action *after) {
-  gboolean saved = orphan->domain->has_managed_save;
-  char *description = g_strdup_printf("undefine the machine%s%s%s", saved ? " and discard its saved memory" : "",
-                                      with_nvram ? " and delete its UEFI variables" : "",
-                                      with_nvram && orphan->domain->nvram == NULL ? ", wherever libvirt has them" : "");
-  Action *action = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, after != NULL ? after->id : NULL, description, "data",
-                                with_nvram ? "true" : NULL, NULL);
-  if (saved || with_nvram)
+/* Of people's: libvirt's notes are all that tells which file belongs to them. */
+static guint snapshots_of_people(const ActualDomain *domain) {
+  guint count = 0;
+  for (guint i = 0; i < domain->snapshots->len; i++)
+    count += snapshot_fact(&domain->owner->facts, ((const ActualSnapshot *)domain->snapshots->pdata[i])->name) == NULL;
+  return count;
+}
+
+/* What goes with the definition, and only what the plan says. */
+static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean all, const Action *after) {
+  const ActualDomain *domain = orphan->domain;
+  gboolean saved = domain->has_managed_save, nvram = all && domain->has_nvram;
+  guint people = snapshots_of_people(domain);
+  g_autoptr(GString) description = g_string_new("undefine the machine");
+  g_autofree char *snapshots = domain->snapshots->len > 0 ? g_strdup_printf("%u", domain->snapshots->len) : NULL;
+  if (saved)
+    g_string_append(description, " and discard its saved memory");
+  if (people > 0)
+    g_string_append_printf(description, " and forget %u snapshot%s that a person took", people, people > 1 ? "s" : "");
+  if (nvram)
+    g_string_append_printf(description, " and delete its UEFI variables%s", domain->nvram == NULL ? ", wherever libvirt has them" : "");
+  Action *action = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, after != NULL ? after->id : NULL, g_strdup(description->str),
+                                "data", nvram ? "true" : NULL, "saved", saved ? "true" : NULL, "snapshots", snapshots, "checkpoints",
+                                all ? "true" : NULL, NULL);
+  if (saved || nvram || people > 0)
     action->impact = IMPACT_DATA_LOSS;
   return action;
 }
@@ -213,7 +230,7 @@ static void delete_orphan(PlanBuilder *builder, const Orphan *orphan, const char
   }
   if (!all && plan_flattened(builder, orphan->object, orphan->domain, before)) /* only our record, which goes, tells what they need */
     last = before->pdata[before->len - 1];
-  last = undefine(builder, orphan, all && orphan->domain->has_nvram, last);
+  last = undefine(builder, orphan, all, last);
   delete_disks(builder, orphan, all, last);
   wait_for(builder, orphan->object, first);
   if (!all)

@@ -170,7 +170,10 @@ class DefineTest(action_case.ActionCase):
     def test_undefine(self):
         domain, _ = self.make_vm("web", start=True)
         domain.managedSave()
-        self.act("domain-undefine", "web")
+        for more in ({}, {"saved": "true"}, {"data_loss": True}):  # it goes where the plan says so
+            self.act("domain-undefine", "web", code="libvirt", saying="managed save image", **more)
+        self.assertTrue(domain.hasManagedSaveImage())
+        self.act("domain-undefine", "web", saved="true", data_loss=True)
         self.act("domain-undefine", "web")
         self.assertEqual(self.hv.conn.listAllDomains(), [])
 
@@ -190,7 +193,8 @@ class DefineTest(action_case.ActionCase):
         path = self.make_volume("disk")
         domain, _ = self.make_vm("web", disks=[{"target": "vda", "path": path, "format": "qcow2"}])
         domain.snapshotCreateXML("<domainsnapshot><name>one</name></domainsnapshot>")
-        self.act("domain-undefine", "web")
+        self.act("domain-undefine", "web", code="stale", saying="has 1 snapshots, not 0 as planned")
+        self.act("domain-undefine", "web", snapshots="1")
         self.assertEqual(self.hv.conn.listAllDomains(), [])
 
     def test_undefine_is_refused(self):

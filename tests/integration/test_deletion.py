@@ -298,6 +298,41 @@ class Orphans(Deletion):
         self.assertEqual([e for e in recorder.of("a") if e.event == "stopped"][0].detail,
                          libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN)
 
+    def test_saved_while_it_is_shut_down(self):
+        """Its memory was never in the plan, and isn't discarded."""
+        self.create(a={"powerState": "running"}, b={}, c={}, d={})
+        self.hv.guest("a").wait_heartbeat()
+        self.remove("a")
+        result = self.hv.reconcile("--prune", "--allow", "restart", self.specs(), env={
+            **self.hv.env, "RECONCILE_FAULT_AT": "shutdown: to be asked for",
+            "RECONCILE_FAULT_COMMAND": f"virsh -q -c '{self.hv.uri}' managedsave a >/dev/null"})
+        self.assertNotEqual(result.status, 0, str(result))
+        self.assertTrue(self.hv.domain("a").hasManagedSaveImage(), str(result))
+        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        self.assertEqual(self.names(), ["b", "c", "d"])
+
+    def test_snapshots_of_a_person(self):
+        """libvirt's notes of them are all that tells what their files are: that is data."""
+        self.create(a={"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
+        self.hv.domain("a").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>",
+                                              libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+        self.remove("a")
+        result = self.hv.reconcile("--prune", self.specs(), check=3)
+        self.assertIn("forget 1 snapshot that a person took", result.stderr)
+        self.assertEqual(self.hv.domain("a").snapshotNum(), 1)
+        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        self.assertEqual(self.names(), ["b", "c", "d"])
+
+    def test_checkpoints(self):
+        """The same of those; no plan knows whether there are any."""
+        self.create(a={"powerState": "running", "disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
+        self.hv.domain("a").checkpointCreateXML("<domaincheckpoint><name>by-hand</name></domaincheckpoint>")
+        self.remove("a")
+        self.hv.reconcile("--prune", "--allow", "restart", self.specs(), check=3)
+        self.assertEqual([each.getName() for each in self.hv.domain("a").listAllCheckpoints()], ["by-hand"])
+        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        self.assertEqual(self.names(), ["b", "c", "d"])
+
     def test_snapshots_and_managed_save(self):
         self.create(a={"powerState": "running", "disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
         domain = self.hv.domain("a")
