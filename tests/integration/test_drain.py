@@ -67,7 +67,7 @@ class Drain(Three):
         self.assertIn("placed there by name", self.error_of(plan, "named"))
         self.assertIn("devices of its host", self.error_of(plan, "device"))
         self.assertEqual({action["impact"] for action in plan["actions"]}, {"none", "live"})
-        with guest.keeps_beating(max_gap=20):
+        with guest.keeps_beating():
             self.apply(status=1)
         where = self.where()
         self.assertEqual([where["named"], where["device"]], ["lab-a", "lab-a"])

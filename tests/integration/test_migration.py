@@ -22,7 +22,7 @@ class Live(MoveCase):
         plan = self.plan(status=2)
         self.assertEqual({action["impact"] for action in plan["actions"]}, {"none", "live"})
         guest = self.hv.guest("web")
-        with guest.keeps_beating(max_gap=20) as watch:
+        with guest.keeps_beating() as watch:
             self.apply()
         lab.figure(f"live with storage: largest gap of the heartbeat {watch.largest_gap():.2f} s")
         self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-b"], [], ["web-vda.qcow2", "web-vdb.raw"]])

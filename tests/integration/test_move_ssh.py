@@ -112,7 +112,7 @@ class Moves(Ssh):
         guest = self.guest(self.hv)
         guest.wait_heartbeat()
         self.write(self.machine("lab-b"))
-        with guest.keeps_beating(max_gap=30):
+        with guest.keeps_beating():
             document_ = self.apply()
         self.assertIn("domain-migrate", [each["kind"] for each in document_["actions"]])
         self.assert_moved()
