@@ -15,15 +15,23 @@ static gint64 give_up_after(void) { return (gint64)fault_patience(PAUSE_SECONDS)
 #define QEMU_DOWNTIME 300      /* milliseconds: what QEMU begins with */
 #define LOOK_EVERY (250 * 1000) /* microseconds: each look is a question to QEMU, which answers between sending */
 
+/* What the guest writes counts as sent; where each write waits for the target (synchronousWrites), nothing is sent again
+ * before all is there: however much it writes, that comes nearer. */
+static gboolean disks_sent_once(const Schedule *schedule, const Migration *migration, const ActualJob *job) {
+  guint64 once = migration->flags & VIR_MIGRATE_NON_SHARED_SYNCHRONOUS_WRITES ? job->disk_total : schedule->first_disks;
+  return once > 0 && job->disk_done >= once;
+}
+
 /* Milliseconds since which is sent again what was sent. */
-static guint64 sent_again_for(Schedule *schedule, const ActualJob *job, gint64 now) {
+static guint64 sent_again_for(Schedule *schedule, const Migration *migration, gint64 now) {
+  const ActualJob *job = &migration->last;
   if (!schedule->first_disks)
     schedule->first_disks = job->disk_total;
   if (!schedule->memory && job->iteration > 0) {
     schedule->memory = TRUE;
     schedule->again = 0;
   }
-  gboolean once = schedule->memory ? job->iteration > 1 : schedule->first_disks > 0 && job->disk_done >= schedule->first_disks;
+  gboolean once = schedule->memory ? job->iteration > 1 : disks_sent_once(schedule, migration, job);
   if (!schedule->again && once)
     schedule->again = now;
   return schedule->again ? (guint64)(now - schedule->again) / 1000 : 0;
@@ -56,7 +64,7 @@ static gboolean stands_still(MigrationWatch *watch, const ActualJob *job, gint64
 static void follow(virDomainPtr domain, MigrationWatch *watch, gboolean stood) {
   Migration *migration = watch->migration;
   Schedule *schedule = &watch->schedule;
-  guint64 elapsed = sent_again_for(schedule, &migration->last, g_get_monotonic_time());
+  guint64 elapsed = sent_again_for(schedule, migration, g_get_monotonic_time());
   gboolean late = elapsed > migration->timeout, may_switch = (migration->flags & VIR_MIGRATE_POSTCOPY) && schedule->memory;
   raise_downtime(domain, migration, elapsed, &schedule->downtime);
   if (g_cancellable_is_cancelled(watch->context->cancel) || stood || (late && !may_switch)) {
