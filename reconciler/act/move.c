@@ -58,20 +58,14 @@ static void set_left(FactsSpec *facts, const char *left) {
 typedef struct {
   const char *to; /* NULL: nowhere */
   gboolean arriving;
-  gint64 epoch;   /* at least */
 } Note;
 
 static gboolean set_note(FactsSpec *facts, gconstpointer data) {
   const Note *note = data;
   const char *before = given(facts, FactsSpec, movingTo) ? facts->movingTo : NULL;
-  gint64 epoch = given(facts, FactsSpec, epoch) ? facts->epoch : 0;
   gboolean copied = note->arriving || !given(facts, FactsSpec, copied);
-  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving && epoch >= note->epoch && copied)
+  if (g_strcmp0(before, note->to) == 0 && given(facts, FactsSpec, arriving) == note->arriving && copied)
     return FALSE;
-  if (epoch < note->epoch) {
-    facts->epoch = note->epoch;
-    set_given(facts, FactsSpec, epoch);
-  }
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);
   if (note->to)
@@ -91,9 +85,16 @@ gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GErro
   return act_change_facts(domain, set_note, &(Note){.to = to, .arriving = arriving}, error);
 }
 
-gboolean move_stays(virDomainPtr domain, const char *to, gint64 epoch, GError **error) {
-  return act_change_facts(domain, set_note, &(Note){.to = to, .epoch = epoch}, error);
+static gboolean set_epoch(FactsSpec *facts, gconstpointer data) {
+  gint64 epoch = *(const gint64 *)data;
+  if (epoch <= (given(facts, FactsSpec, epoch) ? facts->epoch : 0))
+    return FALSE;
+  facts->epoch = epoch;
+  set_given(facts, FactsSpec, epoch);
+  return TRUE;
 }
+
+gboolean move_outdate(virDomainPtr domain, gint64 epoch, GError **error) { return act_change_facts(domain, set_epoch, &epoch, error); }
 
 static gboolean set_nvram(FactsSpec *facts, gconstpointer data) {
   const char *path = data;

@@ -19,8 +19,8 @@ gboolean move_check_way(const ActionContext *there, const Action *action, virDom
  * that a copy may run there: from before that is so until it certainly isn't. Whoever sees this copy alone then
  * knows where another one may be. to NULL: nowhere. */
 gboolean move_note(virDomainPtr domain, const char *to, gboolean arriving, GError **error);
-/* The same of a host that is given up, of which no copy counts any more: this one's epoch is at least so high. */
-gboolean move_stays(virDomainPtr domain, const char *to, gint64 epoch, GError **error);
+/* This copy's epoch is at least so high from now on: all that are below it count less. */
+gboolean move_outdate(virDomainPtr domain, gint64 epoch, GError **error);
 /* Notes where its UEFI variables are, which libvirt may not tell of a machine that is off. */
 gboolean move_note_nvram(virDomainPtr domain, const char *path, GError **error);
 /* Notes that what was stopped to be moved runs again. */

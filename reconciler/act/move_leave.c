@@ -190,31 +190,53 @@ static gboolean remove_never_ran(const Action *action, virDomainPtr here, virDom
 }
 
 /* libvirt there has no copy any more, and nothing is sent: the one that libvirt paused here is the machine. */
-static gboolean run_on(virDomainPtr here, GError **error) {
+static gboolean check_at_the_switch(virDomainPtr here, GError **error) {
   virDomainJobInfo job;
   int reason, state = act_domain_state(here, &reason, error);
   if (state < 0)
     return FALSE;
-  if (state == VIR_DOMAIN_RUNNING)
-    return TRUE;
   if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION)
     return act_stale(error, "it isn't paused by a migration any more");
   if (virDomainGetJobInfo(here, &job) < 0)
     return libvirt_fail(error, "cannot see whether it is being migrated");
-  if (job.type != VIR_DOMAIN_JOB_NONE)
-    return act_stale(error, "it is being migrated at this moment");
+  return job.type == VIR_DOMAIN_JOB_NONE || act_stale(error, "it is being migrated at this moment");
+}
+
+static gboolean resume(virDomainPtr here, GError **error) {
+  int state = act_domain_state(here, NULL, error);
+  if (state < 0 || state == VIR_DOMAIN_RUNNING)
+    return state >= 0;
+  if (!check_at_the_switch(here, error))
+    return FALSE;
   if (virDomainResume(here) < 0)
     return libvirt_fail(error, "its migration broke off, and it can't be made to run on here");
   FAULT("move: runs on here");
   return TRUE;
 }
 
+static gboolean power_off(virDomainPtr here, const Action *action, GError **error) {
+  if (!check_at_the_switch(here, error) || !act_note_restart(here, action, TRUE, error))
+    return FALSE;
+  if (virDomainDestroy(here) < 0)
+    return libvirt_fail(error, "it can't be powered off");
+  FAULT("move: powered off here");
+  return TRUE;
+}
+
+/* Whatever comes back somewhere counts less from before this copy is anything again. Its memory may be older than its disks: the plan says. */
+static gboolean count_and_run_on(virDomainPtr here, const Action *action, GError **error) {
+  guint64 epoch = 0;
+  if (!act_arg_optional(action, "epoch", &epoch, error) || !move_outdate(here, (gint64)epoch, error))
+    return FALSE;
+  if (act_arg(action, "off"))
+    return power_off(here, action, error);
+  return !act_arg(action, "resume") || resume(here, error);
+}
+
 /* The host is certainly off. */
 static gboolean give_up(const ActionContext *context, const Action *action, GError **error) {
   g_autoptr(VirDomain) here = act_own_domain(context, error);
-  guint64 epoch = 0;
-  return here && act_arg_optional(action, "epoch", &epoch, error) && (!act_arg(action, "resume") || run_on(here, error)) && move_give_autostart(here, error) &&
-         move_stays(here, act_arg(action, "to"), (gint64)epoch, error);
+  return here && count_and_run_on(here, action, error) && move_give_autostart(here, error) && move_note(here, act_arg(action, "to"), FALSE, error);
 }
 
 gboolean act_move_undo(const ActionContext *context, const Action *action, GError **error) {
@@ -228,7 +250,7 @@ gboolean act_move_undo(const ActionContext *context, const Action *action, GErro
     return FALSE;
   if (other && !remove_never_ran(action, here, other, error))
     return FALSE;
-  if (act_arg(action, "resume") && !run_on(here, error))
+  if (!count_and_run_on(here, action, error))
     return FALSE;
   g_auto(GStrv) each = volumes ? g_strsplit(volumes, "\n", -1) : NULL;
   for (char **pair = each; pair && pair[0] && pair[1]; pair += 2)

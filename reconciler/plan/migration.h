@@ -43,6 +43,8 @@ char *move_refusal(const Move *move);
 /* Looks at all that has to be there before the machine, and plans what can be brought while it still runs: bases,
  * media, kernel and initrd. Returns why that can't be, or NULL. */
 char *move_storage(Move *move);
+/* Whether a machine only reads one of its disks: a medium, or one that is read-only. */
+gboolean move_only_reads(const VmSpec *vm, const char *target);
 /* Plans the disks themselves: copied, or prepared for a live migration. */
 void move_disks(Move *move);
 /* Why a file's pool isn't one on the other host too, or NULL; and that it is what the file says, shared with that one: to be proven. */

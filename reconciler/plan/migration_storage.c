@@ -173,10 +173,12 @@ static const char *volume_of(const Move *move, const char *target) {
   return disk != NULL && given(disk, DiskSpec, volume) ? disk->volume : NULL;
 }
 
-static gboolean is_medium(const Move *move, const char *target) {
-  const DiskSpec *disk = spec_of(move_spec(move), target);
+gboolean move_only_reads(const VmSpec *vm, const char *target) {
+  const DiskSpec *disk = spec_of(vm, target);
   return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
 }
+
+static gboolean is_medium(const Move *move, const char *target) { return move_only_reads(move_spec(move), target); }
 
 /* One that is copied, is there, or is a base. */
 static char *move_layer(Move *move, const ActualVolume *layer, gboolean top) {

@@ -3,6 +3,7 @@
 #include "reconciler/plan/moved.h"
 
 #include "reconciler/plan/migration.h"
+#include "reconciler/plan/moved_memory.h"
 #include "state/base_volume.h"
 
 typedef struct {
@@ -120,24 +121,48 @@ gboolean moved_broke_off(const Placed *placed, const ActualDomain *domain) {
   return placed != NULL && (placed->never_ran != NULL || stands_still(placed, domain));
 }
 
+/* Which is no stop: it stands still. */
+static void power_off(const Rest *rest, Action *action) {
+  const VmSpec *vm = rest->placed->machine != NULL ? object_vm(rest->placed->machine) : NULL; /* NULL: it is an orphan */
+  gboolean stays_off = vm == NULL || (given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped);
+  char *description = g_strdup_printf("power it off and %s", action->description);
+  g_free(action->description);
+  action->description = description;
+  string_map_set(action->args, "off", "true");
+  if (!stays_off)
+    string_map_set(action->args, "again", "true");
+  action->impact = IMPACT_RESTART;
+  action->permitted = TRUE;
+  build_note(rest->object, g_strdup_printf("it stands still here since it went to %s, and may have run elsewhere since, on the same disks: what it has in memory here "
+                                           "is older than they may be, so it is powered off%s", rest->facts->movingTo, stays_off ? "" : " and started"));
+}
+
 static void run_on(const Rest *rest, Action *action) {
   if (rest->placed->never_ran != NULL)
     string_map_set(action->args, "neverRan", "true");
   if (!stands_still(rest->placed, rest->domain))
     return;
+  if (moved_memory_may_be_old(rest->placed, rest->domain)) {
+    power_off(rest, action);
+    return;
+  }
   string_map_set(action->args, "resume", "true");
   action->impact = IMPACT_LIVE;
 }
 
-/* What was made there is dealt with when that host comes back, or is declared again. A copy that comes with it is older than this
- * one, which is what counts from now on: it gets a new epoch, as one that is made anew. */
+/* This one is what counts from now on: it gets a new epoch, as one that is made anew. */
+static void outdate(const Rest *rest, Action *action) {
+  move_set_number(action, "epoch", (guint64)fleet_new_epoch(rest->placed->fleet, rest->builder->input->now));
+}
+
+/* What was made there is dealt with when that host comes back, or is declared again. A copy that comes with it is older than this one. */
 static void give_up(Rest *rest, const char *to) {
   if (!given(rest->facts, FactsSpec, arriving) && !given(rest->facts, FactsSpec, autostarts))
     return;
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("note that it doesn't go to %s, which is given up", to));
   string_map_set(action->args, "lost", "true");
   run_on(rest, action);
-  move_set_number(action, "epoch", (guint64)fleet_new_epoch(rest->placed->fleet, rest->builder->input->now));
+  outdate(rest, action);
   put_first(rest, action);
 }
 
@@ -161,6 +186,8 @@ static char *undo(Rest *rest, const char *wanted) {
     add_half_made(rest, there, files->pdata[i], volumes);
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
   run_on(rest, action);
+  if (given(rest->facts, FactsSpec, arriving) && rest->placed->never_ran == NULL && fleet_has_fenced(rest->placed->fleet)) /* it may have gone on to that one */
+    outdate(rest, action);
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
   if (rest->domain->nvram != NULL && move_shared_state(rest->builder->input->actual, rest->placed->now, rest->domain, to) == NULL)
@@ -178,16 +205,11 @@ static gboolean is_on_both(const Rest *rest, const FleetHost *host, const char *
   return file != NULL && file->pool != NULL && fleet_host_shares(rest->placed->now, file->pool, host->name);
 }
 
-static gboolean is_only_read(const VmSpec *vm, const char *target) {
-  const DiskSpec *disk = given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-  return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
-}
-
 /* Whether the older copy can write to a disk of the newer one's. */
 static gboolean has_its_disk(const Rest *rest, const FleetHost *host, const ActualDomain *older, gboolean left) {
   for (guint i = 0; i < older->disks->len; i++) {
     const ActualDisk *disk = older->disks->pdata[i];
-    if (disk->path != NULL && !is_only_read(actual_now(older), disk->target) && is_on_both(rest, host, disk->path, left))
+    if (disk->path != NULL && !move_only_reads(actual_now(older), disk->target) && is_on_both(rest, host, disk->path, left))
       return TRUE;
   }
   return FALSE;

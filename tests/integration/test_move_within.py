@@ -31,6 +31,22 @@ class Some(Within):
         self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_PAUSED), ("lab-b", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
         self.assertEqual(self.listing(self.other, POOL), before)
 
+    def test_memory_of_before(self):
+        """The machine ran on the other host, on disks that both have, until that one was given up: what stands still here since it went
+        isn't let run on."""
+        self.split("live_shared")
+        self.other.domain("web").destroy()
+        self.on_disk(self.other)
+        self.host_specs["lab-b"]["fenced"] = True
+        self.write_at("lab-a")
+        status, out = self.run_inside()
+        self.assertEqual([status, self.running()], [0, ["lab-a"]], brief(status, out))
+        guest = self.guest(self.hv)
+        guest.wait_heartbeat()
+        self.assertEqual(guest.starts(), self.starts + 1)
+        self.assertEqual(self.on_disk(self.hv), self.content)
+        self.assertEqual(self.run_inside("--dry-run")[0], 0)
+
 
 if __name__ == "__main__":
     lab.need_binary()

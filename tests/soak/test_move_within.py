@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import lab  # noqa: E402
-from move_faults import KILLS  # noqa: E402
+from move_faults import KILLS, brief  # noqa: E402
 from move_within import Within  # noqa: E402
 
 
@@ -42,6 +42,19 @@ class All(Within):
                     self.assertEqual(len(self.running()), 1)
                     self.assert_one_run(told)
             self.tearDown()
+
+    def test_powered_off(self):
+        """What stood still with memory that is older than its disks, where the next run is killed too."""
+        self.split("live_shared")
+        self.other.domain("web").destroy()
+        self.host_specs["lab-b"]["fenced"] = True
+        self.write_at("lab-a")
+        self.killed("move: powered off here")
+        self.assertEqual(self.running(), [])
+        status, out = self.run_inside()
+        self.assertEqual([status, self.running()], [0, ["lab-a"]], brief(status, out))
+        self.guest(self.hv).wait_heartbeat()
+        self.assertEqual([self.on_disk(self.hv), self.guest(self.hv).starts()], [self.content, self.starts + 1])
 
     def everywhere(self, way, kill):
         budget = lab.Budget()
