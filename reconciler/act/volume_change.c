@@ -1,5 +1,6 @@
 /* Volumes that exist: grown, and deleted. Both look for others that use the file first. */
 #include "reconciler/act/base.h"
+#include "reconciler/act/image_lock.h"
 #include "state/fault.h"
 
 /* The volume of a path, its file read anew; NULL without error when libvirt knows none. */
@@ -80,6 +81,14 @@ static gboolean check_unused(const ActionContext *context, const char *path, GEr
   return !doubt || act_refuse(error, "%s isn't deleted: it can't be told whether something else uses it: %s", path, doubt);
 }
 
+/* A QEMU that this libvirt doesn't know (another daemon's, another host's) tells by its lock, where that can be seen from here. */
+static gboolean check_closed(virStorageVolPtr volume, const char *path, GError **error) {
+  ImageUse use = image_use(volume);
+  return use == IMAGE_UNKNOWN || use == IMAGE_CLOSED ||
+         act_refuse(error, "%s isn't deleted: a program that libvirt doesn't know has it open%s: wait until that has ended", path,
+                    use == IMAGE_WRITTEN ? ", and writes to it" : "");
+}
+
 gboolean act_volume_delete(const ActionContext *context, const Action *action, GError **error) {
   const char *path = act_need(action, "path", error);
   virConnectPtr connect = path ? connection_get(context->connection, error) : NULL;
@@ -93,7 +102,7 @@ gboolean act_volume_delete(const ActionContext *context, const Action *action, G
     return TRUE;
   if (!volume)
     return act_stale(error, "%s is in no active storage pool", path);
-  if (!check_unused(context, path, error) || !volume_delete(volume, error))
+  if (!check_unused(context, path, error) || !check_closed(volume, path, error) || !volume_delete(volume, error))
     return FALSE;
   FAULT("volume: deleted");
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(volume);

@@ -210,6 +210,27 @@ class Orphans(Deletion):
         self.assertIn("other", result.stdout)
         self.assertEqual(self.files(), ["a-vda.qcow2"])
 
+    def test_a_disk_that_an_unknown_qemu_has_open_is_kept(self):
+        """Of another daemon, or another host: only its lock tells."""
+        self.create(a={"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
+        path = self.hv.path("pools", "lab", "a-vda.qcow2")
+        self.remove("a")
+        for options in ((), ("-r",)):  # to write, or only to read
+            with self.subTest(options=options), subprocess.Popen(["qemu-io", *options, "-f", "qcow2", path], stdin=subprocess.PIPE,
+                                                                 stdout=subprocess.PIPE, text=True) as unknown:
+                unknown.stdin.write("length\n")
+                unknown.stdin.flush()
+                unknown.stdout.readline()  # it has it
+                result = self.hv.reconcile("--prune", "--allow", "data-loss", self.specs())
+                unknown.stdin.close()
+            self.assertEqual(result.status, 3, str(result))
+            self.assertIn("has it open", result.stdout)
+            self.assertEqual(self.files(), ["a-vda.qcow2"])
+            self.create(a={"disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]})  # again on the disk that it left
+            self.remove("a")
+        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        self.assertEqual(self.files(), [])
+
     def test_protection(self):
         self.create(a={"deletionProtection": True}, b={"deletionProtection": False}, c={}, d={})
         self.remove("a", "b")
