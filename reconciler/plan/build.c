@@ -17,8 +17,20 @@ PlanObject *build_object(PlanBuilder *builder, Kind kind, const char *name, Chan
   return object;
 }
 
+static gboolean is_ready_by(gpointer key G_GNUC_UNUSED, gpointer value, gpointer action) { return g_str_equal(value, ((const Action *)action)->id); }
+
+/* A base that it would have brought is for the next one that needs it to bring. */
+static void forget_ready(PlanBuilder *builder, const char *object) {
+  for (guint i = 0; i < builder->plan->actions->len; i++) {
+    Action *action = builder->plan->actions->pdata[i];
+    if (g_str_equal(action->object, object))
+      g_hash_table_foreach_remove(builder->ready, is_ready_by, action);
+  }
+}
+
 void build_error(PlanBuilder *builder, PlanObject *object, char *message) {
   g_autofree char *id = plan_object_id(object);
+  forget_ready(builder, id);
   plan_drop_actions(builder->plan, id);
   object->change = CHANGE_ERROR;
   g_free(object->error);
