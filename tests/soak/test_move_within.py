@@ -60,7 +60,7 @@ class All(Within):
         budget = lab.Budget()
         self.taken_out = 0
         self.begin(way)
-        moments = [("QEMU", "memory"), *([("QEMU", "disks")] if self.copied else []), *self.moments()]
+        moments = [("QEMU", "memory"), *([("QEMU", "disks")] if way == "live_copy" else []), *self.moments()]
         self.assertGreater(len(moments), 16)
         moments = [each for each in moments if re.search(os.environ.get("MOVE_AT", ""), " ".join(each))]
         began, ran, missed, tried = time.monotonic(), collections.Counter(), [], 0
