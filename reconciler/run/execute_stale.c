@@ -57,8 +57,19 @@ static gboolean is_another_copy(const ActualDomain *here /* NULL: it is to be ma
   return here == NULL || here->owner == NULL || placement_epoch(there) >= placement_epoch(here);
 }
 
+static gboolean was_asked(const Plan *plan, const char *host) {
+  for (guint i = 0; i < plan->hosts->len; i++) {
+    const PlanHost *each = plan->hosts->pdata[i];
+    if (g_strcmp0(each->name, host) == 0)
+      return !each->unasked;
+  }
+  return FALSE;
+}
+
 /* The plan was made with what is there in view. */
 static gboolean deals_with(const Plan *plan, const PlanObject *object, const char *host) {
+  if (!was_asked(plan, host))
+    return FALSE;
   g_autofree char *id = plan_object_id(object);
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];

@@ -91,23 +91,14 @@ static GError *unreachable(char *why /* taken */) {
   return error;
 }
 
-static gboolean makes_machines(const Plan *plan) {
-  for (guint i = 0; i < plan->actions->len; i++)
-    if (((const Action *)plan->actions->pdata[i])->kind == ACTION_DOMAIN_DEFINE)
-      return TRUE;
-  return FALSE;
-}
-
+/* Also of hosts that were given up when it was made: they may be back, with newer copies. */
 Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
   Fleet *fleet = fleet_new();
-  gboolean all = makes_machines(plan);
   for (guint i = 0; i < plan->hosts->len; i++) {
     const PlanHost *each = plan->hosts->pdata[i];
     FleetHost *host = g_new0(FleetHost, 1);
     host->name = g_strdup(each->name);
     connect_host(host, NULL, each->connection, read_only);
-    if (each->unasked && !all)
-      fleet_host_lose(host, unreachable(g_strdup("the plan was made without it")));
     g_ptr_array_add(fleet->hosts, host);
   }
   return fleet;

@@ -270,6 +270,23 @@ class Saved(CopiesCase):
         self.hv.restart_daemon()
         self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
 
+    def test_started_where_one_that_was_given_up_is_back(self):
+        """It makes nothing, and starts a copy that was seen alone."""
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        self.hosts["kvm-1"]["fenced"] = True
+        machine = self.machine("web", host="kvm-2")
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        self.plan("--plan-out", self.saved, status=2)
+        self.hv.conn.defineXML(self.other.domain("web").XMLDesc())
+        self.edit_facts(self.hv, epoch=3)
+        self.stale("web is on kvm-1 now", ["kvm-1", "kvm-2"])
+        self.assertFalse(self.other.domain("web").isActive())
+        self.hv.kill_daemon()
+        self.hv.reconcile("--plan", self.saved, env=self.env, check=0)
+        self.hv.restart_daemon()
+        self.assertTrue(self.other.domain("web").isActive())
 
     def test_applied_again_after_it_was_killed(self):
         self.hosts["kvm-1"]["fenced"] = True
