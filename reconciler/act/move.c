@@ -147,6 +147,13 @@ gboolean move_give_autostart(virDomainPtr domain, GError **error) {
   return act_change_facts(domain, set_autostarts, GINT_TO_POINTER(FALSE), error);
 }
 
+static gboolean set_vain(FactsSpec *facts, gconstpointer data) {
+  facts->vainAt = fault_now(g_get_real_time() / G_USEC_PER_SEC);
+  set_given(facts, FactsSpec, vainAt);
+  set_text(facts, FactsSpec_vainTo, &facts->vainTo, data);
+  return TRUE;
+}
+
 /* A host that can't be asked has none, unless `arriving` says so. */
 static gboolean is_seen_there(const ActionContext *context, const Action *action) {
   virConnectPtr peer = move_peer(context, action, "to", NULL);
@@ -162,6 +169,8 @@ gboolean move_go_on(const ActionContext *context, const Action *action) {
     return FALSE;
   FAULT("move: started here again");
   move_started(domain, NULL);
+  if (!g_cancellable_is_cancelled(context->cancel))
+    act_change_facts(domain, set_vain, act_arg(action, "to"), NULL);
   return TRUE;
 }
 
@@ -261,6 +270,8 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   unset(facts, FactsSpec_nvram);
   unset(facts, FactsSpec_movingTo);
   unset(facts, FactsSpec_arriving);
+  unset(facts, FactsSpec_vainTo);
+  unset(facts, FactsSpec_vainAt);
   if (action->kind == ACTION_DOMAIN_ARRIVE && !act_arg(action, "start")) /* what stopped it doesn't start it again */
     unset(facts, FactsSpec_restarting);
   facts->epoch = MIN(given(facts, FactsSpec, epoch) ? facts->epoch : 0, G_MAXINT64 - 1) + 1;

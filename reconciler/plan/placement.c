@@ -272,8 +272,18 @@ static gboolean goes_easily(const VmSpec *vm, const ActualDomain *domain) {
   return !domain->active || cold || move_goes_live(vm, domain, FALSE);
 }
 
+#define REST (24 * 3600) /* before it is stopped for the same again */
+
+/* It was shut down for that lately, and had to be started again where it is. */
+static char *went_in_vain(const Placed *placed, const FactsSpec *facts, const FleetHost *to, gint64 now) {
+  if (!given(facts, FactsSpec, vainTo) || !g_str_equal(facts->vainTo, to->name) || now >= facts->vainAt + REST)
+    return NULL;
+  return g_strdup_printf("it stays on %s: it was shut down to go back to %s, which failed, and is tried again a day after that; place it there by name to see why",
+                         placed->now->name, to->name);
+}
+
 /* The host of its first choice is the highest of those that fit. What it takes where it is stays counted: that isn't free yet. */
-static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity) {
+static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity, gint64 now) {
   const PlacementSpec *placement = placement_for(placed->machine);
   const ActualDomain *domain = domain_of(placed);
   if (placement == NULL || !given(placement, PlacementSpec, failBack) || !placement->failBack || domain == NULL || placed->error != NULL ||
@@ -283,6 +293,8 @@ static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity) {
   const FleetHost *best = choose(fleet, placed, capacity, &error);
   g_autofree char *highest = best != NULL ? rank(placed->machine->metadata.name, best) : NULL;
   if (best == NULL || strcmp(highest, mine) <= 0)
+    return;
+  if (domain->active && (placed->stays = went_in_vain(placed, &domain->owner->facts, best, now)) != NULL)
     return;
   placed->home = best;
   placed->back = TRUE;
@@ -300,7 +312,7 @@ static void stay_first(Placed *placed) {
   placed->home = placed->now;
 }
 
-GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet, gint64 now) {
   GPtrArray *all = g_ptr_array_new_with_free_func(placed_free);
   g_autoptr(Capacity) capacity = capacity_new(desired, fleet);
   for (guint i = 0; i < desired->objects->len; i++) {
@@ -317,7 +329,7 @@ GPtrArray *placement_of(const Desired *desired, const Fleet *fleet) {
     Placed *placed = all->pdata[i];
     if (placed->error == NULL && placed->home == NULL)
       place_by_choice(fleet, placed, capacity);
-    fail_back(fleet, placed, capacity);
+    fail_back(fleet, placed, capacity, now);
     if (placed->error == NULL)
       placed->error = doubt_name(placed, placed->now != NULL ? placed->now : placed->home);
     if (placed->error == NULL && placed->now == NULL)

@@ -20,8 +20,8 @@ typedef struct {
   char *error;             /* why nothing is done to it: no host fits, it is on two, a host that may run it can't be asked */
 } Placed;
 
-/* Placed *, one for each machine of desired. */
-GPtrArray *placement_of(const Desired *desired, const Fleet *fleet);
+/* Placed *, one for each machine of desired. now: seconds since 1970. */
+GPtrArray *placement_of(const Desired *desired, const Fleet *fleet, gint64 now);
 /* What only goes back gladly doesn't where its new home turned out to refuse it: it stays, and says why. Whether there was
  * any: then all is to be planned anew. */
 gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan);

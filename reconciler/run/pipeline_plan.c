@@ -237,7 +237,7 @@ static Plan *place_and_plan(Pipeline *pipeline) {
     return NULL;
   }
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
-  pipeline->placed = placement_of(pipeline->desired, fleet);
+  pipeline->placed = placement_of(pipeline->desired, fleet, fault_now(g_get_real_time() / G_USEC_PER_SEC));
   if (pipeline->saved == NULL)
     ask_homes(pipeline);
   Plan *whole = plan_placed(pipeline);

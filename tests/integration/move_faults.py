@@ -105,7 +105,7 @@ class Faults(MoveCase):
         tiny = {"disks": disks, "boot": {"kernel": self.kernel}, "memory": {"size": "16MiB"}}
         machine = self.machine(host, **{**tiny, **spec, **self.more, **more})
         machine["spec"] = {key: value for key, value in machine["spec"].items() if value is not None}
-        hosts = [document("Host", name, each) for name, each in self.host_specs.items()]
+        hosts = [document("Host", name, each, labels={"zone": "x"}) for name, each in self.host_specs.items()]
         self.hv.write("all.yaml", *hosts, self.pool, self.shared_pool, self.hv.image(pool=pools["vda"], source=self.hv.path("guest/small")),
                       machine, *others)
         self.home = host

@@ -5,6 +5,7 @@ that the file takes back."""
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
@@ -82,6 +83,23 @@ class Some(Faults):
         self.assertEqual([status, self.listing(self.hv, POOL)], [0, self.own], brief(status, out))
         self.assertIn("an older copy of it, which is off, is kept on lab-b", brief(status, out))
         self.assert_nothing_goes_with_it()
+
+    def test_back_in_vain(self):
+        """It isn't shut down again and again for a host where it would rather be, and can't be started."""
+        self.begin("cold_running")
+        back = {"placement": {"selector": {"zone": "x"}, "failBack": True}}
+        self.write_at("lab-b", **back)  # the first choice of one with this name
+        control = self.other.path("var/lib/libvirt/web.control")
+        status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "move: noted where it goes", "RECONCILE_FAULT_COMMAND": f"mkdir -p {control}"})
+        self.assertEqual([status, self.running()], [1, ["lab-a"]], brief(status, out))
+        self.hv.guest("web").wait_heartbeat()
+        starts = self.guest(self.hv).starts()
+        status, out = self.run_inside()
+        self.assertEqual([status, self.running(), self.guest(self.hv).starts()], [0, ["lab-a"], starts], brief(status, out))
+        self.assertIn("it stays on lab-a: it was shut down to go back to lab-b, which failed", out[0])
+        self.other.run("rmdir", control)
+        self.env["RECONCILE_NOW"] = str(int(time.time()) + 25 * 3600)
+        self.assert_one_run()
 
     def test_out_of_reach(self):
         """While several threads wait for the other host's answer."""
