@@ -87,6 +87,10 @@ static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHos
     return half_on_each(placed, source, target);
   if (actual_post_copy_broke(older) && !newest->active)
     return half_lost(fleet, placed, source, older);
+  if (placed->stale == NULL && epoch_of(newest) > epoch_of(older) && actual_is_at_the_switch(older) && !newest->active)
+    return g_strdup_printf("it stands still on %s since it was moved to %s, where it is off, and may have run: when no migration of it goes on any more ('virsh domjobinfo "
+                           "%s' on %s), power off what stands still ('virsh destroy %s' there); the next run goes on with that on %s",
+                           source->name, target->name, placed->machine->metadata.name, source->name, placed->machine->metadata.name, target->name);
   if (actual_is_migrating(domain) || actual_is_migrating(other))
     return g_strdup_printf("it is moving between %s and %s at this moment: nothing is done to it until that has ended", placed->now->name, host->name);
   return g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "

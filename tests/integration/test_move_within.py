@@ -30,6 +30,11 @@ class Some(Within):
         status, out = self.run_inside()
         self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_PAUSED), ("lab-b", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
         self.assertEqual(self.listing(self.other, POOL), before)
+        # The way out that it tells.
+        self.assertIn("power off what stands still", brief(status, out))
+        self.hv.domain("web").destroy()
+        self.starts += 1
+        self.assert_one_run()
 
     def test_memory_of_before(self):
         """The machine ran on the other host, on disks that both have, until that one was given up: what stands still here since it went
