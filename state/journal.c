@@ -28,9 +28,10 @@ static const char *const steps[] = {
   "CREATE TABLE place (machine TEXT PRIMARY KEY, host TEXT NOT NULL, uri TEXT, source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
   "CREATE TABLE epoch (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;",
   "ALTER TABLE place ADD COLUMN run INTEGER NOT NULL DEFAULT 0;",
+  "ALTER TABLE action ADD COLUMN epoch INTEGER; ALTER TABLE place ADD COLUMN epoch INTEGER;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_SEEN);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_PLACES_EPOCHS);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -78,7 +79,9 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
 }
 
 #define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
-#define ALL_TABLES FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri FROM action LIMIT 0; SELECT uri, run FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
+#define ALL_TABLES \
+  FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri, epoch FROM action LIMIT 0;" \
+  "SELECT uri, run, epoch FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
 
 /* What is changed or written later must be there: it would fail each run. */
 static gboolean has_tables(Database *database, const char *tables, GError **error) {

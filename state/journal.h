@@ -48,10 +48,12 @@ typedef struct {
 gboolean journal_run_begin(Journal *journal, const JournalBegin *begin, gint64 *ret_run, GError **error);
 gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const char *summary, GError **error);
 /* Before the act. */
+#define JOURNAL_NO_EPOCH G_GINT64_CONSTANT(-1)
 typedef struct {
   const char *action; /* unique in the run */
   const char *object, *kind, *description;
   const char *target; /* host of the fleet that it goes to; NULL: stays */
+  gint64 epoch;       /* of the copy that is there then; JOURNAL_NO_EPOCH: none is given, or nobody knows */
   const char *uri;    /* of the host where it is then; NULL: no fleet's */
 } JournalActionBegin;
 gboolean journal_action_begin(Journal *journal, gint64 run, const JournalActionBegin *begin, GError **error);
@@ -62,9 +64,10 @@ gboolean journal_action_end(Journal *journal, gint64 run, const char *action, co
 #define JOURNAL_UNKNOWN G_MAXUINT /* that can't be read */
 guint journal_deletions_since(Journal *journal, const char *host, gint64 since);
 
-/* The host of a fleet that a machine was made on or moved to last, and wasn't deleted from. */
+/* The host of a fleet that a machine was made on, moved to, or seen on last, and wasn't deleted from; or that a move may have brought it to. */
 typedef struct {
   char *host, *uri; /* uri: as it was asked then; NULL: an older version wrote it */
+  gint64 epoch;     /* of the copy there; JOURNAL_NO_EPOCH: an older version wrote it */
   char *source;     /* whose run it was */
 } JournalPlace;
 /* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */

@@ -13,7 +13,7 @@ static void place_free(gpointer data) {
 
 JournalPlace *journal_place_new(const JournalPlace *like) {
   JournalPlace *place = g_new(JournalPlace, 1);
-  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .source = g_strdup(like->source)};
+  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .epoch = like->epoch, .source = g_strdup(like->source)};
   return place;
 }
 
@@ -25,7 +25,8 @@ typedef struct {
 
 typedef struct {
   char *object, *kind, *target, *uri, *source;
-  gint64 run;
+  gint64 run, epoch;
+  gboolean ended_well;
 } Done;
 
 static void done_clear(Done *done) {
@@ -38,8 +39,21 @@ static void done_clear(Done *done) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Done, done_clear)
 
 static void put(GHashTable *places, const char *machine, const char *host, const Done *done) {
-  JournalPlace place = {.host = (char *)host, .uri = done->uri, .source = done->source};
+  JournalPlace place = {.host = (char *)host, .uri = done->uri, .epoch = done->epoch, .source = done->source};
   g_hash_table_replace(places, g_strdup(machine), journal_place_new(&place));
+}
+
+static gboolean undoes(const Done *done) { return g_str_equal(done->kind, "move-undo"); }
+
+static gboolean stays(const Done *done) { return g_str_equal(done->kind, "domain-define") || undoes(done); }
+
+/* What is known to be elsewhere counts more than a copy that is moved or stays, which may be the older one of two: but not what the move
+ * gave that was taken back, which is the next epoch. */
+static gboolean counts_less(const Done *done, const JournalPlace *before) {
+  gboolean known = before && done->epoch != JOURNAL_NO_EPOCH && g_strcmp0(before->source, done->source) == 0;
+  if (!known || g_str_equal(done->kind, "domain-define"))
+    return FALSE;
+  return before->epoch > done->epoch && !(undoes(done) && done->ended_well && before->epoch - 1 == done->epoch);
 }
 
 /* object: "kvm-1/vm/web". A move without target led nobody knows where. */
@@ -52,39 +66,55 @@ static void note_place(const Places *known, const Done *done) {
   const JournalPlace *before = g_hash_table_lookup(known->places, machine);
   if (known->touched)
     g_hash_table_add(known->touched, g_strdup(machine));
-  if (g_str_equal(done->kind, "domain-define"))
-    put(known->places, machine, host, done);
-  else if (done->target)
-    put(known->places, machine, done->target, done);
-  else if (!g_str_equal(done->kind, "domain-undefine") || (before && g_str_equal(before->host, host)))
+  if (stays(done) || done->target) {
+    if (!counts_less(done, before))
+      put(known->places, machine, stays(done) ? host : done->target, done);
+  } else if (!g_str_equal(done->kind, "domain-undefine") || (before && g_str_equal(before->host, host))) {
     g_hash_table_remove(known->places, machine);
+  }
 }
 
-/* What was begun to be made may be there; where a move led that was interrupted, nobody knows. */
-#define ACTIONS(uri)                                                                                                                   \
-  "SELECT object, kind, CASE WHEN result = 'done' THEN target END, " uri ", (SELECT source FROM run WHERE run.id = action.run), run"         \
+/* What was begun may be there, whatever became of it: a move also when it was refused or broke off, since libvirt may go on with it, until
+ * a look shows where the machine is; of one that an older version noted nobody knows. A move that is taken back, or given up, leaves it
+ * where it was. */
+#define ACTIONS(uri, epoch)                                                                                                            \
+  "SELECT object, kind, CASE WHEN " epoch " IS NOT NULL OR result = 'done' THEN target END, " uri ","                                  \
+  " (SELECT source FROM run WHERE run.id = action.run), run, ifnull(" epoch ", -1), ifnull(result, '') = 'done'"                       \
   " FROM action WHERE run <= ? AND"                                                                                                    \
   " ((kind IN ('domain-define', 'domain-migrate', 'domain-arrive') AND (result IS NULL OR result IN ('done', 'failed')))"              \
+  " OR (kind IN ('domain-migrate', 'domain-arrive', 'move-undo') AND " epoch " IS NOT NULL)"                                           \
   " OR (kind = 'domain-undefine' AND result = 'done')) ORDER BY rowid"
 
+static const char *actions_of(gint64 version) {
+  if (version < JOURNAL_WITH_PLACES)
+    return ACTIONS("NULL", "NULL");
+  return version < JOURNAL_WITH_PLACES_EPOCHS ? ACTIONS("uri", "NULL") : ACTIONS("uri", "epoch");
+}
+
 static void read_actions(Journal *journal, gint64 last, const Places *known, GError **error) {
-  g_autoptr(Rows) rows = database_query(journal->database, error, journal->version < JOURNAL_WITH_PLACES ? ACTIONS("NULL") : ACTIONS("uri"), "i", last);
+  g_autoptr(Rows) rows = database_query(journal->database, error, actions_of(journal->version), "i", last);
   while (rows && rows_next(rows, error)) {
     g_auto(Done) done = {.object = rows_text(rows, 0), .kind = rows_text(rows, 1), .target = rows_text(rows, 2), .uri = rows_text(rows, 3),
-                         .source = rows_text(rows, 4), .run = rows_int(rows, 5)};
+                         .source = rows_text(rows, 4), .run = rows_int(rows, 5), .epoch = rows_int(rows, 6), .ended_well = rows_int(rows, 7) != 0};
     note_place(known, &done);
   }
 }
 
 /* An empty host: it was seen to be nowhere. */
-#define KEPT(run) "SELECT machine, host, uri, source, " run " FROM place"
+#define KEPT(run, epoch) "SELECT machine, host, uri, source, " run ", " epoch " FROM place"
+
+static const char *kept_of(gint64 version) {
+  if (version < JOURNAL_WITH_SEEN)
+    return KEPT("0", "-1");
+  return version < JOURNAL_WITH_PLACES_EPOCHS ? KEPT("run", "-1") : KEPT("run", "ifnull(epoch, -1)");
+}
 
 static void read_kept(Journal *journal, const Places *known, GError **error) {
-  g_autoptr(Rows) rows = database_query(journal->database, error, journal->version < JOURNAL_WITH_SEEN ? KEPT("0") : KEPT("run"), "");
+  g_autoptr(Rows) rows = database_query(journal->database, error, kept_of(journal->version), "");
   while (rows && rows_next(rows, error)) {
     g_autofree char *machine = rows_text(rows, 0);
     JournalPlace *place = g_new(JournalPlace, 1);
-    *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3)};
+    *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3), .epoch = rows_int(rows, 5)};
     gint64 run = rows_int(rows, 4);
     g_hash_table_replace(known->seen, g_strdup(machine), g_memdup2(&run, sizeof run));
     if (*place->host)
@@ -123,8 +153,9 @@ GHashTable *journal_whereabouts(Journal *journal, GError **error) {
 }
 
 static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
-  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, run) VALUES (?, ?, ?, ?, ?)", "ssssi", machine,
-                      place && place->host ? place->host : "", place ? place->uri : NULL, place && place->source ? place->source : "", run);
+  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run) VALUES (?, ?, ?, ?, nullif(?, -1), ?)", "ssssii", machine,
+                      place && place->host ? place->host : "", place ? place->uri : NULL, place && place->source ? place->source : "",
+                      place ? place->epoch : JOURNAL_NO_EPOCH, run);
 }
 
 static gint64 newest_run(Database *database, GError **error) {

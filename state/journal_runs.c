@@ -48,8 +48,8 @@ gboolean journal_run_end(Journal *journal, gint64 run, int exit_status, const ch
 gboolean journal_action_begin(Journal *journal, gint64 run, const JournalActionBegin *begin, GError **error) {
   g_mutex_lock(&journal->lock);
   gboolean done = database_run(
-    journal->database, error, "INSERT INTO action (run, id, object, kind, description, target, uri, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    "issssssi", run, begin->action, begin->object, begin->kind, begin->description, begin->target, begin->uri, g_get_real_time());
+    journal->database, error, "INSERT INTO action (run, id, object, kind, description, target, uri, epoch, started) VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?)",
+    "issssssii", run, begin->action, begin->object, begin->kind, begin->description, begin->target, begin->uri, begin->epoch, g_get_real_time());
   g_mutex_unlock(&journal->lock);
   if (!done)
     g_prefix_error(error, "cannot write the journal: ");

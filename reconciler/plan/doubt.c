@@ -1,5 +1,7 @@
 #include "reconciler/plan/doubt.h"
 
+#include "reconciler/plan/whereabouts.h"
+
 static const char *name_of(const Placed *placed) { return placed->machine->metadata.name; }
 
 static const FleetHost *silent_but(const Fleet *fleet, const FleetHost *but) {
@@ -54,23 +56,20 @@ static gboolean may_be_started(const VmSpec *vm, const ActualDomain *domain) {
   return vm->powerState == PowerState_paused && !domain->active;
 }
 
+/* What our history says of another copy, where that isn't older than the one that is seen. */
+static const JournalPlace *put_elsewhere(const Placed *placed) {
+  const JournalPlace *place = put(placed);
+  return place != NULL && fleet_place_counts(placed->fleet, place, placed->now, placed_domain(placed)) ? place : NULL;
+}
+
 /* Whether a host that can't be asked may have been given the machine anew, while the one that it is on was given up. What a file
- * places by name is there, unless our history says that it was put on that host last, and it didn't come from there since. */
+ * places by name is there, unless our history has it on that host. */
 static gboolean may_have_made(const Placed *placed, const FleetHost *host) {
   const char *named;
   const StringMap *selector = placement_selector(placed->machine, &named);
-  if (named == NULL)
-    return selector == NULL || placement_matches(selector, host);
-  const FactsSpec *facts = &placed_domain(placed)->owner->facts;
-  return put(placed) != NULL && g_strcmp0(facts->movedFrom, host->name) != 0 && fleet_host_is(host, put(placed));
-}
-
-/* Our history has it on a host that the file doesn't declare, and it didn't come from there since. */
-static const JournalPlace *put_where_nobody_looks(const Placed *placed) {
-  const JournalPlace *place = put(placed);
-  const FactsSpec *facts = &placed_domain(placed)->owner->facts;
-  gboolean left = place != NULL && (g_strcmp0(facts->movedFrom, place->host) == 0 || g_strcmp0(facts->home, place->host) == 0);
-  return place != NULL && !left && !g_str_equal(place->host, placed->now->name) && fleet_has_lost(placed->fleet, place) ? place : NULL;
+  const JournalPlace *place = put_elsewhere(placed);
+  gboolean chosen = named == NULL && (selector == NULL || placement_matches(selector, host));
+  return chosen || (place != NULL && fleet_host_is(host, place));
 }
 
 char *doubt_runs(const Placed *placed) {
@@ -83,8 +82,8 @@ char *doubt_runs(const Placed *placed) {
       return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, which can't be asked (%s): it isn't started; bring that host back, "
                              WAY_OUT, placed->now->name, host->name, host->error->message);
   }
-  const JournalPlace *place = put_where_nobody_looks(placed);
-  if (place == NULL)
+  const JournalPlace *place = put_elsewhere(placed);
+  if (place == NULL || !fleet_has_lost(placed->fleet, place))
     return NULL;
   return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, where it was put last, and which the file doesn't declare any more: it "
                          "isn't started; declare that host, with fenced: true when it is certainly off", placed->now->name, place->host);

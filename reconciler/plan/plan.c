@@ -44,6 +44,8 @@ gboolean action_needs_success(const Action *action, const Action *before) {
   return !action->regardless || !g_ptr_array_find_with_equal_func(action->regardless, before->id, g_str_equal, NULL);
 }
 
+gboolean action_moves(const Action *action) { return action->kind == ACTION_DOMAIN_MIGRATE || action->kind == ACTION_DOMAIN_ARRIVE; }
+
 void action_free(Action *action) {
   if (!action)
     return;

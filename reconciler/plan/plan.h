@@ -29,6 +29,8 @@ typedef struct {
 
 /* Whether an action can't do without the success of one that it comes after. */
 gboolean action_needs_success(const Action *action, const Action *before);
+/* To another host: there it has the next epoch. */
+gboolean action_moves(const Action *action);
 /* A stopped machine's disk gets a new volume with the same content. */
 gboolean action_replaces_disk(const Action *action);
 

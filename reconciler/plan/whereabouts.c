@@ -1,25 +1,88 @@
 #include "reconciler/plan/whereabouts.h"
 
-typedef struct {
-  const FleetHost *host; /* where our copy is; NULL: none */
-  const ActualDomain *copy;
-  gboolean absent;       /* the host of our history was asked, and has none of its name */
-  gboolean unsure;       /* of what there is, or which of them counts */
-} Seen;
+/* --- epochs that are given --- */
+
+static gint64 epoch_argument(const Action *action) {
+  const char *epoch = string_map_get(action->args, "epoch");
+  return epoch != NULL ? g_ascii_strtoll(epoch, NULL, 10) : JOURNAL_NO_EPOCH;
+}
+
+/* Of the copy that is there; what comes before in the same plan may have given it another than it had. */
+static gint64 epoch_there(const Plan *plan, const FleetHost *host, const char *id) {
+  const PlanObject *object = plan_object(plan, id);
+  const ActualDomain *domain = object != NULL && host != NULL && host->actual != NULL ? g_hash_table_lookup(host->actual->domains, object->name) : NULL;
+  if (domain == NULL || domain->owner == NULL)
+    return JOURNAL_NO_EPOCH;
+  gint64 epoch = placement_epoch(domain);
+  for (guint i = 0; i < plan->actions->len; i++) {
+    const Action *each = plan->actions->pdata[i];
+    if (g_str_equal(each->object, id))
+      epoch = MAX(epoch, epoch_argument(each));
+  }
+  return epoch;
+}
+
+gint64 epoch_given(const Plan *plan, const FleetHost *host, const Action *action) {
+  if (action->kind == ACTION_DOMAIN_DEFINE)
+    return MAX(epoch_argument(action), 0);
+  gint64 epoch = action_moves(action) || action->kind == ACTION_MOVE_UNDO ? epoch_there(plan, host, action->object) : JOURNAL_NO_EPOCH;
+  return action_moves(action) && epoch != JOURNAL_NO_EPOCH ? MIN(epoch, G_MAXINT64 - 1) + 1 : epoch;
+}
+
+/* --- what counts --- */
 
 /* By its address, which is the same whatever the file calls it; what was noted without is known by its name. */
 static gboolean is_the_host(const FleetHost *host, const JournalPlace *place) {
   return place->uri != NULL ? g_strcmp0(host->uri, place->uri) == 0 : g_strcmp0(host->name, place->host) == 0;
 }
 
+/* Of what isn't at its address any more, the copy is it whose host has that name, or had it when our record was written. */
+static gboolean is_there(const Fleet *fleet, const JournalPlace *place, const FleetHost *host, const FactsSpec *facts) {
+  gboolean named = g_strcmp0(host->name, place->host) == 0 || g_strcmp0(facts->home, place->host) == 0;
+  return is_the_host(host, place) || (named && fleet_has_lost(fleet, place));
+}
+
+/* It was put there by a move of this copy, of which that says that nothing of it was there yet. */
+static gboolean didnt_arrive(const JournalPlace *place, const ActualDomain *copy) {
+  const FactsSpec *facts = &copy->owner->facts;
+  return place->epoch == placement_epoch(copy) + 1 && given(facts, FactsSpec, movingTo) && g_str_equal(facts->movingTo, place->host) &&
+         !given(facts, FactsSpec, arriving);
+}
+
+/* What an older version noted says nothing of epochs: then the record tells where it came from. */
+gboolean fleet_place_counts(const Fleet *fleet, const JournalPlace *place, const FleetHost *host, const ActualDomain *copy) {
+  const FactsSpec *facts = &copy->owner->facts;
+  gint64 epoch = placement_epoch(copy);
+  gboolean there = is_there(fleet, place, host, facts);
+  if (place->epoch == JOURNAL_NO_EPOCH)
+    return !there && g_strcmp0(facts->movedFrom, place->host) != 0;
+  return place->epoch == epoch ? !there : place->epoch > epoch && !didnt_arrive(place, copy);
+}
+
+/* --- a look --- */
+
+typedef struct {
+  const FleetHost *host; /* where the newest copy of ours is; NULL: none */
+  const ActualDomain *copy;
+  gboolean tied;         /* another one has its epoch */
+  gboolean asked;        /* the host of our history was, and says what it has */
+  gboolean unsure;       /* of what there is, or there are several */
+} Seen;
+
 static void look_at(const FleetHost *host, const char *machine, const JournalPlace *place, Seen *seen) {
   const ActualDomain *domain = host->actual != NULL ? g_hash_table_lookup(host->actual->domains, machine) : NULL;
-  if (fleet_host_is_silent(host) || (domain != NULL && domain->owner == NULL && (domain->error != NULL || is_the_host(host, place))))
+  gboolean there = place != NULL && host->actual != NULL && is_the_host(host, place);
+  if (fleet_host_is_silent(host) || (domain != NULL && domain->owner == NULL && (domain->error != NULL || there))) {
     seen->unsure = TRUE;
-  else if (domain == NULL)
-    seen->absent = seen->absent || (host->actual != NULL && is_the_host(host, place));
-  else if (domain->owner != NULL) {
-    seen->unsure = seen->unsure || seen->host != NULL;
+    return;
+  }
+  seen->asked = seen->asked || there;
+  if (domain == NULL || domain->owner == NULL)
+    return;
+  gint64 epoch = placement_epoch(domain), best = seen->copy != NULL ? placement_epoch(seen->copy) : JOURNAL_NO_EPOCH;
+  seen->unsure = seen->unsure || seen->copy != NULL;
+  seen->tied = epoch == best || (seen->tied && epoch < best);
+  if (epoch > best) {
     seen->host = host;
     seen->copy = domain;
   }
@@ -27,23 +90,35 @@ static void look_at(const FleetHost *host, const char *machine, const JournalPla
 
 static gboolean is_on_its_way(const FactsSpec *facts) { return given(facts, FactsSpec, movingTo) || given(facts, FactsSpec, arriving); }
 
-/* The record of the only copy says that it is the one that was put there, or that it left from there. */
-static gboolean is_from_there(const Fleet *fleet, const JournalPlace *place, const FactsSpec *facts) {
-  return fleet_has_lost(fleet, place) && (g_strcmp0(facts->home, place->host) == 0 || g_strcmp0(facts->movedFrom, place->host) == 0);
+static gboolean is_noted(const JournalPlace *place, const JournalPlace *now) {
+  return g_strcmp0(place->host, now->host) == 0 && g_strcmp0(place->uri, now->uri) == 0 && place->epoch == now->epoch;
 }
 
-gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const JournalPlace *place, const FleetHost **ret_now) {
+/* Also of what was noted without an epoch: there it is. */
+static gboolean is_newer(const JournalPlace *place, const Seen *seen) {
+  return place->epoch != JOURNAL_NO_EPOCH ? placement_epoch(seen->copy) > place->epoch : is_the_host(seen->host, place);
+}
+
+static gboolean is_elsewhere(const Fleet *fleet, const JournalPlace *place, const Seen *seen) {
+  if (seen->unsure || is_on_its_way(&seen->copy->owner->facts))
+    return FALSE;
+  return seen->asked || (fleet_has_lost(fleet, place) && !fleet_place_counts(fleet, place, seen->host, seen->copy));
+}
+
+gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const JournalPlace *place, JournalPlace *ret_now) {
   Seen seen = {.host = NULL};
-  *ret_now = NULL;
-  if (!fleet_is_of(fleet, place->source))
+  if (place != NULL && !fleet_is_of(fleet, place->source))
     return FALSE;
   for (guint i = 0; i < fleet->hosts->len; i++)
     look_at(fleet->hosts->pdata[i], machine, place, &seen);
-  if (seen.unsure || (seen.host != NULL && is_on_its_way(&seen.copy->owner->facts)))
+  *ret_now = (JournalPlace){.epoch = JOURNAL_NO_EPOCH, .source = (char *)fleet->source};
+  if (seen.copy == NULL)
+    return place != NULL && seen.asked && !seen.unsure;
+  ret_now->host = seen.host->name;
+  ret_now->uri = (char *)seen.host->uri;
+  ret_now->epoch = placement_epoch(seen.copy);
+  if (seen.tied || (place != NULL && is_noted(place, ret_now)))
     return FALSE;
-  if (seen.host == NULL)
-    return seen.absent;
-  *ret_now = seen.host;
-  gboolean same = g_strcmp0(seen.host->name, place->host) == 0 && g_strcmp0(seen.host->uri, place->uri) == 0;
-  return !same && (seen.absent || is_the_host(seen.host, place) || is_from_there(fleet, place, &seen.copy->owner->facts));
+  gboolean of_it = fleet_is_of(fleet, seen.copy->owner->source);
+  return place == NULL ? of_it : (of_it && is_newer(place, &seen)) || is_elsewhere(fleet, place, &seen);
 }

@@ -1,5 +1,7 @@
 #include "reconciler/run/execute_steps.h"
 
+#include "reconciler/plan/whereabouts.h"
+
 static void step_free(gpointer data) {
   Step *step = data;
   g_ptr_array_unref(step->dependents);
@@ -162,7 +164,7 @@ static void refuse_step(Steps *steps, Step *step, const GError *error) {
 
 static gboolean note_step(const Execution *execution, const Step *step, GError **error) {
   const Action *action = step->action;
-  const char *name = step->lane->object->host, *target = string_map_get(action->args, "to");
+  const char *name = step->lane->object->host, *target = action_moves(action) ? string_map_get(action->args, "to") : NULL;
   const FleetHost *host = name != NULL ? fleet_host(execution->fleet, target != NULL ? target : name) : NULL;
   JournalActionBegin begin = {
       .action = action->id,
@@ -170,6 +172,7 @@ static gboolean note_step(const Execution *execution, const Step *step, GError *
       .kind = action_info[action->kind].name,
       .description = action->description,
       .target = target,
+      .epoch = name != NULL ? epoch_given(execution->plan, step->lane->host, action) : JOURNAL_NO_EPOCH,
       .uri = host != NULL ? host->uri : NULL,
   };
   return execution->journal == NULL || journal_action_begin(execution->journal, execution->run, &begin, error);

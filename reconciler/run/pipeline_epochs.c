@@ -16,13 +16,11 @@ static gint64 epoch_of(const Action *action) {
   return epoch != NULL ? g_ascii_strtoll(epoch, NULL, 10) : 0;
 }
 
-static gboolean moves(const Action *action) { return action->kind == ACTION_DOMAIN_MIGRATE || action->kind == ACTION_DOMAIN_ARRIVE; }
-
 gboolean pipeline_note_epochs(Pipeline *pipeline, const Plan *plan, GError **error) {
   gint64 given = 0;
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
-    given = MAX(given, moves(action) ? fleet_new_epoch(pipeline->fleet, 0) : epoch_of(action));
+    given = MAX(given, action_moves(action) ? fleet_new_epoch(pipeline->fleet, 0) : epoch_of(action));
   }
   return given == 0 || journal_note_epoch(pipeline->journal, given, error);
 }

@@ -7,7 +7,6 @@
 #include "reconciler/plan/migration_policy.h"
 #include "reconciler/plan/planner.h"
 #include "reconciler/plan/space.h"
-#include "reconciler/plan/whereabouts.h"
 #include "reconciler/run/pipeline_stages.h"
 #include "state/fault.h"
 #include "state/libvirt/host_fits.h"
@@ -194,48 +193,12 @@ static Plan *plan_placed(Pipeline *pipeline) {
   return g_steal_pointer(&whole);
 }
 
-/* A place that is over is forgotten while that can still be seen: its host may be gone from the file one day. */
-static gboolean forget_places(Pipeline *pipeline, GError **error) {
-  GHashTableIter iter;
-  const char *machine;
-  const JournalPlace *place;
-  g_hash_table_iter_init(&iter, pipeline->fleet->put);
-  while (g_hash_table_iter_next(&iter, (gpointer *)&machine, (gpointer *)&place)) {
-    const FleetHost *now = NULL;
-    if (!fleet_place_is_over(pipeline->fleet, machine, place, &now))
-      continue;
-    JournalPlace seen = {.host = now != NULL ? now->name : NULL, .uri = now != NULL ? (char *)now->uri : NULL, .source = place->source};
-    if (!pipeline->options->dry_run && !journal_note_place(pipeline->journal, machine, &seen, error))
-      return FALSE;
-    if (now != NULL)
-      g_hash_table_iter_replace(&iter, journal_place_new(&seen));
-    else
-      g_hash_table_iter_remove(&iter);
-  }
-  return TRUE;
-}
-
-gboolean pipeline_recall(Pipeline *pipeline, const char *source) {
-  Fleet *fleet = pipeline->fleet;
-  GError *error = NULL;
-  fleet->source = source;
-  fleet->formerly = pipeline->options->formerly;
-  if (fleet->put == NULL && pipeline->journal != NULL)
-    fleet->put = journal_whereabouts(pipeline->journal, &error);
-  return (error == NULL && pipeline_know_epochs(pipeline, &error)) || pipeline_stop(pipeline, 1, error);
-}
-
 static Plan *place_and_plan(Pipeline *pipeline) {
   Fleet *fleet = pipeline->fleet;
   const RunOptions *options = pipeline->options;
   gboolean first = fleet->put == NULL;
-  if (!pipeline_recall(pipeline, options->identity != NULL ? options->identity : pipeline->source))
+  if (!pipeline_recall(pipeline, options->identity != NULL ? options->identity : pipeline->source) || (first && !pipeline_note_places(pipeline)))
     return NULL;
-  GError *error = NULL;
-  if (first && fleet->put != NULL && !forget_places(pipeline, &error)) {
-    pipeline_stop(pipeline, 1, error);
-    return NULL;
-  }
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   pipeline->placed = placement_of(pipeline->desired, fleet, fault_now(g_get_real_time() / G_USEC_PER_SEC));
   if (pipeline->saved == NULL)

@@ -35,8 +35,10 @@ gboolean pipeline_read(Pipeline *pipeline);
 
 /* The plan, of one host or of all (pipeline_plan.c). */
 gboolean pipeline_plan(Pipeline *pipeline);
-/* Where machines of this source were put, for its fleet. */
+/* Where machines of this source were put, for its fleet (pipeline_places.c); then, once hosts were looked at, what that has shown of it.
+ * FALSE: the run has stopped. */
 gboolean pipeline_recall(Pipeline *pipeline, const char *source /* as long as the fleet */);
+gboolean pipeline_note_places(Pipeline *pipeline);
 /* Warns of former places of the source that nothing remembers. */
 void pipeline_check_formerly(Pipeline *pipeline);
 /* Takes out of a plan what may not be done on this host, or what the hypervisor judges to be wrong; the rest goes on. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Never two running copies: a machine that isn't seen isn't made or started elsewhere while it may be where nobody looks."""
 
+import contextlib
 import html
 import json
 import os
@@ -126,6 +127,80 @@ class Lost(CopiesCase):
         self.assertEqual(self.apply()["actions"], [])  # our look
         del self.hosts["kvm-1"]
         self.assert_starts(host="kvm-2")
+
+    @contextlib.contextmanager
+    def another_controller(self):
+        """With a journal of its own."""
+        ours, aside = self.hv.path("state/reconcile"), self.hv.path("state/ours")
+        if os.path.exists(ours):
+            os.rename(ours, aside)
+        yield
+        shutil.rmtree(ours)
+        if os.path.exists(aside):
+            os.rename(aside, ours)
+
+    def test_another_controller_took_it_from_there_unseen(self):
+        """It counts more than what we put where nobody can look any more."""
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        with self.another_controller():
+            self.write(self.machine("web", host="kvm-2"))
+            self.apply()
+        self.assertNotIn("movedFrom", self.other.domain("web").XMLDesc())
+        del self.hosts["kvm-1"]
+        self.assert_starts(host="kvm-2")
+
+    def test_another_controller_put_it_there(self):
+        """We have only seen it."""
+        with self.another_controller():
+            self.write(self.machine("web", host="kvm-2"))
+            self.apply()
+        self.assertEqual(self.apply()["actions"], [])
+        del self.hosts["kvm-2"]
+        self.write(self.machine("web", host="kvm-1"))
+        self.refused("was put on kvm-2", where=["kvm-2"])
+
+    def kill_moving(self):
+        """On its way from kvm-1 to kvm-2, where it is defined."""
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.write(self.machine("web", host="kvm-2"))
+        self.hv.reconcile(self.hv.path("specs"), env={**self.env, "RECONCILE_FAULT_AT": "move: defined there"}, check=-9)
+        self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+
+    def test_a_move_that_was_interrupted_put_it_there(self):
+        self.kill_moving()
+        self.apply()
+        self.assertEqual(self.where(), ["kvm-2"])
+        del self.hosts["kvm-2"]
+        self.write(self.machine("web", host="kvm-1"))
+        self.refused("was put on kvm-2", where=["kvm-2"])
+
+    def assert_stale(self):
+        """The copy on kvm-2 isn't started while that on kvm-1, which is newer, can't be seen."""
+        kvm_1 = self.hosts.pop("kvm-1")
+        for hidden in ({}, {"kvm-1": {**kvm_1, "uri": "qemu:///session?socket=/nonexistent/libvirt-sock"}}):
+            with self.subTest(hidden=list(hidden)):
+                self.hosts = {**hidden, "kvm-2": {"uri": self.other.uri}}
+                self.write(self.running(host="kvm-2"))
+                self.refused("newer copy of it may run on kvm-1", "isn't started", where=["kvm-1", "kvm-2"])
+                self.assertFalse(self.other.domain("web").isActive())
+
+    def test_an_older_copy_came_from_there(self):
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        self.edit_facts(self.other, epoch=1, movedFrom="kvm-1")  # as of a move that wasn't finished, since kvm-1 was off
+        self.hosts["kvm-2"]["fenced"] = True
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.assert_stale()
+
+    def test_an_older_copy_is_of_a_move_that_was_given_up(self):
+        self.kill_moving()
+        self.hosts["kvm-2"]["fenced"] = True
+        self.write(self.machine("web", host="kvm-1"))
+        self.assertEqual([action["kind"] for action in self.apply()["actions"]], ["move-undo"])
+        self.assert_stale()
 
     def test_where_it_couldnt_be_made(self):
         self.write(self.machine("web", host="kvm-2"))

@@ -185,11 +185,23 @@ static void old_runs_are_dropped(void **state) {
   assert_int_equal(actions->len, 0);
 }
 
-static void act(Journal *journal, gint64 run, const char *object, const char *kind, const char *target, const char *uri, const char *result) {
+static void act_with(Journal *journal, gint64 run, const char *object, const char *kind, const char *target, const char *uri, gint64 epoch, const char *result) {
   static guint number;
   g_autofree char *id = g_strdup_printf("p%u", ++number);
-  assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = id, .object = object, .kind = kind, .description = "d", .target = target, .uri = uri}, NULL));
+  assert_true(journal_action_begin(journal, run, &(JournalActionBegin){.action = id, .object = object, .kind = kind, .description = "d", .target = target, .uri = uri, .epoch = epoch}, NULL));
   assert_true(result == NULL || journal_action_end(journal, run, id, result, NULL, NULL));
+}
+
+static void act(Journal *journal, gint64 run, const char *object, const char *kind, const char *target, const char *uri, const char *result) {
+  act_with(journal, run, object, kind, target, uri, 0, result);
+}
+
+static void assert_epoch(Journal *journal, const char *machine, const char *host, gint64 epoch) {
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  const JournalPlace *place = g_hash_table_lookup(places, machine);
+  assert_non_null(place);
+  assert_string_equal(place->host, host);
+  assert_int_equal(place->epoch, epoch);
 }
 
 static void assert_place(Journal *journal, const char *machine, const char *host, const char *uri) {
@@ -255,7 +267,7 @@ static void where_machines_were_put(void **state) {
     assert_place(journal, "made", "a", "test://a");
     assert_place(journal, "refused", NULL, NULL);
     assert_place(journal, "moved", "b", "test://b");
-    assert_place(journal, "lost", NULL, NULL);
+    assert_place(journal, "lost", "b", "test://b");
     assert_place(journal, "deleted", NULL, NULL);
     assert_place(journal, "kept", "b", "test://b");
     assert_place(journal, "later", "a", "test://a");
@@ -268,6 +280,40 @@ static void where_machines_were_put(void **state) {
   assert_place(journal, "later", "b", "test://b");
   assert_place(journal, "moved", NULL, NULL);
   assert_place(journal, "made", "a", "test://a");
+}
+
+/* Each with that of the copy there; what is moved may be the older one of two. */
+static void with_their_epochs(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  gint64 run = begin(journal);
+  act_with(journal, run, "a/vm/made", "domain-define", NULL, "test://a", 1700, "done");
+  act_with(journal, run, "a/vm/given-up", "domain-arrive", "b", "test://b", 1, "failed");
+  act_with(journal, run, "a/vm/given-up", "move-undo", NULL, "test://a", 1700, NULL);
+  act_with(journal, run, "a/vm/undone", "domain-arrive", "b", "test://b", 1, NULL);
+  act_with(journal, run, "a/vm/undone", "move-undo", NULL, "test://a", 0, "failed");
+  act_with(journal, run, "a/vm/taken-back", "domain-arrive", "b", "test://b", 1, NULL);
+  act_with(journal, run, "a/vm/taken-back", "move-undo", NULL, "test://a", 0, "done");
+  act_with(journal, run, "a/vm/older", "domain-define", NULL, "test://a", 1700, "done");
+  act_with(journal, run, "b/vm/older", "domain-migrate", "c", "test://c", 2, "done");
+  act_with(journal, run, "b/vm/older", "move-undo", NULL, "test://b", 1, "done");
+  act_with(journal, run, "a/vm/refused", "domain-migrate", "b", "test://b", 2, "refused");
+  act_with(journal, run, "a/vm/unknown", "domain-migrate", "b", "test://b", JOURNAL_NO_EPOCH, "done");
+  act_with(journal, run, "a/vm/nowhere", "domain-define", NULL, "test://a", 0, "done");
+  act_with(journal, run, "a/vm/nowhere", "domain-migrate", "b", "test://b", JOURNAL_NO_EPOCH, NULL);
+  assert_true(journal_note_place(journal, "seen", &(JournalPlace){.host = (char *)"c", .epoch = 3, .source = (char *)"/srv/vms"}, NULL));
+  for (guint round = 0; round < 2; round++) {
+    assert_epoch(journal, "made", "a", 1700);
+    assert_epoch(journal, "given-up", "a", 1700);
+    assert_epoch(journal, "undone", "b", 1);
+    assert_epoch(journal, "taken-back", "a", 0);
+    assert_epoch(journal, "older", "a", 1700);
+    assert_epoch(journal, "refused", "b", 2);
+    assert_epoch(journal, "unknown", "b", JOURNAL_NO_EPOCH);
+    assert_place(journal, "nowhere", NULL, NULL);
+    assert_epoch(journal, "seen", "c", 3);
+    for (guint i = 0; i < 1000; i++)
+      begin(journal);
+  }
 }
 
 static void digests_follow_the_file(void **state) {
@@ -368,6 +414,7 @@ int main(void) {
     EACH(remembers_events),
     EACH(old_runs_are_dropped),
     EACH(where_machines_were_put),
+    EACH(with_their_epochs),
     EACH(digests_follow_the_file),
     EACH(identity_is_of_regular_files),
     EACH(what_is_gathered_is_kept_at_once),

@@ -225,6 +225,36 @@ static void an_older_file_keeps_where_machines_were_put(void **state) {
   }
 }
 
+/* As the version before epochs of places left it: which copy that was it doesn't say. */
+static void an_older_file_has_places_without_epochs(void **state) {
+  write_old_file(*state,
+    "ALTER TABLE run ADD COLUMN cause TEXT;"
+    "CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, uri TEXT, object TEXT, kind TEXT NOT NULL, detail TEXT) STRICT;"
+    "CREATE INDEX event_of_object ON event (object, id);"
+    "ALTER TABLE run ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0; ALTER TABLE action ADD COLUMN target TEXT; ALTER TABLE action ADD COLUMN uri TEXT;"
+    "CREATE TABLE place (machine TEXT PRIMARY KEY, host TEXT NOT NULL, uri TEXT, source TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE epoch (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;"
+    "ALTER TABLE place ADD COLUMN run INTEGER NOT NULL DEFAULT 0;"
+    "INSERT INTO place VALUES ('web', 'kvm-1', 'test://1', '/srv/vms', 7);"
+    "INSERT INTO run VALUES (8, 1000000, 2000000, 42, '/srv/vms', 'abc', 'qemu:///system', 0, '1 actions', NULL, 0);"
+    "INSERT INTO action VALUES (8, 'a1', 'kvm-1/vm/db', 'domain-migrate', 'move', 1000000, 2000000, 'done', NULL, 'kvm-2', 'test://2');"
+    "INSERT INTO action VALUES (8, 'a2', 'kvm-1/vm/lost', 'domain-migrate', 'move', 1000000, 2000000, 'failed', NULL, 'kvm-2', 'test://2');"
+    "PRAGMA user_version = 7;");
+  static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_DIGESTS, JOURNAL_WRITE, JOURNAL_WRITE};
+  for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
+    g_autoptr(Journal) journal = open_journal(*state, modes[i]);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    const JournalPlace *web = g_hash_table_lookup(places, "web"), *db = g_hash_table_lookup(places, "db");
+    assert_int_equal(g_hash_table_size(places), 2);
+    assert_string_equal(web->host, "kvm-1");
+    assert_int_equal(web->epoch, JOURNAL_NO_EPOCH);
+    assert_string_equal(db->host, "kvm-2");
+    assert_int_equal(db->epoch, JOURNAL_NO_EPOCH);
+    for (guint run = 0; i == 2 && run < 1001; run++)
+      begin(journal);
+  }
+}
+
 static void a_file_without_its_tables_is_moved_aside(void **state) {
   write_old_file(*state, "PRAGMA user_version = 1; DROP TABLE action;");
   check_recovers(*state);
@@ -255,6 +285,7 @@ int main(void) {
     EACH(damage_while_in_use_is_found),
     EACH(an_older_file_keeps_its_history),
     EACH(an_older_file_keeps_where_machines_were_put),
+    EACH(an_older_file_has_places_without_epochs),
     EACH(a_file_without_its_tables_is_moved_aside),
     EACH(a_file_without_a_version_is_moved_aside),
     EACH(a_newer_file_is_left_alone),
