@@ -81,7 +81,8 @@ gboolean volume_find_overlay(const ActionContext *context, const char *path, cha
 gboolean volume_check_top(const ActionContext *context, const char *path, GError **error);
 /* The same of the files that a definition takes: the action's argument taken=, paths, one a line. */
 gboolean volume_check_taken(const ActionContext *context, const Action *action, GError **error);
-/* With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
+/* Also on other hosts of the fleet that are said to have the file's pool too; one that can't be asked is a doubt.
+ * With only_live: of domains only those that run. ret_doubt may be NULL where an overlooked user loses nothing. */
 gboolean volume_find_user(const ActionContext *context, const char *path, gboolean only_live, char **ret_what, char **ret_doubt,
                           GError **error);
 /* What lies beneath a layer of a branch that was left, made for the disk, and used by nothing but the snapshot that goes with

@@ -127,16 +127,76 @@ static gboolean show_unknown(const ActionContext *context, Actual **actual, Volu
   return *users != NULL;
 }
 
-static gboolean find_user(const ActionContext *context, const char *path, gboolean only_live, const VolumeOwner *owner, char **ret_what,
-                          char **ret_doubt, GError **error) {
+/* On the host of the context. like: whose use counts. */
+static gboolean find_here(const ActionContext *context, const char *path, const Search *like, char **ret_what, char **ret_doubt, GError **error) {
   g_autoptr(Actual) actual = observe_storage(context, error);
   g_autoptr(VolumeUsers) users = actual ? volume_users_new(actual) : NULL;
   if (!users || !show_unknown(context, &actual, &users, error))
     return FALSE;
-  const Search search = { .users = users, .actual = actual, .owner = owner, .machine = machine_of(context), .only_live = only_live };
+  Search search = *like;
+  search.users = users;
+  search.actual = actual;
   *ret_what = find(&search, path);
+  *ret_doubt = g_strdup(volume_users_doubt(users, search.machine));
+  return TRUE;
+}
+
+/* On one that shares the file's pool: what it knows of that may be old. */
+static gboolean find_there(const ActionContext *context, const FleetHost *host, const char *path, const Search *like, char **ret_what, char **ret_doubt, GError **error) {
+  ActionContext there = *context;
+  g_autofree char *what = NULL, *doubt = NULL;
+  if (fleet_host_is_silent(host)) {
+    *ret_doubt = g_strdup_printf("host %s has its storage pool too, and can't be asked: %s", host->name, host->error->message);
+    return TRUE;
+  }
+  if (!host->actual) /* fenced */
+    return TRUE;
+  there.connection = host->connection;
+  if (!volume_refresh_around(&there, path, NULL, error) || !find_here(&there, path, like, &what, &doubt, error)) {
+    g_prefix_error(error, "host %s, which has its storage pool too: ", host->name);
+    return FALSE;
+  }
+  *ret_what = what ? g_strdup_printf("%s on host %s", what, host->name) : NULL;
+  *ret_doubt = doubt ? g_strdup_printf("on host %s, %s", host->name, doubt) : NULL;
+  return TRUE;
+}
+
+/* Of const FleetHost *: hosts that are said to have the file too, at the same path. NULL with error. */
+static GPtrArray *sharers_of(const ActionContext *context, const char *path, GError **error) {
+  g_autoptr(GPtrArray) sharers = g_ptr_array_new();
+  const FleetHost *here = context->fleet ? fleet_host_of(context->fleet, context->connection) : NULL;
+  if (!here || !fleet_host_shares_any(here))
+    return g_steal_pointer(&sharers);
+  virConnectPtr connect = connection_get(context->connection, error);
+  g_autofree char *directory = g_path_get_dirname(path);
+  g_autoptr(VirStoragePool) pool = connect ? virStoragePoolLookupByTargetPath(connect, directory) : NULL;
+  if (!connect || (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL && !libvirt_fail(error, "cannot look for the storage pool of %s", path)))
+    return NULL;
+  for (guint i = 0; pool && i < context->fleet->hosts->len; i++) {
+    FleetHost *host = context->fleet->hosts->pdata[i];
+    if (fleet_host_shares(here, virStoragePoolGetName(pool), host->name))
+      g_ptr_array_add(sharers, host);
+  }
+  return g_steal_pointer(&sharers);
+}
+
+static gboolean find_user(const ActionContext *context, const char *path, gboolean only_live, const VolumeOwner *owner, char **ret_what,
+                          char **ret_doubt, GError **error) {
+  const Search like = { .owner = owner, .machine = machine_of(context), .only_live = only_live };
+  g_autofree char *what = NULL, *doubt = NULL;
+  g_autoptr(GPtrArray) sharers = sharers_of(context, path, error);
+  if (!sharers || !find_here(context, path, &like, &what, &doubt, error))
+    return FALSE;
+  for (guint i = 0; i < sharers->len && !what; i++) {
+    g_autofree char *unsure = NULL;
+    if (!find_there(context, sharers->pdata[i], path, &like, &what, &unsure, error))
+      return FALSE;
+    if (!doubt)
+      doubt = g_steal_pointer(&unsure);
+  }
+  *ret_what = g_steal_pointer(&what);
   if (ret_doubt)
-    *ret_doubt = g_strdup(volume_users_doubt(users, search.machine));
+    *ret_doubt = g_steal_pointer(&doubt);
   return TRUE;
 }
 

@@ -1,5 +1,5 @@
-/* Base images that nothing uses any more: deleted when that is asked for, when they are old enough, and
- * when it is certain. The action looks again, under the lock, before it deletes. */
+/* Base images that nothing uses any more, on no host that has their pool too: deleted when that is asked for, when they are old
+ * enough, and when it is certain. The action looks again, under the lock, before it deletes. */
 #include "state/base_volume.h"
 #include "reconciler/plan/build.h"
 #include "schema/value.h"
@@ -10,6 +10,8 @@ typedef struct {
   GHashTable *declared; /* paths */
   const char *doubt;    /* why nothing can be known to be unused; NULL: it can */
   char *unknown;        /* the same, of an image */
+  GHashTable *digests;  /* of images that are declared for other hosts */
+  char *elsewhere;      /* … and the first of which nobody here knows it; NULL: there is none */
 } Collect;
 
 /* What the files declare is used, although no machine may have been made from it yet. */
@@ -25,6 +27,51 @@ static void look_at_declared(Collect *collect) {
   }
 }
 
+/* Images of which this host has no need. What they are made of, their hosts know. */
+static void look_elsewhere(Collect *collect) {
+  const PlanInput *input = collect->builder->input;
+  for (guint i = 0; input->everywhere != NULL && i < input->everywhere->objects->len; i++) {
+    const Object *object = input->everywhere->objects->pdata[i];
+    const ImageSpec *image = object->spec;
+    if (object->kind != KIND_IMAGE || desired_find(input->desired, KIND_IMAGE, object->metadata.name) != NULL)
+      continue;
+    if (given(image, ImageSpec, sha256))
+      g_hash_table_add(collect->digests, image->sha256);
+    else if (collect->elsewhere == NULL)
+      collect->elsewhere = g_strdup_printf("Image %s is for other hosts, which have its pool too, and which content it has is known there only: give sha256",
+                                           object->metadata.name);
+  }
+}
+
+/* Of one that another host has too: whether it uses it. ret_doubt: why nobody can tell. */
+static gboolean is_used_there(const FleetHost *host, const ActualVolume *volume, char **ret_doubt) {
+  if (fleet_host_is_silent(host) && *ret_doubt == NULL)
+    *ret_doubt = g_strdup_printf("host %s has its pool too, and can't be asked: %s", host->name, host->error->message);
+  if (host->actual == NULL)
+    return FALSE;
+  g_autoptr(VolumeUsers) users = volume_users_new(host->actual);
+  if (*ret_doubt == NULL && volume_users_doubt(users, NULL) != NULL)
+    *ret_doubt = g_strdup_printf("on host %s, %s", host->name, volume_users_doubt(users, NULL));
+  return volume_users_of(users, volume->path)->len > 0;
+}
+
+static gboolean is_used_elsewhere(const Collect *collect, const ActualPool *pool, const ActualVolume *volume, char **ret_doubt) {
+  const PlanInput *input = collect->builder->input;
+  const FleetHost *here = fleet_host(input->fleet, input->host);
+  g_autofree char *digest = base_volume_digest(volume->name);
+  gboolean used = FALSE, shared = FALSE;
+  for (guint i = 0; here != NULL && fleet_host_shares_any(here) && i < input->fleet->hosts->len; i++) {
+    const FleetHost *host = input->fleet->hosts->pdata[i];
+    if (!fleet_host_shares(here, pool->name, host->name))
+      continue;
+    shared = TRUE;
+    used = used || is_used_there(host, volume, ret_doubt);
+  }
+  if (shared && *ret_doubt == NULL)
+    *ret_doubt = g_strdup(collect->elsewhere);
+  return used || (shared && g_hash_table_contains(collect->digests, digest));
+}
+
 static gboolean is_old(const Collect *collect, const ActualVolume *volume) {
   gint64 last = MAX(volume->mtime_ns, volume->ctime_ns) / G_GINT64_CONSTANT(1000000000);
   const PlanInput *input = collect->builder->input;
@@ -38,9 +85,13 @@ static gboolean is_candidate(const Collect *collect, const ActualPool *pool, con
 }
 
 static void collect_volume(Collect *collect, const ActualPool *pool, const ActualVolume *volume) {
+  g_autofree char *unsure = NULL;
+  if (is_used_elsewhere(collect, pool, volume, &unsure))
+    return;
   PlanObject *object = build_object(collect->builder, KIND_IMAGE, volume->name, CHANGE_ORPHAN, NULL);
-  if (collect->doubt != NULL) {
-    build_note(object, g_strdup_printf("unused, as it seems, but kept: %s", collect->doubt));
+  const char *doubt = collect->doubt != NULL ? collect->doubt : unsure;
+  if (doubt != NULL) {
+    build_note(object, g_strdup_printf("unused, as it seems, but kept: %s", doubt));
     return;
   }
   object->change = CHANGE_DELETE;
@@ -66,11 +117,14 @@ void plan_collect(PlanBuilder *builder) {
     return;
   const VolumeUsers *users = uses_volumes(builder->uses);
   Collect collect = {.builder = builder, .users = users, .declared = g_hash_table_new(g_str_hash, g_str_equal),
-                     .doubt = volume_users_doubt(users, NULL)};
+                     .doubt = volume_users_doubt(users, NULL), .digests = g_hash_table_new(g_str_hash, g_str_equal)};
   look_at_declared(&collect);
+  look_elsewhere(&collect);
   g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(input->actual->pools), (GCompareFunc)g_strcmp0);
   for (const GList *each = names; each != NULL; each = each->next)
     collect_pool(&collect, g_hash_table_lookup(input->actual->pools, each->data));
   g_hash_table_unref(collect.declared);
+  g_hash_table_unref(collect.digests);
   g_free(collect.unknown);
+  g_free(collect.elsewhere);
 }

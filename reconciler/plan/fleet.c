@@ -17,6 +17,17 @@ gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *
   return shared != NULL && g_strv_contains((const char *const *)shared->with, other);
 }
 
+gboolean fleet_host_shares_any(const FleetHost *host) { return host->spec != NULL && given(host->spec, HostSpec, sharedPools); }
+
+const FleetHost *fleet_host_of(const Fleet *fleet, const Connection *connection) {
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (host->connection == connection)
+      return host;
+  }
+  return NULL;
+}
+
 gboolean fleet_has_fenced(const Fleet *fleet) {
   for (guint i = 0; i < fleet->hosts->len; i++)
     if (fleet_host_is_fenced(fleet->hosts->pdata[i]))

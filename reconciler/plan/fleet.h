@@ -45,6 +45,10 @@ void fleet_host_lose(FleetHost *host, GError *error /* taken */);
 gboolean fleet_host_is_fenced(const FleetHost *host);
 /* Whether a pool is declared to be the same one on another host. */
 gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
+/* Whether any pool is. */
+gboolean fleet_host_shares_any(const FleetHost *host);
+/* The host of a connection; NULL: none. */
+const FleetHost *fleet_host_of(const Fleet *fleet, const Connection *connection);
 /* Whether it may run what isn't seen elsewhere: it can't be asked, and isn't fenced. */
 gboolean fleet_host_is_silent(const FleetHost *host);
 /* Whether it is the host of our history, also under another name. */

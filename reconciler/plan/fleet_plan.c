@@ -77,6 +77,10 @@ Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revisio
       each->jobs = (guint)host->spec->limits.jobs;
       each->migrations = (guint)host->spec->limits.migrations;
     }
+    if (fleet_host_shares_any(host)) {
+      each->spec = g_new0(HostSpec, 1);
+      spec_copy_field(&HostSpec_table, &HostSpec_table.fields[HostSpec_sharedPools], host->spec, each->spec);
+    }
     g_ptr_array_add(plan->hosts, each);
   }
   return plan;

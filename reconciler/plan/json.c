@@ -148,6 +148,8 @@ static void set_hosts(json_t *root, const Plan *plan) {
     set_number(object, "jobs", host->jobs);
     set_number(object, "migrations", host->migrations);
     set_true(object, "unasked", host->unasked);
+    if (host->spec != NULL)
+      json_object_set_new(object, "spec", spec_json(&HostSpec_table, host->spec));
     json_array_append_new(hosts, object);
   }
   json_object_set_new(root, "hosts", hosts);

@@ -107,6 +107,7 @@ static void host_free(gpointer data) {
   PlanHost *host = data;
   g_free(host->name);
   g_free(host->connection);
+  spec_free(&HostSpec_table, host->spec);
   g_free(host);
 }
 

@@ -90,6 +90,7 @@ char *plan_object_id(const PlanObject *object);
 typedef struct {
   char *name, *connection;
   guint jobs, migrations; /* its limits; 0: not given */
+  HostSpec *spec;         /* what of its declaration the actions need: pools that it shares; NULL: nothing */
   gboolean unasked;       /* it couldn't be asked, or is fenced: nothing is done there */
 } PlanHost;
 

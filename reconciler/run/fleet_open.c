@@ -98,6 +98,7 @@ Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
     const PlanHost *each = plan->hosts->pdata[i];
     FleetHost *host = g_new0(FleetHost, 1);
     host->name = g_strdup(each->name);
+    host->spec = each->spec;
     connect_host(host, NULL, each->connection, read_only);
     g_ptr_array_add(fleet->hosts, host);
   }
