@@ -17,15 +17,17 @@ static void forget(gpointer text) {
 GPtrArray *move_checkpoints(virDomainPtr domain, GError **error) {
   virDomainCheckpointPtr *all = NULL;
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(forget);
+  const char *name = virDomainGetName(domain);
   int n = virDomainListAllCheckpoints(domain, &all, VIR_DOMAIN_CHECKPOINT_LIST_TOPOLOGICAL);
-  gboolean fine = n >= 0 || libvirt_fail(error, "cannot list the checkpoints of domain %s", virDomainGetName(domain));
+  gboolean fine = n >= 0 || libvirt_fail(error, "cannot list the checkpoints of domain %s", name);
   for (int i = 0; i < n; i++) {
     g_autoptr(VirDomainCheckpoint) each = all[i];
+    const char *checkpoint = virDomainCheckpointGetName(each);
     char *text = fine ? virDomainCheckpointGetXMLDesc(each, VIR_DOMAIN_CHECKPOINT_XML_SECURE) : NULL;
     if (text)
       g_ptr_array_add(texts, text);
     else if (fine)
-      fine = libvirt_fail(error, "cannot read checkpoint %s", virDomainCheckpointGetName(each));
+      fine = libvirt_fail(error, "cannot read checkpoint %s of domain %s", checkpoint, name);
   }
   free(all);
   return fine ? g_steal_pointer(&texts) : NULL;

@@ -8,7 +8,7 @@ import typing
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
-from moving import Connected, Meanwhile  # noqa: E402
+from moving import Cable, Meanwhile  # noqa: E402
 from product import document  # noqa: E402
 from move_case import OTHER_HOST, MoveCase  # noqa: E402
 
@@ -119,7 +119,7 @@ class Ways(LiveCase):
         number = int(plain["migrationUri"].rpartition(".")[2])
         self.host_specs[self.there.name].update(given := way.given_to(number))
         guest = self.guest(self.here)
-        with self.heard(self.here) as source, self.heard(self.there) as target, Connected(self.there) as connected:
+        with self.heard(self.here) as source, self.heard(self.there) as target, Cable(self.there) as cable:
             with guest.keeps_beating() as watch:
                 document = self.go(self.there.name, migration={**SLOW, **way.policy})
         self.host_specs[self.there.name] = plain
@@ -133,7 +133,7 @@ class Ways(LiveCase):
         taken, incoming = target.each("migrate-incoming", "uri"), way.incoming.format(listen=given.get("listenAddress"))
         self.assertEqual([uri.startswith(incoming) for uri in taken], [True], taken)
         address = given.get("migrationUri", plain["migrationUri"]).rpartition("/")[2]
-        self.assertEqual([connected.most, connected.addresses], [way.connections, {address} if way.connections else set()])
+        self.assertEqual([len(cable.begins), cable.addresses], [way.connections, {address} if way.connections else set()])
         self.assertEqual(source.said("migrate-start-postcopy"), [])
         self.arrived()
         return source.progress()[-1]

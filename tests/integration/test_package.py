@@ -122,14 +122,14 @@ class Package(unittest.TestCase):
         self.assertEqual(system.sh("systemd-analyze verify --man=no reconcile.service reconcile-once.service reconcile-once.timer "
                                    "reconcile-once.path 2>&1 | grep reconcile || true"), "")
 
-        system.sh("mkdir -p /run/reconcile /etc/reconcile/vms; chown reconcile /run/reconcile; cp /etc/reconcile/reconcile.yaml /tmp/kept; "
+        system.sh("mkdir -p /run/reconcile /etc/reconcile/vms; chown reconcile /run/reconcile; cp /etc/reconcile/reconcile.yaml /etc/reconcile/kept; "
                   "echo 'apiVersion: reconcile/v1\nkind: Image\nmetadata: {name: a}\nspec: {source: /x}' >/etc/reconcile/vms/a.yaml; "
                   "echo 'source: {directory: /etc/reconcile/vms}\nconnection: test:///default' >/etc/reconcile/reconcile.yaml")
         environment = " ".join(re.findall(r"^Environment=(.*)", system.sh(f"cat /{UNITS}/reconcile.service"), re.MULTILINE))
         # Nothing is there to be kept, but as the service's user, and with its environment, all of it can be opened.
         system.sh(f"setpriv --reuid reconcile --regid reconcile --clear-groups env {environment} RUNTIME_DIRECTORY=/run/reconcile "
-                  "ASAN_OPTIONS=detect_leaks=0 reconcile serve --once >/tmp/serve 2>&1 || true; test -s /var/lib/reconcile/journal.db; "
-                  "grep -q 'image/a' /tmp/serve; rm -r /etc/reconcile/vms /tmp/serve; mv /tmp/kept /etc/reconcile/reconcile.yaml; "
+                  "ASAN_OPTIONS=detect_leaks=0 reconcile serve --once >/run/reconcile/said 2>&1 || true; test -s /var/lib/reconcile/journal.db; "
+                  "grep -q 'image/a' /run/reconcile/said; rm -r /etc/reconcile/vms /run/reconcile/said; mv /etc/reconcile/kept /etc/reconcile/reconcile.yaml; "
                   "rm -r /var/lib/reconcile/*")
 
         if os.path.exists("/usr/lib/polkit-1/polkitd") and shutil.which("dbus-daemon"):

@@ -86,6 +86,8 @@ class Revert(revert.TestCase):
             with open(log, encoding="utf-8") as file:
                 if "revert: layer made" in file.read():
                     break
+            if process.returncode == 3 and not self.hv.domain("web").isActive():
+                continue  # asked by the run before, it went off between the look and the action
             self.assertEqual(process.returncode, -9, "the program is built without RECONCILE_FAULTS")
         self.assertEqual(self.hv.domain("web").isActive(), 0)
         starts = self.hv.guest("web").starts()

@@ -1,5 +1,5 @@
-"""What is seen of a machine on its way, whatever it was told: what libvirt tells both QEMUs and what they answer, who is
-connected to the target, and what passes its cable."""
+"""What is seen of a machine on its way, whatever it was told: what libvirt tells both QEMUs and what they answer, and
+what arrives at the target."""
 
 import contextlib
 import ctypes
@@ -89,29 +89,6 @@ class Meanwhile:
         self.thread.join()
 
 
-class Connected(Meanwhile):
-    """Who is connected to a host's QEMUs: most at a time, and by which of its addresses."""
-
-    def __init__(self, host):
-        super().__init__()
-        self.files = [f"/proc/{host.keeper.pid}/net/{name}" for name in ("tcp", "tcp6")]
-        self.most, self.addresses = 0, set()
-
-    def look(self):
-        while not self.over.wait(0.01):
-            found = [address for file in self.files for address in self.established(file)]
-            self.most = max(self.most, len(found))
-            self.addresses.update(found)
-
-    @staticmethod
-    def established(file):
-        with open(file, encoding="ascii") as lines:
-            for _, local, _, state, *_ in (line.split() for line in list(lines)[1:]):
-                address, port = local.split(":")
-                if state == "01" and int(port, 16) in PORTS:
-                    yield socket.inet_ntoa(struct.pack("=I", int(address[-8:], 16)))
-
-
 def packets_of(host):
     """A socket that gets all that arrives on the host's cable."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -133,7 +110,7 @@ def packets_of(host):
 class Cable(Meanwhile):
     """What arrives at a host's QEMUs: how each connection begins, by which address, and whether a word is among it."""
 
-    def __init__(self, host, word):
+    def __init__(self, host, word=None):
         super().__init__()
         self.packets, self.word = packets_of(host), word
         self.begins, self.addresses, self.found = {}, set(), 0
@@ -160,7 +137,7 @@ class Cable(Meanwhile):
             begin = self.begins.setdefault((source, port), bytearray())
             begin += data[:max(0, 256 - len(begin))]
             self.addresses.add(socket.inet_ntoa(packet[16:20]))
-            self.found += self.word in data
+            self.found += self.word is not None and self.word in data
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
