@@ -352,16 +352,27 @@ static const PlanObject *planned_move(const Plan *plan, const Placed *placed) {
   return NULL;
 }
 
+/* For a move that was interrupted then, and hasn't sent anything: it can run again where it is. */
+static gboolean was_stopped(const Placed *placed) {
+  const ActualDomain *domain = domain_of(placed);
+  const VmSpec *vm = object_vm(placed->machine);
+  const FactsSpec *facts = domain != NULL && domain->owner != NULL ? &domain->owner->facts : NULL;
+  return facts != NULL && !domain->active && given(facts, FactsSpec, restarting) && !given(facts, FactsSpec, arriving) && placed->stale == NULL &&
+         (!given(vm, VmSpec, powerState) || vm->powerState == PowerState_running);
+}
+
 gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan) {
   gboolean any = FALSE;
   for (guint i = 0; i < placed->len; i++) {
     Placed *each = placed->pdata[i];
-    const PlanObject *object = each->back && each->home != each->now ? planned_move(plan, each) : NULL;
+    gboolean moves = each->error == NULL && each->now != NULL && each->home != each->now && (each->back || was_stopped(each));
+    const PlanObject *object = moves ? planned_move(plan, each) : NULL;
     if (object == NULL || object->error == NULL)
       continue;
     g_autofree char *heading = move_heading(each);
     const char *why = object->error + (g_str_has_prefix(object->error, heading) ? strlen(heading) : 0);
-    each->stays = g_strdup_printf("it stays on %s, since %s, where it would go back to, refuses it: %s", each->now->name, each->home->name, why);
+    each->stays = each->back ? g_strdup_printf("it stays on %s, since %s, where it would go back to, refuses it: %s", each->now->name, each->home->name, why)
+                             : g_strdup_printf("it was shut down to be moved to %s, and runs on %s again, since it can't: %s", each->home->name, each->now->name, why);
     each->home = each->now;
     any = TRUE;
   }

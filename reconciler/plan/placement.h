@@ -22,8 +22,9 @@ typedef struct {
 
 /* Placed *, one for each machine of desired. now: seconds since 1970. */
 GPtrArray *placement_of(const Desired *desired, const Fleet *fleet, gint64 now);
-/* What only goes back gladly doesn't where its new home turned out to refuse it: it stays, and says why. Whether there was
- * any: then all is to be planned anew. */
+/* What only goes back gladly doesn't where its new home turned out to refuse it: it stays, and says why. So does what was shut down
+ * for a move that can't go on: it is started where it is, and the next plan has the refusal. Whether there was any: then all is to be
+ * planned anew. */
 gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan);
 /* The copy that counts; NULL: none is seen. */
 const ActualDomain *placed_domain(const Placed *placed);

@@ -141,6 +141,24 @@ class Some(Faults):
         self.write_at("lab-a")
         self.assert_one_run()
 
+    def test_it_runs_again_where_it_can_go_on(self):
+        """Shut down to be moved, and its new home is out of reach: it runs where it was meanwhile."""
+        self.begin("cold_running")
+        self.write_at("lab-b")
+        self.killed("domain-shutdown: acted")
+        self.assertEqual(self.copies(), [("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)])
+        uri = self.host_specs["lab-b"]["uri"]
+        self.host_specs["lab-b"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.write_at("lab-b")
+        status, out = self.run_inside()
+        self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_RUNNING)]], brief(status, out))
+        self.assertIn("was shut down to be moved to lab-b, and runs on lab-a again", brief(status, out))
+        status, out = self.run_inside()
+        self.assertIn("it shall move to lab-b, which can't be asked", brief(status, out))
+        self.host_specs["lab-b"]["uri"] = uri
+        self.write_at("lab-b")
+        self.converge("killed")
+
     def test_pruned_while_it_is_copied(self):
         """What was half copied goes with it, and nothing else."""
         self.begin("cold_stopped")
