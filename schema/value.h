@@ -33,7 +33,6 @@ int enum_find(const char *const *words, const char *word);
 
 char *bytes_format(guint64 bytes);       /* "2GiB", exact: the largest unit that divides */
 char *bytes_format_short(guint64 bytes); /* "1.4 GiB", for progress */
-gboolean bytes_parse(const char *text, guint64 *ret_bytes);
 
 #define SCHEMA_ERROR (schema_error_quark())
 GQuark schema_error_quark(void);

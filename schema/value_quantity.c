@@ -116,7 +116,6 @@ char *quantity_suggest(ValueType type, const char *text) {
 }
 
 char *bytes_format(guint64 bytes) { return quantity_format(VALUE_BYTES, bytes); }
-gboolean bytes_parse(const char *text, guint64 *ret_bytes) { return quantity_parse(VALUE_BYTES, text, ret_bytes); }
 
 char *bytes_format_short(guint64 bytes) {
   const Unit *unit = byte_units;

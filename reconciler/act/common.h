@@ -29,7 +29,7 @@ gboolean act_adopts(const ActionContext *context);
 /* The persistent definition carries our record; EXECUTE_ERROR_REFUSED otherwise. */
 gboolean act_check_ours(virDomainPtr domain, GError **error);
 gboolean act_not_ours(virDomainPtr domain, GError **error); /* that error; FALSE */
-/* The context's domain: ours, and running in some way (paused too). NULL with error otherwise. */
+/* The context's domain, which is ours; act_live_domain: and active, if only paused. NULL with error otherwise. */
 virDomainPtr act_own_domain(const ActionContext *context, GError **error);
 virDomainPtr act_live_domain(const ActionContext *context, GError **error);
 /* The domain's document; flags as for virDomainGetXMLDesc. */

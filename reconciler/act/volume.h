@@ -88,7 +88,7 @@ gboolean volume_find_user(const ActionContext *context, const char *path, gboole
 /* What lies beneath a layer of a branch that was left, made for the disk, and used by nothing but the snapshot that goes with
  * the layer; top first. `base`: what lies beneath where the layer has gone already. Empty too where that can't be told. */
 GStrv volume_left_beneath(const ActionContext *context, const char *snapshot, const char *target, const char *layer, const char *base, GError **error);
-/* The same for a layer of one disk: this disk and the layer above it there are no others. */
+/* volume_find_user for a layer of one disk: the disk itself, and the layer above, aren't other users. */
 typedef struct {
   const char *domain, *target;
   const char *overlay; /* path; NULL: none is based on it there */

@@ -136,7 +136,7 @@ void plan_convert(PlanBuilder *builder, PlanObject *object, const ActualDomain *
 /* Exports that weren't written yet (exports.c). found NULL: to be created. Returns why one can't be, or NULL. */
 char *plan_exports(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions);
 
-/* Live changes of a running machine, as actions after `after`. Returns the last one, or NULL. */
+/* Live changes of a running machine, as actions after the one with the id `after` (NULL: none), which are added to ret_actions. */
 void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDomain *domain, const char *after, GPtrArray *ret_actions);
 /* Going back to a snapshot, as the file asks for or as was begun. Returns why it can't be, or NULL; `ret_alone`: this
  * run does nothing else to the machine, since what it is then is known only then. */

@@ -13,7 +13,7 @@ typedef struct {
   const FleetHost *never_ran; /* where a migration left a newer copy of it that never ran, while this one goes on; NULL: nowhere */
   const FleetHost *adopts; /* where a domain is that shall become it; NULL: nowhere, or it is somewhere already */
   const Fleet *fleet;
-  gboolean back;           /* … which is only where it would rather be (failBack) */
+  gboolean back;           /* home is only where it would rather be (failBack) */
   char *stays;             /* why it doesn't go back there, in words; NULL: it does, or needn't */
   char *unfit;             /* why `home` can't take it, as the hosts themselves say; NULL: it can, or it doesn't move */
   char *remark;            /* … what is worth knowing of `home`, though it can; NULL: nothing */

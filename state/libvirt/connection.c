@@ -168,7 +168,6 @@ void connection_on_opened(Connection *connection, void (*opens)(gpointer data), 
 }
 
 const char *connection_uri(const Connection *connection) { return connection->uri; }
-gboolean connection_is_read_only(const Connection *connection) { return connection->read_only; }
 
 /* Nobody is at hand to type a password: what needs one fails with libvirt's reason. */
 static int no_credentials(virConnectCredentialPtr credentials G_GNUC_UNUSED, unsigned int n G_GNUC_UNUSED,

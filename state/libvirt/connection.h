@@ -28,7 +28,6 @@ void connection_pin(Connection *connection, gboolean pinned);
 gboolean connection_is_remote(virConnectPtr handle); /* its URI names a host */
 char *connection_handle_uri(virConnectPtr handle);   /* as it was given, or as libvirt chose it; NULL: there is none. Free it. */
 const char *connection_uri(const Connection *connection); /* as asked; may be NULL */
-gboolean connection_is_read_only(const Connection *connection);
 
 /* Registers libvirt's default event loop and runs it in a thread of its own: for streams and
  * keepalive over remote connections. Once, before the first connection_get; further calls do
