@@ -38,10 +38,22 @@ static gboolean check_executes(virDomainPtr domain, const char *host, GError **e
   return state >= 0 && (executes(state) || act_refuse(error, "nothing is done to the older copy: that on %s doesn't run", host));
 }
 
+/* Another job, such as somebody's backup, is no reason to let two write to one disk. */
+static gboolean is_leaving(virDomainPtr domain, gboolean *ret_leaving, GError **error) {
+  virTypedParameterPtr params = NULL;
+  int type = VIR_DOMAIN_JOB_NONE, n = 0, operation = VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
+  if (virDomainGetJobStats(domain, &type, &params, &n, 0) < 0)
+    return libvirt_fail(error, "cannot see whether it is being migrated");
+  virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+  virTypedParamsFree(params, n);
+  *ret_leaving = type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
+  return TRUE;
+}
+
 /* One that libvirt has paused to move it, and whose migration has ended: it has nothing that the newer one lacks. Nor has one that
  * runs on the same disks. */
 static gboolean end_active(const Action *action, const Copies *copies, GError **error) {
-  virDomainJobInfo job;
+  gboolean leaving;
   int reason, state = act_domain_state(copies->older, &reason, error);
   if (state < 0)
     return FALSE;
@@ -49,9 +61,9 @@ static gboolean end_active(const Action *action, const Copies *copies, GError **
     return act_refuse(error, "the copy on %s stays: it runs", act_arg(action, "from"));
   if (!check_executes(copies->newer, act_arg(action, "to"), error))
     return FALSE;
-  if (virDomainGetJobInfo(copies->older, &job) < 0)
-    return libvirt_fail(error, "cannot see whether it is being migrated");
-  if (job.type != VIR_DOMAIN_JOB_NONE)
+  if (!is_leaving(copies->older, &leaving, error))
+    return FALSE;
+  if (leaving)
     return act_stale(error, "it is being migrated at this moment");
   return virDomainDestroy(copies->older) == 0 || libvirt_fail(error, "cannot end the copy on %s", act_arg(action, "from"));
 }

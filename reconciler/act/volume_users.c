@@ -96,20 +96,34 @@ gboolean volume_find_overlay(const ActionContext *context, const char *path, cha
   return users != NULL;
 }
 
-gboolean volume_check_top(const ActionContext *context, const char *path, GError **error) {
-  g_autoptr(Actual) actual = volume_refresh_around(context, path, NULL, error) ? observe_storage(context, error) : NULL;
+/* Each pool, once. */
+static gboolean refresh_around_all(const ActionContext *context, const char *const *paths, GError **error) {
+  g_autoptr(GHashTable) done = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; paths[i]; i++)
+    if (g_hash_table_add(done, g_path_get_dirname(paths[i])) && !volume_refresh_around(context, paths[i], NULL, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean check_tops(const ActionContext *context, const char *const *paths, GError **error) {
+  g_autoptr(Actual) actual = refresh_around_all(context, paths, error) ? observe_storage(context, error) : NULL;
   g_autoptr(VolumeUsers) users = actual ? volume_users_new(actual) : NULL;
-  g_autofree char *why = users ? volume_users_beneath(users, path) : NULL;
-  return users && (!why || act_refuse(error, "%s", why));
+  for (guint i = 0; users && paths[i]; i++) {
+    g_autofree char *why = volume_users_beneath(users, paths[i]);
+    if (why)
+      return act_refuse(error, "%s", why);
+  }
+  return users != NULL;
+}
+
+gboolean volume_check_top(const ActionContext *context, const char *path, GError **error) {
+  return check_tops(context, (const char *const[]){path, NULL}, error);
 }
 
 gboolean volume_check_taken(const ActionContext *context, const Action *action, GError **error) {
   const char *names = act_arg(action, "taken");
   g_auto(GStrv) paths = names ? g_strsplit(names, "\n", -1) : NULL;
-  for (guint i = 0; paths && paths[i]; i++)
-    if (!volume_check_top(context, paths[i], error))
-      return FALSE;
-  return TRUE;
+  return !paths || check_tops(context, (const char *const *)paths, error);
 }
 
 /* What others made a moment ago (a layer, by a snapshot that is being taken beside us) no pool knows yet. */
@@ -141,15 +155,28 @@ static gboolean find_here(const ActionContext *context, const char *path, const 
   return TRUE;
 }
 
-/* On one that shares the file's pool: what it knows of that may be old. */
+/* As the host was seen under the lock, which is enough for files that were made for this machine: whether nothing there has one. What libvirt
+ * there knew of the pool then may be old, so that what seems to have one is looked at anew. */
+static gboolean seen_unused(const FleetHost *host, const char *path, const Search *like) {
+  if (!like->machine)
+    return FALSE;
+  g_autoptr(VolumeUsers) users = volume_users_new(host->actual);
+  Search search = *like;
+  search.users = users;
+  search.actual = host->actual;
+  g_autofree char *what = find(&search, path);
+  return !what && !volume_users_doubt(users, NULL);
+}
+
+/* On one that shares the file's pool. */
 static gboolean find_there(const ActionContext *context, const FleetHost *host, const char *path, const Search *like, char **ret_what, char **ret_doubt, GError **error) {
   ActionContext there = *context;
   g_autofree char *what = NULL, *doubt = NULL;
-  if (fleet_host_is_silent(host)) {
+  if (fleet_host_is_silent(host) && !host->given_up) {
     *ret_doubt = g_strdup_printf("host %s has its storage pool too, and can't be asked: %s", host->name, host->error->message);
     return TRUE;
   }
-  if (!host->actual) /* fenced */
+  if (!host->actual || seen_unused(host, path, like)) /* without: it is given up */
     return TRUE;
   there.connection = host->connection;
   if (!volume_refresh_around(&there, path, NULL, error) || !find_here(&there, path, like, &what, &doubt, error)) {
@@ -165,16 +192,17 @@ static gboolean find_there(const ActionContext *context, const FleetHost *host, 
 static GPtrArray *sharers_of(const ActionContext *context, const char *path, GError **error) {
   g_autoptr(GPtrArray) sharers = g_ptr_array_new();
   const FleetHost *here = context->fleet ? fleet_host_of(context->fleet, context->connection) : NULL;
-  if (!here || !fleet_host_shares_any(here))
+  if (!here || !fleet_shares_any(context->fleet))
     return g_steal_pointer(&sharers);
   virConnectPtr connect = connection_get(context->connection, error);
   g_autofree char *directory = g_path_get_dirname(path);
   g_autoptr(VirStoragePool) pool = connect ? virStoragePoolLookupByTargetPath(connect, directory) : NULL;
   if (!connect || (!pool && virGetLastErrorCode() != VIR_ERR_NO_STORAGE_POOL && !libvirt_fail(error, "cannot look for the storage pool of %s", path)))
     return NULL;
+  const char *name = pool ? virStoragePoolGetName(pool) : NULL;
   for (guint i = 0; pool && i < context->fleet->hosts->len; i++) {
     FleetHost *host = context->fleet->hosts->pdata[i];
-    if (fleet_host_shares(here, virStoragePoolGetName(pool), host->name))
+    if (fleet_hosts_share(here, name, host))
       g_ptr_array_add(sharers, host);
   }
   return g_steal_pointer(&sharers);

@@ -10,8 +10,9 @@ typedef struct {
   GHashTable *declared; /* paths */
   const char *doubt;    /* why nothing can be known to be unused; NULL: it can */
   char *unknown;        /* the same, of an image */
-  GHashTable *digests;  /* of images that are declared for other hosts */
-  char *elsewhere;      /* … and the first of which nobody here knows it; NULL: there is none */
+  GHashTable *digests;  /* of images that are declared for other hosts … */
+  GHashTable *elsewhere; /* … and pool → the first in it of which nobody here knows it */
+  GHashTable *others;   /* FleetHost * → VolumeUsers * */
 } Collect;
 
 /* What the files declare is used, although no machine may have been made from it yet. */
@@ -37,19 +38,25 @@ static void look_elsewhere(Collect *collect) {
       continue;
     if (given(image, ImageSpec, sha256))
       g_hash_table_add(collect->digests, image->sha256);
-    else if (collect->elsewhere == NULL)
-      collect->elsewhere = g_strdup_printf("Image %s is for other hosts, which have its pool too, and which content it has is known there only: give sha256",
-                                           object->metadata.name);
+    else if (!g_hash_table_contains(collect->elsewhere, base_volume_pool(object)))
+      g_hash_table_insert(collect->elsewhere, (gpointer)base_volume_pool(object), object->metadata.name);
   }
 }
 
+static const VolumeUsers *users_on(const Collect *collect, const FleetHost *host) {
+  VolumeUsers *users = g_hash_table_lookup(collect->others, host);
+  if (users == NULL)
+    g_hash_table_insert(collect->others, (gpointer)host, users = volume_users_new(host->actual));
+  return users;
+}
+
 /* Of one that another host has too: whether it uses it. ret_doubt: why nobody can tell. */
-static gboolean is_used_there(const FleetHost *host, const ActualVolume *volume, char **ret_doubt) {
+static gboolean is_used_there(const Collect *collect, const FleetHost *host, const ActualVolume *volume, char **ret_doubt) {
   if (fleet_host_is_silent(host) && *ret_doubt == NULL)
     *ret_doubt = g_strdup_printf("host %s has its pool too, and can't be asked: %s", host->name, host->error->message);
   if (host->actual == NULL)
     return FALSE;
-  g_autoptr(VolumeUsers) users = volume_users_new(host->actual);
+  const VolumeUsers *users = users_on(collect, host);
   if (*ret_doubt == NULL && volume_users_doubt(users, NULL) != NULL)
     *ret_doubt = g_strdup_printf("on host %s, %s", host->name, volume_users_doubt(users, NULL));
   return volume_users_of(users, volume->path)->len > 0;
@@ -60,15 +67,16 @@ static gboolean is_used_elsewhere(const Collect *collect, const ActualPool *pool
   const FleetHost *here = fleet_host(input->fleet, input->host);
   g_autofree char *digest = base_volume_digest(volume->name);
   gboolean used = FALSE, shared = FALSE;
-  for (guint i = 0; here != NULL && fleet_host_shares_any(here) && i < input->fleet->hosts->len; i++) {
+  for (guint i = 0; here != NULL && !used && i < input->fleet->hosts->len; i++) {
     const FleetHost *host = input->fleet->hosts->pdata[i];
-    if (!fleet_host_shares(here, pool->name, host->name))
+    if (!fleet_hosts_share(here, pool->name, host))
       continue;
     shared = TRUE;
-    used = used || is_used_there(host, volume, ret_doubt);
+    used = is_used_there(collect, host, volume, ret_doubt);
   }
-  if (shared && *ret_doubt == NULL)
-    *ret_doubt = g_strdup(collect->elsewhere);
+  const char *image = shared ? g_hash_table_lookup(collect->elsewhere, pool->name) : NULL;
+  if (image != NULL && *ret_doubt == NULL)
+    *ret_doubt = g_strdup_printf("Image %s is for other hosts, which have its pool too, and which content it has is known there only: give sha256", image);
   return used || (shared && g_hash_table_contains(collect->digests, digest));
 }
 
@@ -117,7 +125,9 @@ void plan_collect(PlanBuilder *builder) {
     return;
   const VolumeUsers *users = uses_volumes(builder->uses);
   Collect collect = {.builder = builder, .users = users, .declared = g_hash_table_new(g_str_hash, g_str_equal),
-                     .doubt = volume_users_doubt(users, NULL), .digests = g_hash_table_new(g_str_hash, g_str_equal)};
+                     .doubt = volume_users_doubt(users, NULL), .digests = g_hash_table_new(g_str_hash, g_str_equal),
+                     .elsewhere = g_hash_table_new(g_str_hash, g_str_equal),
+                     .others = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)volume_users_free)};
   look_at_declared(&collect);
   look_elsewhere(&collect);
   g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(input->actual->pools), (GCompareFunc)g_strcmp0);
@@ -125,6 +135,7 @@ void plan_collect(PlanBuilder *builder) {
     collect_pool(&collect, g_hash_table_lookup(input->actual->pools, each->data));
   g_hash_table_unref(collect.declared);
   g_hash_table_unref(collect.digests);
+  g_hash_table_unref(collect.elsewhere);
+  g_hash_table_unref(collect.others);
   g_free(collect.unknown);
-  g_free(collect.elsewhere);
 }

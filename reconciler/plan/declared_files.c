@@ -44,6 +44,23 @@ static void add_machine(DeclaredFiles *files, const Object *machine) {
   }
 }
 
+/* Its source may be a directory of such files. */
+static void add_image(DeclaredFiles *files, const Object *object) {
+  const ImageSpec *image = object->spec;
+  g_autofree char *id = id_of(object);
+  if (!given(image, ImageSpec, source))
+    return;
+  add(files, image->source, id);
+  GHashTableIter iter;
+  const char *path;
+  g_hash_table_iter_init(&iter, files->input->actual->volumes_by_path);
+  while (g_hash_table_iter_next(&iter, (gpointer *)&path, NULL)) {
+    g_autofree char *directory = g_path_get_dirname(path);
+    if (g_str_equal(directory, image->source))
+      add(files, path, id);
+  }
+}
+
 DeclaredFiles *declared_files_new(const PlanInput *input, const VolumeUsers *users) {
   DeclaredFiles *files = g_new0(DeclaredFiles, 1);
   files->input = input;
@@ -54,6 +71,8 @@ DeclaredFiles *declared_files_new(const PlanInput *input, const VolumeUsers *use
     const Object *object = objects->pdata[i];
     if (object->kind == KIND_VIRTUAL_MACHINE)
       add_machine(files, object);
+    if (object->kind == KIND_IMAGE)
+      add_image(files, object);
     if (object->kind != KIND_VOLUME)
       continue;
     const VolumeSpec *volume = object->spec;

@@ -1,5 +1,5 @@
-/* Files of the host that declarations name: what a machine that goes leaves to another one, to itself under another name, or to
- * a Volume. A declaration counts from the moment when it is made, whether or not anything on the host has the file yet: the
+/* Files of the host that declarations name: what a machine that goes leaves to another one, to itself under another name, to
+ * a Volume, or to an Image that is made of it. A declaration counts from the moment when it is made, whether or not anything on the host has the file yet: the
  * machine may be in error, held, or wait for its image in this run. Pure. */
 #pragma once
 #include "reconciler/plan/input.h"

@@ -11,13 +11,24 @@ gboolean fleet_host_is_fenced(const FleetHost *host) {
   return host->spec != NULL && given(host->spec, HostSpec, fenced) && host->spec->fenced;
 }
 
+gboolean fleet_host_shares_any(const FleetHost *host) { return host->spec != NULL && given(host->spec, HostSpec, sharedPools); }
+
 gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other) {
-  const SharedPoolSpec *shared = given(host->spec, HostSpec, sharedPools)
+  const SharedPoolSpec *shared = fleet_host_shares_any(host)
                                      ? list_find(&SharedPoolSpec_table, host->spec->sharedPools, table_key_field(&SharedPoolSpec_table), pool) : NULL;
   return shared != NULL && g_strv_contains((const char *const *)shared->with, other);
 }
 
-gboolean fleet_host_shares_any(const FleetHost *host) { return host->spec != NULL && given(host->spec, HostSpec, sharedPools); }
+gboolean fleet_shares_any(const Fleet *fleet) {
+  for (guint i = 0; i < fleet->hosts->len; i++)
+    if (fleet_host_shares_any(fleet->hosts->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean fleet_hosts_share(const FleetHost *one, const char *pool, const FleetHost *other) {
+  return one != other && (fleet_host_shares(one, pool, other->name) || fleet_host_shares(other, pool, one->name));
+}
 
 const FleetHost *fleet_host_of(const Fleet *fleet, const Connection *connection) {
   for (guint i = 0; i < fleet->hosts->len; i++) {

@@ -26,6 +26,7 @@ typedef struct {
   KnownHost *known;       /* whose connection it is, borrowed; NULL: its own */
   Actual *actual;         /* NULL: it couldn't be asked */
   GError *error;          /* why */
+  gboolean given_up;      /* it was fenced when the saved plan was made */
   gboolean lost;          /* by this run, which doesn't ask it again: it may have no lock on it, or have planned without it */
 } FleetHost;
 
@@ -45,8 +46,11 @@ void fleet_host_lose(FleetHost *host, GError *error /* taken */);
 gboolean fleet_host_is_fenced(const FleetHost *host);
 /* Whether a pool is declared to be the same one on another host. */
 gboolean fleet_host_shares(const FleetHost *host, const char *pool, const char *other);
-/* Whether any pool is. */
+/* Whether any pool is, of this host, or of any. */
 gboolean fleet_host_shares_any(const FleetHost *host);
+gboolean fleet_shares_any(const Fleet *fleet);
+/* Whether either of two hosts says that the other one has the pool too: for whoever asks who may use its files. */
+gboolean fleet_hosts_share(const FleetHost *one, const char *pool, const FleetHost *other);
 /* The host of a connection; NULL: none. */
 const FleetHost *fleet_host_of(const Fleet *fleet, const Connection *connection);
 /* Whether it may run what isn't seen elsewhere: it can't be asked, and isn't fenced. */

@@ -73,6 +73,7 @@ Plan *fleet_plan_new(const Fleet *fleet, const char *source, const char *revisio
     each->name = g_strdup(host->name);
     each->connection = g_strdup(host->uri);
     each->unasked = host->actual == NULL;
+    each->fenced = fleet_host_is_fenced(host);
     if (given(host->spec, HostSpec, limits)) {
       each->jobs = (guint)host->spec->limits.jobs;
       each->migrations = (guint)host->spec->limits.migrations;

@@ -148,6 +148,7 @@ static void set_hosts(json_t *root, const Plan *plan) {
     set_number(object, "jobs", host->jobs);
     set_number(object, "migrations", host->migrations);
     set_true(object, "unasked", host->unasked);
+    set_true(object, "fenced", host->fenced);
     if (host->spec != NULL)
       json_object_set_new(object, "spec", spec_json(&HostSpec_table, host->spec));
     json_array_append_new(hosts, object);

@@ -313,6 +313,7 @@ static gboolean load_hosts(const json_t *root, Plan *plan, GError **error) {
         !load_limit(item, "jobs", &host->jobs, error) || !load_limit(item, "migrations", &host->migrations, error))
       return FALSE;
     host->unasked = json_is_true(json_object_get(item, "unasked"));
+    host->fenced = json_is_true(json_object_get(item, "fenced"));
     if (json_object_get(item, "spec") && !(host->spec = load_spec(&HostSpec_table, item, "spec", error)))
       return FALSE;
   }

@@ -166,8 +166,14 @@ static void give_up(Rest *rest, const char *to) {
   put_first(rest, action);
 }
 
+/* A copy may have come to run where it was to go, and gone on from there to a host that is given up. */
+static gboolean may_have_gone_on(const Rest *rest) {
+  return given(rest->facts, FactsSpec, arriving) && rest->placed->never_ran == NULL && fleet_has_fenced(rest->placed->fleet);
+}
+
+/* wanted: where it shall go to now, NULL: nowhere. Going on with the same move would count less than a copy that went further. */
 static char *undo(Rest *rest, const char *wanted) {
-  if (!given(rest->facts, FactsSpec, movingTo) || g_strcmp0(rest->facts->movingTo, wanted) == 0)
+  if (!given(rest->facts, FactsSpec, movingTo) || (g_strcmp0(rest->facts->movingTo, wanted) == 0 && !may_have_gone_on(rest)))
     return NULL;
   const char *to = rest->facts->movingTo;
   const FleetHost *there = fleet_host(rest->placed->fleet, to);
@@ -186,8 +192,10 @@ static char *undo(Rest *rest, const char *wanted) {
     add_half_made(rest, there, files->pdata[i], volumes);
   Action *action = act(rest, ACTION_MOVE_UNDO, rest->placed->now->name, to, g_strdup_printf("take back the move to %s that was interrupted", to));
   run_on(rest, action);
-  if (given(rest->facts, FactsSpec, arriving) && rest->placed->never_ran == NULL && fleet_has_fenced(rest->placed->fleet)) /* it may have gone on to that one */
+  if (may_have_gone_on(rest)) {
     outdate(rest, action);
+    put_first(rest, action);
+  }
   if (volumes->len > 0)
     string_map_set(action->args, "volumes", volumes->str);
   if (rest->domain->nvram != NULL && move_shared_state(rest->builder->input->actual, rest->placed->now, rest->domain, to) == NULL)

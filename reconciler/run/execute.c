@@ -52,13 +52,14 @@ static void work(gpointer data, gpointer user_data) {
   const Execution *execution = run->steps.execution;
   Lane *lane = step->lane;
   Teller teller = {.messages = run->messages, .step = step};
+  gboolean gives_back = step->action->kind == ACTION_DOMAIN_START && g_cancellable_is_cancelled(execution->cancel);
   ActionContext context = {
       .connection = lane->host->connection,
       .fleet = execution->fleet,
       .plan = execution->plan,
       .object = lane->object,
       .journal = execution->journal,
-      .cancel = execution->cancel,
+      .cancel = gives_back ? NULL : execution->cancel,
       .progress = on_progress,
       .progress_data = &teller,
       .remarks = g_string_new(NULL),
@@ -159,7 +160,8 @@ static void go_on_here(Run *run) {
     if (lane->stopped == NULL || string_map_get(lane->stopped->args, "to") == NULL)
       continue;
     const Execution *execution = run->steps.execution;
-    const ActionContext context = {.connection = lane->host->connection, .fleet = execution->fleet, .plan = execution->plan, .object = lane->object};
+    const ActionContext context = {.connection = lane->host->connection, .fleet = execution->fleet, .plan = execution->plan, .object = lane->object,
+                                   .cancel = execution->cancel};
     lane->runs_again = move_go_on(&context, lane->stopped);
   }
 }

@@ -99,6 +99,7 @@ Fleet *fleet_new_planned(const Plan *plan, gboolean read_only) {
     FleetHost *host = g_new0(FleetHost, 1);
     host->name = g_strdup(each->name);
     host->spec = each->spec;
+    host->given_up = each->fenced;
     connect_host(host, NULL, each->connection, read_only);
     g_ptr_array_add(fleet->hosts, host);
   }

@@ -1,5 +1,6 @@
 /* What a new copy's epoch has to be above: all that this controller has seen or given, also on hosts that hide it now. Nobody relies on
  * the clock for that, which may have been set back. */
+#include "reconciler/plan/whereabouts.h"
 #include "reconciler/run/pipeline_stages.h"
 
 gboolean pipeline_know_epochs(Pipeline *pipeline, GError **error) {
@@ -16,11 +17,16 @@ static gint64 epoch_of(const Action *action) {
   return epoch != NULL ? g_ascii_strtoll(epoch, NULL, 10) : 0;
 }
 
+static gint64 moved_epoch(const Fleet *fleet, const Plan *plan, const Action *action) {
+  const PlanObject *object = plan_object(plan, action->object);
+  return MAX(fleet_new_epoch(fleet, 0), epoch_given(plan, object != NULL ? fleet_host(fleet, object->host) : NULL, action));
+}
+
 gboolean pipeline_note_epochs(Pipeline *pipeline, const Plan *plan, GError **error) {
   gint64 given = 0;
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
-    given = MAX(given, action_moves(action) ? fleet_new_epoch(pipeline->fleet, 0) : epoch_of(action));
+    given = MAX(given, action_moves(action) ? moved_epoch(pipeline->fleet, plan, action) : epoch_of(action));
   }
   return given == 0 || journal_note_epoch(pipeline->journal, given, error);
 }

@@ -389,6 +389,20 @@ class Further(CopiesCase):
         self.write(machine)
         self.assertIn("domain-start", [action["kind"] for action in self.plan(status=2)["actions"]])
 
+    def test_a_move_that_is_tried_again_counts_more(self):
+        """Than the copy that may have gone on, from where it goes now, to a host that is given up."""
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.edit_facts(self.hv, movingTo="kvm-2", arriving=True)
+        self.hosts["kvm-3"] = {"uri": "qemu:///session?socket=/nonexistent/libvirt-sock", "fenced": True}
+        self.labels["kvm-3"] = {}
+        self.write(self.machine("web", host="kvm-2"))
+        self.assertEqual([action["kind"] for action in self.apply()["actions"]][0], "move-undo")
+        self.assertEqual(self.where(), ["kvm-2"])
+        epoch = re.search(r"epoch[^0-9]+([0-9]+)", self.other.domain("web").XMLDesc())
+        self.assertGreater(int(epoch[1]), 10 ** 9)  # the time
+        self.plan(status=0)
+
 
 class Elsewhere(CopiesCase):
     """Another controller has read a newer commit, which adds a host, and moved the machine there: it is on no host that the files as they

@@ -84,6 +84,18 @@ class HandedOn(lab.TestCase):
         self.assertIn("declared by volume/old-vdb.qcow2", self.prune().stdout)
         self.ends_well(before)
 
+    def test_to_an_image(self):
+        """That is made of the file, or of what its directory has; nothing needs it yet."""
+        for source in ("old-vdb.qcow2", ""):
+            with self.subTest(source):
+                before = self.begin()
+                self.write(document("Image", "golden", {"pool": "lab", "source": os.path.normpath(self.file(source)), **({} if source else {"useLatest": True})}))
+                self.prune()
+                self.assertEqual(self.content("old-vdb.qcow2"), before)
+                self.assertFalse(any(each.name() == "old" for each in self.hv.conn.listAllDomains()))
+                os.remove(self.file("old-vdb.qcow2"))
+                self.hv.conn.storagePoolLookupByName("lab").refresh()
+
     def test_ephemeral(self):
         """Which goes without data-loss."""
         before = self.begin(ephemeral=True)

@@ -14,8 +14,7 @@ class SharedUsers(FleetCase):
     def setUp(self):
         super().setUp()
         shutil.rmtree(self.hv.path("state/reconcile"), ignore_errors=True)
-        for name, other in (("kvm-1", "kvm-2"), ("kvm-2", "kvm-1")):
-            self.hosts[name]["sharedPools"] = [{"pool": "images", "with": [other]}]
+        self.hosts["kvm-2"]["sharedPools"] = [{"pool": "images", "with": ["kvm-1"]}]  # who says so is enough
         self.images = self.hv.path("pools/images")
         self.pools = [self.pool(self.hv, "images"), self.pool(self.other, "local", hosts=["kvm-2"])]
         self.guest = self.machine("web", host="kvm-2")
