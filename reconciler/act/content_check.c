@@ -62,7 +62,7 @@ static gboolean add_file(Check *check, const char *path, GError **error) {
     return act_stale(error, "there is no %s any more", path);
   int fd = open_here(volume);
   gboolean brought = fd < 0;
-  guint64 bytes;
+  guint64 bytes = 0;
   if (brought && (!size_of(volume, path, &bytes, error) || !check_room(check->context, bytes, error)))
     return FALSE;
   if (brought && (fd = local_file_new(local_directory(check->context), 0, error)) < 0)
