@@ -11,7 +11,7 @@ import time
 
 import lab
 import libvirt
-from move_faults import Faults, POOL, WAYS, brief
+from move_faults import Faults, brief
 
 # Changes nothing, and isn't said by libvirtd for the move alone.
 ASKED = re.compile("query-|qom-|device-list|balloon")
@@ -195,10 +195,6 @@ class Within(Faults):
             self.assert_one_run(told)
         return len(ran)
 
-    @property
-    def copied(self):
-        return sorted(set(self.tops) - WAYS[self.way][1])
-
     def without_nodes(self, told):
         """One run may say that QEMU has them: the machine runs on then where it is, and a person takes them out."""
         status, out = self.run_inside()
@@ -213,24 +209,3 @@ class Within(Faults):
             subprocess.run(["virsh", "-c", source.uri, "qemu-monitor-command", "web", command], stdout=subprocess.DEVNULL, check=True)
         self.taken_out += 1
         return told
-
-    def assert_older_kept(self, told):
-        """It ran on on its own disks, and what it wrote there people look at: it is stopped, and nothing of it goes. Where it wrote to
-        one of the newer one's, it isn't even asked."""
-        home, older = self.at_home(), self.hosts[self.away()]
-        events = lab.EventRecorder(older.uri)
-        self.addCleanup(events.close)
-        for arguments in ((), ("--dry-run",)):
-            status, out = self.run_inside(*arguments)
-            told += f"\nthen {brief(status, out)}"
-            self.assertEqual(status, 0, told)
-        ended = libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED if WAYS[self.way][1] else libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN
-        events.wait_for(lambda _: "stopped" in events.names_of("web"))
-        self.assertEqual([each.detail for each in events.of("web") if each.event == "stopped"], [ended], told)
-        self.assertIn(f"an older copy of it, which is off, is kept on {older.name}", out[0], told)
-        self.assertEqual(sorted(self.copies()), sorted([(home.name, libvirt.VIR_DOMAIN_RUNNING), (older.name, libvirt.VIR_DOMAIN_SHUTOFF)]), told)
-        self.assertEqual([self.listing(older, POOL), older.domain("web").autostart()], [self.own, 0], told)
-        older.domain("web").undefine()
-        older.run("sh", "-c", f"rm {POOL}/*")
-        older.conn.storagePoolLookupByName("moving").refresh()
-        self.assert_one_run(told)
