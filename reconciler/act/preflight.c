@@ -1,6 +1,7 @@
 #include "reconciler/act/preflight.h"
 
 #include "reconciler/act/common.h"
+#include "reconciler/act/secret.h"
 
 typedef struct {
   const ActionContext *context;
@@ -114,6 +115,9 @@ static gboolean preflight_object(Preflight *preflight, const PlanObject *object,
       return act_fail(error, "the connection to %s was lost while its definitions were judged: %s", connection_uri(context.connection), verdict);
     if (verdict != NULL && was_so_before(preflight, handle, object, now, verdict))
       g_clear_pointer(&verdict, g_free);
+    g_autoptr(GError) missing = NULL;
+    if (verdict == NULL && !graphics_secrets_known(handle, object_vm(object->desired), &missing))
+      verdict = g_strdup(missing->message);
     if (shape != NULL)
       g_hash_table_replace(preflight->shapes, g_steal_pointer(&shape), g_strdup(verdict != NULL ? verdict : ""));
     known = verdict != NULL ? verdict : "";

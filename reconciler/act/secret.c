@@ -105,3 +105,13 @@ gboolean graphics_passwords(const ActionContext *context, xmlNode *domain, const
   }
   return TRUE;
 }
+
+gboolean graphics_secrets_known(virConnectPtr connect, const VmSpec *spec, GError **error) {
+  for (guint i = 0; given(spec, VmSpec, graphics) && i < spec->graphics->len; i++) {
+    const GraphicsSpec *display = spec->graphics->pdata[i];
+    g_autoptr(VirSecret) secret = given(display, GraphicsSpec, passwordSecret) ? find_secret(connect, display->passwordSecret, error) : NULL;
+    if (secret == NULL && given(display, GraphicsSpec, passwordSecret))
+      return FALSE;
+  }
+  return TRUE;
+}

@@ -11,3 +11,5 @@ gboolean graphics_passwords(const ActionContext *context, xmlNode *domain, const
 /* The same for one display. */
 gboolean graphics_password(const ActionContext *context, xmlNode *graphics, const GraphicsSpec *spec,
                            const GraphicsSpec *applied, gboolean *ret_changed, GError **error);
+/* Whether the host has all secrets that the displays name; none is read. */
+gboolean graphics_secrets_known(virConnectPtr connect, const VmSpec *spec, GError **error);

@@ -83,11 +83,21 @@ static char *newest_in(const char *directory, ImageFacts *facts) {
   return g_steal_pointer(&newest);
 }
 
+static gboolean is_lfs_pointer(const guint8 *bytes, gsize length) {
+  static const char beginning[] = "version https://git-lfs.";
+  return length >= sizeof beginning - 1 && memcmp(bytes, beginning, sizeof beginning - 1) == 0;
+}
+
+/* Whatever isn't qcow2 is a raw image: an error page that was saved under an image's name, too. */
 static void read_header(const guint8 *bytes, gsize length, guint64 size, ImageFacts *facts) {
   gboolean qcow2 = qcow2_has_magic(bytes, length);
   gboolean asked_raw = g_strcmp0(facts->format, "raw") == 0;
-  if (g_strcmp0(facts->format, "qcow2") == 0 && !qcow2)
+  if (is_lfs_pointer(bytes, length))
+    fail(facts, "%s is a pointer of git-lfs: fetch the image itself (git lfs pull)", facts->path);
+  else if (g_strcmp0(facts->format, "qcow2") == 0 && !qcow2)
     fail(facts, "%s isn't a qcow2 image, as format says", facts->path);
+  else if (facts->format == NULL && !qcow2 && g_str_has_suffix(facts->path, ".qcow2"))
+    fail(facts, "%s isn't a qcow2 image, as its name says: get the right file, or give format", facts->path);
   else if (!qcow2 || asked_raw) {
     g_free(facts->format);
     facts->format = g_strdup("raw");

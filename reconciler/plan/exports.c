@@ -17,6 +17,12 @@ static gboolean is_written(const Stage *stage, const char *name) {
   return facts != NULL && facts_find(facts, FactsSpec_exports, name) != NULL;
 }
 
+/* Not since it was declared: under this name another one was, which has left the files since. */
+static gboolean is_old(const Stage *stage, const char *name) {
+  const VmSpec *applied = &stage->found->owner->spec;
+  return !given(applied, VmSpec, exports) || list_find(&ExportSpec_table, applied->exports, table_key_field(&ExportSpec_table), name) == NULL;
+}
+
 /* The most that the image takes; 0: unknown. */
 static guint64 bytes_of(const Stage *stage, const char *target) {
   const ActualDisk *disk = stage->found != NULL ? actual_disk(stage->found->disks, target) : NULL;
@@ -57,7 +63,7 @@ static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   g_autofree char *volume = g_strdup_printf("%s.%s", spec->name, format), *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
   gboolean begun = locate_volume(stage->builder->input, spec->to, marker) != NULL;
   if (is_written(stage, spec->name) && !begun)
-    return NULL;
+    return is_old(stage, spec->name) ? g_strdup("it was written before it left the files, and isn't written again: give it another name") : NULL;
   if (plan_waits_for_flush(stage->object, stage->found, "export", spec->name))
     return NULL;
   char *trouble = plan_pool_trouble(stage->builder, spec->to);

@@ -78,6 +78,25 @@ class Stopped(ExportCase):
         os.remove(self.volume("one.qcow2"))
         self.in_sync()
 
+    def test_declared_again(self):
+        """Written once: a name that comes back isn't passed over without a word."""
+        disk = {"target": "vda", "size": "8MiB"}
+        self.machine(disk, exports=[{"name": "one"}])
+        self.hv.apply(self.source())
+        self.machine(disk)
+        self.hv.apply(self.source())
+        os.rename(self.volume("one.qcow2"), self.hv.path("one.qcow2"))
+        self.machine(disk, exports=[{"name": "one"}])
+        for arguments in (("--dry-run",), ()):
+            result = self.hv.reconcile(*arguments, self.source(), check=1)
+            self.assertIn("export one: it was written before it left the files, and isn't written again: give it another name",
+                          result.stdout + result.stderr)
+        self.assertEqual(self.files(), [])
+        self.machine(disk, exports=[{"name": "two"}])
+        self.hv.apply(self.source())
+        self.assertEqual(self.files(), ["two.qcow2"])
+        self.in_sync()
+
     def test_never_overwrites(self):
         disk = {"target": "vda", "size": "8MiB"}
         self.machine(disk)

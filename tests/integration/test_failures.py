@@ -251,8 +251,14 @@ class Broken(FailureCase):
         for path, length in ((cut, os.path.getsize(base) // 2), (start, 60), (empty, 0)):
             shutil.copyfile(base, path)
             os.truncate(path, length)
+        pointer, page = (os.path.join(guest, name) for name in ("pointer.img", "page.qcow2"))
+        for path, text in ((pointer, "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"), (page, "<html>Not here</html>\n")):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
         wrong = "0" * 64
-        cases = [({"source": os.path.join(guest, "missing.qcow2")}, "missing.qcow2 can't be opened: No such file"),
+        cases = [({"source": pointer}, "is a pointer of git-lfs: fetch the image itself (git lfs pull)"),
+                 ({"source": page}, "isn't a qcow2 image, as its name says: get the right file, or give format"),
+                 ({"source": os.path.join(guest, "missing.qcow2")}, "missing.qcow2 can't be opened: No such file"),
                  ({"source": base, "sha256": wrong}, f"and not {wrong}, as declared"),
                  ({"source": overlay}, "backing or data file of its own"),
                  ({"source": cut}, "is cut off or damaged"), ({"source": start}, "is cut off"), ({"source": empty}, "is empty"),

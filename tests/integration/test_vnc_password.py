@@ -61,6 +61,18 @@ class FirstPassword(lab.TestCase):
         self.assertEqual(self.security(), [VNC])
         self.assertEqual(hv.plan(specs, status=0)["actions"], [])
 
+    def test_refused_before_anything(self):
+        """A secret that this host lacks is missed before a disk is made."""
+        hv = self.hv
+        specs = self.write(passwordSecret="vnc-wbe")
+        hv.write("pool.yaml", hv.pool())
+        hv.write("web.yaml", hv.vm("web", graphics=[{"type": "vnc", "listen": "127.0.0.1", "passwordSecret": "vnc-wbe"}],
+                                   disks=[{"target": "vda", "size": "8MiB", "pool": "lab"}]))
+        for arguments in (("--dry-run", "--preflight"), ()):
+            result = hv.reconcile(*arguments, specs, check=1)
+            self.assertIn("there is no libvirt secret with the usage name vnc-wbe", result.stdout + result.stderr)
+        self.assertEqual(os.listdir(hv.path("pools", "lab")), [])
+
     def test_restart_where_it_is_allowed(self):
         hv = self.hv
         hv.conn.secretDefineXML(SECRET).setValue(b"s3cret")
