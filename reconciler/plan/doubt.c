@@ -72,6 +72,13 @@ static gboolean may_have_made(const Placed *placed, const FleetHost *host) {
   return chosen || (place != NULL && fleet_host_is(host, place));
 }
 
+/* The host of the newer one was asked, and hasn't it. */
+static char *newer_is_gone(const Placed *placed, const JournalPlace *place) {
+  return g_strdup_printf("a newer copy of it was put on %s and isn't there any more: the one on %s, which lacks what was written since, isn't started; bring the newer "
+                         "one back (virsh define), or undefine this one; to go on with it, declare %s with fenced: true",
+                         place->host, placed->now->name, place->host);
+}
+
 char *doubt_runs(const Placed *placed) {
   const ActualDomain *domain = placed_domain(placed);
   if (domain == NULL || !may_be_started(object_vm(placed->machine), domain))
@@ -83,6 +90,8 @@ char *doubt_runs(const Placed *placed) {
                              WAY_OUT, placed->now->name, host->name, host->error->message);
   }
   const JournalPlace *place = put_elsewhere(placed);
+  if (place != NULL && fleet_place_is_missed(placed->fleet, place, domain))
+    return newer_is_gone(placed, place);
   if (place == NULL || !fleet_has_lost(placed->fleet, place))
     return NULL;
   return g_strdup_printf("it doesn't run on %s, and a newer copy of it may run on %s, where it was put last, and which the file doesn't declare any more: it "

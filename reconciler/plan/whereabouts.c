@@ -59,6 +59,18 @@ gboolean fleet_place_counts(const Fleet *fleet, const JournalPlace *place, const
   return place->epoch == epoch ? !there : place->epoch > epoch && !didnt_arrive(place, copy);
 }
 
+/* One move newer is what an interrupted move leaves, of which records tell. */
+gboolean fleet_place_is_missed(const Fleet *fleet, const JournalPlace *place, const ActualDomain *copy) {
+  if (place->epoch == JOURNAL_NO_EPOCH || place->epoch - 1 <= placement_epoch(copy))
+    return FALSE;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const FleetHost *host = fleet->hosts->pdata[i];
+    if (is_the_host(host, place))
+      return host->actual != NULL && !fleet_host_is_fenced(host) && !g_hash_table_contains(host->actual->domains, copy->name);
+  }
+  return FALSE;
+}
+
 /* --- a look --- */
 
 typedef struct {
@@ -102,7 +114,7 @@ static gboolean is_newer(const JournalPlace *place, const Seen *seen) {
 static gboolean is_elsewhere(const Fleet *fleet, const JournalPlace *place, const Seen *seen) {
   if (seen->unsure || is_on_its_way(&seen->copy->owner->facts))
     return FALSE;
-  return seen->asked || (fleet_has_lost(fleet, place) && !fleet_place_counts(fleet, place, seen->host, seen->copy));
+  return (seen->asked && !fleet_place_is_missed(fleet, place, seen->copy)) || (fleet_has_lost(fleet, place) && !fleet_place_counts(fleet, place, seen->host, seen->copy));
 }
 
 gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const JournalPlace *place, JournalPlace *ret_now) {

@@ -1,5 +1,5 @@
 /* Whether the hosts are still what a plan was made on. */
-#include "reconciler/plan/placement.h"
+#include "reconciler/plan/whereabouts.h"
 #include "reconciler/run/execute.h"
 #include "state/base_volume.h"
 #include "state/fingerprint.h"
@@ -90,8 +90,9 @@ static char *second_copy(const Plan *plan, const PlanObject *object, const Fleet
       return g_strdup_printf("%s %s is on %s now, and the plan, which was made before, has it on %s: nothing is changed; make a new plan",
                              kinds[object->kind].name, object->name, host->name, here->name);
   }
-  const JournalPlace *place = mine == NULL && fleet->put != NULL ? g_hash_table_lookup(fleet->put, object->name) : NULL;
-  return place == NULL || !fleet_has_lost(fleet, place) ? NULL
+  const JournalPlace *place = fleet->put != NULL ? g_hash_table_lookup(fleet->put, object->name) : NULL;
+  gboolean counts = place != NULL && fleet_has_lost(fleet, place) && (mine == NULL || mine->owner == NULL || fleet_place_counts(fleet, place, here, mine));
+  return !counts ? NULL
        : g_strdup_printf("%s %s was put on %s since the plan was made, which doesn't know that host: nothing is changed; make a new plan",
                          kinds[object->kind].name, object->name, place->host);
 }

@@ -334,6 +334,22 @@ class Saved(CopiesCase):
         self.apply()
         self.stale("web was put on kvm-1", ["kvm-1"])
 
+    def test_started_though_it_was_made_on_a_host_that_it_doesnt_know(self):
+        """The older copy is as it was; it was given up meanwhile, and is back."""
+        kvm_2 = self.hosts.pop("kvm-2")
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        machine = self.machine("web", host="kvm-1")
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        self.plan("--plan-out", self.saved, status=2)
+        self.hosts["kvm-1"]["fenced"] = True
+        self.hosts["kvm-2"] = kvm_2
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        self.stale("web was put on kvm-2", ["kvm-1", "kvm-2"])
+        self.assertFalse(self.hv.domain("web").isActive())
+
     def test_one_that_was_given_up_is_back(self):
         self.write(self.machine("web", host="kvm-1"))
         self.apply()
@@ -388,6 +404,34 @@ class Further(CopiesCase):
         self.hosts["kvm-3"]["fenced"] = True
         self.write(machine)
         self.assertIn("domain-start", [action["kind"] for action in self.plan(status=2)["actions"]])
+
+    def newer_copy_is_gone(self, was_seen):
+        """It was made anew on kvm-2 while kvm-1 was given up, and that host has lost it since."""
+        self.write(self.machine("web", host="kvm-1"))
+        self.apply()
+        self.hosts["kvm-1"]["fenced"] = True
+        self.write(self.machine("web", host="kvm-2"))
+        self.apply()
+        del self.hosts["kvm-1"]["fenced"]
+        if was_seen:
+            self.write(self.machine("web", host="kvm-2"))
+            self.apply()
+        self.other.domain("web").undefine()
+        machine = self.machine("web", host="kvm-1")
+        machine["spec"]["powerState"] = "running"
+        self.write(machine)
+        for _ in range(2):
+            self.refused("a newer copy of it was put on kvm-2 and isn't there any more", "fenced: true", where=["kvm-1"])
+        self.assertFalse(self.hv.domain("web").isActive())
+        self.hosts["kvm-2"]["fenced"] = True
+        self.write(machine)
+        self.assertIn("domain-start", [action["kind"] for action in self.plan(status=2)["actions"]])
+
+    def test_the_newer_copy_is_gone(self):
+        self.newer_copy_is_gone(was_seen=False)
+
+    def test_the_newer_copy_is_gone_that_was_seen(self):
+        self.newer_copy_is_gone(was_seen=True)
 
     def test_a_move_that_is_tried_again_counts_more(self):
         """Than the copy that may have gone on, from where it goes now, to a host that is given up."""
