@@ -1,5 +1,5 @@
 /* What belongs to a domain as a whole beside its definition and its power: autostart, and its end. */
-#include "reconciler/act/common.h"
+#include "reconciler/act/move.h"
 #include "state/fault.h"
 
 gboolean act_domain_autostart(const ActionContext *context, const Action *action, GError **error) {
@@ -66,6 +66,8 @@ gboolean act_domain_undefine(const ActionContext *context, const Action *action,
   if (!domain)
     return TRUE;
   if (!check_removable(domain, error) || !check_notes(domain, action, error))
+    return FALSE;
+  if (!move_is_whole(context, domain, error)) /* else an older copy's end takes its disks for half-made */
     return FALSE;
   if (virDomainUndefineFlags(domain, undefine_flags(action)) < 0)
     return libvirt_fail(error, "cannot undefine domain %s", context->object->name);

@@ -175,6 +175,22 @@ class Some(Faults):
         status, out = self.run_inside("--prune")
         self.assertEqual([status, self.copies(), self.listing(self.hv, POOL), self.listing(self.other, POOL)], [0, [], self.own, []], brief(status, out))
 
+    def test_pruned_where_it_arrived(self):
+        """While the host that it came from is out of reach, whose older copy goes later: that leaves the newer disks alone."""
+        self.begin("cold_running")
+        self.write_at("lab-b")
+        self.killed("move: started there")
+        self.guest(self.other).wait_heartbeat()
+        uri = self.host_specs["lab-a"]["uri"]
+        self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.write()
+        status, out = self.run_inside("--prune", "--allow", "restart")
+        self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
+        self.host_specs["lab-a"]["uri"] = uri
+        self.write()
+        status, out = self.run_inside("--prune")
+        self.assertEqual([status, self.copies(), self.listing(self.hv, POOL), self.listing(self.other, POOL)], [0, [], self.own, self.own], brief(status, out))
+
     def test_written_after_it_was_copied(self):
         """Somebody starts the copy that was left, and ends it again: what it wrote is in no other."""
         self.begin("cold_stopped")
