@@ -1,4 +1,4 @@
-/* The tables behind schema/spec.h. */
+/* The tables behind schema/spec.h, and what is asked of disks. */
 #include "schema/spec.h"
 
 #define KIB (G_GINT64_CONSTANT(1) << 10)
@@ -36,3 +36,15 @@
 #define LIST(Sub, member, ...)
 #define END
 #include "schema/fields/all.def"
+
+DiskSpec *vm_disk(const VmSpec *vm, const char *target) {
+  return vm ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
+}
+
+gboolean disk_is_drive(const DiskSpec *disk) { return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk; }
+
+gboolean disk_is_read_only(const DiskSpec *disk) { return disk_is_drive(disk) || disk->readOnly; }
+
+const char *pool_of_disk(const DiskSpec *disk) { return given(disk, DiskSpec, pool) ? disk->pool : DEFAULT_POOL; }
+
+const char *pool_of_volume(const VolumeSpec *volume) { return given(volume, VolumeSpec, pool) ? volume->pool : DEFAULT_POOL; }

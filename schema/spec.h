@@ -58,3 +58,11 @@
 #undef GROUP
 #undef LIST
 #undef END
+
+/* What several ask of a disk. */
+#define DEFAULT_POOL "default" /* that of disks, volumes and images which name none */
+DiskSpec *vm_disk(const VmSpec *vm, const char *target); /* borrowed; NULL: none. vm may be NULL */
+gboolean disk_is_drive(const DiskSpec *disk);            /* for media: a cdrom or floppy */
+gboolean disk_is_read_only(const DiskSpec *disk);        /* for the guest: drives are too */
+const char *pool_of_disk(const DiskSpec *disk);          /* of one that isn't made from an image: that has a pool of its own */
+const char *pool_of_volume(const VolumeSpec *volume);

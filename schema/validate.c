@@ -155,12 +155,12 @@ static void claim_uuid(const Check *check, GHashTable *uuids) {
 
 /* What a disk that the guest writes to is stored in, where the files say it; NULL otherwise. */
 static char *written_storage(const DiskSpec *disk) {
-  if ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || disk->readOnly || disk->shareable)
+  if (disk_is_read_only(disk) || disk->shareable)
     return NULL;
   if (given(disk, DiskSpec, path))
     return g_strdup(disk->path);
   if (given(disk, DiskSpec, volume))
-    return g_strdup_printf("%s of pool %s", disk->volume, disk->pool ? disk->pool : "default");
+    return g_strdup_printf("%s of pool %s", disk->volume, pool_of_disk(disk));
   return NULL;
 }
 

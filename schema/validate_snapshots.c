@@ -4,10 +4,6 @@
 
 #define LONGEST_FILE 255
 
-static gboolean has_disk(const VmSpec *vm, const char *target) {
-  return vm->disks && list_find(&DiskSpec_table, vm->disks, table_key_field(&DiskSpec_table), target) != NULL;
-}
-
 /* "VM-TARGET.SNAPSHOT.qcow2" is a file. */
 static void check_length(const Check *check, const char *path, gsize name) {
   gsize longest = strlen(check->object->metadata.name) + strlen("-vdzz.") + name + strlen(".qcow2");
@@ -19,7 +15,7 @@ static void check_length(const Check *check, const char *path, gsize name) {
 static void check_snapshot(const Check *check, const VmSpec *vm, const SnapshotSpec *snapshot) {
   check_length(check, "name", strlen(snapshot->name));
   for (guint i = 0; snapshot->disks && snapshot->disks[i]; i++)
-    if (!check->adopt && !has_disk(vm, snapshot->disks[i]))
+    if (!check->adopt && !vm_disk(vm, snapshot->disks[i]))
       check_error(check, "disks", "the machine has no disk %s", snapshot->disks[i]);
 }
 

@@ -18,5 +18,5 @@ char *base_volume_digest(const char *path) {
 
 const char *base_volume_pool(const Object *image) {
   const ImageSpec *spec = image->spec;
-  return given(spec, ImageSpec, pool) ? spec->pool : "default";
+  return given(spec, ImageSpec, pool) ? spec->pool : DEFAULT_POOL;
 }

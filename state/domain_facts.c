@@ -104,20 +104,13 @@ static void set_from_host(const ActualDomain *domain, VmSpec *spec) {
 }
 
 gboolean domain_manages_size(const ActualDomain *domain, const char *target) {
-  const GPtrArray *disks = domain->owner ? domain->owner->spec.disks : NULL;
-  for (guint i = 0; disks && i < disks->len; i++) {
-    const DiskSpec *disk = disks->pdata[i];
-    if (g_strcmp0(disk->target, target) == 0)
-      return given(disk, DiskSpec, size);
-  }
-  return FALSE;
+  const DiskSpec *disk = domain->owner ? vm_disk(&domain->owner->spec, target) : NULL;
+  return disk && given(disk, DiskSpec, size);
 }
 
 gboolean domain_has_disk(const ActualDomain *domain, const char *target) {
-  const VmSpec *spec = actual_now(domain);
-  const DiskSpec *disk = given(spec, VmSpec, disks)
-                             ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-  return disk != NULL && !(given(disk, DiskSpec, device) && disk->device != DiskDevice_disk);
+  const DiskSpec *disk = vm_disk(actual_now(domain), target);
+  return disk != NULL && !disk_is_drive(disk);
 }
 
 /* A volume that is there but can't be read: of a disk whose size we manage that is an error. */

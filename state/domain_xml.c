@@ -54,7 +54,7 @@ static gboolean eject_dropped(xmlNode *domain, const VmSpec *spec, const VmSpec 
   gboolean changed = FALSE;
   for (guint i = 0; applied && spec->disks && i < spec->disks->len; i++) {
     const DiskSpec *disk = spec->disks->pdata[i];
-    const DiskSpec *last = list_find(&DiskSpec_table, applied->disks, table_key_field(&DiskSpec_table), disk->target);
+    const DiskSpec *last = vm_disk(applied, disk->target);
     xmlNode *element = disk_drops_medium(disk, last) ? xml_map_find_device(row, domain, disk->target) : NULL;
     const char *device = element ? xml_attribute(element, "device") : NULL;
     if (g_strcmp0(device, "cdrom") != 0 && g_strcmp0(device, "floppy") != 0)

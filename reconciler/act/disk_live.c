@@ -125,9 +125,7 @@ gboolean act_change_media(const ActionContext *context, const Action *action, GE
     return TRUE;
   if (!check_removable(disk, target, error))
     return FALSE;
-  const DiskSpec *spec = given(vm, VmSpec, disks)
-    ? list_find(&DiskSpec_table, vm->disks, table_match_field(&DiskSpec_table), target) : NULL;
-  put_medium(disk, spec, path);
+  put_medium(disk, vm_disk(vm, target), path);
   g_autofree char *text = xml_node_text(disk);
   return put_into_drive(context, action, domain, text, error);
 }

@@ -76,9 +76,7 @@ static gboolean copy(const ActionContext *context, const Action *action, virDoma
 }
 
 static gboolean is_stateless(const Export *export) {
-  const VmSpec *live = actual_live(export->layers->now);
-  const DiskSpec *disk = given(live, VmSpec, disks)
-                             ? list_find(&DiskSpec_table, live->disks, &DiskSpec_table.fields[DiskSpec_target], export->target) : NULL;
+  const DiskSpec *disk = vm_disk(actual_live(export->layers->now), export->target);
   return disk && given(disk, DiskSpec, stateless) && disk->stateless;
 }
 

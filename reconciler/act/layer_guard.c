@@ -33,7 +33,7 @@ static gboolean observe_now(const ActionContext *context, const char *target, Di
   if (!layers->now)
     return act_stale(error, "domain %s has gone", context->object->name);
   const Object *declared = context->object->declared;
-  layers->chain = (Chain){ layers->now, actual_disk(layers->now->disks, target), chain_declared(declared ? object_vm(declared) : NULL, target) };
+  layers->chain = (Chain){ layers->now, actual_disk(layers->now->disks, target), vm_disk(declared ? object_vm(declared) : NULL, target) };
   return TRUE;
 }
 

@@ -34,10 +34,6 @@ static void taking_clear(Taking *taking) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Taking, taking_clear)
 
-static DiskSpec *disk_of(const Taking *taking, const char *target) {
-  return list_find(&DiskSpec_table, taking->now.disks, table_key_field(&DiskSpec_table), target);
-}
-
 /* <disk type='volume'> names a volume, whose path only its pool knows. */
 static gboolean find_volume_path(const Taking *taking, const ActualDisk *disk, DiskSpec *spec, GError **error) {
   g_autoptr(VirStoragePool) pool = act_pool(taking->context, disk->pool, error);
@@ -62,7 +58,7 @@ static gboolean own_job(const Taking *taking, const char *target) {
 }
 
 static gboolean check_disk(const Taking *taking, const ActualDisk *disk, GError **error) {
-  DiskSpec *spec = disk_of(taking, disk->target);
+  DiskSpec *spec = vm_disk(&taking->now, disk->target);
   if (disk->job && own_job(taking, disk->target))
     return block_job_abort(taking->domain, disk->target, error);
   if (disk->job)
@@ -128,7 +124,7 @@ static gboolean compose(Taking *taking, GError **error) {
   taking->snapshot = snapshot_new(wanted->name, wanted->description);
   taking->snapshot->memory = taking->active && (wanted->memory || internal);
   if (taking->snapshot->memory && !internal)
-    taking->snapshot->memory_path = snapshot_memory_path(name, wanted->name, disk_of(taking, targets[0])->path);
+    taking->snapshot->memory_path = snapshot_memory_path(name, wanted->name, vm_disk(&taking->now, targets[0])->path);
   add_disks(taking, targets);
   return TRUE;
 }

@@ -101,8 +101,7 @@ static void clean_spec(const FieldTable *table, gpointer spec, const char *path,
 static void import_disks(VmSpec *vm, GPtrArray *remarks) {
   for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len;) {
     DiskSpec *disk = vm->disks->pdata[i];
-    gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-    if (!drive && !given(disk, DiskSpec, path)) {
+    if (!disk_is_drive(disk) && !given(disk, DiskSpec, path)) {
       remark(remarks, "disks[%s] is left out and stays as it is: its source isn't a file or a block device",
              disk->target ? disk->target : "?");
       spec_free(&DiskSpec_table, g_ptr_array_remove_index(vm->disks, i));

@@ -47,7 +47,7 @@ gboolean chain_is_declared(const Chain *chain, guint i) {
     return FALSE;
   if (given(declared, DiskSpec, path))
     return g_strcmp0(declared->path, layer->path) == 0;
-  const char *pool = given(declared, DiskSpec, pool) ? declared->pool : "default";
+  const char *pool = pool_of_disk(declared);
   return given(declared, DiskSpec, volume) && g_strcmp0(declared->volume, layer->name) == 0 && g_strcmp0(pool, layer->pool) == 0;
 }
 
@@ -75,8 +75,4 @@ gboolean chain_depth(const Chain *chain, ChainShared is_shared, gpointer data, g
   }
   *ret_depth = depth;
   return TRUE;
-}
-
-const DiskSpec *chain_declared(const VmSpec *vm, const char *target) {
-  return vm && given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
 }

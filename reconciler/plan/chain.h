@@ -29,6 +29,3 @@ gboolean chain_is_named_for(const Chain *chain, const char *path); /* the same f
  * machine or another overlay than the layer above uses the layer. FALSE: it failed, and *ret_depth is unset. */
 typedef gboolean (*ChainShared)(gpointer data, const Chain *chain, guint i, gboolean *ret_shared);
 gboolean chain_depth(const Chain *chain, ChainShared is_shared, gpointer data, guint *ret_depth);
-
-/* The declaration of a disk; NULL: none. vm may be NULL. */
-const DiskSpec *chain_declared(const VmSpec *vm, const char *target);

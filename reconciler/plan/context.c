@@ -31,13 +31,9 @@ static gconstpointer device_of(const DiffInput *input, const FieldChange *change
   return NULL;
 }
 
-static gboolean is_drive(const DiskSpec *disk) {
-  return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-}
-
 /* As libvirt's QEMU driver: virtio, scsi and usb disks can be plugged; drives and the old buses can't. */
 static gboolean can_plug(const DiskSpec *disk) {
-  if (is_drive(disk))
+  if (disk_is_drive(disk))
     return FALSE;
   if (given(disk, DiskSpec, bus))
     return disk->bus == DiskBus_virtio || disk->bus == DiskBus_scsi || disk->bus == DiskBus_usb;
@@ -51,21 +47,16 @@ static gboolean boots_from(const VmSpec *live, const char *target) {
     const DiskSpec *disk = live->disks->pdata[i];
     gboolean sooner = given(disk, DiskSpec, bootIndex) && first != NULL &&
                       (!given(first, DiskSpec, bootIndex) || disk->bootIndex < first->bootIndex);
-    if (!is_drive(disk) && (first == NULL || sooner))
+    if (!disk_is_drive(disk) && (first == NULL || sooner))
       first = disk;
   }
   return first != NULL && g_strcmp0(first->target, target) == 0;
 }
 
-static const DiskSpec *disk_of(const VmSpec *spec, const char *target) {
-  return spec != NULL && given(spec, VmSpec, disks)
-             ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-}
-
 /* That of the running machine leaves it at once: the file named it, and it can be unplugged. */
 static gboolean leaves_at_once(const DiffInput *input, const DiskSpec *disk) {
-  return disk_of(input->desired, disk->target) == NULL && can_plug(disk) && !boots_from(input->live, disk->target) &&
-         (disk_of(input->applied, disk->target) != NULL || disk_of(input->leaving, disk->target) != NULL);
+  return vm_disk(input->desired, disk->target) == NULL && can_plug(disk) && !boots_from(input->live, disk->target) &&
+         (vm_disk(input->applied, disk->target) != NULL || vm_disk(input->leaving, disk->target) != NULL);
 }
 
 /* Under another target, which stays until the machine is off: QEMU would write to one file twice. */
@@ -92,7 +83,7 @@ static void disk_plug(const DiffInput *input, FieldChange *change) {
 
 static void disk_medium(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
-  if (disk != NULL && is_drive(disk)) {
+  if (disk != NULL && disk_is_drive(disk)) {
     change->effect = EFFECT_LIVE_CALL;
     change->call = CALL_MEDIA;
   }
@@ -101,7 +92,7 @@ static void disk_medium(const DiffInput *input, FieldChange *change) {
 /* A drive reads its image itself: what changes is the path. */
 static void disk_image(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
-  if (disk == NULL || !is_drive(disk))
+  if (disk == NULL || !disk_is_drive(disk))
     return;
   change->effect = EFFECT_NONE;
   g_clear_pointer(&change->why, g_free);
@@ -110,13 +101,10 @@ static void disk_image(const DiffInput *input, FieldChange *change) {
 /* Reading a disk as another format than it has would hand the guest garbage. */
 static void disk_format(const DiffInput *input, FieldChange *change) {
   const DiskSpec *disk = device_of(input, change, &VmSpec_table.fields[VmSpec_disks]);
-  const VmSpec *found = input->persistent;
-  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
-  const DiskSpec *now = found != NULL && given(found, VmSpec, disks)
-                            ? list_find(&DiskSpec_table, found->disks, key, change->match) : NULL;
+  const DiskSpec *now = vm_disk(input->persistent, change->match);
   gboolean other = now != NULL && disk != NULL && given(disk, DiskSpec, path) && given(now, DiskSpec, path) &&
                    !g_str_equal(disk->path, now->path);
-  if (disk == NULL || is_drive(disk) || other)
+  if (disk == NULL || disk_is_drive(disk) || other)
     return;
   change->effect = EFFECT_NEVER;
   g_free(change->why);
@@ -251,7 +239,7 @@ void context_apply(const DiffInput *input, FieldChange *change) {
 
 /* A medium is ejected, though the path of a disk is left as it is. */
 static gboolean ejects(const DiskSpec *desired, const DiskSpec *applied, const DiskSpec *persistent) {
-  return desired != NULL && persistent != NULL && is_drive(persistent) && disk_drops_medium(desired, applied);
+  return desired != NULL && persistent != NULL && disk_is_drive(persistent) && disk_drops_medium(desired, applied);
 }
 
 gboolean context_resets(const FieldTable *table, const Field *field, gconstpointer desired, gconstpointer applied,

@@ -40,7 +40,7 @@ static void add_machine(DeclaredFiles *files, const Object *machine) {
     if (given(disk, DiskSpec, path))
       add(files, disk->path, id);
     if (given(disk, DiskSpec, volume))
-      add_volume(files, given(disk, DiskSpec, pool) ? disk->pool : "default", disk->volume, id);
+      add_volume(files, pool_of_disk(disk), disk->volume, id);
   }
 }
 
@@ -77,7 +77,7 @@ DeclaredFiles *declared_files_new(const PlanInput *input, const VolumeUsers *use
       continue;
     const VolumeSpec *volume = object->spec;
     g_autofree char *id = id_of(object);
-    add_volume(files, given(volume, VolumeSpec, pool) ? volume->pool : "default", object->metadata.name, id);
+    add_volume(files, pool_of_volume(volume), object->metadata.name, id);
   }
   return files;
 }

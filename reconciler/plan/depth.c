@@ -292,7 +292,7 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
     merge_hand_made(&stage);
   for (guint i = 0; i < found->disks->len; i++) {
     const ActualDisk *disk = found->disks->pdata[i];
-    const Chain chain = {found, disk, chain_declared(vm, disk->target)};
+    const Chain chain = {found, disk, vm_disk(vm, disk->target)};
     if (chain.declared != NULL && disk->path != NULL)
       plan_disk(&stage, &chain);
   }

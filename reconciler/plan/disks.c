@@ -121,16 +121,12 @@ char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArra
   return NULL;
 }
 
-static const DiskSpec *found_disk(const VmSpec *spec, const char *target) {
-  return given(spec, VmSpec, disks) ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-}
-
 gboolean plan_is_growth(const FieldChange *change) { return change->call == CALL_RESIZE_DISK && change->match != NULL; }
 
 /* Shrinking and bases are refused. */
 char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running) {
-  const DiskSpec *disk = found_disk(object_vm(desired), change->match);
-  const DiskSpec *now = found_disk(actual_now(found), change->match);
+  const DiskSpec *disk = vm_disk(object_vm(desired), change->match);
+  const DiskSpec *now = vm_disk(actual_now(found), change->match);
   if (now == NULL || !given(now, DiskSpec, path))
     return g_strdup_printf("disk %s: its size can't be read: it isn't a file or block device", change->match);
   if (!given(now, DiskSpec, size))
@@ -154,7 +150,7 @@ char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, con
 }
 
 Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change) {
-  const DiskSpec *disk = found_disk(object_vm(desired), change->match), *now = found_disk(actual_now(found), change->match);
+  const DiskSpec *disk = vm_disk(object_vm(desired), change->match), *now = vm_disk(actual_now(found), change->match);
   Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
   plan_bases(builder, grow, found->disks, NULL);
   return grow;
@@ -188,9 +184,8 @@ void plan_disks_left(PlanObject *object, const ActualDomain *found) {
   for (guint i = 0; i < object->fields->len; i++) {
     const FieldChange *change = object->fields->pdata[i];
     const DiskSpec *disk = change->whole && change->persistent && change->to == NULL && g_strcmp0(change->list, "disks") == 0
-                               ? found_disk(&found->persistent, change->match) : NULL;
-    if (disk == NULL || !given(disk, DiskSpec, path) || has_path(object_vm(object->desired), disk->path) ||
-        (given(disk, DiskSpec, device) && disk->device != DiskDevice_disk))
+                               ? vm_disk(&found->persistent, change->match) : NULL;
+    if (disk == NULL || !given(disk, DiskSpec, path) || has_path(object_vm(object->desired), disk->path) || disk_is_drive(disk))
       continue;
     build_note(object, g_strdup_printf("disk %s leaves the machine, and its content is kept: %s; a disk that names that by path or volume has it again",
                                        disk->target, disk->path));

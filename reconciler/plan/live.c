@@ -16,10 +16,6 @@ static char *number(guint64 value) { return g_strdup_printf("%" G_GUINT64_FORMAT
 
 static void add(Live *live, Action *action) { g_ptr_array_add(live->actions, action); }
 
-static const DiskSpec *desired_disk(const Live *live, const char *target) {
-  return list_find(&DiskSpec_table, live->desired->disks, &DiskSpec_table.fields[DiskSpec_target], target);
-}
-
 static void vcpus(Live *live, const FieldChange *change) {
   g_autofree char *count = g_strdup_printf("%" G_GINT64_FORMAT, live->desired->cpu.count);
   add(live, build_action(live->builder, live->object, ACTION_SET_VCPUS, live->after,
@@ -127,7 +123,7 @@ static void add_limits(const Live *live, Action *action, const FieldChange *chan
 }
 
 static void io_limits(Live *live, const FieldChange *change) {
-  const DiskSpec *disk = desired_disk(live, change->match);
+  const DiskSpec *disk = vm_disk(live->desired, change->match);
   if (disk == NULL)
     return;
   Action *action = build_action(live->builder, live->object, ACTION_SET_IO_LIMITS, live->after,
@@ -137,7 +133,7 @@ static void io_limits(Live *live, const FieldChange *change) {
 }
 
 static void media(Live *live, const FieldChange *change) {
-  const DiskSpec *disk = desired_disk(live, change->match);
+  const DiskSpec *disk = vm_disk(live->desired, change->match);
   const char *path = disk != NULL && given(disk, DiskSpec, path) ? disk->path : NULL;
   add(live, build_action(live->builder, live->object, ACTION_CHANGE_MEDIA, live->after,
                          path != NULL ? g_strdup_printf("insert %s into drive %s", path, change->match)

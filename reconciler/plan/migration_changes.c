@@ -61,7 +61,7 @@ static gboolean grows(Move *move, const FieldChange *change) {
   g_auto(GStrv) copied = g_strsplit(move->disks->str, ",", -1);
   if (move->domain->snapshots->len > 0 /* what they hold stays as it is */ || !g_strv_contains((const char *const *)copied, change->match))
     return FALSE;
-  const DiskSpec *disk = list_find(&DiskSpec_table, object_vm(move->resolved->desired)->disks, &DiskSpec_table.fields[DiskSpec_target], change->match);
+  const DiskSpec *disk = vm_disk(object_vm(move->resolved->desired), change->match);
   const ActualDisk *now = actual_disk(move->domain->disks, change->match);
   for (guint i = 0; i < move->builder->plan->actions->len; i++) {
     Action *action = move->builder->plan->actions->pdata[i];

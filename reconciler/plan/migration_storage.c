@@ -163,19 +163,15 @@ static void move_volume(Move *move, const ActualVolume *file) {
   }
 }
 
-static const DiskSpec *spec_of(const VmSpec *vm, const char *target) {
-  return given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-}
-
 /* A volume that is declared on its own stays where it is declared. */
 static const char *volume_of(const Move *move, const char *target) {
-  const DiskSpec *disk = spec_of(object_vm(move->placed->machine), target);
+  const DiskSpec *disk = vm_disk(object_vm(move->placed->machine), target);
   return disk != NULL && given(disk, DiskSpec, volume) ? disk->volume : NULL;
 }
 
 gboolean move_only_reads(const VmSpec *vm, const char *target) {
-  const DiskSpec *disk = spec_of(vm, target);
-  return disk != NULL && ((given(disk, DiskSpec, device) && disk->device != DiskDevice_disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly));
+  const DiskSpec *disk = vm_disk(vm, target);
+  return disk != NULL && disk_is_read_only(disk);
 }
 
 static gboolean is_medium(const Move *move, const char *target) { return move_only_reads(move_spec(move), target); }

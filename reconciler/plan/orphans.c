@@ -161,11 +161,9 @@ static void delete_disks(PlanBuilder *builder, const Orphan *orphan, gboolean al
   const VmSpec *made = &orphan->domain->owner->spec, *found = &orphan->domain->persistent;
   for (guint i = 0; given(made, VmSpec, disks) && i < made->disks->len; i++) {
     const DiskSpec *disk = made->disks->pdata[i];
-    gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-    gboolean ours = !drive && !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
+    gboolean ours = !disk_is_drive(disk) && !given(disk, DiskSpec, path) && !given(disk, DiskSpec, volume) &&
                     (given(disk, DiskSpec, image) || given(disk, DiskSpec, size));
-    const DiskSpec *now = given(found, VmSpec, disks)
-                              ? list_find(&DiskSpec_table, found->disks, &DiskSpec_table.fields[DiskSpec_target], disk->target) : NULL;
+    const DiskSpec *now = vm_disk(found, disk->target);
     gboolean ephemeral = given(disk, DiskSpec, ephemeral) && disk->ephemeral;
     if (!ours || !(all || ephemeral) || now == NULL || !given(now, DiskSpec, path))
       continue;

@@ -38,10 +38,7 @@ static void set_path(DiskSpec *disk, char *path /* taken */) {
 }
 
 static const DiskSpec *existing_disk(const ActualDomain *existing, const char *target) {
-  if (existing == NULL || !given(&existing->persistent, VmSpec, disks))
-    return NULL;
-  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
-  return list_find(&DiskSpec_table, existing->persistent.disks, key, target);
+  return existing != NULL ? vm_disk(&existing->persistent, target) : NULL;
 }
 
 /* A volume's format as a word that we know; unknown ones are left to what libvirt has. */
@@ -104,7 +101,7 @@ static char *resolve_blank(const PlanInput *input, const char *vm, DiskSpec *dis
   char *error = NULL;
   if (!given(disk, DiskSpec, format))
     set_format(disk, Format_qcow2);
-  source->pool = g_strdup(given(disk, DiskSpec, pool) ? disk->pool : "default");
+  source->pool = g_strdup(pool_of_disk(disk));
   const char *target = locate_pool(input, source->pool, &error);
   if (target == NULL)
     return error;
@@ -116,7 +113,7 @@ static char *resolve_blank(const PlanInput *input, const char *vm, DiskSpec *dis
 
 static char *resolve_volume(const PlanInput *input, DiskSpec *disk, DiskSource *source) {
   char *error = NULL;
-  const char *pool = given(disk, DiskSpec, pool) ? disk->pool : "default";
+  const char *pool = pool_of_disk(disk);
   const char *target = locate_pool(input, pool, &error);
   if (target == NULL)
     return error;
@@ -140,7 +137,7 @@ static char *resolve_volume(const PlanInput *input, DiskSpec *disk, DiskSource *
 static char *resolve_path(const PlanInput *input, DiskSpec *disk, DiskSource *source, gboolean is_new) {
   source->kind = SOURCE_EXISTING;
   const ActualVolume *volume = g_hash_table_lookup(input->actual->volumes_by_path, disk->path);
-  gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+  gboolean drive = disk_is_drive(disk);
   if (volume != NULL && !drive)
     take_format(disk, volume->format);
   if (!given(disk, DiskSpec, format) && (drive || g_str_has_prefix(disk->path, "/dev/")))
@@ -201,8 +198,7 @@ static gboolean asks_the_same(const ActualDomain *existing, const DiskSpec *decl
   const VmSpec *applied = existing->owner != NULL ? &existing->owner->spec : NULL;
   if (applied == NULL || !given(applied, VmSpec, disks))
     return applied == NULL;
-  const Field *key = &DiskSpec_table.fields[DiskSpec_target];
-  const DiskSpec *then = list_find(&DiskSpec_table, applied->disks, key, declared->target);
+  const DiskSpec *then = vm_disk(applied, declared->target);
   if (then == NULL || given(then, DiskSpec, volume) != given(declared, DiskSpec, volume))
     return FALSE;
   return given(declared, DiskSpec, volume) ? g_strcmp0(then->volume, declared->volume) == 0 && g_strcmp0(then->pool, declared->pool) == 0
@@ -294,7 +290,7 @@ static void keep_size(const PlanInput *input, const DiskSpec *found, DiskSpec *d
 static char *resolve_disk(const PlanInput *input, const char *vm, DiskSpec *disk, const ActualDomain *existing, DiskSource *source) {
   const DiskSpec *found = existing_disk(existing, disk->target);
   keep_size(input, found, disk);
-  gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+  gboolean drive = disk_is_drive(disk);
   if (given(disk, DiskSpec, path) || given(disk, DiskSpec, volume)) {
     gboolean same = found != NULL && asks_the_same(existing, disk), told = given(disk, DiskSpec, format);
     char *error = given(disk, DiskSpec, path) ? resolve_path(input, disk, source, found == NULL) : resolve_volume(input, disk, source);

@@ -43,8 +43,7 @@ static void set_bytes(Action *action, const char *target, guint64 bytes) {
 }
 
 static guint64 declared_size(const Stage *stage, const char *target) {
-  const DiskSpec *disk = given(stage->vm, VmSpec, disks)
-                             ? list_find(&DiskSpec_table, stage->vm->disks, table_key_field(&DiskSpec_table), target) : NULL;
+  const DiskSpec *disk = vm_disk(stage->vm, target);
   return disk != NULL && given(disk, DiskSpec, size) ? disk->size : 0;
 }
 

@@ -110,11 +110,6 @@ static char *check_internal(const VolumeUsers *users, const ActualDomain *domain
   return NULL;
 }
 
-static const DiskSpec *spec_of(const ActualDomain *domain, const char *target) {
-  const VmSpec *spec = &domain->persistent;
-  return given(spec, VmSpec, disks) ? list_find(&DiskSpec_table, spec->disks, table_key_field(&DiskSpec_table), target) : NULL;
-}
-
 static char *check_disk(const Actual *actual, const VolumeUsers *users, const ActualDomain *domain, const ActualSnapshotDisk *of,
                         gboolean resumed, RevertDisk *disk) {
   const ActualDisk *defined = actual_disk(domain->defined_disks, of->target);
@@ -158,10 +153,8 @@ GPtrArray *revert_untouched(const ActualDomain *domain, const ActualSnapshot *sn
   GPtrArray *targets = g_ptr_array_new();
   for (guint i = 0; i < domain->defined_disks->len; i++) {
     const ActualDisk *disk = domain->defined_disks->pdata[i];
-    const DiskSpec *spec = spec_of(domain, disk->target);
-    gboolean reads = spec != NULL && ((given(spec, DiskSpec, device) && spec->device != DiskDevice_disk) ||
-                                      (given(spec, DiskSpec, readOnly) && spec->readOnly));
-    if (!reads && !is_covered(snapshot, disk->target))
+    const DiskSpec *spec = vm_disk(&domain->persistent, disk->target);
+    if (!(spec != NULL && disk_is_read_only(spec)) && !is_covered(snapshot, disk->target))
       g_ptr_array_add(targets, disk->target);
   }
   return targets;

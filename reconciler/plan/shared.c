@@ -7,21 +7,12 @@ static gboolean is_declared(const PlanBuilder *builder, const char *machine) {
   return desired_find(input->everywhere != NULL ? input->everywhere : input->desired, KIND_VIRTUAL_MACHINE, machine) != NULL;
 }
 
-static gboolean writes(const DiskSpec *disk) {
-  gboolean drive = given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
-  return !drive && !disk->readOnly;
-}
-
-static gboolean may_be_written(const DiskSpec *disk) { return writes(disk) && !disk->shareable; }
+static gboolean may_be_written(const DiskSpec *disk) { return !disk_is_read_only(disk) && !disk->shareable; }
 
 static gboolean is_written(const DiskSpec *disk) { return given(disk, DiskSpec, path) && may_be_written(disk); }
 
-static const DiskSpec *disk_by_target(const VmSpec *vm, const char *target) {
-  return given(vm, VmSpec, disks) ? list_find(&DiskSpec_table, vm->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-}
-
 static gboolean has_disk(const ActualDomain *found, const DiskSpec *disk) {
-  const DiskSpec *now = found != NULL ? disk_by_target(&found->persistent, disk->target) : NULL;
+  const DiskSpec *now = found != NULL ? vm_disk(&found->persistent, disk->target) : NULL;
   return now != NULL && g_strcmp0(now->path, disk->path) == 0;
 }
 
@@ -42,7 +33,7 @@ static gboolean goes_on_with(const PlanBuilder *builder, const DiskSpec *disk, c
   const GPtrArray *disks = declared != NULL && domain != NULL && given(&domain->persistent, VmSpec, disks) ? domain->persistent.disks : NULL;
   for (guint i = 0; disks != NULL && i < disks->len; i++) {
     const DiskSpec *now = disks->pdata[i];
-    const DiskSpec *goes_on = same_file(builder, now->path, disk->path) ? disk_by_target(object_vm(declared), now->target) : NULL;
+    const DiskSpec *goes_on = same_file(builder, now->path, disk->path) ? vm_disk(object_vm(declared), now->target) : NULL;
     if (goes_on == NULL || !may_be_written(goes_on))
       continue;
     gboolean in_other_words = given(goes_on, DiskSpec, volume) != given(disk, DiskSpec, volume) || !given(goes_on, DiskSpec, path);
@@ -85,7 +76,7 @@ static char *lies_beneath(const PlanBuilder *builder, const PlanObject *object, 
 /* A file that the machine doesn't have yet, and will write to: named by the file, left by one of its name, or to be made. */
 static gboolean takes_file(const DiskSource *source, const ActualDomain *found) {
   gboolean file = source->kind == SOURCE_EXISTING || source->kind == SOURCE_IMAGE || source->kind == SOURCE_BLANK;
-  return file && given(source->disk, DiskSpec, path) && writes(source->disk) && !has_disk(found, source->disk);
+  return file && given(source->disk, DiskSpec, path) && !disk_is_read_only(source->disk) && !has_disk(found, source->disk);
 }
 
 /* QEMU's lock lets one machine at a time write to a disk. */

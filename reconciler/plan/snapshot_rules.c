@@ -29,21 +29,14 @@ char *snapshot_obstacle(const ActualDomain *found) {
   return NULL;
 }
 
-static const DiskSpec *find(const VmSpec *spec, const char *target) {
-  return spec != NULL && given(spec, VmSpec, disks)
-             ? list_find(&DiskSpec_table, spec->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-}
-
-static gboolean is_drive(const DiskSpec *disk) { return given(disk, DiskSpec, device) && disk->device != DiskDevice_disk; }
-
 static gboolean is_ephemeral(const VmSpec *declared, const char *target) {
-  const DiskSpec *disk = find(declared, target);
+  const DiskSpec *disk = vm_disk(declared, target);
   return disk != NULL && given(disk, DiskSpec, ephemeral) && disk->ephemeral;
 }
 
 /* Why a disk can have no layer of its own; NULL: it can. */
 static const char *no_layer(const DiskSpec *disk) {
-  if (is_drive(disk))
+  if (disk_is_drive(disk))
     return "is a drive for media";
   if (given(disk, DiskSpec, readOnly) && disk->readOnly)
     return "is read-only";
@@ -72,9 +65,8 @@ static char *check_external(const DiskSpec *disk, gboolean named, gboolean *ret_
 }
 
 static char *check_internal(const DiskSpec *disk, char *const *wanted, gboolean *ret_take) {
-  gboolean read_only = is_drive(disk) || (given(disk, DiskSpec, readOnly) && disk->readOnly);
-  *ret_take = !read_only;
-  if (read_only)
+  *ret_take = !disk_is_read_only(disk);
+  if (!*ret_take)
     return NULL;
   if (wanted != NULL && !is_wanted(wanted, disk->target))
     return g_strdup_printf("an internal snapshot is of all disks that the guest can write, and %s is left out: use mode external", disk->target);
@@ -90,7 +82,7 @@ static char *check_internal(const DiskSpec *disk, char *const *wanted, gboolean 
 /* A word that no disk of the machine has. */
 static char *check_names(const VmSpec *now, char *const *wanted) {
   for (guint i = 0; wanted != NULL && wanted[i] != NULL; i++)
-    if (find(now, wanted[i]) == NULL)
+    if (vm_disk(now, wanted[i]) == NULL)
       return g_strdup_printf("the machine has no disk %s", wanted[i]);
   return NULL;
 }

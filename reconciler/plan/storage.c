@@ -223,7 +223,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
 void plan_volume(PlanBuilder *builder, const Object *declared) {
   const char *name = declared->metadata.name;
   const VolumeSpec *spec = declared->spec;
-  const char *pool = given(spec, VolumeSpec, pool) ? spec->pool : "default";
+  const char *pool = pool_of_volume(spec);
   PlanObject *object = build_object(builder, KIND_VOLUME, name, CHANGE_NONE, declared);
   object->desired = object_copy(object->declared);
   char *error = plan_pool_trouble(builder, pool);

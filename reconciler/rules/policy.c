@@ -171,7 +171,7 @@ static void check_default_pool(Walk *walk, const FieldTable *table, gconstpointe
   if (table == &DiskSpec_table)
     makes = (given(disk, DiskSpec, image) || given(disk, DiskSpec, size) || given(disk, DiskSpec, volume)) && !given(disk, DiskSpec, path);
   if (makes && !field_given(table, spec, table_find(table, "pool")))
-    check_listed(walk, RULE(pools), "default");
+    check_listed(walk, RULE(pools), DEFAULT_POOL);
 }
 
 static void check_user_network(Walk *walk, const FieldTable *table, gconstpointer spec) {

@@ -20,7 +20,7 @@ static char *fingerprint_now(const PlanObject *object, const Actual *actual) {
   }
   if (object->kind == KIND_VOLUME && object->desired != NULL) {
     const VolumeSpec *spec = object->desired->spec;
-    const ActualPool *pool = g_hash_table_lookup(actual->pools, given(spec, VolumeSpec, pool) ? spec->pool : "default");
+    const ActualPool *pool = g_hash_table_lookup(actual->pools, pool_of_volume(spec));
     const ActualVolume *volume = pool != NULL ? g_hash_table_lookup(pool->volumes, object->name) : NULL;
     g_autofree char *marker = g_strconcat(object->name, INCOMPLETE_SUFFIX, NULL);
     gboolean half_made = pool != NULL && g_hash_table_contains(pool->volumes, marker);

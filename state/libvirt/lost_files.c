@@ -32,10 +32,8 @@ static const char *lost_of(const Actual *actual, const ActualDisk *disk) {
 }
 
 static gboolean is_drive(const ActualDomain *domain, const char *target) {
-  const VmSpec *live = actual_live(domain);
-  const DiskSpec *disk = given(live, VmSpec, disks)
-                             ? list_find(&DiskSpec_table, live->disks, &DiskSpec_table.fields[DiskSpec_target], target) : NULL;
-  return disk && given(disk, DiskSpec, device) && disk->device != DiskDevice_disk;
+  const DiskSpec *disk = vm_disk(actual_live(domain), target);
+  return disk && disk_is_drive(disk);
 }
 
 /* A layer that was merged and deleted since the machine was read isn't missed. */
