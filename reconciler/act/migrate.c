@@ -40,7 +40,8 @@ static gboolean verify(const ActionContext *context, const Action *action, gbool
   if (!peer || !move_find_there(peer, context->object->name, &there, error))
     return FALSE;
   if (!there || virDomainIsActive(there) != 1 || virDomainIsPersistent(there) != 1)
-    return act_fail(error, "the migration ended, but the machine isn't on %s as it should be", act_arg(action, "to"));
+    return act_fail(error, "the migration ended, but the machine isn't on %s as it should be: look where %s leads to from %s", act_arg(action, "to"),
+                    act_arg(action, "peer"), context->object->host);
   tell_end(context, there, post_copy);
   g_autoptr(GError) untold = NULL;
   if (!move_tell_checkpoints(checkpoints, there, &untold)) /* the older copy has gone: no later run can */
@@ -75,6 +76,9 @@ static gboolean failed(const ActionContext *context, const Action *action, virDo
     move_give_autostart(domain, NULL);
   if (act_cancelled(context, error))
     return FALSE;
+  if (migration->stray)
+    return act_fail(error, "libvirtd on %s reaches another host than %s by %s: the migration was given up, and the machine goes on here; correct that host's "
+                           "peerUri, or its uri, or what that name leads to", context->object->host, act_arg(action, "to"), act_arg(action, "peer"));
   if (migration->stood)
     return act_fail(error, "nothing of it was taken on %s any more: the migration was given up, and the machine goes on here; look whether QEMU and the storage "
                            "there still answer ('virsh domstate %s', 'virsh domjobinfo %s' there)", act_arg(action, "to"), context->object->name, context->object->name);

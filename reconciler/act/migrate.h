@@ -13,6 +13,7 @@ typedef struct {
   char *lost;                        /* why the call was given up, which libvirt doesn't end; NULL: it wasn't */
   gboolean unreached;                /* the source's libvirt has no connection to the target's, or lost it */
   gboolean stood;                    /* it was aborted because nothing was sent any more */
+  gboolean stray;                    /* … because it went to another host than was asked whether it can take it */
   gboolean gave_up;                  /* it was aborted because it didn't converge: */
   ActualJob last;                    /* … how it stood then */
 } Migration;
@@ -40,6 +41,7 @@ typedef struct {
   gboolean sending; /* memory */
   gint64 next;      /* when it is looked at again */
   gint64 lost;      /* since when there is a reason to give the call up; 0: there is none */
+  gboolean arrives; /* on its new home, or that can't be told */
   gint64 moved;     /* when something of it was seen to be sent; 0: not yet */
 } MigrationWatch;
 /* A look at how it goes (a LongWatch): shows it, and does what is due. */

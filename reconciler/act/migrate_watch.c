@@ -61,8 +61,24 @@ static gboolean stands_still(MigrationWatch *watch, const ActualJob *job, gint64
   return job->total > 0 && now - watch->moved > give_up_after();
 }
 
+/* The peer's URI is followed by the source's libvirt alone, all else was asked through another. libvirt knows the machine on the target before
+ * anything of it is sent. */
+static gboolean goes_astray(MigrationWatch *watch) {
+  if (watch->arrives || watch->migration->last.total == 0)
+    return FALSE;
+  virConnectPtr peer = move_peer(watch->context, watch->action, "to", NULL);
+  g_autoptr(VirDomain) there = NULL;
+  gboolean told = peer != NULL && move_find_there(peer, watch->context->object->name, &there, NULL);
+  watch->arrives = !told || there != NULL;
+  return !watch->arrives;
+}
+
 static void follow(virDomainPtr domain, MigrationWatch *watch, gboolean stood) {
   Migration *migration = watch->migration;
+  if (goes_astray(watch)) {
+    watch->schedule.aborted = migration->stray = virDomainAbortJob(domain) == 0;
+    return;
+  }
   Schedule *schedule = &watch->schedule;
   guint64 elapsed = sent_again_for(schedule, migration, g_get_monotonic_time());
   gboolean late = elapsed > migration->timeout, may_switch = (migration->flags & VIR_MIGRATE_POSTCOPY) && schedule->memory;

@@ -206,6 +206,24 @@ class FailBack(Three):
         self.assertEqual(self.plan(status=0)["actions"], [])
 
 
+class Elsewhere(Three):
+    """lab-b's peerUri leads to lab-c."""
+
+    def test_it_stays(self):
+        """All checks went to lab-b: what would arrive on lab-c nobody looks for there."""
+        self.host_specs["lab-b"] = {"uri": self.other.uri, "peerUri": "qemu+tcp://lab-c/system"}
+        web = {"disks": None, "memory": {"size": "64MiB"}, "migration": {"bandwidth": "1MiB/s"}}
+        self.write(self.machine("lab-a", **web))
+        self.apply()
+        self.guest(self.hv).wait_heartbeat()
+        self.write(self.machine("lab-b", **web))
+        for _ in range(2):
+            failed, = [each for each in self.apply(status=1)["results"] if each["result"] == "failed"]
+            self.assertIn("libvirtd on lab-a reaches another host than lab-b by qemu+tcp://lab-c/system", failed["message"])
+            self.assertEqual(self.where(), {"web": "lab-a"})
+            self.assertEqual(self.hv.domain("web").state()[0], lab.libvirt.VIR_DOMAIN_RUNNING)
+
+
 class Together(Three):
     def begun(self):
         """The last run's machines in the order in which work on one began after that on another."""
