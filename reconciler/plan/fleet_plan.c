@@ -149,16 +149,23 @@ void fleet_plan_troubles(Plan *plan, const Fleet *fleet, const GPtrArray *placed
     if (each->error == NULL)
       continue;
     PlanObject *object = add_trouble(plan, KIND_VIRTUAL_MACHINE, each->machine->metadata.name, each->error);
-    object->host = each->home != NULL ? g_strdup(each->home->name) : NULL;
+    const FleetHost *concerns = each->home != NULL ? each->home : each->now;
+    object->host = concerns != NULL ? g_strdup(concerns->name) : NULL;
     object->declared = object_ref(each->machine);
     object->place = g_strdup_printf("%s:%u", each->machine->at.file, each->machine->at.line);
   }
 }
 
+static gboolean concerns_host(const PlanObject *object, const char *host) {
+  if (object->host != NULL)
+    return g_str_equal(object->host, host);
+  return object->kind != KIND_HOST || g_str_equal(object->name, host); /* else it is nowhere: all have to do with it */
+}
+
 void fleet_plan_only(Plan *plan, const char *host) {
   for (guint i = plan->objects->len; i-- > 0;) {
     PlanObject *object = plan->objects->pdata[i];
-    if (g_strcmp0(object->host, host) == 0 || (object->kind == KIND_HOST && g_str_equal(object->name, host)))
+    if (concerns_host(object, host))
       continue;
     g_autofree char *id = plan_object_id(object);
     plan_drop_actions(plan, id);

@@ -14,7 +14,7 @@ void fleet_plan_add(Plan *plan, Plan *part /* taken */);
 /* Once all are in: what a machine needs on the host that it moves to comes before it, or it is an error. only: see
  * fleet_plan_only, which comes after; or NULL. */
 void fleet_plan_link(Plan *plan, const char *only);
-/* Hosts that can't be asked and machines that nothing can be done for, as errors. */
+/* Hosts that can't be asked and machines that nothing can be done for, as errors: of the host where each shall be, or else is. */
 void fleet_plan_troubles(Plan *plan, const Fleet *fleet, const GPtrArray *placed);
-/* Leaves what concerns one host only. */
+/* Leaves what concerns one host only: machines in error that are on none concern each. */
 void fleet_plan_only(Plan *plan, const char *host);

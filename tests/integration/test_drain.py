@@ -295,6 +295,21 @@ class Agents(Three):
         for host in ("lab-a", "lab-b"):
             self.assertEqual(self.agent(host, "--dry-run")["actions"], [])
 
+    def test_who_tells_of_what_nobody_can_do(self):
+        """That of the host that it is on; where it is on none, all."""
+        self.host_specs.pop("lab-c")
+        self.write(self.stopped("one", {"host": "lab-b"}))
+        self.agent("lab-b")
+        self.hv.conn.defineXML(self.other.domain("one").XMLDesc())
+        error, = (each["error"] for each in self.agent("lab-a", status=1)["objects"] if each["name"] == "one")
+        self.assertIn("it is on lab-a and on lab-b: look which of them is the right one", error)
+        self.hv.domain("one").undefine()
+        self.other.domain("one").undefine()
+        self.write(self.stopped("one", {"selector": {"zone": "nowhere"}}))
+        for host in ("lab-a", "lab-b"):
+            error, = (each["error"] for each in self.agent(host, "--dry-run", status=1)["objects"] if each["name"] == "one")
+            self.assertIn("no host fits its placement", error)
+
 
 if __name__ == "__main__":
     lab.need_binary()
