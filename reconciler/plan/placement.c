@@ -106,6 +106,22 @@ static gboolean never_ran(const ActualDomain *newest, const FleetHost *there, co
          g_str_equal(went->movingTo, there->name);
 }
 
+/* It is off, and noted to stay so: nobody but a person starts it. */
+static gboolean is_kept(const ActualDomain *domain) { return !domain->active && given(&domain->owner->facts, FactsSpec, arriving); }
+
+/* An older copy that is kept doesn't stand between two others: they are dealt with first. Of two that are kept the newer one is. */
+static gboolean is_beside(const Fleet *fleet, const char *machine, const ActualDomain *domain) {
+  guint newer = 0, others = 0;
+  for (guint i = 0; i < fleet->hosts->len; i++) {
+    const ActualDomain *other = ours_on(fleet->hosts->pdata[i], machine);
+    if (other == NULL || other == domain)
+      continue;
+    newer += epoch_of(other) > epoch_of(domain);
+    others += epoch_of(other) > epoch_of(domain) || !is_kept(other);
+  }
+  return is_kept(domain) && newer > 0 && others > 1;
+}
+
 /* Of two copies the one that moved last counts, and the other is what a move left behind, or what ran on a host
  * that had been given up. Two of one epoch, or an older one that runs while the newer doesn't, are nobody's to
  * choose between; nor are two that share a memory. */
@@ -114,7 +130,7 @@ static void find(const Fleet *fleet, Placed *placed) {
   for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
     const ActualDomain *domain = ours_on(host, machine), *other = domain_of(placed);
-    if (domain == NULL)
+    if (domain == NULL || is_beside(fleet, machine, domain))
       continue;
     gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
     const ActualDomain *older = newer ? other : domain;
