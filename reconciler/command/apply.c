@@ -13,6 +13,9 @@
 typedef struct {
   const Cli *cli;
   Progress *progress; /* NULL: none is shown */
+  const Config *config;         /* NULL: none is given */
+  const SourceReading *reading; /* of it; NULL: another source, or a saved plan */
+  GCancellable *cancel;
   gboolean plan_shown;
 } Apply;
 
@@ -110,6 +113,19 @@ static void take_config(RunOptions *options, const Config *config, const SourceR
   options->rules = rules;
 }
 
+static Desired *read_again(gpointer data, GError **error) {
+  const Apply *apply = data;
+  return reading_again(apply->config, apply->reading, apply->cancel, error);
+}
+
+/* With its keys, and the signatures that it wants, as the first time; of a saved plan only where that is of its source. */
+static void take_source(RunOptions *options, Apply *apply, char **ret_identity) {
+  options->read_again = read_again;
+  options->read_again_data = apply;
+  if (options->identity == NULL)
+    options->identity = *ret_identity = reading_identity(apply->config);
+}
+
 static void show_result(Apply *apply, const RunResult *result) {
   const Cli *cli = apply->cli;
   if (result->plan && !apply->plan_shown)
@@ -154,13 +170,16 @@ int command_apply(const Cli *cli) {
       return cli_fail(cli, reading->error, reading->diagnostics);
     cli_print_diagnostics(reading->diagnostics);
   }
-  Apply apply = {.cli = cli, .progress = make_progress(cli)};
+  Apply apply = {.cli = cli, .progress = make_progress(cli), .config = config, .reading = reading, .cancel = cancel};
   RunOptions options = run_options(cli, cancel);
   const char *const formerly[] = {cli->options.formerly, NULL};
   options.formerly = *formerly ? formerly : NULL;
   Rules rules;
   if (config)
     take_config(&options, config, reading, &rules);
+  g_autofree char *identity = NULL;
+  if (config && !cli->args[0])
+    take_source(&options, &apply, &identity);
   RunEvents events = {.planned = planned, .started = started, .progress = step, .ended = ended, .silent = cli_end_at_silence, .data = &apply};
   static RunResult *result; /* never freed: as the process ends, its pages go at once */
   result = pipeline_run(&options, &events);

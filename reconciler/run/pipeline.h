@@ -29,9 +29,10 @@ typedef struct {
   /* What a service keeps from run to run: borrowed. NULL: the run opens and reads it itself. */
   GPtrArray *known;         /* of KnownHost *: the hosts; each is told what this run saw of it */
   Journal *journal;         /* JOURNAL_WRITE */
-  const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL … */
-  gboolean (*is_current)(gpointer data, gboolean *ret_current, GError **error); /* … and whether the source, asked anew, still says that */
-  gpointer is_current_data;
+  const Desired *desired;   /* instead of reading `source`; with identity, and revision or NULL */
+  /* The source of `identity`, asked anew: NULL with error. NULL: the run reads `source` again, or what a saved plan names. */
+  Desired *(*read_again)(gpointer data, GError **error);
+  gpointer read_again_data;
   const char *revision;
   const char *cause;        /* why a service makes this run; NULL: somebody runs it */
   const char *const *formerly; /* names and addresses that the source had before it moved; NULL: it hasn't */

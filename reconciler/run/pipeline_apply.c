@@ -40,7 +40,7 @@ gboolean pipeline_lock_fleet(Pipeline *pipeline) {
   fleet_observe(pipeline->fleet, &pipeline_everything);
   FAULT("fleet: looked at under the lock");
   if (options->plan_in != NULL)
-    return pipeline_check_plan(pipeline);
+    return pipeline_check_plan(pipeline) && pipeline_confirm(pipeline);
   g_clear_pointer(&result->plan, plan_free);
   g_clear_pointer(&pipeline->placed, g_ptr_array_unref);
   return pipeline_plan(pipeline) && pipeline_confirm(pipeline);

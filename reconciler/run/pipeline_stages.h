@@ -55,7 +55,8 @@ gboolean pipeline_know_epochs(Pipeline *pipeline, GError **error);
 gboolean pipeline_note_epochs(Pipeline *pipeline, const Plan *plan, GError **error);
 char *pipeline_stale_epoch(const Pipeline *pipeline);
 
-/* Whether machines may be made on a fleet: by what the source says now that they are seen to be nowhere (pipeline_confirm.c). */
+/* Whether machines may be made on a fleet: by what the source says now that they are seen to be nowhere (pipeline_confirm.c). A saved plan
+ * is refused where that declares other hosts than it knows, or another place for them. */
 gboolean pipeline_confirm(Pipeline *pipeline);
 
 /* Stops the run where the plan may not be applied. */

@@ -77,9 +77,9 @@ static char *patience(gpointer data, const char *id) {
              : g_strdup_printf("it was changed again and again, and is left alone until %s", time);
 }
 
-static gboolean is_current(gpointer data, gboolean *ret_current, GError **error) {
+static Desired *read_again(gpointer data, GError **error) {
   const Pass *pass = data;
-  return reading_is_current(pass->reading, pass->config, pass->service->cancel, ret_current, error);
+  return reading_again(pass->config, pass->reading, pass->service->cancel, error);
 }
 
 static RunOptions options_of(Pass *pass, const Rules *rules) {
@@ -97,8 +97,8 @@ static RunOptions options_of(Pass *pass, const Rules *rules) {
       .known = pass->hosts->known,
       .journal = service->journal,
       .desired = pass->reading->desired,
-      .is_current = is_current,
-      .is_current_data = pass,
+      .read_again = read_again,
+      .read_again_data = pass,
       .identity = pass->reading->identity,
       .formerly = config_formerly(pass->config),
       .revision = pass->reading->revision,

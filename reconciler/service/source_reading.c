@@ -134,7 +134,7 @@ static void check_hosts(const Config *config, SourceReading *reading) {
   g_free(refusal);
 }
 
-static char *identity_of(const Config *config) {
+char *reading_identity(const Config *config) {
   if (config_identity(config))
     return g_strdup(config_identity(config));
   if (given(&config->spec.source, ServiceSourceSpec, directory))
@@ -147,7 +147,7 @@ SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel)
   SourceReading *reading = g_new0(SourceReading, 1);
   reading->refs = 1;
   reading->diagnostics = diagnostics_new();
-  reading->identity = identity_of(request->config);
+  reading->identity = reading_identity(request->config);
   if (given(&request->config->spec.source, ServiceSourceSpec, directory))
     read_directory(request, reading);
   else
@@ -160,13 +160,12 @@ gboolean reading_equal(const SourceReading *a, const SourceReading *b) {
   return a && b && g_strcmp0(a->revision, b->revision) == 0 && g_strcmp0(a->identity, b->identity) == 0 && desired_equal(a->desired, b->desired);
 }
 
-gboolean reading_is_current(const SourceReading *reading, Config *config, GCancellable *cancel, gboolean *ret_current, GError **error) {
-  const ReadingRequest request = {.config = config, .last = (SourceReading *)reading, .at_once = TRUE};
+Desired *reading_again(const Config *config, const SourceReading *last, GCancellable *cancel, GError **error) {
+  const ReadingRequest request = {.config = (Config *)config, .last = (SourceReading *)last, .at_once = TRUE};
   g_autoptr(SourceReading) now = reading_make(&request, cancel);
-  if (now->error) {
+  if (now->error)
     g_propagate_error(error, g_steal_pointer(&now->error));
-    return FALSE;
-  }
-  *ret_current = now->desired && desired_equal(now->desired, reading->desired);
-  return TRUE;
+  else if (!now->desired)
+    g_set_error(error, SOURCE_ERROR, SOURCE_ERROR_READ, "%s is being changed at this moment", now->identity);
+  return g_steal_pointer(&now->desired);
 }

@@ -29,8 +29,10 @@ void reading_request_free(ReadingRequest *request);
 SourceReading *reading_make(const ReadingRequest *request, GCancellable *cancel);
 /* Whether both declare the same. */
 gboolean reading_equal(const SourceReading *a, const SourceReading *b);
-/* Whether the source, asked anew, still declares what it did at `reading`; FALSE: nobody can tell. Any thread, as long as a network takes. */
-gboolean reading_is_current(const SourceReading *reading, Config *config, GCancellable *cancel, gboolean *ret_current, GError **error);
+/* What the source, asked anew, declares; NULL with error. Any thread, as long as a network takes. */
+Desired *reading_again(const Config *config, const SourceReading *last /* NULL: none */, GCancellable *cancel, GError **error);
+/* Under which name machines remember a configuration's source. Free it. */
+char *reading_identity(const Config *config);
 /* It is in force now: signatures are asked for from here on, and what follows from it may delete;
  * not what is read again of a rewritten history, also after a restart of the service. */
 gboolean reading_remember(const SourceReading *reading, const Config *config, GError **error);

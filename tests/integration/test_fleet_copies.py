@@ -388,6 +388,27 @@ class Saved(CopiesCase):
         self.assertEqual(self.where(), ["kvm-2"])
 
 
+    def test_the_source_wants_it_elsewhere_by_now(self):
+        self.save(host="kvm-2")
+        self.write(self.machine("web", host="kvm-1"))
+        self.stale("it doesn't place VirtualMachine web as the plan was made", [])
+        self.write(self.machine("db", host="kvm-2"))
+        self.stale("it doesn't declare VirtualMachine web any more", [])
+        self.hosts["kvm-2"]["uri"] = self.hv.uri
+        del self.hosts["kvm-1"]
+        self.write(self.machine("web", host="kvm-2"))
+        self.stale("it declares the host kvm-2 at another address", [])
+
+    def test_what_else_the_source_says_by_now_is_not_its_matter(self):
+        self.save(host="kvm-2")
+        machine = self.machine("web", host="kvm-2")
+        machine["spec"]["title"] = "later"
+        self.write(machine)
+        self.hv.reconcile("--plan", self.saved, env=self.env, check=0)
+        self.assertNotIn("later", self.other.domain("web").XMLDesc())
+        self.assertEqual(self.where(), ["kvm-2"])
+
+
 class Further(CopiesCase):
     def test_it_may_have_gone_on(self):
         """It went to kvm-2, is there no more, and kvm-3 can't be asked."""
@@ -482,11 +503,52 @@ class Elsewhere(CopiesCase):
         self.assertEqual(self.where(), [])
         os.rename(self.newer, self.hv.path("specs/all.yaml"))
 
-    def test_nor_does_a_service(self):
+    def test_nor_is_it_made_by_a_saved_plan(self):
+        saved = self.hv.path("plan.json")
+        self.plan("--plan-out", saved, status=2)
+        for env in (self.faults(self.moves), self.env):
+            result = self.hv.reconcile("--plan", saved, env=env, check=3)
+            self.assertIn("it declares the host kvm-2, which the plan has not looked at", result.stderr)
+            self.assertEqual(self.where(), ["kvm-2"])
+
+    def test_nor_by_one_whose_source_is_gone(self):
+        saved = self.hv.path("plan.json")
+        self.plan("--plan-out", saved, status=2)
+        result = self.hv.reconcile("--plan", saved, env=self.faults(self.vanishes), check=3)
+        self.assertIn("isn't made before it is certain that the source doesn't want it elsewhere", result.stderr)
+        self.assertEqual(self.where(), [])
+        os.rename(self.newer, self.hv.path("specs/all.yaml"))
+
+    def configuration(self, **source):
         config = self.hv.path("service.yaml")
         with open(config, "w", encoding="utf-8") as file:
-            json.dump({"source": {"directory": self.hv.path("specs")}, "stateDir": self.hv.path("state/service"),
+            json.dump({"source": {"directory": self.hv.path("specs"), **source}, "stateDir": self.hv.path("state/service"),
                        "policy": {"hosts": [self.hv.uri, self.other.uri]}}, file)
+        return config
+
+    def test_a_run_with_a_configuration_asks_its_source(self):
+        config = self.configuration()
+        result = self.hv.reconcile("--config", config, env=self.faults(self.moves), check=3)
+        self.assertIn("the source has changed since it was read, and may want web elsewhere", result.stderr)
+        self.assertEqual(self.where(), ["kvm-2"])
+        self.other.domain("web").undefine()
+        self.hv.reconcile("--config", config, env=self.env, check=0)
+        self.assertEqual(self.where(), ["kvm-2"])
+
+    def test_so_does_a_saved_plan_with_one(self):
+        """Its source has a name that is no place."""
+        config, saved = self.configuration(name="fleet"), self.hv.path("plan.json")
+        self.hv.reconcile("--dry-run", "--config", config, "--plan-out", saved, env=self.env, check=2)
+        result = self.hv.reconcile("--config", config, "--plan", saved, env=self.faults(self.vanishes), check=3)
+        self.assertIn("isn't made before it is certain that the source doesn't want it elsewhere", result.stderr)
+        os.rename(self.newer, self.hv.path("specs/all.yaml"))
+        self.assertEqual(self.where(), [])
+        self.write(self.machine("web", host="kvm-1"))
+        self.hv.reconcile("--config", config, "--plan", saved, env=self.env, check=0)
+        self.assertEqual(self.where(), ["kvm-1"])
+
+    def test_nor_does_a_service(self):
+        config = self.configuration()
         result = self.hv.reconcile("serve", "--once", "--config", config, env=self.faults(self.moves), check=3)
         self.assertIn("the source has changed since it was read, and may want web elsewhere", result.stderr)
         self.assertEqual(self.where(), ["kvm-2"])
