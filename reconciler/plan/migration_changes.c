@@ -83,6 +83,18 @@ static gboolean is_power_reached(const Move *move, const FieldChange *change) {
   return !move->live && change->field == &VmSpec_table.fields[VmSpec_powerState] && move->vm->powerState == (move->starts ? PowerState_running : PowerState_stopped);
 }
 
+static void add_rest(GString *rest, const char *path) { g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", path); }
+
+/* To be converted, which isn't a change of the definition. */
+static void add_formats(GString *rest, const Resolved *resolved) {
+  for (guint i = 0; i < resolved->sources->len; i++) {
+    const DiskSource *source = resolved->sources->pdata[i];
+    g_autofree char *path = g_strdup_printf("disks[%s].format", source->disk->target);
+    if (source->convert)
+      add_rest(rest, path);
+  }
+}
+
 void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
   Resolved *resolved = move->resolved;
   *ret_resize = FALSE;
@@ -108,9 +120,10 @@ void move_changes(Move *move, gboolean *ret_resize, gboolean *ret_rest) {
       continue;
     }
     if (change->effect != EFFECT_NONE) /* else only our record differs, and that is written anew */
-      g_string_append_printf(rest, "%s%s", rest->len > 0 ? ", " : "", change->path);
+      add_rest(rest, change->path);
     field_change_free(change);
   }
+  add_formats(rest, resolved);
   *ret_rest = rest->len > 0;
   if (rest->len > 0) {
     move->object->follows = TRUE;

@@ -156,6 +156,22 @@ class Cold(MoveCase):
         self.assertEqual(self.kinds(self.apply()).count("volume-grow"), 1)
         self.assertEqual([self.where(), self.other.domain("web").blockInfo("vdb")[0], self.plan(status=0)["actions"]], [["lab-b"], 40 << 20, []])
 
+    def test_a_disk_of_another_format(self):
+        """The plan says that it is converted, which the same run does where it has arrived."""
+        def at(host, file_format):
+            disks = [{"target": "vda", "size": "16MiB", "format": file_format, "pool": "moving"}]
+            self.write(super(Cold, self).machine(host, powerState="stopped", serials=None, disks=disks))
+        at("lab-a", "raw")
+        self.apply()
+        self.hv.run("sh", "-c", f"yes seed | head -c 5000000 | dd of={POOL}/web-vda.raw bs=1M seek=4 conv=notrunc status=none")
+        at("lab-b", "qcow2")
+        plan = self.plan(status=2)
+        self.assertIn("done when it has moved, in the same run: disks[vda].format", str(next(o for o in plan["objects"] if o["name"] == "web")["notes"]))
+        self.apply()
+        self.assertEqual([self.where(), self.files(self.hv), self.files(self.other)], [["lab-b"], [], ["web-vda.qcow2", "web-vda.raw"]])
+        self.other.run("qemu-img", "compare", "-f", "qcow2", "-F", "raw", f"{POOL}/web-vda.qcow2", f"{POOL}/web-vda.raw")
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
     def alter_base(self, host):
         host.run("sh", "-c", f"chmod u+w {BASE}; cp -p {BASE} {POOL}/../kept; printf x | dd of={BASE} bs=1 seek=100000 conv=notrunc status=none")
 
