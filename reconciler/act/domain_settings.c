@@ -36,17 +36,34 @@ static gboolean check_removable(virDomainPtr domain, GError **error) {
   return !active || act_refuse(error, "domain %s is running", name);
 }
 
-/* libvirt's notes of snapshots and checkpoints go with the definition: those that the plan knew of. */
+/* Those that the plan knew of go with the definition. */
+static gboolean check_snapshots(virDomainPtr domain, const Action *action, GError **error) {
+  const char *name = virDomainGetName(domain), *planned = act_arg(action, "snapshots");
+  g_auto(GStrv) known = g_strsplit(planned ? planned : "", "\n", -1);
+  virDomainSnapshotPtr *all = NULL;
+  int n = virDomainListAllSnapshots(domain, &all, 0);
+  if (n < 0)
+    return libvirt_fail(error, "cannot list the snapshots of domain %s", name);
+  g_autofree char *late = NULL;
+  for (int i = 0; i < n; i++) {
+    const char *each = virDomainSnapshotGetName(all[i]);
+    if (!late && !g_strv_contains((const char *const *)known, each))
+      late = g_strdup(each);
+    virDomainSnapshotFree(all[i]);
+  }
+  free(all);
+  return !late || act_stale(error, "the snapshot %s of domain %s was made since this was planned, and would be forgotten with it: it isn't "
+                            "undefined; plan again", late, name);
+}
+
+/* libvirt's notes of snapshots and checkpoints go with the definition. */
 static gboolean check_notes(virDomainPtr domain, const Action *action, GError **error) {
   const char *name = virDomainGetName(domain);
-  guint64 planned = 0;
-  if (!act_arg_optional(action, "snapshots", &planned, error))
+  if (!check_snapshots(domain, action, error))
     return FALSE;
-  int snapshots = virDomainSnapshotNum(domain, 0), checkpoints = virDomainListAllCheckpoints(domain, NULL, 0);
-  if (snapshots < 0 || checkpoints < 0)
-    return libvirt_fail(error, "cannot count the snapshots and checkpoints of domain %s", name);
-  if ((guint64)snapshots > planned)
-    return act_stale(error, "domain %s has %d snapshots, not %" G_GUINT64_FORMAT " as planned", name, snapshots, planned);
+  int checkpoints = virDomainListAllCheckpoints(domain, NULL, 0);
+  if (checkpoints < 0)
+    return libvirt_fail(error, "cannot count the checkpoints of domain %s", name);
   return !checkpoints || act_arg(action, "checkpoints") ||
          act_refuse(error, "domain %s has checkpoints, which would be lost: delete them first ('virsh checkpoint-delete'), or permit it (--allow "
                     "data-loss)", name);

@@ -40,21 +40,24 @@ static gboolean tell(virDomainSnapshotPtr snapshot, virDomainPtr newer, GError *
 static gboolean is_among(char **names, const char *name) { return names && g_strv_contains((const char *const *)names, name); }
 
 /* Files of what was made since aren't there. */
-static gboolean check_names(const Snapshots *found, char **names, GError **error) {
-  guint known = 0;
+static gboolean check_names(virDomainPtr domain, const Snapshots *found, char **names, GError **error) {
+  g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
   for (int i = 0; i < found->n; i++) {
     const char *name = virDomainSnapshotGetName(found->all[i]);
     if (!is_among(names, name))
-      return act_stale(error, "snapshot %s was made since this was planned", name);
-    known++;
+      return act_stale(error, "snapshot %s of domain %s was made since this was planned: plan again", name, virDomainGetName(domain));
+    g_hash_table_add(known, (gpointer)name);
   }
-  return known == (names ? g_strv_length(names) : 0) || act_stale(error, "a snapshot was removed since this was planned");
+  for (char **name = names; name && *name; name++)
+    if (!g_hash_table_contains(known, *name))
+      return act_stale(error, "snapshot %s of domain %s was removed since this was planned: plan again", *name, virDomainGetName(domain));
+  return TRUE;
 }
 
 gboolean move_same_snapshots(virDomainPtr domain, const char *names, GError **error) {
   g_auto(Snapshots) found = {0};
   g_auto(GStrv) each = names ? g_strsplit(names, "\n", -1) : NULL;
-  return snapshots_list(domain, &found, error) && check_names(&found, each, error);
+  return snapshots_list(domain, &found, error) && check_names(domain, &found, each, error);
 }
 
 static gboolean forget_coming(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
@@ -68,7 +71,7 @@ gboolean move_forget_coming(virDomainPtr domain, GError **error) { return act_ch
 gboolean move_snapshots(virDomainPtr older, virDomainPtr newer, GError **error) {
   g_autoptr(Ownership) record = act_record(newer, error);
   g_auto(Snapshots) found = {0};
-  if (!record || !snapshots_list(older, &found, error) || !check_names(&found, record->facts.snapshotsComing, error))
+  if (!record || !snapshots_list(older, &found, error) || !check_names(older, &found, record->facts.snapshotsComing, error))
     return FALSE;
   for (int i = 0; i < found.n; i++) {
     if (!tell(found.all[i], newer, error))

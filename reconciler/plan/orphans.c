@@ -6,6 +6,7 @@
 #include "reconciler/plan/declared_files.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/lost.h"
+#include "reconciler/plan/migration.h"
 #include "reconciler/plan/moved.h"
 #include "reconciler/plan/snapshot_rules.h"
 
@@ -201,7 +202,7 @@ static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean all
   gboolean saved = domain->has_managed_save, nvram = all && domain->has_nvram;
   guint people = snapshots_of_people(domain);
   g_autoptr(GString) description = g_string_new("undefine the machine");
-  g_autofree char *snapshots = domain->snapshots->len > 0 ? g_strdup_printf("%u", domain->snapshots->len) : NULL;
+  g_autofree char *snapshots = domain->snapshots->len > 0 ? move_snapshot_names(domain, "\n") : NULL;
   if (saved)
     g_string_append(description, " and discard its saved memory");
   if (people > 0)

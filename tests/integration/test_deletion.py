@@ -344,6 +344,18 @@ class Orphans(Deletion):
         self.hv.apply("--prune", "--allow", "data-loss", self.specs())
         self.assertEqual(self.names(), ["b", "c", "d"])
 
+    def test_snapshots_that_came_since(self):
+        """As many as the plan knew of, and others."""
+        self.create(a={"powerState": "running", "disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}],
+                       "snapshots": [{"name": "ours"}]}, b={}, c={}, d={})
+        self.remove("a")
+        virsh = f"virsh -c '{self.hv.uri}'"
+        meanwhile = f"{virsh} snapshot-delete a ours --metadata && {virsh} snapshot-create-as a late --disk-only"
+        env = {**self.hv.env, "RECONCILE_FAULT_AT": "domain-shutdown: acted", "RECONCILE_FAULT_COMMAND": f"({meanwhile}) >&2"}
+        result = self.hv.reconcile("--prune", "--allow", "restart", self.specs(), env=env, check=3)
+        self.assertIn("the snapshot late of domain a was made since this was planned", result.stdout + result.stderr)
+        self.assertEqual(self.hv.domain("a").snapshotListNames(), ["late"])
+
     def test_checkpoints(self):
         """The same of those; no plan knows whether there are any."""
         self.create(a={"powerState": "running", "disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})

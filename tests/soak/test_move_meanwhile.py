@@ -77,7 +77,7 @@ class Meanwhile(Faults):
             self.write_at("lab-b")
             status, out = self.run_inside(faults={"RECONCILE_FAULT_AT": "move-volume: acted#2",
                                                   "RECONCILE_FAULT_COMMAND": f"virsh -c '{self.hv.uri}' snapshot-create-as web late >/dev/null"})
-            self.assertIn("snapshot late was made since this was planned", brief(status, out))
+            self.assertIn("snapshot late of domain web was made since this was planned", brief(status, out))
             self.assertEqual([self.copies(), self.listing(self.other, POOL)], [[("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)], []])
             self.notes = self.snapshots(self.hv)
             self.assertIn("late", [name for name, _, _ in self.notes])
