@@ -92,11 +92,13 @@ static void hold_by_window(Holding *holding, const Action *action) {
     hold_actions_of(holding, object);
 }
 
-/* A machine isn't stopped where its start would have to wait. */
+/* A machine isn't stopped where its start would have to wait. Nor is a move begun that would have to: its first part would be done
+ * anew in every pass. */
 static void hold_stops(Holding *holding) {
   for (guint i = 0; i < holding->plan->actions->len; i++) {
     const Action *action = holding->plan->actions->pdata[i];
-    if (action->impact >= IMPACT_RESTART && object_of(holding, action)->hold == HOLD_WINDOW)
+    gboolean begins = action->impact >= IMPACT_RESTART || action->kind == ACTION_MOVE_CHECK;
+    if (begins && object_of(holding, action)->hold == HOLD_WINDOW)
       g_hash_table_add(holding->held, action->id);
   }
 }

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 import lab  # noqa: E402
@@ -130,10 +131,12 @@ class Served(MoveCase):
 
     tiny = True
 
-    def service(self, faults=None):
+    def configuration(self):
         hosts = [uri for spec in self.host_specs.values() for uri in spec.values()]
-        service = Service(self.hv, env={**self.env, **(faults or {})}, connection="qemu:///session?socket=/nonexistent",
-                          policy={"hosts": hosts})
+        return {"connection": "qemu:///session?socket=/nonexistent", "policy": {"hosts": hosts}}
+
+    def service(self, faults=None, **config):
+        service = Service(self.hv, env={**self.env, **(faults or {})}, **self.configuration(), **config)
         self.addCleanup(lambda: service.process.poll() is None and service.kill())
         return service
 
@@ -186,6 +189,25 @@ class Served(MoveCase):
         guest.wait(lambda g: g.starts() == 4, "fourth start")
         self.assertEqual([service.stop(), self.files(self.hv)], [0, []])
         self.assertEqual(self.plan(status=0)["actions"], [])
+
+    def test_it_waits_for_its_window(self):
+        """As a whole: nothing of it is done in each pass until then."""
+        self.write(self.machine("lab-a"))
+        hour = time.gmtime(time.time() + 7200).tm_hour
+        window = {"name": "later", "from": f"{hour:02}:00", "to": f"{hour:02}:59", "timezone": "UTC", "impacts": ["restart", "live"]}
+        service = self.service(windows=[window])
+        self.wait_there(service, "lab-a")
+        self.guest(self.hv).wait_heartbeat()
+        before = self.hv.domain("web").XMLDesc()
+        self.write(self.machine("lab-b"))
+        waits = service.wait_state(lambda state: "lab-a/vm/web" in state["objects"])["objects"]["lab-a/vm/web"]
+        self.assertIn("waits for window later until", waits["text"])
+        service.trigger()
+        service.settle()
+        self.assertEqual([waits["state"], self.begun(service, "check that"), self.hv.domain("web").XMLDesc()], ["window", 0, before], service.log())
+        service.reload(**self.configuration())
+        self.wait_there(service, "lab-b")
+        self.assertEqual(service.stop(), 0)
 
 
 if __name__ == "__main__":

@@ -261,6 +261,27 @@ static void a_deletion_waits_as_a_whole(void **state) {
   assert_text(ids(plan), "");
 }
 
+/* Its first part would be done anew in every pass. What comes before it is done. */
+static void a_move_waits_as_a_whole(void **state) {
+  (void)state;
+  g_autoptr(Plan) plan = plan_new();
+  PlanObject *web = plans_object(plan, KIND_VIRTUAL_MACHINE, "web", CHANGE_UPDATE);
+  plans_action(plan, web, ACTION_MOVE_UNDO, IMPACT_NONE, NULL, "take back the move before");
+  plans_action(plan, web, ACTION_MOVE_CHECK, IMPACT_NONE, "a1", "check the host");
+  plans_action(plan, web, ACTION_MOVE_BASE, IMPACT_NONE, "a2", "copy the base");
+  plans_action(plan, web, ACTION_DOMAIN_MIGRATE, IMPACT_LIVE, "a3", "migrate");
+  plans_action(plan, web, ACTION_MOVE_FINISH, IMPACT_NONE, "a4", "finish");
+  PlanObject *stopped = plans_object(plan, KIND_VIRTUAL_MACHINE, "stopped", CHANGE_UPDATE);
+  plans_action(plan, stopped, ACTION_MOVE_CHECK, IMPACT_NONE, NULL, "check the host");
+  plans_action(plan, stopped, ACTION_DOMAIN_ARRIVE, IMPACT_NONE, "a6", "define it there");
+  g_autoptr(Actual) actual = actual_new();
+  g_autoptr(GPtrArray) windows = night("[\"live\"]");
+  Rules rules = {.windows = windows, .now = NOON};
+  rules_apply(&rules, plan, actual);
+  assert_text(ids(plan), "a1 a6 a7");
+  assert_int_equal(web->hold, HOLD_WINDOW);
+}
+
 static void an_impact_beyond_holds_its_object_only(void **state) {
   (void)state;
   g_autoptr(Plan) plan = plan_with_restart();
@@ -344,7 +365,7 @@ int main(void) {
       cmocka_unit_test(policy_names_what_goes_beyond), cmocka_unit_test(policy_knows_servers_filters_secrets_and_urls),
       cmocka_unit_test(policy_follows_links), cmocka_unit_test(policy_knows_paths),
       cmocka_unit_test(hosts_have_to_be_named), cmocka_unit_test(totals_count_what_is_there_first), cmocka_unit_test(restarts_wait_and_the_rest_goes_on),
-      cmocka_unit_test(in_the_window_all_is_done), cmocka_unit_test(nothing_is_stopped_that_could_not_be_started),
+      cmocka_unit_test(in_the_window_all_is_done), cmocka_unit_test(a_move_waits_as_a_whole), cmocka_unit_test(nothing_is_stopped_that_could_not_be_started),
       cmocka_unit_test(a_deletion_waits_as_a_whole), cmocka_unit_test(an_impact_beyond_holds_its_object_only),
       cmocka_unit_test(one_waits_and_others_do_not), cmocka_unit_test(annotations_and_the_configuration_suspend),
       cmocka_unit_test(a_refused_object_takes_its_followers_along), cmocka_unit_test(too_little_space_concerns_who_takes_it),
