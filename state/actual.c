@@ -26,7 +26,8 @@ void texts_set(Texts *texts, const char *persistent, const char *live) {
     return;
   g_free(texts->persistent);
   g_free(texts->live);
-  *texts = (Texts){g_strdup(persistent), g_strdup(live)};
+  g_free(texts->saved);
+  *texts = (Texts){g_strdup(persistent), g_strdup(live), NULL};
 }
 
 void texts_free(Texts *texts) {
@@ -67,12 +68,14 @@ void actual_domain_free(ActualDomain *domain) {
     return;
   spec_clear(&VmSpec_table, &domain->persistent);
   spec_free(&VmSpec_table, domain->live);
+  spec_free(&VmSpec_table, domain->saved);
   ownership_free(domain->owner);
   ownership_free(domain->started);
   spec_free(&VmSpec_table, domain->leaving);
   g_ptr_array_unref(domain->snapshots);
   g_clear_pointer(&domain->disks, g_ptr_array_unref);
   g_clear_pointer(&domain->defined_disks, g_ptr_array_unref);
+  g_clear_pointer(&domain->saved_disks, g_ptr_array_unref);
   g_clear_pointer(&domain->volumes, g_ptr_array_unref);
   g_ptr_array_unref(domain->boot_files);
   g_free(domain->nvram);

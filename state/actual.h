@@ -9,6 +9,7 @@
 /* libvirt's own texts of an object, kept where ObserveOptions.keep_texts asks for them. */
 typedef struct {
   char *persistent, *live; /* live: NULL when nothing runs, or there is no such thing */
+  char *saved;             /* definition in a hibernated machine's saved memory; else NULL */
 } Texts;
 
 typedef struct {
@@ -104,6 +105,7 @@ typedef struct {
   GPtrArray *snapshots;   /* of ActualSnapshot *, oldest first */
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
   VmSpec *live;        /* the machine that runs: see actual_live; NULL: none does */
+  VmSpec *saved;       /* what a hibernated machine comes back as, whatever its definition has become; NULL: nothing is saved, or storage wasn't observed */
   Ownership *owner;    /* from the persistent definition; NULL: not ours */
   Ownership *started;  /* record in the live XML: what it was started with; NULL: none */
   VmSpec *leaving;     /* devices that are ours, left the definition, and are or were in the machine that runs (state/leaving.h); NULL: none */
@@ -111,8 +113,9 @@ typedef struct {
   gint64 asked;        /* when what runs was asked to end, to be started again (state/asked.h): seconds since 1970; 0: it wasn't */
   GPtrArray *disks;    /* of ActualDisk *: of the machine that runs, else of the definition */
   GPtrArray *defined_disks; /* of the definition; the same array when nothing runs */
+  GPtrArray *saved_disks;   /* of ActualDisk *: of `saved`; NULL with that */
   GPtrArray *volumes;  /* of ActualVolume *: layers that no pool of the Actual has; NULL: none */
-  GPtrArray *boot_files; /* paths of kernel, initrd, dtb, loader and UEFI variables, as they run and as defined; may hold one twice */
+  GPtrArray *boot_files; /* paths of kernel, initrd, dtb, loader and UEFI variables, as they run, are saved and defined; may hold one twice */
   gboolean has_nvram;  /* UEFI variables are kept for it */
   char *nvram;         /* their file, as far as the XML or our record tells: libvirt may choose it at each start */
   char *fingerprint;   /* see state/fingerprint.h; NULL when storage wasn't observed */

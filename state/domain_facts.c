@@ -93,6 +93,21 @@ gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const c
   return TRUE;
 }
 
+gboolean domain_facts_read_saved(ActualDomain *domain, const char *saved, GError **error) {
+  if (domain->texts)
+    domain->texts->saved = g_strdup(saved);
+  g_autofree char *what = g_strdup_printf("definition in the saved memory of %s", domain->name);
+  g_autoptr(XmlLean) lean = xml_parse_lean(saved, what, error);
+  if (!lean)
+    return FALSE;
+  xmlNode *machine = xml_lean_root(lean);
+  domain->saved = spec_new(&VmSpec_table);
+  domain_xml_read(machine, domain->owner ? &domain->owner->spec : NULL, domain->saved);
+  read_boot_files(machine, domain->boot_files);
+  domain->saved_disks = disks_read(machine, FALSE, NULL);
+  return TRUE;
+}
+
 static void set_from_host(const ActualDomain *domain, VmSpec *spec) {
   PowerState power;
   if (power_state_of(domain->state, domain->has_managed_save, &power)) {
@@ -139,6 +154,8 @@ void domain_facts_resolve(ActualDomain *domain, const Actual *actual) {
   for (guint i = 0; domain->active && i < domain->defined_disks->len; i++)
     if (!take_live_chain(domain, domain->defined_disks->pdata[i]))
       disk_resolve(domain->defined_disks->pdata[i], actual);
+  for (guint i = 0; domain->saved_disks && i < domain->saved_disks->len; i++)
+    disk_resolve(domain->saved_disks->pdata[i], actual);
 }
 
 gboolean domain_facts_lack_size(const ActualDomain *domain, const ActualDisk *disk) {
@@ -168,6 +185,8 @@ void domain_facts_finish(ActualDomain *domain, gboolean storage) {
     disks_fill(domain->defined_disks, &domain->persistent);
     if (domain->live)
       disks_fill(domain->disks, domain->live);
+    if (domain->saved)
+      disks_fill(domain->saved_disks, domain->saved);
     check_volumes(domain);
   }
   g_autofree char *xml_part = g_steal_pointer(&domain->fingerprint);

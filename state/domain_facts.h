@@ -7,6 +7,9 @@
  * until domain_facts_finish. FALSE with error: XML that can't be understood. */
 gboolean domain_facts_read(ActualDomain *domain, const char *persistent, const char *live, GError **error);
 
+/* What a hibernated machine comes back as, by libvirt's text of its saved memory. FALSE with error: as above. */
+gboolean domain_facts_read_saved(ActualDomain *domain, const char *saved, GError **error);
+
 /* Once the volumes are known: paths and chains. */
 void domain_facts_resolve(ActualDomain *domain, const Actual *actual);
 /* Whether the chain doesn't tell the disk's size, so that the hypervisor must be asked. */

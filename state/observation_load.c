@@ -141,12 +141,13 @@ static gboolean load_snapshots(ActualDomain *domain, json_t *list, GError **erro
 static gboolean load_domain(Actual *actual, json_t *entry, GError **error) {
   Common common = {0};
   int state, reason, persistent, saved, autostart, has_snapshots;
+  const char *saved_xml = NULL;
   json_t *sizes = NULL;
   json_error_t wrong;
   if (!read_common(entry, actual->domains, &common, error))
     return FALSE;
-  if (json_unpack_ex(entry, &wrong, 0, "{s:i, s:i, s:b, s:b, s:b, s:b, s?o}", "state", &state, "reason", &reason, "persistent",
-                     &persistent, "managedSave", &saved, "autostart", &autostart, "hasSnapshots", &has_snapshots, "diskBytes", &sizes) < 0)
+  if (json_unpack_ex(entry, &wrong, 0, "{s:i, s:i, s:b, s:b, s:b, s:b, s?o, s?s}", "state", &state, "reason", &reason, "persistent",
+                     &persistent, "managedSave", &saved, "autostart", &autostart, "hasSnapshots", &has_snapshots, "diskBytes", &sizes, "savedXml", &saved_xml) < 0)
     return invalid(error, "domain %s: %s", common.name, wrong.text);
   ActualDomain *domain = actual_domain_new(common.name, common.uuid);
   g_hash_table_replace(actual->domains, domain->name, domain);
@@ -159,7 +160,8 @@ static gboolean load_domain(Actual *actual, json_t *entry, GError **error) {
   if (!load_snapshots(domain, json_object_get(entry, "snapshots"), error))
     return FALSE;
   g_autoptr(GError) trouble = NULL;
-  gboolean readable = common.xml && domain_facts_read(domain, common.xml, common.live, &trouble);
+  gboolean readable = common.xml && domain_facts_read(domain, common.xml, common.live, &trouble) &&
+                      (!saved_xml || domain_facts_read_saved(domain, saved_xml, &trouble));
   set_error(&domain->error, common.error, trouble);
   if (readable) {
     complete_domain(domain, actual, sizes, json_object_get(entry, "lostFiles"));

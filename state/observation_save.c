@@ -129,6 +129,7 @@ static json_t *save_domain(gconstpointer object) {
   json_object_set_new(entry, "lostFiles", save_lost(domain));
   set_text(entry, "error", domain->error);
   set_texts(entry, domain->texts);
+  set_text(entry, "savedXml", domain->texts ? domain->texts->saved : NULL);
   return entry;
 }
 

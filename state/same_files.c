@@ -88,6 +88,8 @@ static void add_domain(Names *names, const ActualDomain *domain) {
   add_disks(names, domain->disks);
   if (domain->defined_disks != domain->disks)
     add_disks(names, domain->defined_disks);
+  if (domain->saved_disks)
+    add_disks(names, domain->saved_disks);
   add_snapshots(names, domain->snapshots);
   add_facts(names, domain->owner);
   for (guint i = 0; i < domain->boot_files->len; i++)

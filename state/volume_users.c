@@ -3,7 +3,7 @@
 #include <string.h>
 
 const char *const volume_use_words[USER_N + 1] = {
-    "overlay", "disk", "definition", "snapshot", "snapshot-layer", "memory", "job", "boot", "kept", NULL,
+    "overlay", "disk", "definition", "saved", "snapshot", "snapshot-layer", "memory", "job", "boot", "kept", NULL,
 };
 
 struct VolumeUsers {
@@ -164,6 +164,7 @@ static void use_domain(VolumeUsers *users, const ActualDomain *domain) {
   if (domain->active)
     use_disks(users, domain, domain->disks, USER_DISK);
   use_disks(users, domain, domain->defined_disks, USER_DEFINITION);
+  use_disks(users, domain, domain->saved_disks, USER_SAVED);
   for (guint i = 0; i < domain->snapshots->len; i++)
     use_snapshot(users, domain, domain->snapshots->pdata[i]);
   for (guint i = 0; i < domain->boot_files->len; i++)

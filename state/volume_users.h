@@ -9,6 +9,7 @@ typedef enum {
   USER_OVERLAY,    /* a volume of a pool whose backing store it is */
   USER_DISK,       /* a layer of a disk of the machine that runs */
   USER_DEFINITION, /* a layer of a disk as defined for the next start */
+  USER_SAVED,      /* a layer of a disk of the machine that its saved memory brings back */
   USER_SNAPSHOT,   /* what a snapshot holds, or what lies beneath that */
   USER_SNAPSHOT_LAYER, /* the layer that took over when the snapshot was taken: says what the snapshot holds */
   USER_MEMORY,     /* a snapshot's file of memory */

@@ -36,6 +36,7 @@ static gboolean counts(const Search *search, const VolumeUser *user) {
   case USER_OVERLAY:
     return !search->owner || g_strcmp0(user->path, search->owner->overlay) != 0;
   case USER_DISK:
+  case USER_SAVED:
   case USER_JOB:
     return !search->only_overlays && !is_owner(search, user);
   case USER_DEFINITION:
@@ -60,6 +61,8 @@ static char *words(const Search *search, const VolumeUser *user) {
     return g_strdup_printf("disk %s of running domain %s", user->target, user->domain);
   case USER_JOB:
     return g_strdup_printf("the block job on disk %s of running domain %s", user->target, user->domain);
+  case USER_SAVED:
+    return g_strdup_printf("disk %s of hibernated domain %s", user->target, user->domain);
   case USER_DEFINITION:
     return g_strdup_printf("disk %s of the definition of domain %s", user->target, user->domain);
   case USER_BOOT:

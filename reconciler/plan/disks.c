@@ -142,7 +142,7 @@ char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, con
   if (!running) {
     const char *user = uses_domain(builder->uses, now->path, found->name, TRUE);
     if (user != NULL)
-      return g_strdup_printf("disk %s can't grow: the running machine %s uses it too", change->match, user);
+      return g_strdup_printf("disk %s can't grow: the %s machine %s uses it too", change->match, uses_state(builder->uses, user), user);
   }
   if (running && given(now, DiskSpec, stateless) && now->stateless)
     return g_strdup_printf("disk %s is stateless and can't grow while the machine runs: what it runs on is dropped when it stops", change->match);

@@ -44,7 +44,7 @@ static char *writer_of(const VolumeUsers *users, const char *path) {
   const GPtrArray *list = volume_users_of(users, path);
   for (guint i = 0; i < list->len; i++) {
     const VolumeUser *user = list->pdata[i];
-    gboolean writes = (user->use == USER_DISK || user->use == USER_DEFINITION) && user->depth == 0;
+    gboolean writes = (user->use == USER_DISK || user->use == USER_DEFINITION || user->use == USER_SAVED) && user->depth == 0;
     if (writes || user->use == USER_JOB)
       return g_strdup_printf("disk %s of machine %s", user->target, user->domain);
   }

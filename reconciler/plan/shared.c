@@ -65,7 +65,12 @@ static char *lies_beneath(const PlanBuilder *builder, const PlanObject *object, 
   const GPtrArray *users = volume_users_of(uses_volumes(builder->uses), disk->path);
   for (guint i = 0; i < users->len; i++) {
     const VolumeUser *user = users->pdata[i];
-    if ((user->use == USER_DISK || user->use == USER_DEFINITION) && user->depth > 0 && g_strcmp0(user->domain, object->name) != 0)
+    if (g_strcmp0(user->domain, object->name) == 0)
+      continue;
+    if (user->use == USER_SAVED && (user->depth > 0 || may_be_written(disk)))
+      return g_strdup_printf("disk %s: %s is a disk of the machine %s, which is hibernated, and comes back to it as it was: start that one, or discard "
+                             "its saved memory ('virsh managedsave-remove %s')", disk->target, disk->path, user->domain, user->domain);
+    if ((user->use == USER_DISK || user->use == USER_DEFINITION) && user->depth > 0)
       return g_strdup_printf("disk %s: disk %s of the machine %s is based on %s, and would be destroyed by who writes to that: give readOnly, "
                              "or a copy of it", disk->target, user->target, user->domain, disk->path);
   }

@@ -209,7 +209,7 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   else if (overlay != NULL)
     build_error(builder, object, g_strdup_printf("it can't grow: %s is an overlay on it", overlay));
   else if (user != NULL)
-    build_error(builder, object, g_strdup_printf("it is in use by the running machine %s: give the size on that machine's disk", user));
+    build_error(builder, object, g_strdup_printf("it is in use by the %s machine %s: give the size on that machine's disk, when it runs", uses_state(builder->uses, user), user));
   else {
     object->change = CHANGE_UPDATE;
     g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size);

@@ -4,7 +4,7 @@ struct Uses {
   const Actual *actual;
   GHashTable *overlays; /* path → GPtrArray of ActualVolume * on it */
   GHashTable *defined;  /* path → GPtrArray of ActualDomain * that have it in their definition */
-  GHashTable *active;   /* path → GPtrArray of those that have it while they run */
+  GHashTable *active;   /* path → GPtrArray of those that have it while they run, or when they come back from saved memory */
   GHashTable *chains;   /* path → GPtrArray of ActualDisk * that have it in their chain */
   GHashTable *owners;   /* ActualDisk * → its ActualDomain * */
   GHashTable *macs;     /* MAC address → GPtrArray of ActualDomain * that have it in their definition */
@@ -93,6 +93,7 @@ static void index_chains(Uses *uses) {
     add_chains(uses, domain->disks, domain);
     if (domain->defined_disks != domain->disks)
       add_chains(uses, domain->defined_disks, domain);
+    add_chains(uses, domain->saved_disks, domain);
   }
 }
 
@@ -125,6 +126,8 @@ static void index_disks(Uses *uses) {
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
     add_disks(uses, uses->defined, &domain->persistent, domain);
     add_disks(uses, uses->active, actual_live(domain), domain);
+    if (domain->saved != NULL)
+      add_disks(uses, uses->active, domain->saved, domain);
   }
 }
 
@@ -142,6 +145,11 @@ const char *uses_domain(Uses *uses, const char *path, const char *except, gboole
     index_disks(uses);
   const char *user = first_but(users_of(uses, uses->active, path), except);
   return user != NULL || only_active ? user : first_but(users_of(uses, uses->defined, path), except);
+}
+
+const char *uses_state(const Uses *uses, const char *name) {
+  const ActualDomain *domain = g_hash_table_lookup(uses->actual->domains, name);
+  return domain != NULL && domain->active ? "running" : "hibernated";
 }
 
 static void index_macs(Uses *uses) {

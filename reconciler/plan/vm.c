@@ -275,7 +275,11 @@ static char *flattened(Course *course) {
   return NULL;
 }
 
-static const Stage update[] = {left_by_a_move, helper_end,   flattened,   revert,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
+static char *saved_memory(Course *course) {
+  return plan_saved_memory(course->builder, course->object, course->found, course->actions, &course->complete);
+}
+
+static const Stage update[] = {left_by_a_move, helper_end,   flattened,   revert,   saved_memory,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,
                                autostart,    live_changes, snapshots_kept, chains,   conversions, exports,         settle,  power,
                                retired,      NULL};
 

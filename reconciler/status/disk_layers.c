@@ -63,6 +63,7 @@ static char *other_user(const VolumeUser *user, const ActualDomain *domain, cons
     return has_machine(users, user->path) ? NULL : g_strdup_printf("volume %s", user->path);
   case USER_DISK:
   case USER_DEFINITION:
+  case USER_SAVED:
     return own && g_strcmp0(user->target, target) == 0 ? NULL : g_strdup_printf("%s (%s)", user->domain, user->target);
   case USER_SNAPSHOT:
     return !own ? g_strdup_printf("snapshot %s of %s", user->snapshot, user->domain)

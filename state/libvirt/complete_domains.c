@@ -30,6 +30,20 @@ static void complete_state(virDomainPtr handle, ActualDomain *domain) {
     domain->error = g_strdup(error->message);
 }
 
+/* One call for each that is hibernated. One that was started meanwhile is none any more. */
+static void read_saved(virDomainPtr handle, ActualDomain *domain) {
+  if (domain->active || !domain->has_managed_save)
+    return;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *saved = virDomainManagedSaveGetXMLDesc(handle, 0);
+  if (!saved && (virGetLastErrorCode() == VIR_ERR_NO_SUPPORT || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN))
+    return;
+  if (!saved)
+    libvirt_fail(&error, "cannot read its saved memory; if it is broken, discard it ('virsh managedsave-remove %s')", domain->name);
+  if (!saved ? virDomainHasManagedSaveImage(handle, 0) != 0 : !domain_facts_read_saved(domain, saved, &error))
+    domain->error = g_strdup(error->message);
+}
+
 /* libvirt would open it, and wait for somebody at the other end. */
 static gboolean never_ends(const char *path) {
   struct stat found;
@@ -115,6 +129,8 @@ void domain_complete(virDomainPtr handle, ActualDomain *domain, const Actual *ac
   if (domain->error)
     return;
   complete_state(handle, domain);
+  if (storage && !domain->error)
+    read_saved(handle, domain);
   if (storage && !domain->error) {
     domain_facts_resolve(domain, actual);
     if (asks_qemu(domain) && domain_hangs(handle, domain))

@@ -1,0 +1,40 @@
+/* A hibernated machine comes back with the devices that its saved memory has. A file that one of them has is in use (USER_SAVED). One
+ * that left the definition meanwhile would be there again, and nothing would say that it is to leave. */
+#include "reconciler/plan/build.h"
+
+/* Of a list of the machine's own devices; what isn't plugged is found by what the machine was started with. */
+static gboolean leaves(const FieldChange *change, const VmSpec *saved) {
+  const Field *field = change->field, *rows = VmSpec_table.fields;
+  if (!change->whole || !change->persistent || change->to != NULL || change->match == NULL || field->call != CALL_ATTACH_DEVICE ||
+      field->type != VALUE_LIST || field < rows || field >= rows + VmSpec_table.n_fields || !field_given(&VmSpec_table, saved, field))
+    return FALSE;
+  GPtrArray *items = *(GPtrArray **)field_member(field, saved);
+  return list_find(field->sub, items, table_match_field(field->sub), change->match) != NULL;
+}
+
+static const FieldChange *first_that_leaves(const PlanObject *object, const VmSpec *saved) {
+  for (guint i = 0; saved != NULL && i < object->fields->len; i++)
+    if (leaves(object->fields->pdata[i], saved))
+      return object->fields->pdata[i];
+  return NULL;
+}
+
+char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions, gboolean *ret_complete) {
+  const FieldChange *leaving = first_that_leaves(object, found->saved);
+  const VmSpec *vm = object_vm(object->desired);
+  gboolean ends = given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped;
+  if (leaving == NULL)
+    return NULL;
+  if (!ends || !(builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
+    return g_strdup_printf("%s can't leave while the machine is hibernated: its saved memory goes on with that, and would bring it back; start the "
+                           "machine first, or discard the memory (powerState: stopped, and --allow data-loss)", leaving->path);
+  build_note(object, g_strdup_printf("%s leaves when its saved memory is discarded, in the same run, and the rest is looked at then", leaving->path));
+  Action *action = build_action(builder, object, ACTION_DOMAIN_DISCARD_SAVE, NULL, g_strdup("discard the saved memory"), NULL);
+  action->permitted = TRUE;
+  g_ptr_array_add(actions, action);
+  g_ptr_array_set_size(object->fields, 0);
+  object->change = CHANGE_UPDATE;
+  object->follows = TRUE;
+  *ret_complete = TRUE;
+  return NULL;
+}
