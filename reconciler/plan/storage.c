@@ -220,6 +220,31 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   }
 }
 
+/* A volume has no record of its own: that of a machine which has it says where it is. */
+static const char *pool_in_record(const PlanBuilder *builder, const VmSpec *applied, const char *name, const char *pool) {
+  for (guint i = 0; given(applied, VmSpec, disks) && i < applied->disks->len; i++) {
+    const DiskSpec *disk = applied->disks->pdata[i];
+    const char *other = given(disk, DiskSpec, pool) ? disk->pool : "default";
+    if (g_strcmp0(disk->volume, name) == 0 && !g_str_equal(other, pool) && locate_volume(builder->input, other, name) != NULL)
+      return other;
+  }
+  return NULL;
+}
+
+/* It would be made anew, blank, and the machine would have that. */
+static char *check_moves(const PlanBuilder *builder, const char *name, const char *pool) {
+  GHashTableIter iter;
+  const ActualDomain *domain;
+  g_hash_table_iter_init(&iter, builder->input->actual->domains);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
+    const char *other = domain->owner != NULL ? pool_in_record(builder, &domain->owner->spec, name, pool) : NULL;
+    if (other != NULL)
+      return g_strdup_printf("the machine %s has the volume of this name in pool %s, not %s: %s; give pool: %s, or a new volume another name",
+                             domain->name, other, pool, VolumeSpec_table.fields[VolumeSpec_pool].why, other);
+  }
+  return NULL;
+}
+
 void plan_volume(PlanBuilder *builder, const Object *declared) {
   const char *name = declared->metadata.name;
   const VolumeSpec *spec = declared->spec;
@@ -234,6 +259,11 @@ void plan_volume(PlanBuilder *builder, const Object *declared) {
     return;
   }
   const ActualVolume *found = locate_volume(builder->input, pool, name);
+  error = found == NULL ? check_moves(builder, name, pool) : NULL;
+  if (error != NULL) {
+    build_error(builder, object, error);
+    return;
+  }
   g_autofree char *marker = g_strconcat(name, INCOMPLETE_SUFFIX, NULL);
   if (found == NULL || locate_volume(builder->input, pool, marker) != NULL)
     volume_create(builder, object, spec, pool);

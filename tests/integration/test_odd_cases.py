@@ -550,6 +550,22 @@ class Volumes(OddCase):
         self.assertIn("never shrunk", self.object(plan, "Volume", "b.qcow2")["error"])
         self.assertIn("keeps its format", self.object(plan, "Volume", "r.raw")["error"])
 
+    def test_in_another_pool_it_would_be_another(self):
+        def documents(where, **stated):
+            return (self.hv.pool(), self.hv.pool("fast"), lab.document("Volume", "data", {"pool": where, "size": "8MiB"}),
+                    self.stopped(disks=[{"target": "vdb", "volume": "data", **stated}]))
+
+        default = self.hv.pool("default")
+        self.settle(*documents("default"), default)  # the disk doesn't state its pool
+        specs = self.specs(*documents("fast", pool="fast"), default)
+        plan = self.hv.reconcile("--dry-run", "-o", "json", specs, check=1).json()
+        self.assertIn("a volume isn't moved between pools", self.object(plan, "Volume", "data")["error"])
+        self.assertEqual(plan["actions"], [])
+        self.hv.apply(specs, status=1)
+        self.assertEqual(os.listdir(self.hv.path("pools/fast")), [])
+        self.assertIn(self.hv.path("pools/default/data"), self.hv.domain("x").XMLDesc())
+        self.settle(*documents("default", pool="default"), default)
+
     def test_a_disk_file_that_is_gone(self):
         disks = [{"target": "vda", "size": "16MiB", "pool": "lab"}]
         self.settle(self.hv.pool(), self.stopped(disks=disks))
