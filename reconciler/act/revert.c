@@ -3,6 +3,7 @@
 
 #include "reconciler/act/layer_flush.h"
 #include "reconciler/act/snapshot.h"
+#include "reconciler/plan/chain.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/revert_rules.h"
 #include "state/fault.h"
@@ -28,7 +29,7 @@ static gboolean read_disk(const ActionContext *context, const Action *action, co
   disk->format = of_disk(action, "format", target);
   disk->pool = of_disk(action, "pool", target);
   disk->from = of_disk(action, "from", target);
-  disk->volume = revert_layer_name(context->object->name, target, request);
+  disk->volume = chain_layer_name(context->object->name, target, request);
   g_autofree char *bytes = g_strdup_printf("bytes.%s", target);
   if (disk->holds && (!disk->format || !disk->pool || !disk->from))
     return act_fail(error, "the plan's arguments about disk %s aren't complete", target);

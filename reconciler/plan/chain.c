@@ -51,6 +51,10 @@ gboolean chain_is_declared(const Chain *chain, guint i) {
   return given(declared, DiskSpec, volume) && g_strcmp0(declared->volume, layer->name) == 0 && g_strcmp0(pool, layer->pool) == 0;
 }
 
+char *chain_layer_name(const char *vm, const char *target, const char *what) {
+  return g_strdup_printf("%s-%s.%s.qcow2", vm, target, what);
+}
+
 gboolean chain_is_named_for(const Chain *chain, const char *path) {
   g_autofree char *name = g_path_get_basename(path);
   g_autofree char *prefix = g_strdup_printf("%s-%s.", chain->domain->name, chain->disk->target);

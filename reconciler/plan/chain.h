@@ -23,6 +23,8 @@ gboolean chain_is_declared(const Chain *chain, guint i);
 /* Made for this disk of this machine: named VM-TARGET.…, or by a snapshot of it. Only such files are deleted. */
 gboolean chain_is_made_for(const Chain *chain, guint i);
 gboolean chain_is_named_for(const Chain *chain, const char *path); /* the same for a file that may have left the chain */
+/* "VM-TARGET.WHAT.qcow2": WHAT is a snapshot, or the request for going back to one. Free it. */
+char *chain_layer_name(const char *vm, const char *target, const char *what);
 
 /* How many layers, from the top, are this disk's alone: its depth. What follows is the base: an image, a file
  * that others use too, or one that wasn't made for this disk. `is_shared`: whether another disk, another

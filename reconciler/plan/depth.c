@@ -188,7 +188,7 @@ static gboolean is_of_revert(const Stage *stage, const Chain *chain, guint i) {
   const FactsSpec *facts = stage->found->owner != NULL ? &stage->found->owner->facts : NULL;
   if (facts == NULL || !given(facts, FactsSpec, reverted))
     return FALSE;
-  g_autofree char *name = g_strdup_printf("%s-%s.%s.qcow2", stage->found->name, chain->disk->target, facts->reverted);
+  g_autofree char *name = chain_layer_name(stage->found->name, chain->disk->target, facts->reverted);
   return g_strcmp0(chain_layer(chain, i)->name, name) == 0;
 }
 

@@ -71,10 +71,7 @@ gboolean move_goes_live(const VmSpec *vm, const ActualDomain *domain, gboolean b
 
 /* Stopping it is permitted by asking for it, by its policy, or by the run. */
 gboolean move_may_stop(const PlanBuilder *builder, const VmSpec *vm) {
-  const UpdatePolicySpec *policy = &vm->updatePolicy;
-  gboolean stated = given(vm, VmSpec, updatePolicy) && given(policy, UpdatePolicySpec, restart);
-  gboolean allowed = stated ? policy->restart == RestartPolicy_allowed : (builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
-  return allowed || mode_of(vm) == MigrationMode_cold;
+  return plan_may_restart(builder, vm) || mode_of(vm) == MigrationMode_cold;
 }
 
 static char *stop_first(Move *move) {

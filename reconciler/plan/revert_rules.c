@@ -1,5 +1,7 @@
 #include "reconciler/plan/revert_rules.h"
 
+#include "reconciler/plan/chain.h"
+
 static void disk_free(gpointer data) {
   RevertDisk *disk = data;
   g_free(disk->volume);
@@ -11,10 +13,6 @@ void revert_plan_free(RevertPlan *plan) {
     return;
   g_ptr_array_unref(plan->disks);
   g_free(plan);
-}
-
-char *revert_layer_name(const char *vm, const char *target, const char *request) {
-  return g_strdup_printf("%s-%s.%s.qcow2", vm, target, request);
 }
 
 static char *unknown_snapshot(const ActualDomain *domain, const char *name) {
@@ -130,7 +128,7 @@ static char *check_disks(const Actual *actual, const VolumeUsers *users, const A
     const ActualSnapshotDisk *of = plan->snapshot->disks->pdata[i];
     RevertDisk *disk = g_new0(RevertDisk, 1);
     disk->target = of->target;
-    disk->volume = revert_layer_name(domain->name, of->target, request);
+    disk->volume = chain_layer_name(domain->name, of->target, request);
     g_ptr_array_add(plan->disks, disk);
     if (i == 0)
       plan->internal = of->internal;

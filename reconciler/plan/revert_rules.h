@@ -28,7 +28,6 @@ RevertPlan *revert_plan_new(const Actual *actual, const VolumeUsers *users, cons
                             const char *request, gboolean resumed, char **ret_error);
 /* Targets of the disks that the guest can write and that the snapshot doesn't hold: borrowed. */
 GPtrArray *revert_untouched(const ActualDomain *domain, const ActualSnapshot *snapshot);
-char *revert_layer_name(const char *vm, const char *target, const char *request);
 /* Layers from a disk's top down, and of branches that were left before, that no snapshot, other disk or overlay needs once the
  * machine is back at the snapshot: paths, the top of each first. `kept`: a snapshot of the present holds what is now. */
 GPtrArray *revert_abandoned(const VolumeUsers *users, const ActualDomain *domain, const RevertPlan *plan, const RevertDisk *disk, gboolean kept);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "reconciler/plan/chain.h"
 #include "reconciler/plan/disk_facts.h"
 #include "reconciler/plan/facts.h"
 #include "state/libvirt/reason.h"
@@ -112,7 +113,8 @@ GStrv snapshot_disks(const VmSpec *now, const VmSpec *declared, SnapshotMode mod
 
 char *snapshot_layer_path(const char *vm, const char *target, const char *snapshot, const char *disk_path) {
   g_autofree char *directory = g_path_get_dirname(disk_path);
-  return g_strdup_printf("%s/%s-%s.%s.qcow2", directory, vm, target, snapshot);
+  g_autofree char *name = chain_layer_name(vm, target, snapshot);
+  return g_strdup_printf("%s/%s", directory, name);
 }
 
 char *snapshot_memory_path(const char *vm, const char *snapshot, const char *disk_path) {
