@@ -41,11 +41,11 @@ static const ActualDomain *ours_on(const FleetHost *host, const char *machine) {
   return domain != NULL && domain->owner != NULL ? domain : NULL;
 }
 
-static const ActualDomain *domain_of(const Placed *placed) {
+const ActualDomain *placed_domain(const Placed *placed) {
   return placed->now != NULL ? ours_on(placed->now, placed->machine->metadata.name) : NULL;
 }
 
-static gint64 epoch_of(const ActualDomain *domain) {
+gint64 placement_epoch(const ActualDomain *domain) {
   const FactsSpec *facts = &domain->owner->facts;
   return given(facts, FactsSpec, epoch) ? facts->epoch : 0;
 }
@@ -75,19 +75,19 @@ static char *half_lost(const Fleet *fleet, const Placed *placed, const FleetHost
 }
 
 static char *is_half(const Fleet *fleet, const Placed *placed) {
-  const ActualDomain *domain = domain_of(placed);
+  const ActualDomain *domain = placed_domain(placed);
   return domain != NULL && actual_is_paused(domain) && actual_post_copy_broke(domain) ? half_lost(fleet, placed, placed->now, domain) : NULL;
 }
 
 static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHost *host, const ActualDomain *domain, const ActualDomain *other) {
-  gboolean newer = epoch_of(domain) > epoch_of(other);
+  gboolean newer = placement_epoch(domain) > placement_epoch(other);
   const ActualDomain *newest = newer ? domain : other, *older = newer ? other : domain;
   const FleetHost *source = newer ? placed->now : host, *target = newer ? host : placed->now;
   if (actual_post_copy_broke(newest) || (actual_post_copy_broke(older) && actual_is_paused(newest)))
     return half_on_each(placed, source, target);
   if (actual_post_copy_broke(older) && !newest->active)
     return half_lost(fleet, placed, source, older);
-  if (placed->stale == NULL && epoch_of(newest) > epoch_of(older) && actual_is_at_the_switch(older) && !newest->active)
+  if (placed->stale == NULL && placement_epoch(newest) > placement_epoch(older) && actual_is_at_the_switch(older) && !newest->active)
     return g_strdup_printf("it stands still on %s since it was moved to %s, where it is off, and may have run: when no migration of it goes on any more ('virsh domjobinfo "
                            "%s' on %s), power off what stands still ('virsh destroy %s' there); the next run goes on with that on %s",
                            source->name, target->name, placed->machine->metadata.name, source->name, placed->machine->metadata.name, target->name);
@@ -101,7 +101,7 @@ static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHos
  * this one go on. Where it stands still here, the newer one may have run long before its libvirtd ended it. */
 static gboolean never_ran(const ActualDomain *newest, const FleetHost *there, const ActualDomain *older, const FleetHost *here) {
   const FactsSpec *came = &newest->owner->facts, *went = &older->owner->facts;
-  return actual_ended_by_libvirtd(newest) && actual_executes(older) && epoch_of(newest) == epoch_of(older) + 1 && given(came, FactsSpec, movedFrom) &&
+  return actual_ended_by_libvirtd(newest) && actual_executes(older) && placement_epoch(newest) == placement_epoch(older) + 1 && given(came, FactsSpec, movedFrom) &&
          g_str_equal(came->movedFrom, here->name) && given(went, FactsSpec, arriving) && given(went, FactsSpec, movingTo) &&
          g_str_equal(went->movingTo, there->name);
 }
@@ -116,8 +116,8 @@ static gboolean is_beside(const Fleet *fleet, const char *machine, const ActualD
     const ActualDomain *other = ours_on(fleet->hosts->pdata[i], machine);
     if (other == NULL || other == domain)
       continue;
-    newer += epoch_of(other) > epoch_of(domain);
-    others += epoch_of(other) > epoch_of(domain) || !is_kept(other);
+    newer += placement_epoch(other) > placement_epoch(domain);
+    others += placement_epoch(other) > placement_epoch(domain) || !is_kept(other);
   }
   return is_kept(domain) && newer > 0 && others > 1;
 }
@@ -129,10 +129,10 @@ static void find(const Fleet *fleet, Placed *placed) {
   const char *machine = placed->machine->metadata.name;
   for (guint i = 0; i < fleet->hosts->len && placed->error == NULL; i++) {
     const FleetHost *host = fleet->hosts->pdata[i];
-    const ActualDomain *domain = ours_on(host, machine), *other = domain_of(placed);
+    const ActualDomain *domain = ours_on(host, machine), *other = placed_domain(placed);
     if (domain == NULL || is_beside(fleet, machine, domain))
       continue;
-    gboolean newer = other != NULL && epoch_of(domain) > epoch_of(other);
+    gboolean newer = other != NULL && placement_epoch(domain) > placement_epoch(other);
     const ActualDomain *older = newer ? other : domain;
     const ActualDomain *newest = newer ? domain : other;
     const FleetHost *here = newer ? placed->now : host, *there = newer ? host : placed->now; /* of the older and the newer one */
@@ -141,7 +141,7 @@ static void find(const Fleet *fleet, Placed *placed) {
       placed->now = here;
       continue;
     }
-    if (other != NULL && (placed->stale != NULL || epoch_of(domain) == epoch_of(other) || (older->active && (!actual_executes(newest) || actual_in_post_copy(newest))))) {
+    if (other != NULL && (placed->stale != NULL || placement_epoch(domain) == placement_epoch(other) || (older->active && (!actual_executes(newest) || actual_in_post_copy(newest))))) {
       placed->error = two_copies(fleet, placed, host, domain, other);
       return;
     }
@@ -232,7 +232,7 @@ static char *why_not(const FleetHost *host, const Placed *placed, const Capacity
     return g_strdup("can't be asked");
   if (selector != NULL && !placement_matches(selector, host))
     return g_strdup("hasn't the labels");
-  return capacity_refusal(capacity, host, placed->machine, domain_of(placed));
+  return capacity_refusal(capacity, host, placed->machine, placed_domain(placed));
 }
 
 static const FleetHost *choose(const Fleet *fleet, const Placed *placed, const Capacity *capacity, char **ret_error) {
@@ -269,21 +269,21 @@ static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *c
   if (placed->error == NULL)
     placed->home = home_without_choice(fleet, placed, &placed->error);
   const FleetHost *takes = placed->home != NULL ? placed->home : placed->error != NULL ? placed->now : NULL;
-  g_autofree char *full = takes != NULL && takes != placed->now ? capacity_refusal(capacity, takes, placed->machine, domain_of(placed)) : NULL;
+  g_autofree char *full = takes != NULL && takes != placed->now ? capacity_refusal(capacity, takes, placed->machine, placed_domain(placed)) : NULL;
   if (full != NULL) {
     placed->error = g_strdup_printf("its host %s %s", takes->name, full);
     placed->home = NULL;
     takes = placed->now;
   }
   if (takes != NULL)
-    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+    capacity_add(capacity, takes, placed->machine, placed_domain(placed));
 }
 
 static void place_by_choice(const Fleet *fleet, Placed *placed, Capacity *capacity) {
   placed->home = choose(fleet, placed, capacity, &placed->error);
   const FleetHost *takes = placed->home != NULL ? placed->home : placed->now;
   if (takes != NULL)
-    capacity_add(capacity, takes, placed->machine, domain_of(placed));
+    capacity_add(capacity, takes, placed->machine, placed_domain(placed));
 }
 
 /* Gladly, but not at any price. */
@@ -305,7 +305,7 @@ static char *went_in_vain(const Placed *placed, const FactsSpec *facts, const Fl
 /* The host of its first choice is the highest of those that fit. What it takes where it is stays counted: that isn't free yet. */
 static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity, gint64 now) {
   const PlacementSpec *placement = placement_for(placed->machine);
-  const ActualDomain *domain = domain_of(placed);
+  const ActualDomain *domain = placed_domain(placed);
   if (placement == NULL || !given(placement, PlacementSpec, failBack) || !placement->failBack || domain == NULL || placed->error != NULL ||
       placed->home != placed->now || placed->stale != NULL || !goes_easily(object_vm(placed->machine), domain))
     return;
@@ -322,7 +322,7 @@ static void fail_back(const Fleet *fleet, Placed *placed, Capacity *capacity, gi
 }
 
 static void stay_first(Placed *placed) {
-  const ActualDomain *domain = domain_of(placed);
+  const ActualDomain *domain = placed_domain(placed);
   if (placed->error != NULL || domain == NULL || placed->home == placed->now)
     return;
   placed->first = move_first(object_vm(placed->machine), domain, &placed->bare);
@@ -370,7 +370,7 @@ static const PlanObject *planned_move(const Plan *plan, const Placed *placed) {
 
 /* For a move that was interrupted then, and hasn't sent anything: it can run again where it is. */
 static gboolean was_stopped(const Placed *placed) {
-  const ActualDomain *domain = domain_of(placed);
+  const ActualDomain *domain = placed_domain(placed);
   const VmSpec *vm = object_vm(placed->machine);
   const FactsSpec *facts = domain != NULL && domain->owner != NULL ? &domain->owner->facts : NULL;
   return facts != NULL && !domain->active && given(facts, FactsSpec, restarting) && !given(facts, FactsSpec, arriving) && placed->stale == NULL &&
@@ -394,10 +394,6 @@ gboolean placement_keep_refused(const GPtrArray *placed, const Plan *plan) {
   }
   return any;
 }
-
-const ActualDomain *placed_domain(const Placed *placed) { return domain_of(placed); }
-
-gint64 placement_epoch(const ActualDomain *domain) { return epoch_of(domain); }
 
 const Placed *placed_find(const GPtrArray *placed, const char *machine) {
   for (guint i = 0; placed != NULL && i < placed->len; i++) {

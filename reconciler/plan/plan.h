@@ -92,7 +92,7 @@ typedef struct {
   guint jobs, migrations; /* its limits; 0: not given */
   HostSpec *spec;         /* what of its declaration the actions need: pools that it shares; NULL: nothing */
   gboolean unasked;       /* it couldn't be asked, or is fenced: nothing is done there */
-  gboolean fenced;
+  gboolean fenced;        /* as it was declared when planned: a saved plan counts it as given up */
 } PlanHost;
 
 typedef struct {
