@@ -10,16 +10,15 @@ struct DeclaredFiles {
 
 static char *id_of(const Object *object) { return g_strdup_printf("%s/%s", kinds[object->kind].word, object->metadata.name); }
 
-/* A file, and what its content lies on. What is known of layers may be a loop. */
+/* What a file's content lies on; NULL: nothing that is known. What is known of layers may be a loop. */
+static const char *beneath(const DeclaredFiles *files, const char *path) {
+  const ActualVolume *layer = volume_users_layer(files->users, path);
+  return layer != NULL ? layer->backing_path : NULL;
+}
+
 static void add(DeclaredFiles *files, const char *path, const char *object) {
-  while (path != NULL) {
-    const char *file = actual_file(files->input->actual, path);
-    if (g_hash_table_contains(files->by_path, file))
-      return;
-    g_hash_table_insert(files->by_path, g_strdup(file), g_strdup(object));
-    const ActualVolume *layer = volume_users_layer(files->users, file);
-    path = layer != NULL ? layer->backing_path : NULL;
-  }
+  for (; path != NULL && declared_files_by(files, path) == NULL; path = beneath(files, path))
+    g_hash_table_insert(files->by_path, g_strdup(actual_file(files->input->actual, path)), g_strdup(object));
 }
 
 /* Also where the pool isn't there yet, or was declared for another host. */
@@ -91,4 +90,12 @@ void declared_files_free(DeclaredFiles *files) {
 
 const char *declared_files_by(const DeclaredFiles *files, const char *path) {
   return path != NULL ? g_hash_table_lookup(files->by_path, actual_file(files->input->actual, path)) : NULL;
+}
+
+gboolean declared_files_beneath(const DeclaredFiles *files, const char *path) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  for (; path != NULL && g_hash_table_add(seen, (gpointer)path); path = beneath(files, path))
+    if (declared_files_by(files, path) != NULL)
+      return TRUE;
+  return FALSE;
 }

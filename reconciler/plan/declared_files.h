@@ -13,3 +13,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DeclaredFiles, declared_files_free)
 
 /* The object that names the file, or one that is based on it: "vm/new", "volume/data.qcow2". NULL: none. Borrowed. */
 const char *declared_files_by(const DeclaredFiles *files, const char *path);
+/* Something declared has the file, or one beneath it, whose newer content it is then. */
+gboolean declared_files_beneath(const DeclaredFiles *files, const char *path);

@@ -119,22 +119,11 @@ static const Action *delete_left_layers(PlanBuilder *builder, const Orphan *orph
   return after;
 }
 
-/* Something declared has the file, or one beneath it, whose newer content this is. What is known of layers may be a loop. */
-static gboolean rests_on_declared(const PlanBuilder *builder, const Orphan *orphan, const char *path) {
-  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-  while (path != NULL && g_hash_table_add(seen, (gpointer)path)) {
-    if (declared_files_by(orphan->declared, path) != NULL)
-      return TRUE;
-    const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
-    path = volume != NULL ? volume->backing_path : NULL;
-  }
-  return FALSE;
-}
-
 /* A file that was made for the disk and isn't in its chain, and what lies beneath it, as far as that was too. */
 static const Action *delete_beside(PlanBuilder *builder, const Orphan *orphan, const char *target, const char *path, const Action *after) {
   const Chain chain = {orphan->domain, actual_disk(orphan->domain->defined_disks, target), NULL};
-  while (path != NULL && chain.disk != NULL && chain_find(&chain, path) < 0 && chain_is_named_for(&chain, path) && !rests_on_declared(builder, orphan, path)) {
+  while (path != NULL && chain.disk != NULL && chain_find(&chain, path) < 0 && chain_is_named_for(&chain, path) &&
+         !declared_files_beneath(orphan->declared, path)) {
     after = delete_file(builder, orphan, "what a disk was", path, after);
     const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
     path = volume != NULL ? volume->backing_path : NULL;
