@@ -21,9 +21,6 @@ class BaseCase(lab.TestCase):
     def specs(self):
         return self.hv.path("specs")
 
-    def pool_file(self, name, pool="lab"):
-        return self.hv.path("pools", pool, name)
-
     def bases(self, pool="lab"):
         return sorted(name for name in os.listdir(self.hv.path("pools", pool)) if name.startswith("sha256-"))
 

@@ -21,11 +21,8 @@ class HandedOn(lab.TestCase):
     def setUp(self):
         self.specs = self.hv.path("specs")
 
-    def file(self, name):
-        return self.hv.path("pools", "lab", name)
-
     def files(self):
-        return sorted(name for name in os.listdir(self.file("")) if not name.startswith("sha256-"))
+        return sorted(name for name in os.listdir(self.pool_file("")) if not name.startswith("sha256-"))
 
     def write(self, *documents):
         self.hv.write("all.yaml", self.hv.pool(), *documents, *(self.hv.vm(name, powerState="stopped") for name in ("a", "b")))
@@ -35,14 +32,14 @@ class HandedOn(lab.TestCase):
         blank = {"size": "1MiB", "pool": "lab"}
         self.write(self.hv.vm("old", powerState="stopped", disks=[{"target": "vda", **blank}, {"target": "vdb", **blank, **disk}]))
         self.hv.apply(self.specs)
-        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", self.file("old-vdb.qcow2")], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", self.pool_file("old-vdb.qcow2")], check=True, stdout=subprocess.DEVNULL)
         if power == "running":
             self.hv.domain("old").create()
             self.hv.guest("old").wait_heartbeat()
         return self.content("old-vdb.qcow2")
 
     def content(self, name):
-        with open(self.file(name), "rb") as file:
+        with open(self.pool_file(name), "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
 
     def new(self, **disk):
@@ -60,13 +57,13 @@ class HandedOn(lab.TestCase):
 
     def test_to_another_machine_while_it_runs(self):
         before = self.begin("running")
-        self.write(self.hv.vm("new", disks=[{"target": "vda", "path": self.file("old-vdb.qcow2"), "format": "qcow2"}]))
+        self.write(self.hv.vm("new", disks=[{"target": "vda", "path": self.pool_file("old-vdb.qcow2"), "format": "qcow2"}]))
         result = self.prune()
         self.assertIn("disk vdb stays: ", result.stdout)
         self.assertIn("declared by vm/new", result.stdout)
         self.assertEqual(self.files(), ["old-vdb.qcow2"], str(result))
         self.assertEqual(self.content("old-vdb.qcow2"), before)
-        self.write(self.new(path=self.file("old-vdb.qcow2"), format="qcow2"))
+        self.write(self.new(path=self.pool_file("old-vdb.qcow2"), format="qcow2"))
         self.ends_well(before)
 
     def test_to_one_that_waits_for_its_image(self):
@@ -89,27 +86,27 @@ class HandedOn(lab.TestCase):
         for source in ("old-vdb.qcow2", ""):
             with self.subTest(source):
                 before = self.begin()
-                self.write(document("Image", "golden", {"pool": "lab", "source": os.path.normpath(self.file(source)), **({} if source else {"useLatest": True})}))
+                self.write(document("Image", "golden", {"pool": "lab", "source": os.path.normpath(self.pool_file(source)), **({} if source else {"useLatest": True})}))
                 self.prune()
                 self.assertEqual(self.content("old-vdb.qcow2"), before)
                 self.assertFalse(any(each.name() == "old" for each in self.hv.conn.listAllDomains()))
-                os.remove(self.file("old-vdb.qcow2"))
+                os.remove(self.pool_file("old-vdb.qcow2"))
                 self.hv.conn.storagePoolLookupByName("lab").refresh()
 
     def test_ephemeral(self):
         """Which goes without data-loss."""
         before = self.begin(ephemeral=True)
-        self.write(self.new(path=self.file("old-vdb.qcow2"), format="qcow2"))
+        self.write(self.new(path=self.pool_file("old-vdb.qcow2"), format="qcow2"))
         self.prune("--prune", "--prune-limit", "100")
         self.assertEqual(self.content("old-vdb.qcow2"), before)
-        os.remove(self.file("old-vda.qcow2"))
+        os.remove(self.pool_file("old-vda.qcow2"))
         self.hv.conn.storagePoolLookupByName("lab").refresh()
         self.ends_well(before)
 
     def test_by_a_link(self):
         before = self.begin()
         link = os.path.join(self.hv.make_directory("consoles", "links"), "data.img")
-        os.symlink(self.file("old-vdb.qcow2"), link)
+        os.symlink(self.pool_file("old-vdb.qcow2"), link)
         self.write(self.new(path=link, format="qcow2"))
         self.prune()
         self.ends_well(before)
@@ -121,12 +118,12 @@ class HandedOn(lab.TestCase):
                 before = self.begin()
                 self.hv.domain("old").snapshotCreateXML("<domainsnapshot><name>by-hand</name></domainsnapshot>",
                                                         libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
-                clone = self.file("clone.qcow2")
+                clone = self.pool_file("clone.qcow2")
                 if declared == "clone.qcow2":
-                    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.file("old-vdb.by-hand"), "-F", "qcow2", clone], check=True)
+                    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.pool_file("old-vdb.by-hand"), "-F", "qcow2", clone], check=True)
                     self.hv.give(clone)
                 self.hv.conn.storagePoolLookupByName("lab").refresh()
-                self.write(self.new(path=self.file(declared), format="qcow2"))
+                self.write(self.new(path=self.pool_file(declared), format="qcow2"))
                 result = self.prune()
                 self.assertIn("declared by vm/new", result.stdout)
                 kept = ["old-vdb.by-hand", "old-vdb.qcow2"] + ([declared] if declared == "clone.qcow2" else [])
@@ -135,8 +132,8 @@ class HandedOn(lab.TestCase):
                 self.write()
                 self.prune()
                 for name in kept:
-                    if os.path.exists(self.file(name)):
-                        os.remove(self.file(name))
+                    if os.path.exists(self.pool_file(name)):
+                        os.remove(self.pool_file(name))
                 self.hv.conn.storagePoolLookupByName("lab").refresh()
 
 

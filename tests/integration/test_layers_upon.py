@@ -21,9 +21,6 @@ class LayersUpon(lab.TestCase):
     def setUp(self):
         self.specs = self.hv.path("specs")
 
-    def file(self, name):
-        return self.hv.path("pools", "lab", name)
-
     def write(self, *documents):
         self.hv.write("all.yaml", self.hv.pool(), *documents)
 
@@ -36,8 +33,8 @@ class LayersUpon(lab.TestCase):
     def files(self):
         """Of the pool: name and content."""
         content = {}
-        for name in sorted(os.listdir(self.file(""))):
-            with open(self.file(name), "rb") as file:
+        for name in sorted(os.listdir(self.pool_file(""))):
+            with open(self.pool_file(name), "rb") as file:
                 content[name] = hashlib.sha256(file.read()).hexdigest()
         return content
 
@@ -49,8 +46,8 @@ class LayersUpon(lab.TestCase):
         self.write(self.machine())
         self.hv.apply(self.specs)
         self.hv.domain("web").snapshotCreateXML(SNAPSHOT, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
-        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", self.file("web-vda.by-hand")], check=True, stdout=subprocess.DEVNULL)
-        self.hv.give(self.file("web-vda.by-hand"))
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", self.pool_file("web-vda.by-hand")], check=True, stdout=subprocess.DEVNULL)
+        self.hv.give(self.pool_file("web-vda.by-hand"))
         self.undefine()
         if known:
             self.refresh()
@@ -70,22 +67,22 @@ class LayersUpon(lab.TestCase):
 
     def test_made_anew(self):
         self.layered(known=True)
-        result = self.refuses(self.file("web-vda.qcow2"))
+        result = self.refuses(self.pool_file("web-vda.qcow2"))
         self.assertEqual(result.status, 1, str(result))
         self.assertEqual(self.hv.plan(self.specs, status=1)["actions"], [])
         self.is_absent()
         # What the message says helps.
-        self.write(self.machine(path=self.file("web-vda.by-hand")))
+        self.write(self.machine(path=self.pool_file("web-vda.by-hand")))
         self.hv.apply(self.specs)
         self.assertEqual(self.hv.plan(self.specs, status=0)["actions"], [])
 
     def test_made_anew_while_the_pool_does_not_know_the_layer(self):
         self.layered(known=False)
-        self.refuses(self.file("web-vda.qcow2"))
+        self.refuses(self.pool_file("web-vda.qcow2"))
         self.is_absent()
-        subprocess.run(["qemu-img", "commit", "-q", self.file("web-vda.by-hand")], check=True)
-        os.remove(self.file("web-vda.by-hand"))
-        self.hv.give(self.file("web-vda.qcow2"))
+        subprocess.run(["qemu-img", "commit", "-q", self.pool_file("web-vda.by-hand")], check=True)
+        os.remove(self.pool_file("web-vda.by-hand"))
+        self.hv.give(self.pool_file("web-vda.qcow2"))
         self.refresh()
         self.hv.apply(self.specs)
         self.assertEqual(self.hv.plan(self.specs, status=0)["actions"], [])
@@ -96,11 +93,11 @@ class LayersUpon(lab.TestCase):
         aside = self.hv.make_directory("consoles", "aside")
         names = ("web-vda.qcow2", "web-vda.by-hand")
         for name in names:
-            os.rename(self.file(name), os.path.join(aside, name))
+            os.rename(self.pool_file(name), os.path.join(aside, name))
         self.refresh()
         for name in names:
-            os.rename(os.path.join(aside, name), self.file(name))
-        self.refuses(self.file("web-vda.qcow2"))
+            os.rename(os.path.join(aside, name), self.pool_file(name))
+        self.refuses(self.pool_file("web-vda.qcow2"))
         self.is_absent()
 
     def test_it_does_not_grow_beneath_either(self):
@@ -112,20 +109,20 @@ class LayersUpon(lab.TestCase):
     def test_named_by_path_or_volume(self):
         for known in (True, False):
             self.layered(known)
-            for disk in ({"path": self.file("web-vda.qcow2"), "format": "qcow2"}, {"volume": "web-vda.qcow2", "pool": "lab"}):
+            for disk in ({"path": self.pool_file("web-vda.qcow2"), "format": "qcow2"}, {"volume": "web-vda.qcow2", "pool": "lab"}):
                 with self.subTest(known=known, **disk):
                     self.write(self.machine(**disk))
-                    self.refuses(self.file("web-vda.qcow2"))
+                    self.refuses(self.pool_file("web-vda.qcow2"))
                     self.is_absent()
                     if not known:  # the run looked
                         break
-            os.remove(self.file("web-vda.by-hand"))
-            os.remove(self.file("web-vda.qcow2"))
+            os.remove(self.pool_file("web-vda.by-hand"))
+            os.remove(self.pool_file("web-vda.qcow2"))
             self.refresh()
 
     def test_who_only_reads_it_may_have_it(self):
         self.layered(known=True)
-        self.write(self.machine(path=self.file("web-vda.qcow2"), format="qcow2", readOnly=True))
+        self.write(self.machine(path=self.pool_file("web-vda.qcow2"), format="qcow2", readOnly=True))
         self.hv.apply(self.specs)
         self.assertEqual(self.hv.plan(self.specs, status=0)["actions"], [])
 
@@ -134,23 +131,23 @@ class LayersUpon(lab.TestCase):
         for known in (True, False):
             with self.subTest(known=known):
                 self.layered(known)
-                top = {"target": "vda", "path": self.file("web-vda.by-hand"), "format": "qcow2"}
+                top = {"target": "vda", "path": self.pool_file("web-vda.by-hand"), "format": "qcow2"}
                 self.write(self.hv.vm("web", powerState="stopped", disks=[top]))
                 self.hv.apply(self.specs)
                 before = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-                below = {"target": "vdb", "path": self.file("web-vda.qcow2"), "format": "qcow2"}
+                below = {"target": "vdb", "path": self.pool_file("web-vda.qcow2"), "format": "qcow2"}
                 self.write(self.hv.vm("web", powerState="stopped", disks=[top, below]))
-                self.refuses(self.file("web-vda.qcow2"))
+                self.refuses(self.pool_file("web-vda.qcow2"))
                 self.assertEqual(self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), before)
                 self.undefine()
-                os.remove(self.file("web-vda.by-hand"))
+                os.remove(self.pool_file("web-vda.by-hand"))
                 self.refresh()
 
     def test_several_layers(self):
         """The topmost is the one that helps."""
         self.layered(known=True)
-        top = self.file("web-vda.top.qcow2")
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.file("web-vda.by-hand"), "-F", "qcow2", top], check=True)
+        top = self.pool_file("web-vda.top.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.pool_file("web-vda.by-hand"), "-F", "qcow2", top], check=True)
         self.hv.give(top)
         self.refresh()
         self.refuses(layer=top)

@@ -15,9 +15,6 @@ DISK = "<disk type='file'><driver name='qemu' type='{}'/><source file='{}'/><tar
 class SameFile(lab.TestCase):
     tiny = True
 
-    def pool_file(self, name):
-        return self.hv.path("pools", "lab", name)
-
     def link(self, to, name, hard=False):
         """Another name for a file, in a directory that no pool has."""
         path = os.path.join(tempfile.mkdtemp(dir=self.hv.path("consoles")), name)

@@ -54,6 +54,10 @@ class TestCase(unittest.TestCase):
     def tearDown(self):
         self.hv.clear()
 
+    def pool_file(self, name, pool="lab"):
+        """The file of a volume."""
+        return self.hv.path("pools", pool, name)
+
     def recorder(self):
         """An EventRecorder that ends with the test."""
         recorder = EventRecorder(self.hv.uri)
