@@ -282,8 +282,8 @@ class Trees(git_lab.TestCase):
     def test_a_tree_that_pretends_to_be_billions_of_files(self):
         git = self.repository.git
         inner = git("hash-object", "-t", "tree", "-w", "--stdin", input=b"")
-        for _ in range(10):
-            inner = git("mktree", input="".join(f"040000 tree {inner}\td{i}\n" for i in range(10)).encode())
+        for _ in range(5):  # wide rather than deep: each directory is looked up from the top
+            inner = git("mktree", input="".join(f"040000 tree {inner}\td{i:02}\n" for i in range(100)).encode())
         git("update-ref", "refs/heads/main", git("commit-tree", "-m", "bomb", inner))
         self.assertIn("more than 200000 files", self.bad())
 
