@@ -27,7 +27,7 @@ static char *refuse_existing(const PlanInput *input, const Object *declared, con
   if (found->error != NULL)
     return g_strdup_printf("it can't be read: %s", found->error);
   if (!found->is_persistent)
-    return g_strdup("a transient machine of this name runs, which has no definition to manage: stop it, or define it ('virsh dumpxml', 'virsh define')");
+    return g_strdup(COMPARE_TRANSIENT);
   if (found->owner == NULL && !adopt)
     return g_strdup("a machine of this name exists that isn't ours: give metadata.adopt: true to take it over, or choose another name");
   if (input->placed == NULL && move_awaits_notes(found)) {

@@ -13,5 +13,8 @@ typedef struct {
   gboolean record_differs;   /* our record in it isn't what is declared */
 } Comparison;
 
+/* Why one without a definition is left alone. */
+#define COMPARE_TRANSIENT "a transient machine of this name runs, which has no definition to manage: stop it, or define it ('virsh dumpxml', 'virsh define')"
+
 /* const Object * → Comparison *, of the machines that are declared here. */
 GHashTable *compare_machines(const PlanInput *input);

@@ -1,4 +1,5 @@
 /* What stands in the way of a move, as far as both observations tell; the rest is asked of the hosts (Placed.unfit). */
+#include "reconciler/plan/compare.h"
 #include "reconciler/plan/migration.h"
 
 const VmSpec *move_spec(const Move *move) { return actual_now(move->domain); }
@@ -35,6 +36,8 @@ static char *refuse_flattened(const ActualDomain *domain) {
 static char *refuse_machine(const Move *move) {
   const ActualDomain *domain = move->domain;
   const VmSpec *vm = &domain->persistent;
+  if (!domain->is_persistent)
+    return g_strdup(COMPARE_TRANSIENT);
   if (domain->has_managed_save)
     return g_strdup("it is hibernated, and its saved memory can't be moved: start it, or discard the memory");
   if (domain->has_helper)

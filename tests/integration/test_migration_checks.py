@@ -19,7 +19,7 @@ class Refused(MoveCase):
         self.apply()
 
     def machine(self, host, **spec):
-        return super().machine(host, powerState="stopped", **{"serials": None, **spec})
+        return super().machine(host, **{"powerState": "stopped", "serials": None, **spec})
 
     @contextlib.contextmanager
     def refused(self, reason, note=None, machine=None):
@@ -54,6 +54,19 @@ class Refused(MoveCase):
         """Where it is."""
         self.write(self.machine("lab-a", **spec))
         self.apply()
+
+    def test_without_a_definition(self):
+        """As 'virsh migrate' leaves it without --persistent: it can't note where it goes."""
+        self.change(powerState="running")
+        domain = self.hv.domain("web")
+        definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        machine = self.machine("lab-b")
+        machine["spec"]["powerState"] = "running"
+        domain.undefine()
+        with self.refused("a transient machine of this name runs, which has no definition to manage", machine=machine):
+            pass
+        self.hv.conn.defineXML(definition)
+        self.plan(status=2)
 
     def test_the_other_host(self):
         uri = self.host_specs["lab-b"]["uri"]
