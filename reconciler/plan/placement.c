@@ -296,7 +296,7 @@ static gboolean goes_easily(const VmSpec *vm, const ActualDomain *domain) {
 
 /* It was shut down for that lately, and had to be started again where it is. */
 static char *went_in_vain(const Placed *placed, const FactsSpec *facts, const FleetHost *to, gint64 now) {
-  if (!given(facts, FactsSpec, vainTo) || !g_str_equal(facts->vainTo, to->name) || now >= facts->vainAt + REST)
+  if (!given(facts, FactsSpec, vainTo) || !g_str_equal(facts->vainTo, to->name) || facts->vainAt > now || now >= facts->vainAt + REST)
     return NULL;
   return g_strdup_printf("it stays on %s: it was shut down to go back to %s, which failed, and is tried again a day after that; place it there by name to see why",
                          placed->now->name, to->name);

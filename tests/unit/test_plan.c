@@ -212,7 +212,9 @@ static Plan *plan_fleet(const char *directory, const Desired *desired) {
       host->actual = load_host(path);
   }
   fleet->epoch = fleet_highest_epoch(fleet);
-  g_autoptr(GPtrArray) placed = placement_of(desired, fleet, 0);
+  PlanInput asked = {0};
+  read_options(options, &asked);
+  g_autoptr(GPtrArray) placed = placement_of(desired, fleet, asked.now);
   Plan *whole = fleet_plan_new(fleet, "/golden", NULL);
   fleet_plan_troubles(whole, fleet, placed);
   for (guint i = 0; i < fleet->hosts->len; i++) {
