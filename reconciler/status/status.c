@@ -3,6 +3,7 @@
 #include "reconciler/plan/diff.h"
 #include "reconciler/plan/lost.h"
 #include "reconciler/plan/resolve.h"
+#include "state/base_volume.h"
 #include "state/job_text.h"
 #include "state/libvirt/reason.h"
 
@@ -22,11 +23,37 @@ static char *state_text(const ActualDomain *domain, const Moving *moving) {
   return way ? g_strdup_printf("%s, %s", power, way) : g_steal_pointer(&power);
 }
 
+/* The medium in a drive, when it is an image's: its file is named by its content. NULL: another, or none. */
+static const char *medium_of(const VmSpec *vm, const char *target) {
+  const DiskSpec *disk = vm ? vm_disk(vm, target) : NULL;
+  g_autofree char *digest = disk && given(disk, DiskSpec, path) ? base_volume_digest(disk->path) : NULL;
+  return digest ? disk->path : NULL;
+}
+
+/* The record doesn't say what an Image's content was. That of a disk which the machine has isn't asked for; in a drive, an
+ * image's file counts as it; and what is gone is told with its name for a path. */
+static void locate_images(VmSpec *vm, const ActualDomain *domain) {
+  for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++) {
+    DiskSpec *disk = vm->disks->pdata[i];
+    gboolean drive = disk_is_drive(disk);
+    if (!given(disk, DiskSpec, image) || (!drive && vm_disk(&domain->persistent, disk->target)))
+      continue;
+    const char *defined = medium_of(&domain->persistent, disk->target), *medium = defined ? defined : medium_of(actual_live(domain), disk->target);
+    disk->path = medium ? g_strdup(medium) : g_strdup_printf("Image %s", disk->image);
+    set_given(disk, DiskSpec, path);
+    if (!given(disk, DiskSpec, format)) {
+      disk->format = drive ? Format_raw : Format_qcow2;
+      set_given(disk, DiskSpec, format);
+    }
+  }
+}
+
 /* What was applied last, made concrete as the planner would: a disk by image has a path, say. */
 static Object *applied_object(const Actual *actual, const ActualDomain *domain, char **ret_unknown) {
   g_autoptr(Object) declared = object_new(KIND_VIRTUAL_MACHINE, domain->name);
   spec_free(&VmSpec_table, declared->spec);
   declared->spec = spec_copy(&VmSpec_table, &domain->owner->spec);
+  locate_images(declared->spec, domain);
   g_autoptr(Desired) nothing = desired_new();
   PlanInput input = {.desired = nothing, .actual = actual};
   g_autoptr(Resolved) resolved = resolve_vm(&input, declared, domain);

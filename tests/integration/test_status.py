@@ -56,6 +56,27 @@ class Status(lab.TestCase):
         self.hv.domain("a").destroy()
         self.assertIn("powerState", [change["path"] for change in self.status()["a"]["drift"]])
 
+    def test_drift_beside_an_image(self):
+        """Which content an Image had is in the name of its file: drift is told without the declaration."""
+        seed = self.hv.image("seed", source=None, cloudInit={"instanceId": "a", "hostname": "a"})
+        del seed["spec"]["source"]
+        self.hv.write("a.yaml", self.hv.pool(), self.hv.image(), seed, self.hv.vm("a", powerState="stopped", title="declared", disks=[
+            {"target": "sda", "bus": "sata", "device": "cdrom", "image": "seed"}, {"target": "vda", "image": "base"}]))
+        self.hv.apply(self.specs())
+        self.assertEqual(self.status()["a"]["drift"], [])
+        domain = self.hv.domain("a")
+        domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, "by hand", None, None, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        [title] = self.status()["a"]["drift"]
+        self.assertEqual(title, {"path": "title", "actual": "by hand", "declared": "declared"})
+        text = domain.XMLDesc(0)
+        medium = re.search(r"<source file='([^']*/sha256-[^']*)'", text).group(1)
+        self.hv.conn.defineXML(text.replace(f"<source file='{medium}'/>", ""))
+        drift = {change["path"]: (change["actual"], change["declared"]) for change in self.status()["a"]["drift"]}
+        self.assertEqual(drift["disks[sda].path"], (None, "Image seed"))
+        self.hv.conn.defineXML(re.sub(r"<disk [^>]*device='disk'.*?</disk>", "", text, flags=re.S))
+        drift = {change["path"]: (change["actual"], change["declared"]) for change in self.status()["a"]["drift"]}
+        self.assertEqual(set(drift), {"title", "disks[vda]"})
+
     def test_a_machine_that_hangs(self):
         """Its QEMU answers nobody: what libvirt knows of it is told."""
         hv = self.hv
