@@ -94,6 +94,8 @@ gboolean plan_is_growth(const FieldChange *change);
 char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running);
 /* The action that grows it where it is, for which nothing was refused. */
 Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change);
+/* Notes what newly says how a disk is made that is there already. */
+void plan_disks_as_made(PlanBuilder *builder, PlanObject *object, const ActualDomain *found);
 /* Notes where the content is of those that leave the file: a new target for an old disk begins with a blank one. */
 void plan_disks_left(PlanObject *object, const ActualDomain *found);
 

@@ -173,6 +173,30 @@ char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDom
   return NULL;
 }
 
+static gboolean is_where_it_is(const PlanBuilder *builder, const DiskSpec *disk, const DiskSpec *now, const Field *field) {
+  const ActualVolume *volume = given(now, DiskSpec, path) ? g_hash_table_lookup(builder->input->actual->volumes_by_path, now->path) : NULL;
+  return field == &DiskSpec_table.fields[DiskSpec_pool] && volume != NULL && g_strcmp0(volume->pool, disk->pool) == 0;
+}
+
+static void note_too_late(PlanBuilder *builder, PlanObject *object, const DiskSpec *disk, const DiskSpec *applied, const DiskSpec *now) {
+  for (guint i = 0; i < DiskSpec_table.n_fields; i++) {
+    const Field *field = &DiskSpec_table.fields[i];
+    if (field->create_only && field->effect == EFFECT_NEVER && field_given(&DiskSpec_table, disk, field) &&
+        !field_given(&DiskSpec_table, applied, field) && !is_where_it_is(builder, disk, now, field))
+      build_note(object, g_strdup_printf("disk %s stays what it is: %s comes too late for it (%s)", disk->target, field->key, field->why));
+  }
+}
+
+void plan_disks_as_made(PlanBuilder *builder, PlanObject *object, const ActualDomain *found) {
+  const VmSpec *vm = object_vm(object->desired), *applied = found->owner != NULL ? &found->owner->spec : NULL;
+  for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++) {
+    const DiskSpec *disk = vm->disks->pdata[i], *was = vm_disk(applied, disk->target), *now = vm_disk(&found->persistent, disk->target);
+    gboolean named = given(disk, DiskSpec, path) || given(disk, DiskSpec, volume);
+    if (was != NULL && now != NULL && !named && !disk_is_drive(disk))
+      note_too_late(builder, object, disk, was, now);
+  }
+}
+
 static gboolean has_path(const VmSpec *vm, const char *path) {
   for (guint i = 0; given(vm, VmSpec, disks) && i < vm->disks->len; i++)
     if (g_strcmp0(((const DiskSpec *)vm->disks->pdata[i])->path, path) == 0)

@@ -147,6 +147,7 @@ static char *volumes(Course *course) {
 static char *storage(Course *course) {
   guint first = course->actions->len;
   plan_disks_left(course->object, course->found);
+  plan_disks_as_made(course->builder, course->object, course->found);
   char *error = plan_disk_growth(course->builder, course->object, course->found, course->actions);
   if (error == NULL)
     error = volumes(course);

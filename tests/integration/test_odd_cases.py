@@ -566,6 +566,19 @@ class Volumes(OddCase):
         self.assertIn(self.hv.path("pools/default/data"), self.hv.domain("x").XMLDesc())
         self.settle(*documents("default", pool="default"), default)
 
+    def test_how_a_disk_is_made_is_told_too_late(self):
+        def documents(**stated):
+            return (self.hv.pool(), self.hv.image(), self.hv.pool("default"), self.stopped(disks=[{"target": "vdb", "size": "64MiB", **stated}]))
+
+        self.settle(*documents())
+        self.assertIn("disk vdb stays what it is: image comes too late for it (a disk keeps the image",
+                      self.settle(*documents(image="base", pool="default")).stdout)
+        self.assertEqual(os.listdir(self.hv.path("pools/default")), ["x-vdb.qcow2"])
+        self.settle(*documents())
+        result = self.settle(*documents(filesystem="ext4"))
+        self.assertIn("disk vdb stays what it is: filesystem comes too late", result.stdout)
+        self.assertNotIn("pool comes", result.stdout)
+
     def test_a_disk_file_that_is_gone(self):
         disks = [{"target": "vda", "size": "16MiB", "pool": "lab"}]
         self.settle(self.hv.pool(), self.stopped(disks=disks))
