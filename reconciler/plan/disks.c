@@ -91,11 +91,9 @@ static char *plan_source(PlanBuilder *builder, PlanObject *object, const DiskSou
     return g_strdup_printf("its image %s: %s", source->image, build_failed(builder, KIND_IMAGE, source->image));
   if (source->kind != SOURCE_IMAGE && source->kind != SOURCE_BLANK)
     return NULL;
-  const ActualPool *pool = g_hash_table_lookup(builder->input->actual->pools, source->pool);
-  if (pool != NULL && pool->error != NULL)
-    return g_strdup_printf("pool %s can't be read: %s", source->pool, pool->error);
-  if (pool != NULL && !pool->active && build_needs(builder, KIND_STORAGE_POOL, source->pool) == NULL)
-    return g_strdup_printf("pool %s isn't started: start it, or declare it with state: active", source->pool);
+  char *pool = plan_pool_trouble(builder, source->pool);
+  if (pool != NULL)
+    return pool;
   const ActualVolume *found = locate_volume(builder->input, source->pool, source->volume);
   const char *user = found != NULL ? uses_domain(builder->uses, found->path, object->name, FALSE) : NULL;
   if (user != NULL) /* whatever a marker says */

@@ -26,8 +26,10 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
   Action *action = build_action(power->builder, power->object, kind, NULL, g_strdup(description), value != NULL ? key : NULL, value, NULL);
   wait_for_all(power, action);
   action->permitted = TRUE;
-  if (kind == ACTION_DOMAIN_START)
+  if (kind == ACTION_DOMAIN_START) {
+    plan_wait_to_start(power->builder, power->vm, power->domain, action);
     plan_bases(power->builder, action, power->domain != NULL ? power->domain->defined_disks : NULL, power->sources);
+  }
   g_ptr_array_add(power->before, action);
   return action;
 }

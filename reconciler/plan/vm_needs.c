@@ -7,6 +7,12 @@ static const InterfaceSpec *found_interface(const ActualDomain *found, const Int
              ? list_find(&InterfaceSpec_table, spec->interfaces, table_match_field(&InterfaceSpec_table), interface->mac) : NULL;
 }
 
+static gboolean shall_be_stopped(const PlanBuilder *builder, const char *network) {
+  const Object *declared = desired_find(builder->input->desired, KIND_NETWORK, network);
+  const NetworkSpec *spec = declared != NULL ? declared->spec : NULL;
+  return spec != NULL && given(spec, NetworkSpec, state) && spec->state == PoolState_inactive;
+}
+
 /* What a machine can't get from a network: unknown where the file is what brings it up, or
  * stopped where the machine would start on it. NULL: it can be used. */
 static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const InterfaceSpec *interface, const ActualDomain *found) {
@@ -17,6 +23,8 @@ static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const Inter
   gboolean has_it = now != NULL && given(now, InterfaceSpec, network) && g_str_equal(now->network, name);
   gboolean starts = given(vm, VmSpec, powerState) && (vm->powerState == PowerState_running || vm->powerState == PowerState_paused) &&
                     (found == NULL || !found->active);
+  if (starts && shall_be_stopped(builder, name))
+    return g_strdup_printf("its network %s isn't to be started: declare it with state: active, or name another one", name);
   if (build_needs(builder, KIND_NETWORK, name) != NULL || actual->networks_error != NULL || (has_it && !starts))
     return NULL;
   if (network == NULL && desired_find(builder->input->desired, KIND_NETWORK, name) == NULL)
@@ -79,4 +87,25 @@ char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const
   }
   char *error = wait_for_boot_file(builder, vm->boot.kernel, action);
   return error != NULL ? error : wait_for_boot_file(builder, vm->boot.initrd, action);
+}
+
+/* A disk's file may come with its pool. */
+static void wait_for_pool_of(PlanBuilder *builder, const ActualDisk *disk, Action *action) {
+  GHashTableIter iter;
+  const ActualPool *pool;
+  g_autofree char *directory = disk->path != NULL ? g_path_get_dirname(disk->path) : NULL;
+  g_hash_table_iter_init(&iter, builder->input->actual->pools);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&pool))
+    if (!pool->active && (g_strcmp0(pool->name, disk->pool) == 0 || (directory != NULL && g_strcmp0(pool->target, directory) == 0)))
+      build_wait(action, build_needs(builder, KIND_STORAGE_POOL, pool->name));
+}
+
+void plan_wait_to_start(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *existing, Action *action) {
+  for (guint i = 0; existing != NULL && existing->defined_disks != NULL && i < existing->defined_disks->len; i++)
+    wait_for_pool_of(builder, existing->defined_disks->pdata[i], action);
+  for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
+    const InterfaceSpec *interface = vm->interfaces->pdata[i];
+    if (given(interface, InterfaceSpec, network))
+      build_wait(action, build_needs(builder, KIND_NETWORK, interface->network));
+  }
 }

@@ -41,6 +41,12 @@ static gboolean read_volume(const Search *search, virStorageVolPtr handle, Actua
   return TRUE;
 }
 
+/* What is in it wasn't known: it was started since, as by the plan itself. */
+static gboolean was_inactive(const Search *search, const char *name) {
+  const ActualPool *pool = search->before ? g_hash_table_lookup(search->before->pools, name) : NULL;
+  return pool && !pool->active;
+}
+
 /* A volume by the path under which an observation would have found it. FALSE with error: it
  * can't be told whether there is one. */
 static gboolean find_volume(const Search *search, const char *path, ActualVolume **ret_volume, GError **error) {
@@ -50,6 +56,8 @@ static gboolean find_volume(const Search *search, const char *path, ActualVolume
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByVolume(handle);
   if (!pool)
     return is_absent() || libvirt_fail(error, "cannot look up the pool of %s", path);
+  if (was_inactive(search, virStoragePoolGetName(pool)))
+    return TRUE;
   g_autoptr(ActualVolume) volume = g_new0(ActualVolume, 1);
   volume->name = g_strdup(virStorageVolGetName(handle));
   volume->pool = g_strdup(virStoragePoolGetName(pool));
@@ -80,7 +88,7 @@ static gboolean find_chain(const Search *search, const char *path, GError **erro
 }
 
 static gboolean find_path(const Search *search, ActualDisk *disk, GError **error) {
-  if (!disk->volume || !disk->pool || disk->path)
+  if (!disk->volume || !disk->pool || disk->path || was_inactive(search, disk->pool))
     return TRUE;
   g_autoptr(VirStoragePool) pool = virStoragePoolLookupByName(search->conn, disk->pool);
   g_autoptr(VirStorageVol) volume = pool ? virStorageVolLookupByName(pool, disk->volume) : NULL;

@@ -250,6 +250,30 @@ class Clashes(OddCase):
         self.settle(network, self.stopped(interfaces=interfaces))
         self.assertIn("state: active", self.error(network, self.hv.vm("x", interfaces=interfaces)))
 
+    def test_what_is_about_to_stop(self):
+        """No machine that would start on it waits for that."""
+        network = lab.document("Network", "n", {"mode": "bridge", "bridge": "br0", "autostart": False, "state": "active"})
+        self.settle(network, self.hv.pool(state="active"))
+        network["spec"]["state"] = "inactive"
+        self.assertIn("its network n isn't to be started", self.error(network, self.hv.vm("x", interfaces=[{"name": "eth0", "network": "n"}])))
+        disks = [{"target": "vda", "size": "1MiB", "pool": "lab"}]
+        self.assertIn("its pool lab isn't to be started", self.error(self.hv.pool(state="inactive"), self.hv.vm("x", disks=disks)))
+
+    def test_started_after_what_it_needs(self):
+        """The host came up without its pool: one run starts that, and then the machine."""
+        self.hv.make_directory("pools/late")
+        documents = [self.hv.pool("late", state="active"), self.hv.image(pool="late"),
+                     self.hv.vm("x", disks=[{"target": "vda", "image": "base"}, {"target": "vdb", "size": "1MiB", "pool": "late"}])]
+        self.settle(*documents)
+        for _ in range(3):
+            self.hv.domain("x").destroy()
+            self.hv.conn.storagePoolLookupByName("late").destroy()
+            plan = self.hv.plan(self.specs(*documents), status=2)
+            start, = [each for each in plan["actions"] if each["kind"] == "domain-start"]
+            self.assertIn("pool-start", [each["kind"] for each in plan["actions"] if each["id"] in start["after"]])
+            self.settle(*documents)
+            self.assertTrue(self.hv.domain("x").isActive())
+
     def test_a_directory_that_another_pool_has(self):
         self.hv.make_directory("pools/theirs")
         path = self.hv.path("pools/theirs")
