@@ -97,7 +97,12 @@ static void an_older_copy_isnt_what_was_put(void **state G_GNUC_UNUSED) {
   begin(&world);
   FactsSpec *facts = put(&world, 'b', 2);
   set_name(facts, &facts->movedFrom, "a");
-  assert_now(&world, AT_A(1700), "b", 2); /* all were asked: that one is gone */
+  const ActualDomain *copy = g_hash_table_lookup(world.hosts[1].actual->domains, "web");
+  JournalPlace moved = AT_A(3), anew = AT_A(1700);
+  assert_now(&world, moved, "b", 2); /* all were asked: that one is gone */
+  assert_false(fleet_place_is_missed(&world.fleet, &moved, copy));
+  assert_stays(&world, anew); /* that one too, and what was written there since */
+  assert_true(fleet_place_is_missed(&world.fleet, &anew, copy));
   silence(&world, 'c');
   assert_stays(&world, AT_A(1700));
   silence(&world, 'a');
