@@ -179,26 +179,9 @@ PlanSummary plan_summary(const Plan *plan) {
   return summary;
 }
 
-/* An adoption writes our record only, so its actions don't count. */
-static GHashTable *adopted(const Plan *plan) {
-  GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  for (guint i = 0; i < plan->objects->len; i++) {
-    const PlanObject *object = plan->objects->pdata[i];
-    if (object->adopt && object->change == CHANGE_NONE)
-      g_hash_table_add(ids, plan_object_id(object));
-  }
-  return ids;
-}
-
 gboolean plan_in_sync(const Plan *plan) {
   PlanSummary summary = plan_summary(plan);
-  if (summary.create + summary.update + summary.delete + summary.errors > 0)
-    return FALSE;
-  g_autoptr(GHashTable) ids = adopted(plan);
-  for (guint i = 0; i < plan->actions->len; i++)
-    if (!g_hash_table_contains(ids, ((const Action *)plan->actions->pdata[i])->object))
-      return FALSE;
-  return TRUE;
+  return summary.create + summary.update + summary.delete + summary.errors + summary.actions == 0;
 }
 
 void plan_drop_actions(Plan *plan, const char *object_id) {

@@ -117,7 +117,7 @@ void plan_reject(Plan *plan, PlanObject *object, char *error /* taken */);
 
 typedef struct { guint create, update, delete, adopt, unchanged, errors, orphans, pending, actions; } PlanSummary;
 PlanSummary plan_summary(const Plan *plan);
-/* Whether there is nothing to do beyond adoptions. */
+/* Whether there is nothing to do: an adoption is something to do, too. */
 gboolean plan_in_sync(const Plan *plan);
 
 /* As in the command line's fixed format, plus what applying it later needs. */

@@ -214,7 +214,7 @@ static void append_results(GString *out, const GPtrArray *results) {
 
 static void append_headline(GString *out, const Plan *plan) {
   PlanSummary summary = plan_summary(plan);
-  if (plan_in_sync(plan) && summary.actions == 0 && summary.adopt == 0) {
+  if (plan_in_sync(plan) && summary.adopt == 0) {
     g_string_append(out, "**In sync**: nothing to do (");
     report_append_number(out, summary.unchanged, "object", NULL);
     g_string_append(out, ")\n\n");

@@ -177,7 +177,7 @@ static void append_objects(GString *out, const Plan *plan, const ReportView *vie
 
 /* Nothing at all to do, not even an adoption. */
 static gboolean is_empty(const Plan *plan, const PlanSummary *summary) {
-  return plan_in_sync(plan) && summary->actions == 0 && summary->adopt == 0;
+  return plan_in_sync(plan) && summary->adopt == 0;
 }
 
 static void append_last_line(GString *out, const Plan *plan, const ReportView *view) {

@@ -171,7 +171,7 @@ class Import(lab.TestCase):
     def adopt(self, text):
         self.hv.write("imported.yaml", text)
         specs = self.hv.path("specs")
-        plan = self.hv.plan(specs, status=0)
+        plan = self.hv.plan(specs, status=2)
         self.assertEqual([action["kind"] for action in plan["actions"]], ["domain-record"] * len(plan["objects"]))
         self.assertEqual([object["fields"] for object in plan["objects"]], [[]] * len(plan["objects"]))
         self.assertEqual(plan["summary"]["adopt"], len(plan["objects"]))

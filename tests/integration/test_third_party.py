@@ -86,7 +86,7 @@ class ThirdParty(lab.TestCase):
 
     def adopt(self, specs):
         before = self.definitions()
-        plan = self.hv.plan(specs, status=0)
+        plan = self.hv.plan(specs, status=2)
         self.assertEqual({o["name"]: o["fields"] for o in plan["objects"]}, dict.fromkeys(self.files, []))
         self.assertEqual({action["kind"] for action in plan["actions"]}, {"domain-record"})
         self.assertEqual(plan["summary"]["adopt"], len(self.files))
