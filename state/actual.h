@@ -103,6 +103,7 @@ typedef struct {
   char *helper_of;        /* it is such a helper, of this machine; only until the observation is complete */
   gboolean has_snapshots; /* says the list of domains */
   GPtrArray *snapshots;   /* of ActualSnapshot *, oldest first */
+  guint checkpoints;      /* that libvirt knows; asked only of what is to be deleted (state/libvirt/checkpoints.h) */
   VmSpec persistent;   /* definition for the next start, with size and powerState, autostart from the host */
   VmSpec *live;        /* the machine that runs: see actual_live; NULL: none does */
   VmSpec *saved;       /* what a hibernated machine comes back as, whatever its definition has become; NULL: nothing is saved, or storage wasn't observed */

@@ -196,12 +196,16 @@ static Action *undefine(PlanBuilder *builder, const Orphan *orphan, gboolean all
     g_string_append(description, " and discard its saved memory");
   if (people > 0)
     g_string_append_printf(description, " and forget %u snapshot%s that a person took", people, people > 1 ? "s" : "");
+  if (domain->checkpoints > 0) {
+    g_string_append_printf(description, " and forget %u checkpoint%s of a backup", domain->checkpoints, domain->checkpoints > 1 ? "s" : "");
+    build_note(orphan->object, g_strdup("its checkpoints, which a backup program made, would be lost: 'virsh checkpoint-delete' takes them first"));
+  }
   if (nvram)
     g_string_append_printf(description, " and delete its UEFI variables%s", domain->nvram == NULL ? ", wherever libvirt has them" : "");
   Action *action = build_action(builder, orphan->object, ACTION_DOMAIN_UNDEFINE, after != NULL ? after->id : NULL, g_strdup(description->str),
                                 "data", nvram ? "true" : NULL, "saved", saved ? "true" : NULL, "snapshots", snapshots, "checkpoints",
-                                all ? "true" : NULL, NULL);
-  if (saved || nvram || people > 0)
+                                all || domain->checkpoints > 0 ? "true" : NULL, NULL);
+  if (saved || nvram || people > 0 || domain->checkpoints > 0)
     action->impact = IMPACT_DATA_LOSS;
   return action;
 }

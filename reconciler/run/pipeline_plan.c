@@ -125,11 +125,18 @@ static Plan *plan_with_space(Pipeline *pipeline, FleetHost *host, const Desired 
   return host->actual != NULL ? plan_host(pipeline, host, desired, error) : NULL;
 }
 
+static Plan *plan_with_checkpoints(Pipeline *pipeline, FleetHost *host, const Desired *desired, GError **error) {
+  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired, error);
+  if (plan == NULL || !pipeline_ask_checkpoints(pipeline, host, plan))
+    return g_steal_pointer(&plan);
+  return plan_with_space(pipeline, host, desired, error);
+}
+
 /* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped, or, without its error, this
  * host is lost to it: where there are others, that is its own objects' matter. */
 static Plan *plan_and_judge(Pipeline *pipeline, FleetHost *host, const Desired *desired) {
   GError *error = NULL;
-  g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired, &error);
+  g_autoptr(Plan) plan = plan_with_checkpoints(pipeline, host, desired, &error);
   if (plan != NULL && pipeline_judge(pipeline, host, plan, &error))
     return g_steal_pointer(&plan);
   if (host->name == NULL || g_cancellable_is_cancelled(pipeline->options->cancel))

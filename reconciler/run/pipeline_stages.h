@@ -41,6 +41,9 @@ gboolean pipeline_recall(Pipeline *pipeline, const char *source /* as long as th
 gboolean pipeline_note_places(Pipeline *pipeline);
 /* Warns of former places of the source that nothing remembers. */
 void pipeline_check_formerly(Pipeline *pipeline);
+/* Asks for the checkpoints of the machines that the plan of a host deletes, and adds them to what is known of it (pipeline_deleted.c).
+ * TRUE: that is news, and the host is to be planned again. */
+gboolean pipeline_ask_checkpoints(const Pipeline *pipeline, const FleetHost *host, const Plan *plan);
 /* Takes out of a plan what may not be done on this host, or what the hypervisor judges to be wrong; the rest goes on. */
 gboolean pipeline_judge(Pipeline *pipeline, const FleetHost *host, Plan *plan, GError **error);
 

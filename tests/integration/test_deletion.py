@@ -357,13 +357,16 @@ class Orphans(Deletion):
         self.assertEqual(self.hv.domain("a").snapshotListNames(), ["late"])
 
     def test_checkpoints(self):
-        """The same of those; no plan knows whether there are any."""
+        """The same of those: the plan asks for them, of what is to go."""
         self.create(a={"powerState": "running", "disks": [{"target": "vda", "size": "1MiB", "pool": "lab"}]}, b={}, c={}, d={})
         self.hv.domain("a").checkpointCreateXML("<domaincheckpoint><name>by-hand</name></domaincheckpoint>")
         self.remove("a")
-        self.hv.reconcile("--prune", "--allow", "restart", self.specs(), check=3)
-        self.assertEqual([each.getName() for each in self.hv.domain("a").listAllCheckpoints()], ["by-hand"])
-        self.hv.apply("--prune", "--allow", "data-loss", self.specs())
+        for dry in ("--dry-run",), ():
+            result = self.hv.reconcile(*dry, "--prune", "--allow", "restart", self.specs(), check=3)
+            self.assertIn("undefine the machine and forget 1 checkpoint of a backup", result.stderr)
+            self.assertEqual([each.getName() for each in self.hv.domain("a").listAllCheckpoints()], ["by-hand"])
+            self.assertTrue(self.hv.domain("a").isActive())
+        self.hv.apply("--prune", "--allow", "data-loss,restart", self.specs())
         self.assertEqual(self.names(), ["b", "c", "d"])
 
     def test_snapshots_and_managed_save(self):
