@@ -137,6 +137,7 @@ void actual_volume_free(ActualVolume *volume) {
   g_free(volume->path);
   g_free(volume->pool);
   g_free(volume->format);
+  g_free(volume->looks);
   g_free(volume->backing_path);
   g_free(volume->backing_format);
   texts_free(volume->texts);

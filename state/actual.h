@@ -16,6 +16,8 @@ typedef struct {
   char *name, *path, *pool;
   Texts *texts;         /* NULL: not kept */
   char *format;         /* "qcow2", "raw", … */
+  char *looks;          /* another format, which libvirt takes it for, though those that have it read it as raw: see
+                           state/told_formats.h; NULL: it is what it looks like */
   guint64 capacity, allocation, physical; /* bytes */
   char *backing_path, *backing_format;    /* NULL: no backing store */
   gint64 mtime_ns, ctime_ns;              /* of the file, since 1970; 0: unknown */

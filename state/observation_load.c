@@ -8,6 +8,7 @@
 #include "state/domain_facts.h"
 #include "state/host_facts.h"
 #include "state/snapshot_xml.h"
+#include "state/told_formats.h"
 
 G_DEFINE_QUARK(reconcile-observation-error, observation_error)
 
@@ -142,12 +143,11 @@ static gboolean load_domain(Actual *actual, json_t *entry, GError **error) {
   Common common = {0};
   int state, reason, persistent, saved, autostart, has_snapshots;
   const char *saved_xml = NULL;
-  json_t *sizes = NULL;
   json_error_t wrong;
   if (!read_common(entry, actual->domains, &common, error))
     return FALSE;
-  if (json_unpack_ex(entry, &wrong, 0, "{s:i, s:i, s:b, s:b, s:b, s:b, s?o, s?s}", "state", &state, "reason", &reason, "persistent",
-                     &persistent, "managedSave", &saved, "autostart", &autostart, "hasSnapshots", &has_snapshots, "diskBytes", &sizes, "savedXml", &saved_xml) < 0)
+  if (json_unpack_ex(entry, &wrong, 0, "{s:i, s:i, s:b, s:b, s:b, s:b, s?s}", "state", &state, "reason", &reason, "persistent",
+                     &persistent, "managedSave", &saved, "autostart", &autostart, "hasSnapshots", &has_snapshots, "savedXml", &saved_xml) < 0)
     return invalid(error, "domain %s: %s", common.name, wrong.text);
   ActualDomain *domain = actual_domain_new(common.name, common.uuid);
   g_hash_table_replace(actual->domains, domain->name, domain);
@@ -160,14 +160,23 @@ static gboolean load_domain(Actual *actual, json_t *entry, GError **error) {
   if (!load_snapshots(domain, json_object_get(entry, "snapshots"), error))
     return FALSE;
   g_autoptr(GError) trouble = NULL;
-  gboolean readable = common.xml && domain_facts_read(domain, common.xml, common.live, &trouble) &&
-                      (!saved_xml || domain_facts_read_saved(domain, saved_xml, &trouble));
+  if (common.xml && domain_facts_read(domain, common.xml, common.live, &trouble) && saved_xml)
+    domain_facts_read_saved(domain, saved_xml, &trouble);
   set_error(&domain->error, common.error, trouble);
-  if (readable) {
-    complete_domain(domain, actual, sizes, json_object_get(entry, "lostFiles"));
+  return TRUE;
+}
+
+static void complete_domains(Actual *actual, json_t *list) {
+  json_t *entry;
+  gsize i;
+  told_formats_apply(actual);
+  json_array_foreach(list, i, entry) {
+    ActualDomain *domain = g_hash_table_lookup(actual->domains, json_string_value(json_object_get(entry, "name")));
+    if (!domain->disks) /* it couldn't be read */
+      continue;
+    complete_domain(domain, actual, json_object_get(entry, "diskBytes"), json_object_get(entry, "lostFiles"));
     domain_facts_finish(domain, TRUE);
   }
-  return TRUE;
 }
 
 static gboolean load_host(Actual *actual, json_t *root, GError **error) {
@@ -236,6 +245,7 @@ static Actual *load_actual(json_t *part, GError **error) {
   actual_index_volumes(actual);
   if (!load_list(actual, part, "domains", load_domain, error))
     return NULL;
+  complete_domains(actual, json_object_get(part, "domains"));
   actual_set_helpers_aside(actual);
   return load_same_files(actual, part, error) ? g_steal_pointer(&actual) : NULL;
 }

@@ -4,6 +4,7 @@
 #include "state/libvirt/reading.h"
 #include "state/life_sign.h"
 #include "state/same_files.h"
+#include "state/told_formats.h"
 
 /* So many requests of a client libvirt serves at once. Of what comes over a link, more are on their way meanwhile, so that
  * not each five of them cost a round trip. */
@@ -53,6 +54,7 @@ static void read_everything(Reading *reading) {
     return;
   read_storage_finish(reading);
   read_networks_finish(reading);
+  told_formats_apply(reading->actual);
   read_domains_finish(reading);
   work_run(reading->work, threads);
 }

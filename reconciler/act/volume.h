@@ -55,7 +55,9 @@ typedef struct {
   gboolean keep_marker; /* the caller clears it when more than the copy is done */
 } VolumeCopy;
 gboolean volume_copy(const ActionContext *context, const Action *action, const VolumeCopy *copied, GError **error);
-/* Whether libvirt reads the volume of this path as `format`, by what its pool saw last. */
+/* Whether libvirt reads the volume of this path as `format`, by what its pool saw last; volume_check_format is the same of `seen`, for
+ * what libvirt would do with it ("copy"). */
+gboolean volume_check_format(virStorageVolPtr volume, const VolumeFacts *seen, const char *format, const char *verb, GError **error);
 gboolean volume_copy_possible(const ActionContext *context, const char *from, const char *format, GError **error);
 
 /* Makes the marker, unless it is there. */

@@ -40,7 +40,7 @@ static gboolean check_grows(const char *path, guint64 now, guint64 wanted, guint
 
 static gboolean check_no_user(const ActionContext *context, const char *path, const char *verb, GError **error) {
   g_autofree char *what = NULL;
-  if (!volume_refresh_around(context, path, NULL, error) || !volume_find_user(context, path, TRUE, &what, NULL, error))
+  if (!volume_find_user(context, path, TRUE, &what, NULL, error))
     return FALSE;
   return !what || act_refuse(error, "%s can't be %s: it is used by %s", path, verb, what);
 }
@@ -53,10 +53,12 @@ gboolean act_volume_grow(const ActionContext *context, const Action *action, GEr
   virConnectPtr connect = connection_get(context->connection, error);
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = { 0 };
-  if (!connect || !by_path(connect, path, &volume, &facts, error))
+  if (!connect || !volume_refresh_around(context, path, NULL, error) || !by_path(connect, path, &volume, &facts, error))
     return FALSE;
   if (!volume)
     return act_stale(error, "there is no volume %s any more", path);
+  if (!volume_check_format(volume, &facts, act_arg(action, "format"), "grow", error))
+    return FALSE;
   if (facts.capacity == bytes)
     return TRUE;
   if (!check_grows(path, facts.capacity, bytes, from, error) || !check_no_user(context, path, "resized", error) ||

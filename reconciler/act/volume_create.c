@@ -119,18 +119,19 @@ static gpointer watch_copy(gpointer data) {
   return NULL;
 }
 
-/* libvirt copies what it sees in a file, and a guest may write any header on a raw disk, also one that names another
- * machine's file. Of a block device it copies the bytes (storage_util.c), whatever it tells of them. */
-static gboolean check_format(virStorageVolPtr volume, const VolumeFacts *from, const char *path, const char *format, GError **error) {
+/* libvirt works on what it sees in a file, and a guest may write any header on a raw disk, also one that names another
+ * machine's file. Of a block device it takes the bytes (storage_util.c), whatever it tells of them. */
+gboolean volume_check_format(virStorageVolPtr volume, const VolumeFacts *seen, const char *format, const char *verb, GError **error) {
   virStorageVolInfo info;
   if (virStorageVolGetInfo(volume, &info) < 0)
-    return libvirt_fail(error, "cannot read %s", path);
+    return libvirt_fail(error, "cannot read %s", seen->path);
   if (info.type == VIR_STORAGE_VOL_BLOCK)
     return !format || g_str_equal(format, "raw") ||
-           act_refuse(error, "%s is a disk of format %s on a block device, and libvirt would copy it as if it were raw", path, format);
-  const char *seen = g_strcmp0(from->format, "iso") == 0 ? "raw" : from->format;
-  return !seen || !format || g_str_equal(seen, format) ||
-         act_refuse(error, "%s is a disk of format %s, but its guest made it look like %s, and libvirt would copy it as that", path, format, seen);
+           act_refuse(error, "%s is a disk of format %s on a block device, and libvirt would %s it as if it were raw", seen->path, format, verb);
+  const char *looks = g_strcmp0(seen->format, "iso") == 0 ? "raw" : seen->format;
+  return !looks || !format || g_str_equal(looks, format) ||
+         act_refuse(error, "%s is a disk of format %s, but its guest made it look like %s, and libvirt would %s it as that", seen->path, format,
+                    looks, verb);
 }
 
 gboolean volume_copy_possible(const ActionContext *context, const char *from, const char *format, GError **error) {
@@ -139,14 +140,14 @@ gboolean volume_copy_possible(const ActionContext *context, const char *from, co
   g_auto(VolumeFacts) facts = { 0 };
   if (handle && !volume)
     return libvirt_fail(error, "cannot find volume %s", from);
-  return handle && volume_facts(volume, &facts, error) && check_format(volume, &facts, from, format, error);
+  return handle && volume_facts(volume, &facts, error) && volume_check_format(volume, &facts, format, "copy", error);
 }
 
 static gboolean copy(const ActionContext *context, const Action *action, virStoragePoolPtr pool, const Wanted *wanted,
                      virStorageVolPtr source, gboolean *ret_made, GError **error) {
   g_auto(VolumeFacts) from = { 0 }, made = { 0 };
   g_autofree char *text = volume_text(pool, wanted->volume, wanted->format, wanted->bytes, NULL, NULL, 0, error);
-  if (!text || !volume_facts(source, &from, error) || !check_format(source, &from, wanted->from, wanted->from_format, error))
+  if (!text || !volume_facts(source, &from, error) || !volume_check_format(source, &from, wanted->from_format, "copy", error))
     return FALSE;
   if (from.capacity > wanted->bytes)
     return act_refuse(error, "volume %s would be smaller than what it is a copy of, %s", wanted->volume, wanted->from);

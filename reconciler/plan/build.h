@@ -93,6 +93,8 @@ char *plan_disk_growth(PlanBuilder *builder, PlanObject *object, const ActualDom
 /* Whether a change is the size of a disk that the machine has; and why that can't be had, or NULL. running: the machine runs
  * when it is grown. */
 gboolean plan_is_growth(const FieldChange *change);
+/* Why libvirt can't grow a volume itself, as it is; NULL: it can. */
+char *plan_looks_otherwise(const ActualVolume *volume /* or NULL */);
 char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running);
 /* The action that grows it where it is, for which nothing was refused. */
 Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change);

@@ -66,16 +66,21 @@ static Action *create_volume(PlanBuilder *builder, PlanObject *object, const Dis
   return action;
 }
 
-static Action *resize(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
+/* `has` is the disk as it is read now. */
+static Action *resize(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const DiskSpec *has, const char *path, guint64 from,
+                      gboolean running) {
   g_autofree char *bytes = decimal(disk->size), *now = decimal(from), *text_from = bytes_format(from), *text_to = bytes_format(disk->size);
+  const char *format = given(has, DiskSpec, format) ? Format_words.words[has->format] : NULL;
   char *description = g_strdup_printf("grow disk %s from %s to %s", disk->target, text_from, text_to);
   if (running)
     return build_action(builder, object, ACTION_RESIZE_DISK, NULL, description, "target", disk->target, "bytes", bytes, "from", now, NULL);
-  return build_action(builder, object, ACTION_VOLUME_GROW, NULL, description, "path", path, "bytes", bytes, "from", now, NULL);
+  return build_action(builder, object, ACTION_VOLUME_GROW, NULL, description, "path", path, "bytes", bytes, "from", now, "format", format,
+                      NULL);
 }
 
-static Action *grow_volume(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const char *path, guint64 from, gboolean running) {
-  Action *action = resize(builder, object, disk, path, from, running);
+static Action *grow_volume(PlanBuilder *builder, const PlanObject *object, const DiskSpec *disk, const DiskSpec *has, const char *path,
+                           guint64 from, gboolean running) {
+  Action *action = resize(builder, object, disk, has, path, from, running);
   const ActualVolume *volume = g_hash_table_lookup(builder->input->actual->volumes_by_path, path);
   if (volume != NULL)
     string_map_set(action->args, "pool", volume->pool);
@@ -105,7 +110,7 @@ static char *plan_source(PlanBuilder *builder, PlanObject *object, const DiskSou
   }
   char *error = check_leftover(builder, object, source, found);
   if (error == NULL && given(disk, DiskSpec, size) && disk->size > found->capacity)
-    g_ptr_array_add(actions, grow_volume(builder, object, disk, found->path, found->capacity, FALSE));
+    g_ptr_array_add(actions, grow_volume(builder, object, disk, disk, found->path, found->capacity, FALSE));
   return error;
 }
 
@@ -120,6 +125,14 @@ char *plan_disk_volumes(PlanBuilder *builder, PlanObject *object, const GPtrArra
 }
 
 gboolean plan_is_growth(const FieldChange *change) { return change->call == CALL_RESIZE_DISK && change->match != NULL; }
+
+/* It would grow what it sees, which a guest wrote; only QEMU grows the disk. */
+char *plan_looks_otherwise(const ActualVolume *volume) {
+  return volume == NULL || volume->looks == NULL || g_str_equal(volume->looks, "iso")
+             ? NULL
+             : g_strdup_printf("%s is raw, but its guest made it look like %s, and libvirt would grow it as that: while its machine runs, its "
+                               "disk can grow", volume->path, volume->looks);
+}
 
 /* Shrinking and bases are refused. */
 char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, const ActualDomain *found, const FieldChange *change, gboolean running) {
@@ -141,6 +154,9 @@ char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, con
     const char *user = uses_domain(builder->uses, now->path, found->name, TRUE);
     if (user != NULL)
       return g_strdup_printf("disk %s can't grow: the %s machine %s uses it too", change->match, uses_state(builder->uses, user), user);
+    g_autofree char *looks = plan_looks_otherwise(g_hash_table_lookup(builder->input->actual->volumes_by_path, now->path));
+    if (looks != NULL)
+      return g_strdup_printf("disk %s can't grow while it is off: %s", change->match, looks);
   }
   if (running && given(now, DiskSpec, stateless) && now->stateless)
     return g_strdup_printf("disk %s is stateless and can't grow while the machine runs: what it runs on is dropped when it stops", change->match);
@@ -149,7 +165,7 @@ char *plan_growth_refusal(const PlanBuilder *builder, const Object *desired, con
 
 Action *plan_growth(PlanBuilder *builder, const PlanObject *object, const Object *desired, const ActualDomain *found, const FieldChange *change) {
   const DiskSpec *disk = vm_disk(object_vm(desired), change->match), *now = vm_disk(actual_now(found), change->match);
-  Action *grow = grow_volume(builder, object, disk, now->path, now->size, found->active);
+  Action *grow = grow_volume(builder, object, disk, now, now->path, now->size, found->active);
   plan_bases(builder, grow, found->disks, NULL);
   return grow;
 }

@@ -211,19 +211,22 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
   g_autofree char *size = bytes_format(spec->size), *now = bytes_format(found->capacity);
   const char *overlay = uses_overlay(builder->uses, found->path, NULL);
   const char *user = uses_domain(builder->uses, found->path, NULL, TRUE);
+  g_autofree char *looks = plan_looks_otherwise(found);
   if (spec->size < found->capacity)
     build_error(builder, object, g_strdup_printf("size %s is less than the %s it has: a volume is never shrunk", size, now));
   else if (overlay != NULL)
     build_error(builder, object, g_strdup_printf("it can't grow: %s is an overlay on it", overlay));
   else if (user != NULL)
     build_error(builder, object, g_strdup_printf("it is in use by the %s machine %s: give the size on that machine's disk, when it runs", uses_state(builder->uses, user), user));
+  else if (looks != NULL)
+    build_error(builder, object, g_strdup_printf("it can't grow: %s", looks));
   else {
     object->change = CHANGE_UPDATE;
     g_autofree char *bytes = g_strdup_printf("%" G_GUINT64_FORMAT, spec->size);
     g_autofree char *from = g_strdup_printf("%" G_GUINT64_FORMAT, found->capacity);
     build_ready(builder, KIND_VOLUME, object->name,
                 build_action(builder, object, ACTION_VOLUME_GROW, NULL, g_strdup_printf("grow from %s to %s", now, size),
-                             "path", found->path, "bytes", bytes, "from", from, "pool", found->pool, NULL));
+                             "path", found->path, "bytes", bytes, "from", from, "format", found->format, "pool", found->pool, NULL));
   }
 }
 

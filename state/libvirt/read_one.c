@@ -4,6 +4,7 @@
 #include "state/host_facts.h"
 #include "state/libvirt/domain_reading.h"
 #include "state/libvirt/volume_file.h"
+#include "state/told_formats.h"
 
 static gboolean is_absent(void) {
   switch (virGetLastErrorCode()) {
@@ -71,8 +72,8 @@ static gboolean find_volume(const Search *search, const char *path, ActualVolume
   return FALSE;
 }
 
-/* The volumes below a path. */
-static gboolean find_chain(const Search *search, const char *path, GError **error) {
+/* The volumes below a path, which is read as `format`. */
+static gboolean find_chain(const Search *search, const char *path, const char *format, GError **error) {
   GHashTable *found = search->found->volumes_by_path;
   while (path && !g_hash_table_contains(found, path)) {
     ActualVolume *volume = NULL;
@@ -80,9 +81,11 @@ static gboolean find_chain(const Search *search, const char *path, GError **erro
       return FALSE;
     if (!volume)
       break;
+    told_format_apply(volume, format);
     g_ptr_array_add(search->domain->volumes, volume);
     g_hash_table_replace(found, volume->path, volume);
     path = volume->backing_path;
+    format = volume->backing_format;
   }
   return TRUE;
 }
@@ -101,11 +104,13 @@ static gboolean find_path(const Search *search, ActualDisk *disk, GError **error
 static gboolean find_volumes(const Search *search, const GPtrArray *disks, GError **error) {
   for (guint i = 0; i < disks->len; i++) {
     ActualDisk *disk = disks->pdata[i];
-    if (!find_path(search, disk, error) || !find_chain(search, disk->path, error))
+    if (!find_path(search, disk, error) || !find_chain(search, disk->path, disk->format, error))
       return FALSE;
-    for (guint j = 0; j < disk->chain->len; j++)
-      if (!find_chain(search, ((ActualVolume *)disk->chain->pdata[j])->path, error))
+    for (guint j = 0; j < disk->chain->len; j++) {
+      const ActualVolume *layer = disk->chain->pdata[j];
+      if (!find_chain(search, layer->path, layer->format, error))
         return FALSE;
+    }
   }
   return TRUE;
 }
