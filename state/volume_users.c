@@ -141,6 +141,12 @@ static const char *held_at_most(const VolumeUsers *users, const ActualSnapshotDi
   return volume_users_gone(users, disk->path) ? disk->base : NULL;
 }
 
+/* Of a layer that no pool and no running machine tells of, libvirt's snapshot knows what it was made upon. */
+static void use_base(VolumeUsers *users, const ActualSnapshotDisk *disk) {
+  if (!disk->internal && disk->path && !volume_users_layer(users, disk->path) && !volume_users_gone(users, disk->path))
+    add(users, disk->base, (VolumeUser){.use = USER_OVERLAY, .path = disk->path});
+}
+
 static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const ActualSnapshot *snapshot) {
   VolumeUser user = {.use = USER_MEMORY, .domain = domain->name, .snapshot = snapshot->name};
   add(users, snapshot->memory_path, user);
@@ -149,6 +155,7 @@ static void use_snapshot(VolumeUsers *users, const ActualDomain *domain, const A
     user.target = disk->target;
     user.use = USER_SNAPSHOT_LAYER;
     add(users, disk->path, user);
+    use_base(users, disk);
     user.use = USER_SNAPSHOT;
     const char *held = held_at_most(users, disk);
     add_downwards(users, held, user);

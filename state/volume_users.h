@@ -6,7 +6,7 @@
 #include "state/actual.h"
 
 typedef enum {
-  USER_OVERLAY,    /* a volume of a pool whose backing store it is */
+  USER_OVERLAY,    /* a layer whose backing store it is: a pool's volume, or one that a snapshot tells of */
   USER_DISK,       /* a layer of a disk of the machine that runs */
   USER_DEFINITION, /* a layer of a disk as defined for the next start */
   USER_SAVED,      /* a layer of a disk of the machine that its saved memory brings back */

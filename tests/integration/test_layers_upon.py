@@ -143,6 +143,38 @@ class LayersUpon(lab.TestCase):
                 os.remove(self.pool_file("web-vda.by-hand"))
                 self.refresh()
 
+    def test_beneath_a_snapshot_in_no_pool(self):
+        """Of a stopped machine, nothing but libvirt's snapshots tells that its file is a layer."""
+        place = self.hv.make_directory("elsewhere")
+        disk, layer = os.path.join(place, "disk.qcow2"), os.path.join(place, "web-vda.one.qcow2")
+        one = {"path": disk, "format": "qcow2"}
+        for ours in (True, False):
+            with self.subTest(ours=ours):
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+                self.hv.give(disk)
+                self.write(self.machine(**one))
+                self.hv.apply(self.specs)
+                snapshots = {"snapshots": [{"name": "one"}]} if ours else {}
+                if ours:
+                    self.write(self.hv.vm("web", powerState="stopped", disks=[{"target": "vda", **one}], **snapshots))
+                    self.hv.apply(self.specs)
+                else:
+                    self.hv.domain("web").snapshotCreateXML(
+                        f"<domainsnapshot><name>one</name><disks><disk name='vda' snapshot='external'><source file='{layer}'/></disk></disks>"
+                        "</domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+                before = self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+                self.write(self.hv.vm("web", powerState="stopped", disks=[{"target": "vdb", **one}], **snapshots))
+                self.refuses(disk, layer=layer)
+                self.assertEqual(self.hv.plan(self.specs, status=1)["actions"], [])
+                self.assertEqual(self.hv.domain("web").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), before)
+                self.write(self.hv.vm("web", powerState="stopped", disks=[{"target": "vda", "size": "1MiB", "pool": "lab"}], **snapshots),
+                           self.hv.vm("heir", powerState="stopped", disks=[{"target": "vda", **one}]))
+                self.refuses(disk, layer=layer)
+                self.is_absent("heir")
+                self.undefine()
+                os.remove(layer)
+                os.remove(disk)
+
     def test_several_layers(self):
         """The topmost is the one that helps."""
         self.layered(known=True)
