@@ -29,9 +29,10 @@ static const char *const steps[] = {
   "CREATE TABLE epoch (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;",
   "ALTER TABLE place ADD COLUMN run INTEGER NOT NULL DEFAULT 0;",
   "ALTER TABLE action ADD COLUMN epoch INTEGER; ALTER TABLE place ADD COLUMN epoch INTEGER;",
+  "ALTER TABLE place ADD COLUMN ran INTEGER NOT NULL DEFAULT 0;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_PLACES_EPOCHS);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_RAN);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -81,7 +82,7 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
 #define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
 #define ALL_TABLES \
   FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri, epoch FROM action LIMIT 0;" \
-  "SELECT uri, run, epoch FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
+  "SELECT uri, run, epoch, ran FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
 
 /* What is changed or written later must be there: it would fail each run. */
 static gboolean has_tables(Database *database, const char *tables, GError **error) {

@@ -69,6 +69,7 @@ typedef struct {
   char *host, *uri; /* uri: as it was asked then; NULL: an older version wrote it */
   gint64 epoch;     /* of the copy there; JOURNAL_NO_EPOCH: an older version wrote it */
   char *source;     /* whose run it was */
+  gboolean ran;     /* a look has seen that copy run there, before its move was over */
 } JournalPlace;
 /* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */
 GHashTable *journal_whereabouts(Journal *journal, GError **error);

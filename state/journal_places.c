@@ -13,7 +13,7 @@ static void place_free(gpointer data) {
 
 JournalPlace *journal_place_new(const JournalPlace *like) {
   JournalPlace *place = g_new(JournalPlace, 1);
-  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .epoch = like->epoch, .source = g_strdup(like->source)};
+  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .epoch = like->epoch, .source = g_strdup(like->source), .ran = like->ran};
   return place;
 }
 
@@ -101,12 +101,14 @@ static void read_actions(Journal *journal, gint64 last, const Places *known, GEr
 }
 
 /* An empty host: it was seen to be nowhere. */
-#define KEPT(run, epoch) "SELECT machine, host, uri, source, " run ", " epoch " FROM place"
+#define KEPT(run, epoch, ran) "SELECT machine, host, uri, source, " run ", " epoch ", " ran " FROM place"
 
 static const char *kept_of(gint64 version) {
   if (version < JOURNAL_WITH_SEEN)
-    return KEPT("0", "-1");
-  return version < JOURNAL_WITH_PLACES_EPOCHS ? KEPT("run", "-1") : KEPT("run", "ifnull(epoch, -1)");
+    return KEPT("0", "-1", "0");
+  if (version < JOURNAL_WITH_PLACES_EPOCHS)
+    return KEPT("run", "-1", "0");
+  return version < JOURNAL_WITH_RAN ? KEPT("run", "ifnull(epoch, -1)", "0") : KEPT("run", "ifnull(epoch, -1)", "ran");
 }
 
 static void read_kept(Journal *journal, const Places *known, GError **error) {
@@ -114,7 +116,8 @@ static void read_kept(Journal *journal, const Places *known, GError **error) {
   while (rows && rows_next(rows, error)) {
     g_autofree char *machine = rows_text(rows, 0);
     JournalPlace *place = g_new(JournalPlace, 1);
-    *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3), .epoch = rows_int(rows, 5)};
+    *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3), .epoch = rows_int(rows, 5),
+                             .ran = rows_int(rows, 6) != 0};
     gint64 run = rows_int(rows, 4);
     g_hash_table_replace(known->seen, g_strdup(machine), g_memdup2(&run, sizeof run));
     if (*place->host)
@@ -153,9 +156,9 @@ GHashTable *journal_whereabouts(Journal *journal, GError **error) {
 }
 
 static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
-  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run) VALUES (?, ?, ?, ?, nullif(?, -1), ?)", "ssssii", machine,
+  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run, ran) VALUES (?, ?, ?, ?, nullif(?, -1), ?, ?)", "ssssiii", machine,
                       place && place->host ? place->host : "", place ? place->uri : NULL, place && place->source ? place->source : "",
-                      place ? place->epoch : JOURNAL_NO_EPOCH, run);
+                      place ? place->epoch : JOURNAL_NO_EPOCH, run, (gint64)(place && place->ran));
 }
 
 static gint64 newest_run(Database *database, GError **error) {

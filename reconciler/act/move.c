@@ -174,8 +174,24 @@ gboolean move_go_on(const ActionContext *context, const Action *action) {
   return TRUE;
 }
 
+static gboolean set_ran(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
+  if (given(facts, FactsSpec, ran) || !given(facts, FactsSpec, movedFrom))
+    return FALSE;
+  facts->ran = TRUE;
+  set_given(facts, FactsSpec, ran);
+  return TRUE;
+}
+
+gboolean move_seen(virDomainPtr domain, GError **error) {
+  int state = act_domain_state(domain, NULL, error);
+  if (state < 0 || (state != VIR_DOMAIN_RUNNING && state != VIR_DOMAIN_BLOCKED))
+    return state >= 0;
+  return act_change_facts(domain, set_ran, NULL, error);
+}
+
 static gboolean forget_left(FactsSpec *facts, gconstpointer data G_GNUC_UNUSED) {
   gboolean any = given(facts, FactsSpec, movedFrom) || given(facts, FactsSpec, left);
+  unset(facts, FactsSpec_ran);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_movedFrom]);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_left]);
   spec_unset(&FactsSpec_table, facts, &FactsSpec_table.fields[FactsSpec_copied]);
@@ -272,6 +288,7 @@ char *move_definition(const ActionContext *context, const Action *action, virDom
   unset(facts, FactsSpec_arriving);
   unset(facts, FactsSpec_vainTo);
   unset(facts, FactsSpec_vainAt);
+  unset(facts, FactsSpec_ran);
   if (action->kind == ACTION_DOMAIN_ARRIVE && !act_arg(action, "start")) /* what stopped it doesn't start it again */
     unset(facts, FactsSpec_restarting);
   facts->epoch = MIN(given(facts, FactsSpec, epoch) ? facts->epoch : 0, G_MAXINT64 - 1) + 1;

@@ -45,6 +45,8 @@ gboolean move_go_on(const ActionContext *context, const Action *action);
 gboolean move_complete(const ActionContext *there, virDomainPtr domain, GError **error);
 /* What the copy on `there` has is whole, though the machine is elsewhere: no interrupted move is cleared away with it. */
 gboolean move_is_whole(const ActionContext *there, virDomainPtr domain, GError **error);
+/* Notes that a copy that a move brought was seen to run, if it does: it is never taken for one that never ran from then on. */
+gboolean move_seen(virDomainPtr domain, GError **error);
 /* Takes out of the record of the copy here what is to be deleted where it came from: it is done, or not to be done. */
 gboolean move_forget_left(virDomainPtr domain, GError **error);
 /* Whether what the machine on `there` left `here` is what was copied, or isn't left at all, since storage is shared by now. */

@@ -154,3 +154,8 @@ gboolean act_move_finish(const ActionContext *context, const Action *action, GEr
   aside_sweep(&there);
   return fine && move_forget_left(domain, error);
 }
+
+gboolean act_move_seen(const ActionContext *context, const Action *action G_GNUC_UNUSED, GError **error) {
+  g_autoptr(VirDomain) domain = act_own_domain(context, error);
+  return domain && move_seen(domain, error);
+}

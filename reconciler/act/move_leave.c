@@ -84,6 +84,8 @@ gboolean act_domain_leave(const ActionContext *context, const Action *action, GE
     return FALSE;
   if (!copies.older)
     return TRUE;
+  if (!move_seen(copies.newer, error)) /* the older one may stay for a reason, and be started */
+    return FALSE;
   int active = virDomainIsActive(copies.older);
   if (active < 0)
     return libvirt_fail(error, "cannot see whether the copy on %s is running", act_arg(action, "from"));
@@ -191,8 +193,11 @@ static gboolean remove_never_ran(const Action *action, virDomainPtr here, virDom
     return act_stale(error, "there is a machine of this name on %s", to);
   int reason, state = act_domain_state(there, &reason, error), state_here = state < 0 ? -1 : act_domain_state(here, NULL, error);
   gint64 old = state_here < 0 ? -1 : move_epoch(here, error), new = old < 0 ? -1 : move_epoch(there, error);
-  if (new < 0)
+  g_autoptr(Ownership) record = new < 0 ? NULL : act_record(there, error);
+  if (!record)
     return FALSE;
+  if (given(&record->facts, FactsSpec, ran))
+    return act_stale(error, "the copy on %s was seen to run", to);
   if (state != VIR_DOMAIN_SHUTOFF || reason != VIR_DOMAIN_SHUTOFF_DAEMON || new != old + 1 || !executes(state_here))
     return act_stale(error, "it isn't certain any more that the copy on %s never ran", to);
   if (virDomainUndefineFlags(there, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM) < 0)

@@ -4,6 +4,7 @@
 
 #include "reconciler/plan/migration.h"
 #include "reconciler/plan/moved_memory.h"
+#include "reconciler/plan/ran.h"
 #include "state/base_volume.h"
 
 typedef struct {
@@ -59,6 +60,13 @@ static gboolean is_marked(const FleetHost *host, const FactsSpec *facts) {
       return TRUE;
   }
   return FALSE;
+}
+
+/* Where the older copy can't be seen. Else that is dealt with at once. */
+static void note_seen(Rest *rest) {
+  const FleetHost *from = given(rest->facts, FactsSpec, movedFrom) ? fleet_host(rest->placed->fleet, rest->facts->movedFrom) : NULL;
+  if (ran_is_news(rest->domain) && (from == NULL || from->actual == NULL))
+    act(rest, ACTION_MOVE_SEEN, rest->facts->movedFrom, rest->placed->now->name, g_strdup_printf("note that it was seen to run since it came from %s", rest->facts->movedFrom));
 }
 
 static char *finish(Rest *rest) {
@@ -358,6 +366,7 @@ void plan_moved(PlanBuilder *builder, const Placed *placed) {
   }
   gboolean goes = placed->stale != NULL && older_copy(&rest);
   if (placed->stale == NULL) {
+    note_seen(&rest);
     g_free(undo(&rest, NULL));
     g_free(finish(&rest));
   }
@@ -382,6 +391,7 @@ char *plan_moved_orphan(PlanBuilder *builder, PlanObject *object, const ActualDo
 
 char *plan_moved_before(PlanBuilder *builder, PlanObject *object, const Placed *placed, const char **ret_last) {
   Rest rest = begin(builder, object, placed);
+  note_seen(&rest);
   char *error = undo(&rest, placed->home->name);
   if (error == NULL)
     error = finish(&rest);

@@ -5,6 +5,7 @@
 #include "reconciler/plan/capacity.h"
 #include "reconciler/plan/doubt.h"
 #include "reconciler/plan/migration.h"
+#include "reconciler/plan/ran.h"
 #include "schema/digest.h"
 
 static void placed_free(gpointer data) {
@@ -93,15 +94,18 @@ static char *two_copies(const Fleet *fleet, const Placed *placed, const FleetHos
                            source->name, target->name, placed->machine->metadata.name, source->name, placed->machine->metadata.name, target->name);
   if (actual_is_migrating(domain) || actual_is_migrating(other))
     return g_strdup_printf("it is moving between %s and %s at this moment: nothing is done to it until that has ended", placed->now->name, host->name);
+  if (placed->stale == NULL && actual_executes(older) && !newest->active && ran_there(fleet, target, newest))
+    return ran_on_both(placed->machine->metadata.name, source, target);
   return g_strdup_printf("it is on %s and on %s: look which of them is the right one, and undefine the other "
                          "('virsh undefine', without its storage); nothing is done to either", placed->now->name, host->name);
 }
 
 /* libvirtd there died when the newer one had arrived and didn't run yet, and it was ended when that came back; so libvirt here let
- * this one go on. Where it stands still here, the newer one may have run long before its libvirtd ended it. */
-static gboolean never_ran(const ActualDomain *newest, const FleetHost *there, const ActualDomain *older, const FleetHost *here) {
+ * this one go on. Where it stands still here, the newer one may have run long before its libvirtd ended it; so it may where libvirt
+ * let both run, if none was seen to. */
+static gboolean never_ran(const Fleet *fleet, const ActualDomain *newest, const FleetHost *there, const ActualDomain *older, const FleetHost *here) {
   const FactsSpec *came = &newest->owner->facts, *went = &older->owner->facts;
-  return actual_ended_by_libvirtd(newest) && actual_executes(older) && placement_epoch(newest) == placement_epoch(older) + 1 && given(came, FactsSpec, movedFrom) &&
+  return actual_ended_by_libvirtd(newest) && !ran_there(fleet, there, newest) && actual_executes(older) && placement_epoch(newest) == placement_epoch(older) + 1 && given(came, FactsSpec, movedFrom) &&
          g_str_equal(came->movedFrom, here->name) && given(went, FactsSpec, arriving) && given(went, FactsSpec, movingTo) &&
          g_str_equal(went->movingTo, there->name);
 }
@@ -136,7 +140,7 @@ static void find(const Fleet *fleet, Placed *placed) {
     const ActualDomain *older = newer ? other : domain;
     const ActualDomain *newest = newer ? domain : other;
     const FleetHost *here = newer ? placed->now : host, *there = newer ? host : placed->now; /* of the older and the newer one */
-    if (other != NULL && placed->stale == NULL && never_ran(newest, there, older, here)) {
+    if (other != NULL && placed->stale == NULL && never_ran(fleet, newest, there, older, here)) {
       placed->never_ran = there;
       placed->now = here;
       continue;
@@ -262,6 +266,8 @@ static void place_without_choice(const Fleet *fleet, Placed *placed, Capacity *c
   find_to_adopt(fleet, placed);
   if (placed->error == NULL)
     placed->error = is_half(fleet, placed);
+  if (placed->error == NULL)
+    placed->error = ran_and_undefined(placed);
   if (placed->error == NULL)
     placed->error = doubt_gone(placed);
   if (placed->error == NULL)

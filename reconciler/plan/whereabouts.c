@@ -1,5 +1,7 @@
 #include "reconciler/plan/whereabouts.h"
 
+#include "reconciler/plan/ran.h"
+
 /* --- epochs that are given --- */
 
 static gint64 epoch_argument(const Action *action) {
@@ -103,11 +105,18 @@ static void look_at(const FleetHost *host, const char *machine, const JournalPla
 static gboolean is_on_its_way(const FactsSpec *facts) { return given(facts, FactsSpec, movingTo) || given(facts, FactsSpec, arriving); }
 
 static gboolean is_noted(const JournalPlace *place, const JournalPlace *now) {
-  return g_strcmp0(place->host, now->host) == 0 && g_strcmp0(place->uri, now->uri) == 0 && place->epoch == now->epoch;
+  return g_strcmp0(place->host, now->host) == 0 && g_strcmp0(place->uri, now->uri) == 0 && place->epoch == now->epoch && (place->ran || !now->ran);
 }
 
-/* Also of what was noted without an epoch: there it is. */
+/* The copy that was put there. */
+static gboolean is_it(const JournalPlace *place, const Seen *seen) {
+  return place->epoch == placement_epoch(seen->copy) && is_the_host(seen->host, place);
+}
+
+/* Also of what was noted without an epoch: there it is; and of the copy that was put there, that it was seen to run meanwhile. */
 static gboolean is_newer(const JournalPlace *place, const Seen *seen) {
+  if (is_it(place, seen))
+    return ran_since_it_came(seen->copy) && !place->ran;
   return place->epoch != JOURNAL_NO_EPOCH ? placement_epoch(seen->copy) > place->epoch : is_the_host(seen->host, place);
 }
 
@@ -129,6 +138,7 @@ gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const Jour
   ret_now->host = seen.host->name;
   ret_now->uri = (char *)seen.host->uri;
   ret_now->epoch = placement_epoch(seen.copy);
+  ret_now->ran = ran_since_it_came(seen.copy) || (place != NULL && place->ran && is_it(place, &seen));
   if (seen.tied || (place != NULL && is_noted(place, ret_now)))
     return FALSE;
   gboolean of_it = fleet_is_of(fleet, seen.copy->owner->source);

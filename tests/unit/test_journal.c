@@ -222,6 +222,27 @@ static void note(Journal *journal, const char *machine, const char *host, const 
   assert_true(journal_note_place(journal, machine, &(JournalPlace){.host = (char *)host, .uri = (char *)uri, .source = (char *)"/srv/vms"}, NULL));
 }
 
+static gboolean ran(Journal *journal) {
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  const JournalPlace *place = g_hash_table_lookup(places, "web");
+  assert_non_null(place);
+  return place->ran;
+}
+
+/* Also when runs are dropped; a copy that is put there anew wasn't seen yet. */
+static void that_it_was_seen_to_run(void **state) {
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  act_with(journal, begin(journal), "a/vm/web", "domain-migrate", "b", "test://b", 1, "failed");
+  assert_false(ran(journal));
+  assert_true(journal_note_place(journal, "web", &(JournalPlace){.host = (char *)"b", .uri = (char *)"test://b", .epoch = 1, .source = (char *)"/srv/vms", .ran = TRUE}, NULL));
+  assert_true(ran(journal));
+  for (guint run = 0; run < 1001; run++)
+    begin(journal);
+  assert_true(ran(journal));
+  act_with(journal, begin(journal), "a/vm/web", "domain-migrate", "b", "test://b", 1, NULL);
+  assert_false(ran(journal));
+}
+
 /* What a look showed counts until something is done again, also when the runs before it are dropped. */
 static void where_machines_were_seen(void **state) {
   g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
@@ -404,6 +425,7 @@ int main(void) {
     cmocka_unit_test(where_it_is_by_default),
     EACH(remembers_runs_and_actions),
     EACH(remembers_the_highest_epoch),
+    EACH(that_it_was_seen_to_run),
     EACH(where_machines_were_seen),
     EACH(an_end_needs_a_beginning),
     EACH(a_reader_writes_nothing),

@@ -255,6 +255,27 @@ static void an_older_file_has_places_without_epochs(void **state) {
   }
 }
 
+/* As the version before left it. */
+static void an_older_file_saw_nothing_run(void **state) {
+  g_autofree char *path = g_build_filename(*state, "journal.db", NULL);
+  g_autoptr(Journal) journal = open_journal(*state, JOURNAL_WRITE);
+  assert_true(journal_note_place(journal, "web", &(JournalPlace){.host = (char *)"kvm-1", .epoch = 3, .source = (char *)"/srv/vms"}, NULL));
+  g_clear_pointer(&journal, journal_close);
+  g_autoptr(Database) database = database_open(path, TRUE, TRUE, NULL);
+  assert_true(database_script(database, "ALTER TABLE place DROP COLUMN ran; PRAGMA user_version = 8;", NULL));
+  g_clear_pointer(&database, database_close);
+  static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_WRITE};
+  for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
+    journal = open_journal(*state, modes[i]);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    const JournalPlace *web = g_hash_table_lookup(places, "web");
+    assert_non_null(web);
+    assert_int_equal(web->epoch, 3);
+    assert_false(web->ran);
+    g_clear_pointer(&journal, journal_close);
+  }
+}
+
 static void a_file_without_its_tables_is_moved_aside(void **state) {
   write_old_file(*state, "PRAGMA user_version = 1; DROP TABLE action;");
   check_recovers(*state);
@@ -286,6 +307,7 @@ int main(void) {
     EACH(an_older_file_keeps_its_history),
     EACH(an_older_file_keeps_where_machines_were_put),
     EACH(an_older_file_has_places_without_epochs),
+    EACH(an_older_file_saw_nothing_run),
     EACH(a_file_without_its_tables_is_moved_aside),
     EACH(a_file_without_a_version_is_moved_aside),
     EACH(a_newer_file_is_left_alone),

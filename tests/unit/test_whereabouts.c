@@ -1,7 +1,10 @@
 /* What a look at the hosts makes of where a machine was put, and what counts against a copy that is seen. */
 #include "plans.h"
 #include "check.h"
+#include "reconciler/plan/ran.h"
 #include "reconciler/plan/whereabouts.h"
+
+#include <libvirt/libvirt.h>
 
 #define SOURCE "/srv/vms"
 enum { HOSTS = 3 };
@@ -90,6 +93,40 @@ static void a_newer_copy_is_where_it_is(void **state G_GNUC_UNUSED) {
   lose(&world, 'a');
   assert_now(&world, AT_A(1), "b", 2);
   assert_false(counts(&world, AT_A(1), 'b'));
+}
+
+static ActualDomain *on(const World *world, char host) { return g_hash_table_lookup(world->hosts[host - 'a'].actual->domains, "web"); }
+
+static void that_it_ran_is_remembered(void **state G_GNUC_UNUSED) {
+  g_auto(World) world;
+  begin(&world);
+  put(&world, 'a', 1);
+  FactsSpec *facts = put(&world, 'b', 2);
+  silence(&world, 'c');
+  JournalPlace put_there = place("b", "test://b", 2), now;
+  on(&world, 'b')->state = VIR_DOMAIN_RUNNING;
+  assert_stays(&world, put_there); /* no move brought it */
+  set_name(facts, &facts->movedFrom, "a");
+  on(&world, 'b')->state = VIR_DOMAIN_PAUSED;
+  assert_stays(&world, put_there);
+  assert_false(ran_there(&world.fleet, &world.hosts[1], on(&world, 'b')));
+  on(&world, 'b')->state = VIR_DOMAIN_RUNNING;
+  assert_true(fleet_place_is_over(&world.fleet, "web", &put_there, &now));
+  assert_true(now.ran && now.epoch == 2);
+  assert_stays(&world, now);
+  on(&world, 'b')->state = VIR_DOMAIN_SHUTOFF;
+  assert_stays(&world, now);
+  assert_false(ran_there(&world.fleet, &world.hosts[1], on(&world, 'b')));
+  world.fleet.put = g_hash_table_new(g_str_hash, g_str_equal);
+  g_hash_table_insert(world.fleet.put, (char *)"web", &now);
+  assert_true(ran_there(&world.fleet, &world.hosts[1], on(&world, 'b')));
+  assert_false(ran_there(&world.fleet, &world.hosts[0], on(&world, 'a')));
+  assert_null(ran_and_gone(&world.fleet, on(&world, 'a')));
+  g_hash_table_remove(world.hosts[1].actual->domains, "web");
+  assert_ptr_equal(ran_and_gone(&world.fleet, on(&world, 'a')), &world.hosts[1]);
+  silence(&world, 'b');
+  assert_null(ran_and_gone(&world.fleet, on(&world, 'a')));
+  g_hash_table_unref(world.fleet.put);
 }
 
 static void an_older_copy_isnt_what_was_put(void **state G_GNUC_UNUSED) {
@@ -223,6 +260,7 @@ static void what_actions_give(void **state G_GNUC_UNUSED) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_newer_copy_is_where_it_is),
+    cmocka_unit_test(that_it_ran_is_remembered),
     cmocka_unit_test(an_older_copy_isnt_what_was_put),
     cmocka_unit_test(the_same_epoch_is_the_same_copy_on_its_host_only),
     cmocka_unit_test(two_of_one_epoch_tell_nothing),
