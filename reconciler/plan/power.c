@@ -112,6 +112,42 @@ static gboolean may_start(Power *power) {
   return FALSE;
 }
 
+static const char *pending_fields(const PlanObject *object, GString *text) {
+  for (guint i = 0; i < object->fields->len; i++) {
+    const FieldChange *change = object->fields->pdata[i];
+    if (change->pending)
+      g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", change->path);
+  }
+  return text->len > 0 ? text->str : NULL;
+}
+
+static gboolean states_restart(const VmSpec *vm) {
+  return given(vm, VmSpec, updatePolicy) && given(&vm->updatePolicy, UpdatePolicySpec, restart);
+}
+
+gboolean plan_may_restart(const PlanBuilder *builder, const VmSpec *vm) {
+  if (states_restart(vm))
+    return vm->updatePolicy.restart == RestartPolicy_allowed;
+  return (builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
+}
+
+static gboolean waits_for_start(const PlanObject *object) {
+  for (guint i = 0; i < object->fields->len; i++)
+    if (((const FieldChange *)object->fields->pdata[i])->effect == EFFECT_NEXT_START)
+      return TRUE;
+  return FALSE;
+}
+
+/* As it was: what waits for its next start is done when it runs, in the same run. */
+static void bring_back(Power *power, ActionKind kind, const char *description) {
+  Action *back = act(power, kind, description, NULL, NULL);
+  if (!plan_may_restart(power->builder, power->vm) || !waits_for_start(power->object))
+    return;
+  back->impact = IMPACT_RESTART;
+  power->object->follows = TRUE;
+  build_note(power->object, g_strdup("it is restarted when it runs again, in the same run, for what can't change while it does"));
+}
+
 /* libvirt doesn't say since when. One that was killed in the middle of it says so for ever, also after it was started again. */
 #define BEING_STARTED "libvirt says that it is being started at this moment"
 #define ITS_END "if that doesn't end, libvirt was killed in the middle of it: stop its daemon, delete the machine's file in its directory of " \
@@ -126,13 +162,13 @@ static void want_running(Power *power, PowerState now) {
   else if (now == PowerState_stopped)
     act(power, ACTION_DOMAIN_START, start_paused ? "start, CPUs stopped" : "start", "paused", start_paused ? "true" : NULL);
   else if (now == PowerState_hibernated)
-    act(power, ACTION_DOMAIN_START, "restore from the saved memory", NULL, NULL);
+    bring_back(power, ACTION_DOMAIN_START, "restore from the saved memory");
   else if (now == PowerState_paused && start_paused)
     return;
   else if (now == PowerState_paused && actual_is_starting(power->domain)) /* waited for, not fought */
     build_note(power->object, g_strdup(BEING_STARTED "; " ITS_END));
   else if (now == PowerState_paused && actual_paused_by_choice(power->domain))
-    act(power, ACTION_DOMAIN_RESUME, "resume", NULL, NULL);
+    bring_back(power, ACTION_DOMAIN_RESUME, "resume");
   else if (now == PowerState_paused)
     build_error(power->builder, power->object,
                 g_strdup("it is paused by an error or by other work, not by a person: look at 'virsh domstate --reason', mend the cause and resume it"));
@@ -160,25 +196,6 @@ static void want_paused(Power *power, PowerState now) {
 static void want_hibernated(Power *power, PowerState now) {
   if (now == PowerState_running || now == PowerState_paused)
     act(power, ACTION_DOMAIN_HIBERNATE, "save the memory and stop", NULL, NULL);
-}
-
-static const char *pending_fields(const PlanObject *object, GString *text) {
-  for (guint i = 0; i < object->fields->len; i++) {
-    const FieldChange *change = object->fields->pdata[i];
-    if (change->pending)
-      g_string_append_printf(text, "%s%s", text->len > 0 ? ", " : "", change->path);
-  }
-  return text->len > 0 ? text->str : NULL;
-}
-
-static gboolean states_restart(const VmSpec *vm) {
-  return given(vm, VmSpec, updatePolicy) && given(&vm->updatePolicy, UpdatePolicySpec, restart);
-}
-
-gboolean plan_may_restart(const PlanBuilder *builder, const VmSpec *vm) {
-  if (states_restart(vm))
-    return vm->updatePolicy.restart == RestartPolicy_allowed;
-  return (builder->input->allow & ALLOW(IMPACT_RESTART)) != 0;
 }
 
 /* Changes that wait for the next start: restarted for, or said so. */

@@ -192,6 +192,21 @@ class PowerStates(lab.TestCase):
         self.assertEqual(self.hv.guest("x").starts(), 1)
         self.assertEqual(self.hv.plan(self.hv.path("specs"))["summary"]["pending"], 1)
 
+    def test_what_comes_back_is_restarted_in_the_same_run(self):
+        """Where it may be: a second run has nothing to do, and the first one's plan says so."""
+        for count, state in ((2, "hibernated"), (3, "paused")):
+            with self.subTest(state):
+                more = {"updatePolicy": {"restart": "allowed"}}
+                self.settle(powerState="running", **more)
+                self.hv.guest("x").wait_heartbeat()
+                self.settle(powerState=state, **more)
+                self.hv.write("all.yaml", self.hv.vm("x", powerState="running", cpu={"count": count}, **more))
+                plan = self.hv.plan(self.hv.path("specs"), status=2)
+                self.assertIn("restart", [each["impact"] for each in plan["actions"] if each["kind"] in ("domain-start", "domain-resume")])
+                self.settle(powerState="running", cpu={"count": count}, **more)
+                self.assertEqual(self.hv.plan(self.hv.path("specs"))["summary"]["pending"], 0)
+                self.assertEqual(self.hv.domain("x").maxVcpus(), count)
+
 
 if __name__ == "__main__":
     lab.need_binary()
