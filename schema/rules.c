@@ -104,7 +104,7 @@ const Rule rules[] = {
        .message = "a disk needs a size, or a source: image, volume or path", .unless_adopted = TRUE),
   ITEM("disks", .forbids = "image device=floppy", .at = "image",
        .message = "images are read-only, and a {device} is written to: give a path or a volume"),
-  ITEM("disks", .forbids = "image size " DRIVE, .at = "size", .message = "a cdrom has the size of its image"),
+  ITEM("disks", .forbids = "size " DRIVE, .at = "size", .message = "a {device} has the size of what is in it: leave out size"),
   ITEM("disks", .forbids = "image provision " DRIVE, .at = "provision",
        .message = "a cdrom reads its image itself: there is no overlay or copy"),
   ITEM("disks", .forbids = "image pool " DRIVE, .at = "pool",
