@@ -199,8 +199,20 @@ static void claim_directory(const Check *check, GHashTable *directories) {
   }
 }
 
+/* Whatever is counted on two hosts is one then, and each machine is on both. One that is fenced isn't asked: its address may
+ * be another's by now. That different addresses are of one host is seen when it is locked. */
+static void claim_address(const Check *check, GHashTable *addresses) {
+  const HostSpec *host = check->object->spec;
+  const Owner *first = given(host, HostSpec, fenced) && host->fenced ? NULL : claim(addresses, check, host->uri);
+  if (!first)
+    return;
+  check_error(check, "uri", "the address %s is used twice: give each Host its own, or declare the host once", host->uri);
+  note_owner(check, first, "uri");
+}
+
 void validate_set(const Desired *desired, Diagnostics *diagnostics) {
-  g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new(), directories = owners_new();
+  g_autoptr(GHashTable) macs = owners_new(), machine_uuids = owners_new(), network_uuids = owners_new(), storage = owners_new(), directories = owners_new(),
+                        addresses = owners_new();
   gboolean uuids = gives_uuids(desired);
   for (guint i = 0; i < desired->objects->len; i++) {
     const Object *object = desired->objects->pdata[i];
@@ -211,6 +223,8 @@ void validate_set(const Desired *desired, Diagnostics *diagnostics) {
     }
     if (object->kind == KIND_STORAGE_POOL)
       claim_directory(&check, directories);
+    if (object->kind == KIND_HOST)
+      claim_address(&check, addresses);
     if (uuids && object->kind == KIND_VIRTUAL_MACHINE)
       claim_uuid(&check, machine_uuids);
     if (uuids && object->kind == KIND_NETWORK)

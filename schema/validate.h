@@ -40,7 +40,7 @@ void validate_devices(const Check *check);
 void validate_network(const Check *check);
 void validate_volume(const Check *check);
 void validate_image(const Check *check);
-/* MACs and UUIDs that two objects have, disks that two machines write to. */
+/* MACs, UUIDs and addresses that two objects have, disks that two machines write to. */
 void validate_set(const Desired *desired, Diagnostics *diagnostics);
 
 /* Hosts that objects name exist; in a fleet each machine has one. */

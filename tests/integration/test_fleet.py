@@ -163,7 +163,7 @@ class Silence(FleetCase):
     """One host can't be asked."""
 
     def silence(self, name="kvm-2"):
-        self.hosts[name] = {"uri": "qemu:///session?socket=/nonexistent/libvirt-sock"}
+        self.hosts[name] = {"uri": f"qemu:///session?socket=/nonexistent/{name}"}
 
     def test_the_others_go_on(self):
         self.write(self.machine("a", host="kvm-1"), self.machine("b", host="kvm-2"))
@@ -550,6 +550,11 @@ class TwoControllers(FleetCase):
         self.hosts["kvm-2"]["uri"] = self.hv.uri + "&mode=legacy"
         self.write(self.machine("a", host="kvm-1"))
         self.assertIn("the same host", self.run_product(status=3).stderr)
+        self.hosts["kvm-2"]["uri"] = self.hv.uri
+        self.write(self.machine("a", host="kvm-1"))
+        for dry in ((), ("--dry-run",)):
+            self.assertRegex(self.run_product(*dry, status=1).stderr,
+                             r"(?s)\.yaml:\d+:\d+: error: the address .* is used twice.*\.yaml:\d+:\d+: note: first used by \"kvm-1\"")
 
     def test_somebody_has_the_name(self):
         self.other.conn.defineXML("<domain type='qemu'><name>reconcile-lock</name><memory>1024</memory><os><type>hvm</type></os></domain>")
