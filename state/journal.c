@@ -30,6 +30,9 @@ static const char *const steps[] = {
   "ALTER TABLE place ADD COLUMN run INTEGER NOT NULL DEFAULT 0;",
   "ALTER TABLE action ADD COLUMN epoch INTEGER; ALTER TABLE place ADD COLUMN epoch INTEGER;",
   "ALTER TABLE place ADD COLUMN ran INTEGER NOT NULL DEFAULT 0;",
+  "CREATE TABLE put (machine TEXT NOT NULL, source TEXT NOT NULL, host TEXT NOT NULL, uri TEXT, run INTEGER NOT NULL, epoch INTEGER,"
+  " ran INTEGER NOT NULL, PRIMARY KEY (machine, source)) STRICT, WITHOUT ROWID;"
+  "INSERT INTO put SELECT machine, source, host, uri, run, epoch, ran FROM place; DROP TABLE place; ALTER TABLE put RENAME TO place;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
 G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_RAN);

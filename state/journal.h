@@ -71,10 +71,10 @@ typedef struct {
   char *source;     /* whose run it was */
   gboolean ran;     /* a look has seen that copy run there, before its move was over */
 } JournalPlace;
-/* machine → JournalPlace *; also of runs that were dropped meanwhile. Of a name that two sources use, the last one's. */
-GHashTable *journal_whereabouts(Journal *journal, GError **error);
+/* machine → JournalPlace *, of this source; also of runs that were dropped meanwhile. formerly: what the source was called before; may be NULL. */
+GHashTable *journal_whereabouts(Journal *journal, const char *source, const char *const *formerly, GError **error);
 JournalPlace *journal_place_new(const JournalPlace *like);
-/* What a look showed after all that was noted so far. JOURNAL_WRITE. */
+/* What a look showed after all that was noted so far, of a machine of the place's source. JOURNAL_WRITE. */
 gboolean journal_note_place(Journal *journal, const char *machine, const JournalPlace *place /* host NULL: nowhere */, GError **error);
 
 /* The highest epoch of a machine that was noted; 0: none. A lower one than before is no news. */

@@ -17,11 +17,23 @@ JournalPlace *journal_place_new(const JournalPlace *like) {
   return place;
 }
 
+/* By a machine of a source: two sources may each have one of a name. */
 typedef struct {
-  GHashTable *places;  /* machine → JournalPlace * */
-  GHashTable *seen;    /* machine → gint64 *: what runs up to this one did to it is in its place already */
-  GHashTable *touched; /* a set of machines: those that the actions were about; NULL: nobody wants to know */
+  GHashTable *places;  /* → JournalPlace * */
+  GHashTable *seen;    /* → gint64 *: what runs up to this one did to it is in its place already */
+  GHashTable *touched; /* a set: those that the actions were about; NULL: nobody wants to know */
+  const char *source;  /* of whom machines are asked for; NULL: of all */
+  const char *const *formerly; /* what it was called before; NULL: nothing else */
 } Places;
+
+static gboolean was_called(const Places *known, const char *source) {
+  return known->formerly && source && g_strv_contains(known->formerly, source);
+}
+
+/* No name of a machine has a line feed. */
+static char *key_of(const Places *known, const char *machine, const char *source) {
+  return g_strconcat(machine, "\n", was_called(known, source) ? known->source : source, NULL);
+}
 
 typedef struct {
   char *object, *kind, *target, *uri, *source;
@@ -38,9 +50,9 @@ static void done_clear(Done *done) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Done, done_clear)
 
-static void put(GHashTable *places, const char *machine, const char *host, const Done *done) {
+static void put(GHashTable *places, const char *key, const char *host, const Done *done) {
   JournalPlace place = {.host = (char *)host, .uri = done->uri, .epoch = done->epoch, .source = done->source};
-  g_hash_table_replace(places, g_strdup(machine), journal_place_new(&place));
+  g_hash_table_replace(places, g_strdup(key), journal_place_new(&place));
 }
 
 static gboolean undoes(const Done *done) { return g_str_equal(done->kind, "move-undo"); }
@@ -50,7 +62,7 @@ static gboolean stays(const Done *done) { return g_str_equal(done->kind, "domain
 /* What is known to be elsewhere counts more than a copy that is moved or stays, which may be the older one of two: but not what the move
  * gave that was taken back, which is the next epoch. */
 static gboolean counts_less(const Done *done, const JournalPlace *before) {
-  gboolean known = before && done->epoch != JOURNAL_NO_EPOCH && g_strcmp0(before->source, done->source) == 0;
+  gboolean known = before && done->epoch != JOURNAL_NO_EPOCH;
   if (!known || g_str_equal(done->kind, "domain-define"))
     return FALSE;
   return before->epoch > done->epoch && !(undoes(done) && done->ended_well && before->epoch - 1 == done->epoch);
@@ -59,18 +71,19 @@ static gboolean counts_less(const Done *done, const JournalPlace *before) {
 /* object: "kvm-1/vm/web". A move without target led nobody knows where. */
 static void note_place(const Places *known, const Done *done) {
   const char *within = strstr(done->object, "/vm/"), *machine = within ? within + strlen("/vm/") : NULL;
-  const gint64 *seen = machine ? g_hash_table_lookup(known->seen, machine) : NULL;
-  if (!machine || (seen && done->run <= *seen))
+  g_autofree char *key = machine ? key_of(known, machine, done->source) : NULL;
+  const gint64 *seen = key ? g_hash_table_lookup(known->seen, key) : NULL;
+  if (!key || (seen && done->run <= *seen))
     return;
   g_autofree char *host = g_strndup(done->object, (gsize)(within - done->object));
-  const JournalPlace *before = g_hash_table_lookup(known->places, machine);
+  const JournalPlace *before = g_hash_table_lookup(known->places, key);
   if (known->touched)
-    g_hash_table_add(known->touched, g_strdup(machine));
+    g_hash_table_add(known->touched, g_strdup(key));
   if (stays(done) || done->target) {
     if (!counts_less(done, before))
-      put(known->places, machine, stays(done) ? host : done->target, done);
+      put(known->places, key, stays(done) ? host : done->target, done);
   } else if (!g_str_equal(done->kind, "domain-undefine") || (before && g_str_equal(before->host, host))) {
-    g_hash_table_remove(known->places, machine);
+    g_hash_table_remove(known->places, key);
   }
 }
 
@@ -111,6 +124,21 @@ static const char *kept_of(gint64 version) {
   return version < JOURNAL_WITH_RAN ? KEPT("run", "ifnull(epoch, -1)", "0") : KEPT("run", "ifnull(epoch, -1)", "ran");
 }
 
+/* Takes the place. What was kept under a former name of the source is older. */
+static void keep(const Places *known, const char *machine, JournalPlace *place, gint64 run) {
+  g_autofree char *key = key_of(known, machine, place->source);
+  if (was_called(known, place->source) && g_hash_table_contains(known->seen, key)) {
+    place_free(place);
+    return;
+  }
+  g_hash_table_replace(known->seen, g_strdup(key), g_memdup2(&run, sizeof run));
+  g_hash_table_remove(known->places, key);
+  if (*place->host)
+    g_hash_table_replace(known->places, g_steal_pointer(&key), place);
+  else
+    place_free(place);
+}
+
 static void read_kept(Journal *journal, const Places *known, GError **error) {
   g_autoptr(Rows) rows = database_query(journal->database, error, kept_of(journal->version), "");
   while (rows && rows_next(rows, error)) {
@@ -118,12 +146,7 @@ static void read_kept(Journal *journal, const Places *known, GError **error) {
     JournalPlace *place = g_new(JournalPlace, 1);
     *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3), .epoch = rows_int(rows, 5),
                              .ran = rows_int(rows, 6) != 0};
-    gint64 run = rows_int(rows, 4);
-    g_hash_table_replace(known->seen, g_strdup(machine), g_memdup2(&run, sizeof run));
-    if (*place->host)
-      g_hash_table_replace(known->places, g_steal_pointer(&machine), place);
-    else
-      place_free(place);
+    keep(known, machine, place, rows_int(rows, 4));
   }
 }
 
@@ -142,23 +165,38 @@ static GHashTable *seen_new(void) { return g_hash_table_new_full(g_str_hash, g_s
 
 static GHashTable *places_new(void) { return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, place_free); }
 
-GHashTable *journal_whereabouts(Journal *journal, GError **error) {
+/* Of the source asked for, by the machine's name. */
+static GHashTable *by_machine(const Places *known) {
+  g_autofree char *ending = g_strconcat("\n", known->source, NULL);
+  GHashTable *places = places_new();
+  GHashTableIter iter;
+  const char *key;
+  const JournalPlace *place;
+  g_hash_table_iter_init(&iter, known->places);
+  while (g_hash_table_iter_next(&iter, (gpointer *)&key, (gpointer *)&place))
+    if (g_str_has_suffix(key, ending) && strchr(key, '\n') == key + strlen(key) - strlen(ending))
+      g_hash_table_replace(places, g_strndup(key, strlen(key) - strlen(ending)), journal_place_new(place));
+  return places;
+}
+
+GHashTable *journal_whereabouts(Journal *journal, const char *source, const char *const *formerly, GError **error) {
   g_autoptr(GHashTable) places = places_new(), seen = seen_new();
   if (journal->version < JOURNAL_WITH_TARGETS)
     return g_steal_pointer(&places); /* it has no targets, and is only read */
+  const Places known = {.places = places, .seen = seen, .source = source, .formerly = formerly};
   g_mutex_lock(&journal->lock);
-  gboolean read = read_places(journal, G_MAXINT64, &(Places){.places = places, .seen = seen}, error);
+  gboolean read = read_places(journal, G_MAXINT64, &known, error);
   g_mutex_unlock(&journal->lock);
   if (read)
-    return g_steal_pointer(&places);
+    return by_machine(&known);
   g_prefix_error(error, "cannot read in the journal where machines were put: ");
   return NULL;
 }
 
-static gboolean write_place(Database *database, const char *machine, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
+static gboolean write_place(Database *database, const char *machine, const char *source, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
   return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run, ran) VALUES (?, ?, ?, ?, nullif(?, -1), ?, ?)", "ssssiii", machine,
-                      place && place->host ? place->host : "", place ? place->uri : NULL, place && place->source ? place->source : "",
-                      place ? place->epoch : JOURNAL_NO_EPOCH, run, (gint64)(place && place->ran));
+                      place && place->host ? place->host : "", place ? place->uri : NULL, source, place ? place->epoch : JOURNAL_NO_EPOCH, run,
+                      (gint64)(place && place->ran));
 }
 
 static gint64 newest_run(Database *database, GError **error) {
@@ -169,7 +207,7 @@ static gint64 newest_run(Database *database, GError **error) {
 gboolean journal_note_place(Journal *journal, const char *machine, const JournalPlace *place, GError **error) {
   g_mutex_lock(&journal->lock);
   gint64 newest = newest_run(journal->database, error);
-  gboolean done = newest >= 0 && write_place(journal->database, machine, place, newest, error);
+  gboolean done = newest >= 0 && write_place(journal->database, machine, place->source, place, newest, error);
   g_mutex_unlock(&journal->lock);
   if (!done)
     g_prefix_error(error, "cannot write the journal: ");
@@ -185,9 +223,11 @@ gboolean journal_places_keep(Journal *journal, gint64 last, GError **error) {
   g_autoptr(GHashTable) places = places_new(), seen = seen_new(), touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   gboolean kept = read_places(journal, last, &(Places){.places = places, .seen = seen, .touched = touched}, error);
   GHashTableIter iter;
-  const char *machine;
+  const char *key;
   g_hash_table_iter_init(&iter, touched);
-  while (kept && g_hash_table_iter_next(&iter, (gpointer *)&machine, NULL))
-    kept = write_place(journal->database, machine, g_hash_table_lookup(places, machine), last, error);
+  while (kept && g_hash_table_iter_next(&iter, (gpointer *)&key, NULL)) {
+    g_auto(GStrv) parts = g_strsplit(key, "\n", 2);
+    kept = write_place(journal->database, parts[0], parts[1], g_hash_table_lookup(places, key), last, error);
+  }
   return kept && drop_nowhere(journal->database, error);
 }

@@ -9,7 +9,7 @@ gboolean pipeline_recall(Pipeline *pipeline, const char *source) {
   fleet->source = source;
   fleet->formerly = pipeline->options->formerly;
   if (fleet->put == NULL && pipeline->journal != NULL)
-    fleet->put = journal_whereabouts(pipeline->journal, &error);
+    fleet->put = journal_whereabouts(pipeline->journal, source, fleet->formerly, &error);
   return (error == NULL && pipeline_know_epochs(pipeline, &error)) || pipeline_stop(pipeline, 1, error);
 }
 

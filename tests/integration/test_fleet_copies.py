@@ -233,6 +233,10 @@ class Lost(CopiesCase):
         self.hv.write("../other/all.yaml", lab.document("Host", "kvm-1", self.hosts["kvm-1"], labels=self.labels["kvm-1"]), self.web())
         self.hv.reconcile(self.hv.path("other"), env=self.env, check=0)
         self.assertEqual(self.where(), ["kvm-1", "kvm-2"])
+        # … which is no news of ours.
+        self.hv.domain("web").undefine()
+        self.write(self.web(host="kvm-1"))
+        self.refused("was put on kvm-2", "fenced: true", where=["kvm-2"])
 
 
 class Unread(CopiesCase):

@@ -197,7 +197,7 @@ static void act(Journal *journal, gint64 run, const char *object, const char *ki
 }
 
 static void assert_epoch(Journal *journal, const char *machine, const char *host, gint64 epoch) {
-  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
   const JournalPlace *place = g_hash_table_lookup(places, machine);
   assert_non_null(place);
   assert_string_equal(place->host, host);
@@ -205,7 +205,7 @@ static void assert_epoch(Journal *journal, const char *machine, const char *host
 }
 
 static void assert_place(Journal *journal, const char *machine, const char *host, const char *uri) {
-  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
   assert_non_null(places);
   const JournalPlace *place = g_hash_table_lookup(places, machine);
   if (host == NULL) {
@@ -223,7 +223,7 @@ static void note(Journal *journal, const char *machine, const char *host, const 
 }
 
 static gboolean ran(Journal *journal) {
-  g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+  g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
   const JournalPlace *place = g_hash_table_lookup(places, "web");
   assert_non_null(place);
   return place->ran;

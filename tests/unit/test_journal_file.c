@@ -212,7 +212,7 @@ static void an_older_file_keeps_where_machines_were_put(void **state) {
   static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_DIGESTS, JOURNAL_WRITE, JOURNAL_WRITE};
   for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
     g_autoptr(Journal) journal = open_journal(*state, modes[i]);
-    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
     const JournalPlace *web = g_hash_table_lookup(places, "web"), *db = g_hash_table_lookup(places, "db");
     assert_non_null(web);
     assert_non_null(db);
@@ -243,7 +243,7 @@ static void an_older_file_has_places_without_epochs(void **state) {
   static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_DIGESTS, JOURNAL_WRITE, JOURNAL_WRITE};
   for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
     g_autoptr(Journal) journal = open_journal(*state, modes[i]);
-    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
     const JournalPlace *web = g_hash_table_lookup(places, "web"), *db = g_hash_table_lookup(places, "db");
     assert_int_equal(g_hash_table_size(places), 2);
     assert_string_equal(web->host, "kvm-1");
@@ -267,7 +267,7 @@ static void an_older_file_saw_nothing_run(void **state) {
   static const JournalMode modes[] = {JOURNAL_READ, JOURNAL_WRITE};
   for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
     journal = open_journal(*state, modes[i]);
-    g_autoptr(GHashTable) places = journal_whereabouts(journal, NULL);
+    g_autoptr(GHashTable) places = journal_whereabouts(journal, "/srv/vms", NULL, NULL);
     const JournalPlace *web = g_hash_table_lookup(places, "web");
     assert_non_null(web);
     assert_int_equal(web->epoch, 3);
