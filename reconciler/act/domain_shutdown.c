@@ -130,7 +130,7 @@ static gboolean stop(Shutdown *shutdown, GError **error) {
     return FALSE;
   if (!executes(state)) {
     if (!shutdown->force)
-      return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow shutdown.force",
+      return act_fail(error, "domain %s is paused and can't shut down gracefully; resume it, or allow that it is powered off (shutdown.force: true)",
                       context->object->name);
     return note_asked(shutdown, error) && power_off(shutdown, "it is paused and can't react: powering off", error);
   }
@@ -141,7 +141,8 @@ static gboolean stop(Shutdown *shutdown, GError **error) {
   if (off)
     return TRUE;
   if (!shutdown->force)
-    return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running",
+    return act_fail(error, "domain %s did not shut down within %" G_GUINT64_FORMAT " s; it was left running: look why its guest doesn't, "
+                           "give it longer (shutdown.timeout), or allow that it is powered off (shutdown.force: true)",
                     context->object->name, shutdown->timeout / 1000);
   return power_off(shutdown, "the guest did not shut down: powering off", error);
 }

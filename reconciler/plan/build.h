@@ -151,8 +151,9 @@ void plan_live_changes(PlanBuilder *builder, PlanObject *object, const ActualDom
  * run does nothing else to the machine, since what it is then is known only then. */
 char *plan_revert(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions,
                   gboolean *ret_alone);
-/* How a machine is shut down, as arguments of an action that does. Returns it in words. Free it. */
-char *plan_shutdown(const VmSpec *vm, Action *action);
+/* How a machine is shut down, as arguments of an action that does; unless_told: whether it is powered off in the end when
+ * its file doesn't say. Returns it in words. Free it. */
+char *plan_shutdown(const VmSpec *vm, gboolean unless_told, Action *action);
 /* Whether the machine may be restarted for changes that wait for its next start. */
 gboolean plan_may_restart(const PlanBuilder *builder, const VmSpec *vm);
 /* The power state; waits for all of `before`. Restarts when that is allowed and due. */

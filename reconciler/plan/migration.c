@@ -79,11 +79,7 @@ static char *stop_first(Move *move) {
   if (!move_may_stop(move->builder, move->vm))
     return g_strdup_printf("it can't be moved while it runs (%s): stop it, give migration.mode: cold, or allow restarts%s", move_not_live(move->domain, FALSE), bare);
   Action *action = move_act(move, ACTION_DOMAIN_SHUTDOWN, NULL);
-  action->description = plan_shutdown(move->vm, action);
-  if (!given(&move->vm->shutdown, ShutdownSpec, force)) { /* for a move nothing is powered off, unless the file says so */
-    string_map_set(action->args, "force", "false");
-    action->description[strcspn(action->description, ",")] = '\0';
-  }
+  action->description = plan_shutdown(move->vm, FALSE, action); /* for a move nothing is powered off, unless the file says so */
   if (move->starts)
     string_map_set(action->args, "again", "true");
   action->permitted = TRUE;

@@ -268,7 +268,7 @@ static void yield(Rest *rest, const FleetHost *host, gboolean same_disk) {
     end_at_once(rest, host, action, ", and kept with what it wrote to others");
     return;
   }
-  g_free(plan_shutdown(object_vm(rest->placed->machine), action));
+  g_free(plan_shutdown(object_vm(rest->placed->machine), TRUE, action));
   string_map_set(action->args, "force", "true"); /* two that run are worse … */
   action->permitted = TRUE;                      /* … also where restarts aren't allowed */
   build_note(rest->object, g_strdup_printf("an older copy of it runs on %s: it is stopped, and kept with its disks", host->name));

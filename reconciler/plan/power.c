@@ -36,24 +36,24 @@ static Action *act(Power *power, ActionKind kind, const char *description, const
 
 #define SHUTDOWN_TIMEOUT 90000 /* milliseconds */
 
-char *plan_shutdown(const VmSpec *vm, Action *action) {
+char *plan_shutdown(const VmSpec *vm, gboolean unless_told, Action *action) {
   const ShutdownSpec *spec = &vm->shutdown;
   gboolean any = given(vm, VmSpec, shutdown);
   guint64 timeout = any && given(spec, ShutdownSpec, timeout) ? spec->timeout : SHUTDOWN_TIMEOUT;
   guint64 retry = any && given(spec, ShutdownSpec, retryInterval) ? spec->retryInterval : 10000;
-  gboolean force = any && given(spec, ShutdownSpec, force) ? spec->force : TRUE;
+  gboolean force = any && given(spec, ShutdownSpec, force) ? spec->force : unless_told;
   g_autofree char *timeout_text = g_strdup_printf("%" G_GUINT64_FORMAT, timeout);
   g_autofree char *retry_text = g_strdup_printf("%" G_GUINT64_FORMAT, retry);
   string_map_set(action->args, "timeout", timeout_text);
   string_map_set(action->args, "retryInterval", retry_text);
   string_map_set(action->args, "force", force ? "true" : "false");
-  return g_strdup_printf("shut down, waiting up to %" G_GUINT64_FORMAT " s%s", timeout / 1000, force ? ", then power off" : "");
+  return g_strdup_printf("shut down, waiting up to %" G_GUINT64_FORMAT " s%s", timeout / 1000, force ? ", then power off" : " without powering off");
 }
 
 static Action *shut_down(Power *power) {
   g_autoptr(GPtrArray) later = plan_settle_off(power->domain, power->before);
   Action *action = act(power, ACTION_DOMAIN_SHUTDOWN, NULL, NULL, NULL);
-  action->description = plan_shutdown(power->vm, action);
+  action->description = plan_shutdown(power->vm, TRUE, action);
   for (guint i = 0; i < later->len; i++) {
     build_wait(later->pdata[i], action->id);
     build_last(power->builder, later->pdata[i]);

@@ -90,7 +90,7 @@ static void add_disk(const Stage *stage, Action *action, const RevertPlan *plan,
 }
 
 static char *describe(const Stage *stage, const RevertPlan *plan, const char *safety, Action *action) {
-  g_autofree char *shutdown = plan_shutdown(stage->vm, action);
+  g_autofree char *shutdown = plan_shutdown(stage->vm, TRUE, action);
   gboolean off = power_now(stage) == PowerState_stopped;
   g_autofree char *keep = safety != NULL ? g_strdup_printf("keep the present as snapshot %s, ", safety) : g_strdup("without keeping the present ");
   return g_strdup_printf("%s%s%sgo back to snapshot %s", off ? "" : shutdown, off ? "" : ", ", keep, plan->snapshot->name);

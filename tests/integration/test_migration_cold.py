@@ -195,7 +195,8 @@ class Cold(MoveCase):
         guest.wait_heartbeat()
         self.write(self.machine("lab-b", "control ignorepower", **patience))
         with guest.keeps_beating(max_gap=20):
-            self.apply(status=1)
+            document = self.apply(status=1)
+        self.assertRegex(" ".join(each.get("message") or "" for each in document["results"]), r"left running: .*shutdown\.timeout.*shutdown\.force: true")
         self.assertEqual([self.where(), self.files(self.other), guest.starts()], [["lab-a"], [], 1])
 
     def test_interrupted_copy(self):

@@ -80,17 +80,17 @@ class Serve(TestCase):
             self.wait_running("web")
             hv.guest("web").wait_heartbeat()
             hv.write("all.yaml", hv.vm("web", "ignorepower", powerState="stopped", shutdown={"timeout": "600s", "force": False}))
-            service.wait_log("shut down, waiting up to 600 s ...")
+            service.wait_log("shut down, waiting up to 600 s without powering off ...")
             started = time.monotonic()
             self.assertEqual(service.stop(), 0)
             print(f"stopped after {time.monotonic() - started:.2f} s", file=sys.stderr)
             self.assertTrue(self.is_running("web"))
         with self.service() as service:
-            service.wait_log("shut down, waiting up to 600 s ...")
+            service.wait_log("shut down, waiting up to 600 s without powering off ...")
             service.kill()
         hv.write("all.yaml", hv.vm("web", "ignorepower", powerState="stopped", shutdown={"timeout": "1s", "force": True}))
         with self.service() as service:
-            service.wait_log("shut down, waiting up to 600 s: was interrupted")
+            service.wait_log("shut down, waiting up to 600 s without powering off: was interrupted")
             wait_for(lambda: not self.is_running("web"), service.log)
         runs = hv.reconcile("history", "--state-dir", hv.path("state/service"), "-o", "json", check=0).json()["runs"]
         self.assertIn("interrupted", [run["summary"] for run in runs])
