@@ -235,13 +235,15 @@ gboolean act_move_file(const ActionContext *context, const Action *action, GErro
 }
 
 /* A disk that shall be larger there: only now, so that what was sent and what arrived could be compared. */
-static gboolean grow(Target *target, guint64 bytes, GError **error) {
+static gboolean grow(Target *target, guint64 bytes, const char *format, GError **error) {
   g_autoptr(VirStorageVol) volume = NULL;
   g_auto(VolumeFacts) facts = {0};
   if (!bytes || !volume_find(&target->there, target->pool, target->name, FALSE, &volume, &facts, error))
     return !bytes;
   if (!volume || facts.capacity > bytes)
     return act_fail(error, "volume %s can't be grown where it arrived", target->name);
+  if (facts.capacity != bytes && format && !volume_check_format(volume, &facts, format, "grow", error))
+    return FALSE;
   return facts.capacity == bytes || virStorageVolResize(volume, bytes, 0) == 0 || libvirt_fail(error, "cannot grow volume %s", target->name);
 }
 
@@ -255,7 +257,7 @@ static gboolean bring_volume(const ActionContext *context, const Action *action,
     return FALSE;
   if (complete)
     return act_refuse(error, "there is a file %s on the other host already", target.path);
-  return end(&target, copy_file(context, action, &target, domain, NULL, error), act_arg(action, "format"), error) && grow(&target, bytes, error);
+  return end(&target, copy_file(context, action, &target, domain, NULL, error), act_arg(action, "format"), error) && grow(&target, bytes, act_arg(action, "format"), error);
 }
 
 gboolean act_move_volume(const ActionContext *context, const Action *action, GError **error) {

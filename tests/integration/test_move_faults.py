@@ -191,6 +191,28 @@ class Some(Faults):
         status, out = self.run_inside("--prune")
         self.assertEqual([status, self.copies(), self.listing(self.hv, POOL), self.listing(self.other, POOL)], [0, [], self.own, self.own], brief(status, out))
 
+    def test_undefined_where_it_arrived(self):
+        """By a person, while the host that it came from is out of reach: what is off there isn't started from before that."""
+        self.begin("cold_running")
+        self.write_at("lab-b")
+        self.killed("move: started there")
+        self.guest(self.other).wait_heartbeat()
+        uri = self.host_specs["lab-a"]["uri"]
+        self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        self.write_at("lab-b")
+        self.assertEqual(self.run_inside()[0], 1)
+        self.other.domain("web").destroy()
+        self.other.domain("web").undefine()
+        self.host_specs["lab-a"]["uri"] = uri
+        self.write_at("lab-b")
+        disks = self.listing(self.other, POOL)
+        self.refused("which was seen to run on lab-b, is there no more: it isn't started from before that", status=1)
+        self.assertEqual([self.copies(), self.listing(self.other, POOL)], [[("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)], disks])
+        # The way out that it tells.
+        self.hv.domain("web").create()
+        status, out = self.run_inside()
+        self.assertEqual([status, self.copies()], [0, [("lab-b", libvirt.VIR_DOMAIN_RUNNING)]], brief(status, out))
+
     def test_written_after_it_was_copied(self):
         """Somebody starts the copy that was left, and ends it again: what it wrote is in no other."""
         self.begin("cold_stopped")
