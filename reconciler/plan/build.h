@@ -109,9 +109,12 @@ void plan_chain(PlanBuilder *builder, PlanObject *object, const ActualDomain *fo
 /* What an interrupted run left (settle.c): a helper domain that holds a disk, first of all; volumes, before the
  * power; and after it, what disks were before they were replaced. */
 Action *plan_helper_end(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
-/* Why a device can't leave a machine that is hibernated; NULL: none does, or the memory is discarded first, and nothing else is planned
- * (ret_complete). */
-char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions, gboolean *ret_complete);
+/* Why a device can't leave a machine that is hibernated; NULL: none does, or the machine comes back, or the memory is discarded, first, and
+ * nothing else is planned (ret_complete). */
+char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions,
+                        gboolean *ret_complete);
+/* Has it come back from its saved memory; what that lacks of the file is done then (power.c). */
+void plan_restore(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions);
 void plan_settle(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions);
 /* A disk of a machine that is off, whose file may not hold all that it says (reconciler/act/layer_pulled.h), is made whole before
  * anything else looks at it; or of one that `actions` shut down. FALSE: there is none. */

@@ -63,7 +63,8 @@ static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   g_autofree char *volume = g_strdup_printf("%s.%s", spec->name, format), *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
   gboolean begun = locate_volume(stage->builder->input, spec->to, marker) != NULL;
   if (is_written(stage, spec->name) && !begun)
-    return is_old(stage, spec->name) ? g_strdup("it was written before it left the files, and isn't written again: give it another name") : NULL;
+    return is_old(stage, spec->name) && locate_volume(stage->builder->input, spec->to, volume) == NULL
+           ? g_strdup("it was written before it left the files, and isn't written again: give it another name") : NULL;
   if (plan_waits_for_flush(stage->object, stage->found, "export", spec->name))
     return NULL;
   char *trouble = plan_pool_trouble(stage->builder, spec->to);

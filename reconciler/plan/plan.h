@@ -69,6 +69,7 @@ typedef struct {
   HoldKind hold;          /* not saved */
   gboolean passing;       /* the error is over by itself, and libvirt tells when; not saved */
   gboolean follows;       /* what this brings to light is looked at and done in the same run; not saved */
+  Impact shown;           /* … and may be so much, as its notes say; not saved */
   gboolean adopt;         /* it is taken over: only our record is written for that */
   GPtrArray *fields;      /* of FieldChange * */
   char *error;            /* CHANGE_ERROR: what is wrong, and what to do next */

@@ -138,14 +138,21 @@ static gboolean waits_for_start(const PlanObject *object) {
   return FALSE;
 }
 
-/* As it was: what waits for its next start is done when it runs, in the same run. */
+/* As it was: what waits for its next start is done when it runs, in the same run. Of saved memory only that shows what it lacks. */
 static void bring_back(Power *power, ActionKind kind, const char *description) {
-  Action *back = act(power, kind, description, NULL, NULL);
-  if (!plan_may_restart(power->builder, power->vm) || !waits_for_start(power->object))
+  act(power, kind, description, NULL, NULL);
+  gboolean hidden = kind == ACTION_DOMAIN_START, waits = waits_for_start(power->object);
+  power->object->follows |= hidden || waits;
+  if (!plan_may_restart(power->builder, power->vm) || (!hidden && !waits))
     return;
-  back->impact = IMPACT_RESTART;
-  power->object->follows = TRUE;
-  build_note(power->object, g_strdup("it is restarted when it runs again, in the same run, for what can't change while it does"));
+  power->object->shown = IMPACT_RESTART;
+  build_note(power->object, g_strdup(waits ? "it is restarted when it runs again, in the same run, for what can't change while it does"
+                                           : "should it lack something then that can't change while it runs, it is restarted for that in the same run"));
+}
+
+void plan_restore(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions) {
+  Power power = {builder, object, object_vm(object->desired), found, sources, actions};
+  bring_back(&power, ACTION_DOMAIN_START, "restore from the saved memory");
 }
 
 /* libvirt doesn't say since when. One that was killed in the middle of it says so for ever, also after it was started again. */
@@ -209,7 +216,9 @@ static void pending(Power *power, PowerState now) {
                states_restart(power->vm) ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));
     return;
   }
-  string_map_set(shut_down(power)->args, "again", "true");
+  Action *off = shut_down(power);
+  string_map_set(off->args, "again", "true");
+  plan_wait_to_start(power->builder, power->vm, power->domain, off); /* it isn't stopped for what it couldn't start without */
   convert_disks(power);
   start_again(power, "start again");
   for (guint i = 0; i < power->object->fields->len; i++) {

@@ -19,12 +19,28 @@ static const FieldChange *first_that_leaves(const PlanObject *object, const VmSp
   return NULL;
 }
 
-char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, GPtrArray *actions, gboolean *ret_complete) {
+/* The rest is looked at when that is done. */
+static void leave_rest(PlanObject *object, gboolean *ret_complete) {
+  g_ptr_array_set_size(object->fields, 0);
+  object->change = CHANGE_UPDATE;
+  object->follows = TRUE;
+  *ret_complete = TRUE;
+}
+
+char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions,
+                        gboolean *ret_complete) {
   const FieldChange *leaving = first_that_leaves(object, found->saved);
   const VmSpec *vm = object_vm(object->desired);
   gboolean ends = given(vm, VmSpec, powerState) && vm->powerState == PowerState_stopped;
+  gboolean comes_back = given(vm, VmSpec, powerState) && (vm->powerState == PowerState_running || vm->powerState == PowerState_paused);
   if (leaving == NULL)
     return NULL;
+  if (comes_back) {
+    build_note(object, g_strdup_printf("%s leaves when the machine is back with its saved memory, in the same run", leaving->path));
+    plan_restore(builder, object, found, sources, actions);
+    leave_rest(object, ret_complete);
+    return NULL;
+  }
   if (!ends || !(builder->input->allow & ALLOW(IMPACT_DATA_LOSS)))
     return g_strdup_printf("%s can't leave while the machine is hibernated: its saved memory goes on with that, and would bring it back; start the "
                            "machine first, or discard the memory (powerState: stopped, and --allow data-loss)", leaving->path);
@@ -32,9 +48,6 @@ char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDo
   Action *action = build_action(builder, object, ACTION_DOMAIN_DISCARD_SAVE, NULL, g_strdup("discard the saved memory"), NULL);
   action->permitted = TRUE;
   g_ptr_array_add(actions, action);
-  g_ptr_array_set_size(object->fields, 0);
-  object->change = CHANGE_UPDATE;
-  object->follows = TRUE;
-  *ret_complete = TRUE;
+  leave_rest(object, ret_complete);
   return NULL;
 }

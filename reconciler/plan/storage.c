@@ -226,17 +226,25 @@ static void volume_update(PlanBuilder *builder, PlanObject *object, const Volume
     g_autofree char *from = g_strdup_printf("%" G_GUINT64_FORMAT, found->capacity);
     build_ready(builder, KIND_VOLUME, object->name,
                 build_action(builder, object, ACTION_VOLUME_GROW, NULL, g_strdup_printf("grow from %s to %s", now, size),
-                             "path", found->path, "bytes", bytes, "from", from, "format", found->format, "pool", found->pool, NULL));
+                             "path", found->path, "bytes", bytes, "from", from, "format", g_strcmp0(found->format, "iso") == 0 ? "raw" : found->format, "pool", found->pool, NULL));
   }
 }
 
-/* A volume has no record of its own: that of a machine which has it says where it is. */
-static const char *pool_in_record(const PlanBuilder *builder, const VmSpec *applied, const char *name, const char *pool) {
-  for (guint i = 0; given(applied, VmSpec, disks) && i < applied->disks->len; i++) {
-    const DiskSpec *disk = applied->disks->pdata[i];
-    const char *other = given(disk, DiskSpec, pool) ? disk->pool : "default";
-    if (g_strcmp0(disk->volume, name) == 0 && !g_str_equal(other, pool) && locate_volume(builder->input, other, name) != NULL)
-      return other;
+/* What can't be looked at may have it. */
+static gboolean may_have(const PlanBuilder *builder, const char *pool, const char *name) {
+  const ActualPool *found = g_hash_table_lookup(builder->input->actual->pools, pool);
+  return found != NULL && (!found->active || found->error != NULL || locate_volume(builder->input, pool, name) != NULL);
+}
+
+/* A volume has no record of its own: that of the machine whose disk would have the one here says where it is. */
+static const char *pool_in_record(const PlanBuilder *builder, const ActualDomain *domain, const char *name, const char *pool) {
+  const Object *declared = desired_find(builder->input->desired, KIND_VIRTUAL_MACHINE, domain->name);
+  const VmSpec *applied = declared != NULL && domain->owner != NULL ? &domain->owner->spec : NULL;
+  for (guint i = 0; applied != NULL && given(applied, VmSpec, disks) && i < applied->disks->len; i++) {
+    const DiskSpec *before = applied->disks->pdata[i], *now = vm_disk(object_vm(declared), before->target);
+    gboolean same = now != NULL && g_strcmp0(before->volume, name) == 0 && g_strcmp0(now->volume, name) == 0;
+    if (same && !g_str_equal(pool_of_disk(before), pool) && g_str_equal(pool_of_disk(now), pool) && may_have(builder, pool_of_disk(before), name))
+      return pool_of_disk(before);
   }
   return NULL;
 }
@@ -247,7 +255,7 @@ static char *check_moves(const PlanBuilder *builder, const char *name, const cha
   const ActualDomain *domain;
   g_hash_table_iter_init(&iter, builder->input->actual->domains);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&domain)) {
-    const char *other = domain->owner != NULL ? pool_in_record(builder, &domain->owner->spec, name, pool) : NULL;
+    const char *other = pool_in_record(builder, domain, name, pool);
     if (other != NULL)
       return g_strdup_printf("the machine %s has the volume of this name in pool %s, not %s: %s; give pool: %s, or a new volume another name",
                              domain->name, other, pool, VolumeSpec_table.fields[VolumeSpec_pool].why, other);

@@ -277,7 +277,7 @@ static char *flattened(Course *course) {
 }
 
 static char *saved_memory(Course *course) {
-  return plan_saved_memory(course->builder, course->object, course->found, course->actions, &course->complete);
+  return plan_saved_memory(course->builder, course->object, course->found, course->sources, course->actions, &course->complete);
 }
 
 static const Stage update[] = {left_by_a_move, helper_end,   flattened,   revert,   saved_memory,       refusal,        networks, shared, take_over,   snapshots_taken, storage, define_anew,

@@ -105,7 +105,10 @@ void plan_wait_to_start(PlanBuilder *builder, const VmSpec *vm, const ActualDoma
     wait_for_pool_of(builder, existing->defined_disks->pdata[i], action);
   for (guint i = 0; given(vm, VmSpec, interfaces) && i < vm->interfaces->len; i++) {
     const InterfaceSpec *interface = vm->interfaces->pdata[i];
-    if (given(interface, InterfaceSpec, network))
+    if (!given(interface, InterfaceSpec, network))
+      continue;
+    const ActualNetwork *network = g_hash_table_lookup(builder->input->actual->networks, interface->network);
+    if (network == NULL || !network->active)
       build_wait(action, build_needs(builder, KIND_NETWORK, interface->network));
   }
 }

@@ -39,7 +39,7 @@ static GHashTable *what_follows(const Plan *plan, const GPtrArray *results) {
     g_autofree char *id = plan_object_id(object);
     Impact most;
     if (object->follows && object->hold == HOLD_NONE && object->change != CHANGE_ERROR && all_done(results, id, &most))
-      g_hash_table_insert(follows, key_of(object), GUINT_TO_POINTER(most + 1));
+      g_hash_table_insert(follows, key_of(object), GUINT_TO_POINTER(MAX(most, object->shown) + 1));
     object->follows = FALSE;
   }
   return follows;

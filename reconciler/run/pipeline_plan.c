@@ -129,7 +129,7 @@ static Plan *plan_with_checkpoints(Pipeline *pipeline, FleetHost *host, const De
   g_autoptr(Plan) plan = plan_with_space(pipeline, host, desired, error);
   if (plan == NULL || !pipeline_ask_checkpoints(pipeline, host, plan))
     return g_steal_pointer(&plan);
-  return plan_with_space(pipeline, host, desired, error);
+  return plan_host(pipeline, host, desired, error); /* of the same look, which knows of them now */
 }
 
 /* One host is planned like all of them, and what may not be done taken out. NULL: the run has stopped, or, without its error, this

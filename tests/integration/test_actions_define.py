@@ -193,8 +193,8 @@ class DefineTest(action_case.ActionCase):
         path = self.make_volume("disk")
         domain, _ = self.make_vm("web", disks=[{"target": "vda", "path": path, "format": "qcow2"}])
         domain.snapshotCreateXML("<domainsnapshot><name>one</name></domainsnapshot>")
-        self.act("domain-undefine", "web", code="stale", saying="has 1 snapshots, not 0 as planned")
-        self.act("domain-undefine", "web", snapshots="1")
+        self.act("domain-undefine", "web", code="stale", saying="the snapshot one of domain web was made since this was planned")
+        self.act("domain-undefine", "web", snapshots="one")
         self.assertEqual(self.hv.conn.listAllDomains(), [])
 
     def test_undefine_is_refused(self):

@@ -250,6 +250,18 @@ class Clashes(OddCase):
         self.settle(network, self.stopped(interfaces=interfaces))
         self.assertIn("state: active", self.error(network, self.hv.vm("x", interfaces=interfaces)))
 
+    def test_a_network_that_is_there_is_enough(self):
+        """Whatever else is to be done to it: what is held or fails there keeps no machine off."""
+        network = lab.document("Network", "n", {"mode": "bridge", "bridge": "br0", "autostart": False, "state": "active"})
+        vm = {"interfaces": [{"name": "eth0", "network": "n", "model": "virtio"}]}
+        self.settle(network, self.stopped(**vm))
+        network["spec"]["autostart"] = True
+        plan = self.hv.plan(self.specs(network, self.hv.vm("x", **vm)), status=2)
+        start, = [each for each in plan["actions"] if each["kind"] == "domain-start"]
+        of_network = {each["id"] for each in plan["actions"] if each["kind"].startswith("network")}
+        self.assertTrue(of_network)
+        self.assertFalse(of_network & set(start["after"]))
+
     def test_what_is_about_to_stop(self):
         """No machine that would start on it waits for that."""
         network = lab.document("Network", "n", {"mode": "bridge", "bridge": "br0", "autostart": False, "state": "active"})
