@@ -31,11 +31,11 @@ static const char *const steps[] = {
   "ALTER TABLE action ADD COLUMN epoch INTEGER; ALTER TABLE place ADD COLUMN epoch INTEGER;",
   "ALTER TABLE place ADD COLUMN ran INTEGER NOT NULL DEFAULT 0;",
   "CREATE TABLE put (machine TEXT NOT NULL, source TEXT NOT NULL, host TEXT NOT NULL, uri TEXT, run INTEGER NOT NULL, epoch INTEGER,"
-  " ran INTEGER NOT NULL, PRIMARY KEY (machine, source)) STRICT, WITHOUT ROWID;"
-  "INSERT INTO put SELECT machine, source, host, uri, run, epoch, ran FROM place; DROP TABLE place; ALTER TABLE put RENAME TO place;",
+  " ran INTEGER NOT NULL, sent INTEGER NOT NULL, PRIMARY KEY (machine, source)) STRICT, WITHOUT ROWID;"
+  "INSERT INTO put SELECT machine, source, host, uri, run, epoch, ran, 0 FROM place; DROP TABLE place; ALTER TABLE put RENAME TO place;",
 };
 enum { SCHEMA_VERSION = G_N_ELEMENTS(steps) };
-G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_RAN);
+G_STATIC_ASSERT((int)SCHEMA_VERSION >= (int)JOURNAL_WITH_SENT);
 
 G_DEFINE_QUARK(reconcile-journal-error, journal_error)
 
@@ -85,7 +85,7 @@ static gboolean is_ours(Database *database, gint64 version, GError **error) {
 #define FIRST_TABLES "SELECT id FROM run LIMIT 0; SELECT result FROM action LIMIT 0; SELECT sha256 FROM digest LIMIT 0;"
 #define ALL_TABLES \
   FIRST_TABLES "SELECT cause, rewritten FROM run LIMIT 0; SELECT target, uri, epoch FROM action LIMIT 0;" \
-  "SELECT uri, run, epoch, ran FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
+  "SELECT uri, run, epoch, ran, sent FROM place LIMIT 0; SELECT highest FROM epoch LIMIT 0; SELECT detail FROM event LIMIT 0;"
 
 /* What is changed or written later must be there: it would fail each run. */
 static gboolean has_tables(Database *database, const char *tables, GError **error) {

@@ -70,6 +70,7 @@ typedef struct {
   gint64 epoch;     /* of the copy there; JOURNAL_NO_EPOCH: an older version wrote it */
   char *source;     /* whose run it was */
   gboolean ran;     /* a look has seen that copy run there, before its move was over */
+  gboolean sent;    /* a migration that broke off put it there, as far as is known: nobody has seen it since */
 } JournalPlace;
 /* machine → JournalPlace *, of this source; also of runs that were dropped meanwhile. formerly: what the source was called before; may be NULL. */
 GHashTable *journal_whereabouts(Journal *journal, const char *source, const char *const *formerly, GError **error);

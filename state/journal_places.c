@@ -13,7 +13,8 @@ static void place_free(gpointer data) {
 
 JournalPlace *journal_place_new(const JournalPlace *like) {
   JournalPlace *place = g_new(JournalPlace, 1);
-  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .epoch = like->epoch, .source = g_strdup(like->source), .ran = like->ran};
+  *place = (JournalPlace){.host = g_strdup(like->host), .uri = g_strdup(like->uri), .epoch = like->epoch, .source = g_strdup(like->source), .ran = like->ran,
+                         .sent = like->sent};
   return place;
 }
 
@@ -51,7 +52,8 @@ static void done_clear(Done *done) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Done, done_clear)
 
 static void put(GHashTable *places, const char *key, const char *host, const Done *done) {
-  JournalPlace place = {.host = (char *)host, .uri = done->uri, .epoch = done->epoch, .source = done->source};
+  JournalPlace place = {.host = (char *)host, .uri = done->uri, .epoch = done->epoch, .source = done->source,
+                        .sent = !done->ended_well && g_str_equal(done->kind, "domain-migrate")};
   g_hash_table_replace(places, g_strdup(key), journal_place_new(&place));
 }
 
@@ -114,20 +116,23 @@ static void read_actions(Journal *journal, gint64 last, const Places *known, GEr
 }
 
 /* An empty host: it was seen to be nowhere. */
-#define KEPT(run, epoch, ran) "SELECT machine, host, uri, source, " run ", " epoch ", " ran " FROM place"
+#define KEPT(run, epoch, ran, sent) "SELECT machine, host, uri, source, " run ", " epoch ", " ran ", " sent " FROM place"
 
 static const char *kept_of(gint64 version) {
   if (version < JOURNAL_WITH_SEEN)
-    return KEPT("0", "-1", "0");
+    return KEPT("0", "-1", "0", "0");
   if (version < JOURNAL_WITH_PLACES_EPOCHS)
-    return KEPT("run", "-1", "0");
-  return version < JOURNAL_WITH_RAN ? KEPT("run", "ifnull(epoch, -1)", "0") : KEPT("run", "ifnull(epoch, -1)", "ran");
+    return KEPT("run", "-1", "0", "0");
+  if (version < JOURNAL_WITH_RAN)
+    return KEPT("run", "ifnull(epoch, -1)", "0", "0");
+  return version < JOURNAL_WITH_SENT ? KEPT("run", "ifnull(epoch, -1)", "ran", "0") : KEPT("run", "ifnull(epoch, -1)", "ran", "sent");
 }
 
-/* Takes the place. What was kept under a former name of the source is older. */
+/* Takes the place. Of what was kept under several names of the source the newest counts, and of what is as new that under today's. */
 static void keep(const Places *known, const char *machine, JournalPlace *place, gint64 run) {
   g_autofree char *key = key_of(known, machine, place->source);
-  if (was_called(known, place->source) && g_hash_table_contains(known->seen, key)) {
+  const gint64 *other = g_hash_table_lookup(known->seen, key);
+  if (other && (*other > run || (*other == run && was_called(known, place->source)))) {
     place_free(place);
     return;
   }
@@ -145,7 +150,7 @@ static void read_kept(Journal *journal, const Places *known, GError **error) {
     g_autofree char *machine = rows_text(rows, 0);
     JournalPlace *place = g_new(JournalPlace, 1);
     *place = (JournalPlace){.host = rows_text(rows, 1), .uri = rows_text(rows, 2), .source = rows_text(rows, 3), .epoch = rows_int(rows, 5),
-                             .ran = rows_int(rows, 6) != 0};
+                             .ran = rows_int(rows, 6) != 0, .sent = rows_int(rows, 7) != 0};
     keep(known, machine, place, rows_int(rows, 4));
   }
 }
@@ -194,9 +199,10 @@ GHashTable *journal_whereabouts(Journal *journal, const char *source, const char
 }
 
 static gboolean write_place(Database *database, const char *machine, const char *source, const JournalPlace *place /* NULL: nowhere */, gint64 run, GError **error) {
-  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run, ran) VALUES (?, ?, ?, ?, nullif(?, -1), ?, ?)", "ssssiii", machine,
+  return database_run(database, error, "INSERT OR REPLACE INTO place (machine, host, uri, source, epoch, run, ran, sent) VALUES (?, ?, ?, ?, nullif(?, -1), ?, ?, ?)", "ssssiiii",
+                      machine,
                       place && place->host ? place->host : "", place ? place->uri : NULL, source, place ? place->epoch : JOURNAL_NO_EPOCH, run,
-                      (gint64)(place && place->ran));
+                      (gint64)(place && place->ran), (gint64)(place && place->sent));
 }
 
 static gint64 newest_run(Database *database, GError **error) {
@@ -216,7 +222,8 @@ gboolean journal_note_place(Journal *journal, const char *machine, const Journal
 
 /* That a machine is nowhere needn't be said where no run is left that put it somewhere. */
 static gboolean drop_nowhere(Database *database, GError **error) {
-  return database_run(database, error, "DELETE FROM place WHERE host = '' AND run < (SELECT min(id) FROM run)", "");
+  return database_run(database, error, "DELETE FROM place WHERE host = '' AND run < (SELECT min(id) FROM run) AND NOT EXISTS"
+                      " (SELECT 1 FROM place AS other WHERE other.machine = place.machine AND other.source <> place.source)", "");
 }
 
 gboolean journal_places_keep(Journal *journal, gint64 last, GError **error) {

@@ -3,7 +3,7 @@
 #pragma once
 #include "state/database.h"
 
-enum { JOURNAL_WITH_EVENTS = 2, /* the format that has events and causes */ JOURNAL_WITH_REWRITTEN = 3, JOURNAL_WITH_TARGETS = 4, JOURNAL_WITH_PLACES = 5, JOURNAL_WITH_EPOCH = 6, JOURNAL_WITH_SEEN = 7, JOURNAL_WITH_PLACES_EPOCHS = 8, JOURNAL_WITH_RAN = 9 };
+enum { JOURNAL_WITH_EVENTS = 2, /* the format that has events and causes */ JOURNAL_WITH_REWRITTEN = 3, JOURNAL_WITH_TARGETS = 4, JOURNAL_WITH_PLACES = 5, JOURNAL_WITH_EPOCH = 6, JOURNAL_WITH_SEEN = 7, JOURNAL_WITH_PLACES_EPOCHS = 8, JOURNAL_WITH_RAN = 9, JOURNAL_WITH_SENT = 10 };
 
 struct Journal {
   char *dir;

@@ -110,6 +110,16 @@ static char *lost_host(const Placed *placed, const JournalPlace *place) {
                          same != NULL ? "the old address under another name" : "that host");
 }
 
+/* The source's libvirt may have followed the peer's URI to another host. */
+static char *astray(const Placed *placed, const JournalPlace *place) {
+  const FleetHost *there = fleet_host(placed->fleet, place->host);
+  if (!place->sent || there == NULL || there->actual == NULL)
+    return NULL;
+  return g_strdup_printf("a migration of it to %s broke off, and it is on no host: it may run where %s's peerUri, or its uri, leads to from the host that it was on; "
+                         "it isn't made a second time. Look for it there; declare %s with fenced: true, until it is made, when it is certainly nowhere",
+                         place->host, place->host, place->host);
+}
+
 static gboolean has_uuid(const ActualDomain *domain, const char *uuid) {
   return uuid != NULL && domain->uuid != NULL && g_ascii_strcasecmp(domain->uuid, uuid) == 0;
 }
@@ -148,6 +158,9 @@ char *doubt_new(const Placed *placed, const Desired *desired) {
                            "time; bring that host back, or declare it fenced: true when it is certainly off", unknown->name, unknown->error->message);
   if (place != NULL && fleet_has_lost(placed->fleet, place))
     return lost_host(placed, place);
+  char *sent = place != NULL ? astray(placed, place) : NULL;
+  if (sent != NULL)
+    return sent;
   if (placed->adopts != NULL && placed->adopts != home)
     return g_strdup_printf("the domain that it shall take over (metadata.adopt) is on %s, and it is placed on %s: place it on %s; once it is taken over, it can be "
                            "moved", placed->adopts->name, home->name, placed->adopts->name);

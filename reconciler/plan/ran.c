@@ -37,19 +37,17 @@ char *ran_on_both(const char *machine, const FleetHost *source, const FleetHost 
                          "the other", source->name, target->name, source->name, machine, target->name, target->name, machine, machine, source->name);
 }
 
-/* Powered off by a person: that is the way out. */
-static gboolean was_given_up(const ActualDomain *older) { return !older->active && actual_stop_cause(older) == STOP_FORCED; }
-
 /* Only a person, or what isn't ours, undefines a newer copy that ran. What is here is from before that. */
 char *ran_and_undefined(const Placed *placed) {
   const ActualDomain *domain = placed_domain(placed);
-  gboolean stands = domain != NULL && (actual_is_at_the_switch(domain) || !domain->active) && !was_given_up(domain);
+  gboolean stands = domain != NULL && (actual_is_at_the_switch(domain) || !domain->active);
   const FleetHost *there = placed->stale == NULL && stands ? ran_and_gone(placed->fleet, domain) : NULL;
   if (there == NULL)
     return NULL;
   const char *machine = placed->machine->metadata.name, *here = placed->now->name;
   g_autofree char *out = domain->active
-    ? g_strdup_printf("power off what stands still ('virsh destroy %s' on %s): the next run starts it from its disks", machine, here)
+    ? g_strdup_printf("power off what stands still, and start it from its disks ('virsh destroy %s' and 'virsh start %s' on %s): the next run goes on with it",
+                      machine, machine, here)
     : g_strdup_printf("start this one by hand ('virsh start %s' on %s): the next run goes on with it", machine, here);
   return g_strdup_printf("it %s on %s since it was moved away, and the newer copy of it, which was seen to run on %s, is there no more: it isn't %s from "
                          "before that. Look for that copy, and save what it wrote on %s if it is wanted, since the next run deletes what the move made there; then %s",

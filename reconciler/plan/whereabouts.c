@@ -105,7 +105,8 @@ static void look_at(const FleetHost *host, const char *machine, const JournalPla
 static gboolean is_on_its_way(const FactsSpec *facts) { return given(facts, FactsSpec, movingTo) || given(facts, FactsSpec, arriving); }
 
 static gboolean is_noted(const JournalPlace *place, const JournalPlace *now) {
-  return g_strcmp0(place->host, now->host) == 0 && g_strcmp0(place->uri, now->uri) == 0 && place->epoch == now->epoch && (place->ran || !now->ran);
+  return g_strcmp0(place->host, now->host) == 0 && g_strcmp0(place->uri, now->uri) == 0 && place->epoch == now->epoch && (place->ran || !now->ran) &&
+         !place->sent;
 }
 
 /* The copy that was put there. */
@@ -113,17 +114,18 @@ static gboolean is_it(const JournalPlace *place, const Seen *seen) {
   return place->epoch == placement_epoch(seen->copy) && is_the_host(seen->host, place);
 }
 
-/* Also of what was noted without an epoch: there it is; and of the copy that was put there, that it was seen to run meanwhile. */
+/* Also of what was noted without an epoch: there it is; and of the copy that was put there, that it was seen there, or to run, meanwhile. */
 static gboolean is_newer(const JournalPlace *place, const Seen *seen) {
   if (is_it(place, seen))
-    return ran_since_it_came(seen->copy) && !place->ran;
+    return place->sent || (ran_since_it_came(seen->copy) && !place->ran);
   return place->epoch != JOURNAL_NO_EPOCH ? placement_epoch(seen->copy) > place->epoch : is_the_host(seen->host, place);
 }
 
 static gboolean is_elsewhere(const Fleet *fleet, const JournalPlace *place, const Seen *seen) {
   if (seen->unsure || is_on_its_way(&seen->copy->owner->facts))
     return FALSE;
-  return (seen->asked && !fleet_place_is_missed(fleet, place, seen->copy)) || (fleet_has_lost(fleet, place) && !fleet_place_counts(fleet, place, seen->host, seen->copy));
+  gboolean missed = fleet_place_is_missed(fleet, place, seen->copy) && !actual_executes(seen->copy); /* what runs was decided for */
+  return (seen->asked && !missed) || (fleet_has_lost(fleet, place) && !fleet_place_counts(fleet, place, seen->host, seen->copy));
 }
 
 gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const JournalPlace *place, JournalPlace *ret_now) {
@@ -134,7 +136,7 @@ gboolean fleet_place_is_over(const Fleet *fleet, const char *machine, const Jour
     look_at(fleet->hosts->pdata[i], machine, place, &seen);
   *ret_now = (JournalPlace){.epoch = JOURNAL_NO_EPOCH, .source = (char *)fleet->source};
   if (seen.copy == NULL)
-    return place != NULL && seen.asked && !seen.unsure;
+    return place != NULL && seen.asked && !seen.unsure && !place->sent;
   ret_now->host = seen.host->name;
   ret_now->uri = (char *)seen.host->uri;
   ret_now->epoch = placement_epoch(seen.copy);

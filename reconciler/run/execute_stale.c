@@ -66,10 +66,7 @@ static gboolean was_asked(const Plan *plan, const char *host) {
   return FALSE;
 }
 
-/* The plan was made with what is there in view. */
-static gboolean deals_with(const Plan *plan, const PlanObject *object, const char *host) {
-  if (!was_asked(plan, host))
-    return FALSE;
+static gboolean tells_of(const Plan *plan, const PlanObject *object, const char *host) {
   g_autofree char *id = plan_object_id(object);
   for (guint i = 0; i < plan->actions->len; i++) {
     const Action *action = plan->actions->pdata[i];
@@ -77,6 +74,18 @@ static gboolean deals_with(const Plan *plan, const PlanObject *object, const cha
       return TRUE;
   }
   return FALSE;
+}
+
+/* The plan was made with what is there in view. */
+static gboolean deals_with(const Plan *plan, const PlanObject *object, const char *host) {
+  return was_asked(plan, host) && tells_of(plan, object, host);
+}
+
+/* It may run where nobody looks, and would be made or started here. */
+static gboolean may_be_elsewhere(const Plan *plan, const PlanObject *object, const Fleet *fleet, const JournalPlace *place, const ActualDomain *mine) {
+  if (!fleet_has_lost(fleet, place) || tells_of(plan, object, place->host) || (mine != NULL && actual_executes(mine)))
+    return FALSE;
+  return mine == NULL || mine->owner == NULL || fleet_place_counts(fleet, place, fleet_host(fleet, object->host), mine);
 }
 
 /* Its fingerprint tells of the host that it is planned on only. */
@@ -91,9 +100,9 @@ static char *second_copy(const Plan *plan, const PlanObject *object, const Fleet
                              kinds[object->kind].name, object->name, host->name, here->name);
   }
   const JournalPlace *place = fleet->put != NULL ? g_hash_table_lookup(fleet->put, object->name) : NULL;
-  gboolean counts = place != NULL && fleet_has_lost(fleet, place) && (mine == NULL || mine->owner == NULL || fleet_place_counts(fleet, place, here, mine));
-  return !counts ? NULL
-       : g_strdup_printf("%s %s was put on %s since the plan was made, which doesn't know that host: nothing is changed; make a new plan",
+  if (place == NULL || !may_be_elsewhere(plan, object, fleet, place, mine))
+    return NULL;
+  return g_strdup_printf("%s %s was put on %s since the plan was made, which doesn't know that host: nothing is changed; make a new plan of a source that declares it",
                          kinds[object->kind].name, object->name, place->host);
 }
 

@@ -224,6 +224,31 @@ class Elsewhere(Three):
             self.assertEqual(self.hv.domain("web").state()[0], lab.libvirt.VIR_DOMAIN_RUNNING)
 
 
+    def test_it_is_missed(self):
+        """So quickly that nobody saw it go: it isn't made a second time."""
+        self.host_specs.pop("lab-c")
+        self.host_specs["lab-b"] = {"uri": self.other.uri, "peerUri": "qemu+tcp://lab-c/system"}
+        web = {"disks": None, "memory": {"size": "64MiB"}}
+        self.write(self.machine("lab-a", **web))
+        self.apply()
+        self.guest(self.hv).wait_heartbeat()
+        self.write(self.machine("lab-b", **web))
+        arrived = f"timeout 60 sh -c 'until virsh -c {self.third.uri} domstate web | grep -q running; do sleep 0.1; done' >/dev/null 2>&1"
+        slow = {**self.env, "RECONCILE_FAULT_AT": "migrate: under way", "RECONCILE_FAULT_COMMAND": arrived}
+        result = self.hv.reconcile("-o", "json", self.hv.path("specs"), env=slow, check=1)
+        self.assertIn("but the machine isn't on lab-b as it should be", result.stdout)
+        for _ in range(2):
+            self.assertIn("a migration of it to lab-b broke off, and it is on no host", self.error_of(self.apply(status=1)))
+            self.assertEqual(self.where(), {"web": "lab-c"})
+        self.third.domain("web").destroy()
+        self.host_specs["lab-b"]["fenced"] = True
+        self.write(self.machine("lab-a", **web))
+        self.apply()
+        del self.host_specs["lab-b"]["fenced"]
+        self.write(self.machine("lab-a", **web))
+        self.assertEqual(self.plan(status=0)["actions"], [])
+
+
 class Together(Three):
     def begun(self):
         """The last run's machines in the order in which work on one began after that on another."""

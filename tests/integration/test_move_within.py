@@ -91,6 +91,8 @@ class Some(Within):
         self.assert_refused("was seen to run on lab-b", "virsh destroy web")
         # The way out that it tells.
         self.hv.domain("web").destroy()
+        self.assert_refused("was seen to run on lab-b", "virsh start web")
+        self.hv.domain("web").create()
         self.starts += 1
         self.beats = 0  # what was written there went with a person's word
         self.assert_one_run()

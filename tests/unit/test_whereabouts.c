@@ -129,6 +129,18 @@ static void that_it_ran_is_remembered(void **state G_GNUC_UNUSED) {
   g_hash_table_unref(world.fleet.put);
 }
 
+/* Seen nowhere it is elsewhere; seen there, that is noted once. */
+static void what_a_broken_migration_sent(void **state G_GNUC_UNUSED) {
+  g_auto(World) world;
+  begin(&world);
+  JournalPlace sent = AT_A(2);
+  sent.sent = TRUE;
+  assert_stays(&world, sent);
+  put(&world, 'a', 2);
+  assert_now(&world, sent, "a", 2);
+  assert_stays(&world, AT_A(2));
+}
+
 static void an_older_copy_isnt_what_was_put(void **state G_GNUC_UNUSED) {
   g_auto(World) world;
   begin(&world);
@@ -261,6 +273,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_newer_copy_is_where_it_is),
     cmocka_unit_test(that_it_ran_is_remembered),
+    cmocka_unit_test(what_a_broken_migration_sent),
     cmocka_unit_test(an_older_copy_isnt_what_was_put),
     cmocka_unit_test(the_same_epoch_is_the_same_copy_on_its_host_only),
     cmocka_unit_test(two_of_one_epoch_tell_nothing),
