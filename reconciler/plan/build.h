@@ -79,7 +79,9 @@ void plan_bases(const PlanBuilder *builder, Action *action, const GPtrArray *dis
 char *plan_network_trouble(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *found);
 /* Has the action wait for what the machine uses. Why that can't be had, or NULL. */
 char *plan_wait_for_others(PlanBuilder *builder, const PlanObject *object, const GPtrArray *sources, Action *action);
-/* The same of a start: pools and networks that this plan starts. existing: NULL when it is to be created. */
+/* Why it couldn't be started, were it off; NULL: nothing is known of it. */
+char *plan_start_trouble(PlanBuilder *builder, const VmSpec *vm);
+/* What plan_wait_for_others does, of a start: pools and networks that this plan starts. existing: NULL when it is to be created. */
 void plan_wait_to_start(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *existing, Action *action);
 
 /* What it would newly share with machines that no file declares (shared.c): noted. Why that can't be, or NULL. */

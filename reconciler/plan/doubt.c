@@ -112,12 +112,14 @@ static char *lost_host(const Placed *placed, const JournalPlace *place) {
 
 /* The source's libvirt may have followed the peer's URI to another host. */
 static char *astray(const Placed *placed, const JournalPlace *place) {
-  const FleetHost *there = fleet_host(placed->fleet, place->host);
-  if (!place->sent || there == NULL || there->actual == NULL)
-    return NULL;
-  return g_strdup_printf("a migration of it to %s broke off, and it is on no host: it may run where %s's peerUri, or its uri, leads to from the host that it was on; "
-                         "it isn't made a second time. Look for it there; declare %s with fenced: true, until it is made, when it is certainly nowhere",
-                         place->host, place->host, place->host);
+  for (guint i = 0; place->sent && i < placed->fleet->hosts->len; i++) {
+    const FleetHost *host = placed->fleet->hosts->pdata[i];
+    if (fleet_host_is(host, place) && host->actual != NULL)
+      return g_strdup_printf("a migration of it to %s broke off, and it is on no host: it may run where %s's peerUri, or its uri, leads to from the host that it was "
+                             "on; it isn't made a second time. Look for it there; declare %s with fenced: true, until it is made, when it is certainly nowhere",
+                             host->name, host->name, host->name);
+  }
+  return NULL;
 }
 
 static gboolean has_uuid(const ActualDomain *domain, const char *uuid) {

@@ -62,9 +62,12 @@ static char *plan_export(const Stage *stage, const ExportSpec *spec) {
   const char *format = Format_words.words[given(spec, ExportSpec, format) ? spec->format : Format_qcow2];
   g_autofree char *volume = g_strdup_printf("%s.%s", spec->name, format), *marker = g_strconcat(volume, INCOMPLETE_SUFFIX, NULL);
   gboolean begun = locate_volume(stage->builder->input, spec->to, marker) != NULL;
-  if (is_written(stage, spec->name) && !begun)
-    return is_old(stage, spec->name) && locate_volume(stage->builder->input, spec->to, volume) == NULL
-           ? g_strdup("it was written before it left the files, and isn't written again: give it another name") : NULL;
+  if (is_written(stage, spec->name) && !begun) {
+    gboolean stands = locate_volume(stage->builder->input, spec->to, volume) != NULL;
+    if (is_old(stage, spec->name) && stands)
+      build_note(stage->object, g_strdup_printf("export %s stands from before it left the files, and isn't written again", spec->name));
+    return is_old(stage, spec->name) && !stands ? g_strdup("it was written before it left the files, and isn't written again: give it another name") : NULL;
+  }
   if (plan_waits_for_flush(stage->object, stage->found, "export", spec->name))
     return NULL;
   char *trouble = plan_pool_trouble(stage->builder, spec->to);

@@ -151,8 +151,13 @@ static void bring_back(Power *power, ActionKind kind, const char *description) {
 }
 
 void plan_restore(PlanBuilder *builder, PlanObject *object, const ActualDomain *found, const GPtrArray *sources, GPtrArray *actions) {
-  Power power = {builder, object, object_vm(object->desired), found, sources, actions};
-  bring_back(&power, ACTION_DOMAIN_START, "restore from the saved memory");
+  const VmSpec *vm = object_vm(object->desired);
+  Power power = {builder, object, vm, found, sources, actions};
+  gboolean stays = vm->powerState == PowerState_paused || (given(vm, VmSpec, startPaused) && vm->startPaused);
+  if (stays)
+    act(&power, ACTION_DOMAIN_START, "restore from the saved memory, CPUs stopped", "paused", "true");
+  else
+    bring_back(&power, ACTION_DOMAIN_START, "restore from the saved memory");
 }
 
 /* libvirt doesn't say since when. One that was killed in the middle of it says so for ever, also after it was started again. */
@@ -211,6 +216,11 @@ static void pending(Power *power, PowerState now) {
   const char *fields = pending_fields(power->object, text);
   if (fields == NULL || now != PowerState_running)
     return;
+  g_autofree char *stays_off = plan_may_restart(power->builder, power->vm) ? plan_start_trouble(power->builder, power->vm) : NULL;
+  if (stays_off != NULL) {
+    build_note(power->object, g_strdup_printf("pending restart: %s; it isn't restarted, since it couldn't start again: %s", fields, stays_off));
+    return;
+  }
   if (!plan_may_restart(power->builder, power->vm)) {
     build_note(power->object, g_strdup_printf("pending restart: %s%s", fields,
                states_restart(power->vm) ? "" : " (--allow restart, or updatePolicy.restart: allowed, restarts it)"));

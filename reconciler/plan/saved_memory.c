@@ -35,6 +35,11 @@ char *plan_saved_memory(PlanBuilder *builder, PlanObject *object, const ActualDo
   gboolean comes_back = given(vm, VmSpec, powerState) && (vm->powerState == PowerState_running || vm->powerState == PowerState_paused);
   if (leaving == NULL)
     return NULL;
+  char *refused = comes_back ? build_refusal(object->fields) : NULL;
+  if (comes_back && refused == NULL)
+    refused = plan_network_trouble(builder, vm, found);
+  if (refused != NULL)
+    return refused;
   if (comes_back) {
     build_note(object, g_strdup_printf("%s leaves when the machine is back with its saved memory, in the same run", leaving->path));
     plan_restore(builder, object, found, sources, actions);

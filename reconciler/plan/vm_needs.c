@@ -100,6 +100,13 @@ static void wait_for_pool_of(PlanBuilder *builder, const ActualDisk *disk, Actio
       build_wait(action, build_needs(builder, KIND_STORAGE_POOL, pool->name));
 }
 
+char *plan_start_trouble(PlanBuilder *builder, const VmSpec *vm) {
+  VmSpec started = *vm;
+  started.powerState = PowerState_running;
+  set_given(&started, VmSpec, powerState);
+  return plan_network_trouble(builder, &started, NULL);
+}
+
 void plan_wait_to_start(PlanBuilder *builder, const VmSpec *vm, const ActualDomain *existing, Action *action) {
   for (guint i = 0; existing != NULL && existing->defined_disks != NULL && i < existing->defined_disks->len; i++)
     wait_for_pool_of(builder, existing->defined_disks->pdata[i], action);

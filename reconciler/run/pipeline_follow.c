@@ -115,6 +115,7 @@ static void join_object(PlanObject *object, PlanObject *next) {
   for (guint i = 0; i < next->notes->len; i++)
     add_note(object, next->notes->pdata[i]);
   object->follows = next->follows;
+  object->shown = MAX(object->shown, next->shown);
   object->hold = next->hold;
   if (next->change == CHANGE_ERROR) {
     object->change = CHANGE_ERROR;

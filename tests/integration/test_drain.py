@@ -240,6 +240,10 @@ class Elsewhere(Three):
         for _ in range(2):
             self.assertIn("a migration of it to lab-b broke off, and it is on no host", self.error_of(self.apply(status=1)))
             self.assertEqual(self.where(), {"web": "lab-c"})
+        self.host_specs["lab-x"] = self.host_specs.pop("lab-b")
+        self.write(self.machine("lab-x", **web))
+        self.assertIn("a migration of it to lab-x broke off", self.error_of(self.apply(status=1)))
+        self.host_specs["lab-b"] = self.host_specs.pop("lab-x")
         self.third.domain("web").destroy()
         self.host_specs["lab-b"]["fenced"] = True
         self.write(self.machine("lab-a", **web))

@@ -81,6 +81,22 @@ class Hibernated(lab.TestCase):
         self.restore()
         self.assertFalse(self.uses("a"))
 
+    def test_it_comes_back_paused(self):
+        """Its guest isn't let run for a disk that leaves."""
+        self.hibernate(self.disk())
+        recorder = self.recorder()
+        self.declare(disks=[], powerState="paused")
+        self.apply()
+        recorder.settle()
+        self.assertNotIn("resumed", recorder.names_of("a"))
+        self.assertEqual(self.hv.domain("a").state()[0], libvirt.VIR_DOMAIN_PAUSED)
+
+    def test_a_refused_change_is_refused_first(self):
+        self.hibernate(self.disk())
+        self.declare(disks=[], interfaces=[{"name": "eth0", "network": "nowhere"}])
+        self.refused("a", "there is no network nowhere")
+        self.assertTrue(self.hv.domain("a").hasManagedSaveImage())
+
     def test_nobody_gets_a_disk_that_left_the_definition_by_hand(self):
         self.hibernate(self.disk())
         self.declare(powerState="hibernated", metadata={"annotations": {"reconcile.dev/suspend": "true"}})

@@ -135,6 +135,18 @@ class Networks(lab.TestCase):
         self.settle(document)
         self.assertEqual(self.hv.conn.networkLookupByName("n").UUIDString(), uuid)
 
+    def test_not_restarted_onto_one_that_is_down(self):
+        """The machine would stay off."""
+        vm = {"interfaces": [{"name": "eth0", "network": "n"}], "shutdown": {"timeout": "1s", "retryInterval": "1s"}}
+        self.settle(network(autostart=False), self.hv.vm("x", **vm))
+        vm["cpu"] = {"count": 2}
+        self.settle(network(autostart=False), self.hv.vm("x", **vm))
+        self.hv.conn.networkLookupByName("n").destroy()
+        self.hv.write("all.yaml", network(autostart=False), self.hv.vm("x", **vm))
+        result = self.hv.reconcile("--allow", "restart", self.hv.path("specs"), check=0)
+        self.assertIn("it isn't restarted, since it couldn't start again: interface eth0: its network n isn't started", result.stdout)
+        self.assertTrue(self.hv.domain("x").isActive())
+
     def test_a_running_machine_moves(self):
         """By an update where libvirt can, else by plugging anew; it runs on."""
         other = network("m", mode="isolated", address="192.168.151.1")
