@@ -204,8 +204,19 @@ class Within(Faults):
         self.assertRegex(told, LEFT + "|domain has active block job", told)
         source = self.hosts[self.away()]
         self.assertEqual(self.copies(), [(source.name, libvirt.VIR_DOMAIN_RUNNING)], told)
+        for job in self.ask_qemu(source, "query-block-jobs"):
+            self.ask_qemu(source, "block-job-cancel", device=job["device"], force=True)
+        deadline = time.monotonic() + 60
+        while self.ask_qemu(source, "query-block-jobs"):
+            self.assertLess(time.monotonic(), deadline, f"a block job doesn't end: {told}")
+            time.sleep(0.1)
         for node in (f"migration-{disk}-{what}" for disk in self.copied for what in ("format", "storage")):
-            command = json.dumps({"execute": "blockdev-del", "arguments": {"node-name": node}})
-            subprocess.run(["virsh", "-c", source.uri, "qemu-monitor-command", "web", command], stdout=subprocess.DEVNULL, check=True)
+            self.ask_qemu(source, "blockdev-del", **{"node-name": node})
         self.taken_out += 1
         return told
+
+    def ask_qemu(self, host, what, **arguments):
+        """None: it refuses."""
+        command = json.dumps({"execute": what, "arguments": arguments})
+        said = subprocess.run(["virsh", "-c", host.uri, "qemu-monitor-command", "web", command], stdout=subprocess.PIPE, check=True).stdout
+        return json.loads(said).get("return")
