@@ -113,7 +113,13 @@ class Drain(Three):
         live = self.at(2, self.machine("lab-a", **{**web, "migration": {"mode": "live"}}), self.stopped("off", chosen, **policy), status=1)
         for part in ("migration.mode is live", "give migration.mode: cold", f"leave {first['web'][0]} and snapshotPolicy out of the file"):
             self.assertIn(part, self.error_of(live))
-        self.at(2, self.machine("lab-a", **{**web, "migration": {"mode": "cold"}}), self.stopped("off", chosen, **policy))
+        # Live is impossible, and a restart is allowed: shut down gracefully, and started there.
+        recorder = lab.EventRecorder(self.hv.uri)
+        self.addCleanup(recorder.close)
+        self.at(2, self.machine("lab-a", **{**web, "updatePolicy": {"restart": "allowed"}}), self.stopped("off", chosen, **policy))
+        recorder.settle()
+        ended = [each.detail for each in recorder.of("web") if each.event == "stopped"]
+        self.assertEqual(ended, [lab.libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN])
         where = self.where()
         self.assertNotIn("lab-a", where.values())
         # There the clock goes on, and what is too old is removed.
