@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Three hosts: one is emptied for maintenance, within the limits of the others; and each host's own agent in turn."""
 
+import re
+
 from move_case import POOL, MoveCase, document, lab
 
 MEMORY = {"one": 64, "two": 64, "web": 128}
@@ -280,6 +282,21 @@ class Together(Three):
         self.hv.reconcile("--plan", plan, env=self.env, check=0)  # a saved plan keeps to it too
         self.assertEqual(self.where(), {name: "lab-b" for name in names})
         self.assertEqual(self.begun(), names)
+
+    def test_who_they_are(self):
+        """UUID and MAC addresses, given or derived, are the same wherever a machine is."""
+        uuid, mac = "5d2f6a3e-0c1b-4a57-9d0e-1f2a3b4c5d6e", "52:54:00:12:34:56"
+        cards = [{"name": "eth0", "user": True, "mac": mac}, {"name": "eth1", "user": True}]
+
+        def seen(at, host):
+            self.write(self.stopped("one", {"host": at}, uuid=uuid, interfaces=cards), self.stopped("two", {"host": at}, interfaces=cards[1:]))
+            self.apply()
+            found = [host.domain(name) for name in ("one", "two")]
+            return [(each.UUIDString(), re.findall("mac address='([^']*)'", each.XMLDesc())) for each in found]
+
+        before = seen("lab-a", self.hv)
+        self.assertEqual([before[0][0], before[0][1][0], len(before[0][1])], [uuid, mac, 2])
+        self.assertEqual(seen("lab-b", self.other), before)
 
     def test_what_the_plan_makes_there(self):
         """A pool and a network that the new host gets in the same run; and one base that comes from two hosts."""
