@@ -175,14 +175,19 @@ class Some(Faults):
         status, out = self.run_inside("--prune")
         self.assertEqual([status, self.copies(), self.listing(self.hv, POOL), self.listing(self.other, POOL)], [0, [], self.own, []], brief(status, out))
 
-    def test_pruned_where_it_arrived(self):
-        """While the host that it came from is out of reach, whose older copy goes later: that leaves the newer disks alone."""
+    def arrived_without_source(self):
+        """It runs on lab-b, and lab-a, which has the older copy, is out of reach; the address that it had."""
         self.begin("cold_running")
         self.write_at("lab-b")
         self.killed("move: started there")
         self.guest(self.other).wait_heartbeat()
         uri = self.host_specs["lab-a"]["uri"]
         self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        return uri
+
+    def test_pruned_where_it_arrived(self):
+        """While the host that it came from is out of reach, whose older copy goes later: that leaves the newer disks alone."""
+        uri = self.arrived_without_source()
         self.write()
         status, out = self.run_inside("--prune", "--allow", "restart")
         self.assertEqual([status, self.copies()], [1, [("lab-a", libvirt.VIR_DOMAIN_SHUTOFF)]], brief(status, out))
@@ -193,12 +198,7 @@ class Some(Faults):
 
     def test_undefined_where_it_arrived(self):
         """By a person, while the host that it came from is out of reach: what is off there isn't started from before that."""
-        self.begin("cold_running")
-        self.write_at("lab-b")
-        self.killed("move: started there")
-        self.guest(self.other).wait_heartbeat()
-        uri = self.host_specs["lab-a"]["uri"]
-        self.host_specs["lab-a"]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+        uri = self.arrived_without_source()
         self.write_at("lab-b")
         self.assertEqual(self.run_inside()[0], 1)
         self.other.domain("web").destroy()
