@@ -10,6 +10,14 @@ gboolean activity_is_new(const Activity *activity) {
   return !activity->exists || (activity->ours && !activity->active && !activity->autostarts && !activity->autostart_given);
 }
 
+gboolean activity_is_to_stop(const PlanBuilder *builder, Kind kind, const char *name) {
+  const Object *declared = desired_find(builder->input->desired, kind, name);
+  const StoragePoolSpec *pool = declared != NULL && kind == KIND_STORAGE_POOL ? declared->spec : NULL;
+  const NetworkSpec *network = declared != NULL && kind == KIND_NETWORK ? declared->spec : NULL;
+  return (pool != NULL && given(pool, StoragePoolSpec, state) && pool->state == PoolState_inactive) ||
+         (network != NULL && given(network, NetworkSpec, state) && network->state == PoolState_inactive);
+}
+
 /* A new one is started, and with the host, unless the file says otherwise; one that is there is
  * left as it is where the file says nothing. */
 Action *plan_activity(PlanBuilder *builder, const PlanObject *object, const Activity *activity, Action *last) {

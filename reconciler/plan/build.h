@@ -54,6 +54,8 @@ typedef struct {
 } Activity;
 /* To be made, or left half made by a run that was interrupted. */
 gboolean activity_is_new(const Activity *activity);
+/* The file says that the pool or network of this name, started or not, isn't to be. */
+gboolean activity_is_to_stop(const PlanBuilder *builder, Kind kind, const char *name);
 Action *plan_activity(PlanBuilder *builder, const PlanObject *object, const Activity *activity, Action *last);
 
 /* The stages, each in a file of its own, called kind by kind. */

@@ -123,12 +123,6 @@ void plan_storage_pool(PlanBuilder *builder, const Object *declared) {
   build_ready(builder, KIND_STORAGE_POOL, name, last);
 }
 
-static gboolean shall_be_stopped(const PlanBuilder *builder, const char *pool) {
-  const Object *declared = desired_find(builder->input->desired, KIND_STORAGE_POOL, pool);
-  const StoragePoolSpec *spec = declared != NULL ? declared->spec : NULL;
-  return spec != NULL && given(spec, StoragePoolSpec, state) && spec->state == PoolState_inactive;
-}
-
 char *plan_pool_trouble(PlanBuilder *builder, const char *pool) {
   const char *failed = build_failed(builder, KIND_STORAGE_POOL, pool);
   if (failed != NULL)
@@ -139,7 +133,7 @@ char *plan_pool_trouble(PlanBuilder *builder, const char *pool) {
   const ActualPool *found = g_hash_table_lookup(builder->input->actual->pools, pool);
   if (found != NULL && found->error != NULL)
     return g_strdup_printf("its pool %s can't be read: %s", pool, found->error);
-  gboolean stops = shall_be_stopped(builder, pool);
+  gboolean stops = activity_is_to_stop(builder, KIND_STORAGE_POOL, pool);
   if (stops || (found != NULL && !found->active && build_needs(builder, KIND_STORAGE_POOL, pool) == NULL))
     return g_strdup_printf(stops ? "its pool %s isn't to be started: declare it with state: active" : "its pool %s isn't started: start it, or declare it with state: active", pool);
   return NULL;

@@ -7,12 +7,6 @@ static const InterfaceSpec *found_interface(const ActualDomain *found, const Int
              ? list_find(&InterfaceSpec_table, spec->interfaces, table_match_field(&InterfaceSpec_table), interface->mac) : NULL;
 }
 
-static gboolean shall_be_stopped(const PlanBuilder *builder, const char *network) {
-  const Object *declared = desired_find(builder->input->desired, KIND_NETWORK, network);
-  const NetworkSpec *spec = declared != NULL ? declared->spec : NULL;
-  return spec != NULL && given(spec, NetworkSpec, state) && spec->state == PoolState_inactive;
-}
-
 /* What a machine can't get from a network: unknown where the file is what brings it up, or
  * stopped where the machine would start on it. NULL: it can be used. */
 static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const InterfaceSpec *interface, const ActualDomain *found) {
@@ -23,7 +17,7 @@ static char *network_trouble(PlanBuilder *builder, const VmSpec *vm, const Inter
   gboolean has_it = now != NULL && given(now, InterfaceSpec, network) && g_str_equal(now->network, name);
   gboolean starts = given(vm, VmSpec, powerState) && (vm->powerState == PowerState_running || vm->powerState == PowerState_paused) &&
                     (found == NULL || !found->active);
-  if (starts && shall_be_stopped(builder, name))
+  if (starts && activity_is_to_stop(builder, KIND_NETWORK, name))
     return g_strdup_printf("its network %s isn't to be started: declare it with state: active, or name another one", name);
   if (build_needs(builder, KIND_NETWORK, name) != NULL || actual->networks_error != NULL || (has_it && !starts))
     return NULL;
